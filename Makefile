@@ -41,6 +41,8 @@ check: .venv/ready
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/zizmor --offline --quiet --no-progress action.yml
 
 bench: .venv-bench/ready
 	@.venv-bench/bin/python -m bench

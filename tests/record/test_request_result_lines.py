@@ -48,7 +48,7 @@ def test_round_trip(results: list[RequestResult]) -> None:
     lines = [HEADER, *map(request_result_line, results)]
     assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
     about, read, truncated_lines, end, damage = read_request_results(lines)
-    assert (end, damage.lines) == (None, 0)
+    assert (end, damage.lines, damage.text) == (None, 0, "")
     assert about == {"schema": 1, "kind": "record", "command": "bench", "undam": "0.1.0"}
     assert (read, truncated_lines) == (results, 0)
 
@@ -172,3 +172,11 @@ def test_fields_of_the_last_line_are_legal_or_left_out(
 def test_empty_input_is_rejected() -> None:
     with pytest.raises(UsageError, match="empty"):
         read_request_results([])
+
+
+@pytest.mark.parametrize(("workers", "read"), [(2, 2), (0, None), (10**9, None), (True, None)])
+def test_the_number_of_workers_is_legal_or_left_out(workers: object, read: object) -> None:
+    header = json.dumps({"schema": 1, "kind": "record", "command": "bench", "workers": workers})
+    record = read_request_results([header + "\n", LINE])
+    assert record.about.get("workers") == read
+    assert record.damage.lines == int(read is None)

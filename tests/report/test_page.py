@@ -295,3 +295,12 @@ def test_element_escapes_text() -> None:
     assert [format_ms(value) for value in (0.123, 12.34, 123.4, 1234)] == [
         "0.12 ms", "12.3 ms", "123 ms", "1.23 s",
     ]  # fmt: skip
+
+
+def test_damaged_lines_of_the_record_are_reported(
+    faulty: list[RequestResult], summary: dict[str, Any]
+) -> None:
+    for lines in (0, 3):
+        damage = {"lines": lines, "first_line": None, "reason": ""}
+        html = render_page({**summary, "damage": damage}, faulty, {})
+        assert ("Damaged lines of the record that were left out: 3" in html) is (lines == 3)

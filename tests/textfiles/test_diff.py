@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from undam.textfiles.diff import MAX_LINES, changed_lines, file_diff, region
+import pytest
+
+from undam.textfiles.diff import MAX_LINES, changed_lines, file_diff, quoted_name, region
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 
@@ -45,3 +47,17 @@ def test_a_diff_splits_lines_at_line_feeds_only() -> None:
         "-b\x0cc\n",
         "+d\x0cc\n",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("a/nginx.conf", "a/nginx.conf"),
+        ("a/x y.conf", "a/x y.conf\t"),
+        ("a/x\n\x1b[31m", '"a/x\\n\\033[31m"'),
+        ("a/ä", '"a/\\303\\244"'),
+        ('a/"', '"a/\\""'),
+    ],
+)
+def test_names_are_quoted_as_git_quotes_them(name: str, quoted: str) -> None:
+    assert quoted_name(name) == quoted
