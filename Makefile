@@ -26,6 +26,7 @@ demo: .venv-demo/ready
 test: check
 	@scripts/install-proxies all
 	@scripts/install-engine
+	@scripts/install-relays
 	@scripts/test
 
 test-fast: .venv/ready

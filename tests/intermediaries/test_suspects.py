@@ -78,6 +78,8 @@ BLOCKS = {"release": "size", "block_bytes": 4096}
         ((EXPRESS, BR), "express"),
         ((NODE, GZIP), "express"),
         ((("X-Powered-By", "Next.js"), GZIP), "nextjs"),
+        ((server("undam-sim"), ("connection", "keep-alive"), GZIP), "nextjs"),
+        ((server("undam-sim"), ("Connection", "keep-alive"), GZIP), "starlette-gzip"),
         ((FASTIFY, BR), "fastify-compress"),
         ((FASTIFY, ZSTD), "fastify-compress"),
         ((EXPRESS, LENGTH), "http-proxy-middleware"),

@@ -41,6 +41,7 @@ class HeadFacts:
     Args:
         server: value of the Server header, or an empty text.
         coding: content coding, or an empty text.
+        has_http_proxy: whether the head is that of http-proxy, the relay library of Node.js.
         stacks: languages of the servers and relays that left a sign, with the header that shows it.
     """
 
@@ -52,6 +53,7 @@ class HeadFacts:
     is_mixed_case: bool = False
     has_origin_headers: bool = False
     looks_like_django: bool = False
+    has_http_proxy: bool = False
     keep_alive: str = ""
     stacks: dict[Stack, str] = field(default_factory=dict)
 
@@ -74,6 +76,10 @@ def facts_of(head: Head | None) -> HeadFacts:
         if re.search(pattern, value, re.IGNORECASE):
             name = "-".join(part.capitalize() for part in header.split("-"))
             stacks.setdefault(stack, f"{name}: {value[:_SHOWN_CHARS]}")
+    # http-proxy adds this header in lower case; other servers send none, or capital letters.
+    has_http_proxy = ("connection", "keep-alive") in head.headers
+    if has_http_proxy:
+        stacks.setdefault("node", "connection: keep-alive")
     return HeadFacts(
         server=(head.get("server") or "").strip(),
         coding="" if coding == "identity" else coding,
@@ -83,6 +89,7 @@ def facts_of(head: Head | None) -> HeadFacts:
         is_mixed_case=any(name != name.lower() for name, _ in head.headers),
         has_origin_headers=head.get("server") is not None or head.get("date") is not None,
         looks_like_django=all((head.get(name) or "") == value for name, value in _DJANGO),
+        has_http_proxy=has_http_proxy,
         keep_alive=(head.get("keep-alive") or "").strip(),
         stacks=stacks,
     )

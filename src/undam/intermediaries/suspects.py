@@ -269,14 +269,7 @@ def _special(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> Iterator[tup
         yield _FITTING, "the stream has a Content-Length, as if it had been built whole"
     if habit.close_delimited:
         yield 0, "the body ends with the connection, as after its filters"
-    if habit.name == "fastify-compress" and facts.keep_alive == "timeout=72":
-        yield _STRONG, "Keep-Alive: timeout=72 is the default of Fastify"
-    if habit.name == "django-gzip" and facts.looks_like_django:
-        yield _STRONG, "the head has the security headers of Django"
-    if habit.name == "starlette-gzip" and facts.server.lower().startswith(_ASGI_SERVERS):
-        yield _WEAK, "the server runs ASGI applications"
-    if habit.name == "django-gzip" and facts.server.lower().startswith(_WSGI_SERVERS):
-        yield _WEAK, "the server runs WSGI applications"
+    yield from _of_product(habit.name, facts)
     if hold.release == "size" and habit.sizes and hold.block_bytes is not None:
         yield _FITTING, f"blocks of {hold.block_bytes} bytes are those of its buffer"
     if hold.release == "timer" and hold.timer_ms is not None:
@@ -289,6 +282,21 @@ def _special(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> Iterator[tup
     if habit.name in _OWN and facts.stacks and hold.release != "timer":
         signs = ", ".join(facts.stacks.values())
         yield _WEAK, f"the head is that of an application server ({signs})"
+
+
+def _of_product(name: str, facts: HeadFacts) -> Iterator[tuple[int, str]]:
+    """Yield (points, evidence) of headers that are typical of one product."""
+    server = facts.server.lower()
+    if name == "fastify-compress" and facts.keep_alive == "timeout=72":
+        yield _STRONG, "Keep-Alive: timeout=72 is the default of Fastify"
+    if name == "nextjs" and facts.has_http_proxy:
+        yield _WEAK, "rewrites() of Next.js relay by http-proxy, as this head was relayed"
+    if name == "django-gzip" and facts.looks_like_django:
+        yield _STRONG, "the head has the security headers of Django"
+    if name == "starlette-gzip" and server.startswith(_ASGI_SERVERS):
+        yield _WEAK, "the server runs ASGI applications"
+    if name == "django-gzip" and server.startswith(_WSGI_SERVERS):
+        yield _WEAK, "the server runs WSGI applications"
 
 
 _OWN = {"application", "compression-middleware"}

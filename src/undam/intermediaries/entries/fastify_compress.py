@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented
+from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented, measured
 from undam.intermediaries.intermediary import Intermediary
 
-_SOURCE = documented(
-    "@fastify/compress 9.2.0; mime-db makes text/event-stream compressible", checked="2026-11"
+_RUN = measured(
+    "@fastify/compress 9.2.0", "pytest tests/live/test_check_relays.py", checked="2026-11"
 )
+_README = documented("@fastify/compress 9.2.0, README and index.js", checked="2026-11")
 
 ENTRY = Intermediary(
     name="fastify-compress",
     title="@fastify/compress",
     kind="framework",
     claims=(
+        Behaviour(Aspect.COMPRESSION, "Skips event streams by default.", evidence=_RUN),
         Behaviour(
             Aspect.COMPRESSION,
             "Compresses event streams without a flush and ignores no-transform.",
-            evidence=_SOURCE,
+            evidence=_RUN,
+            conditions={"configuration": "customTypes that match text/event-stream"},
         ),
         Remedy(
             Trouble.HOLD,
             "fastify-compress",
-            'reply.header("x-no-compression", "1")',
-            evidence=_SOURCE,
+            "compress: false  // in the options of the route, or customTypes without event-stream",
+            evidence=_README,
         ),
         Remedy(
             Trouble.COMPRESSION,
             "fastify-compress",
-            'reply.header("x-no-compression", "1")',
-            evidence=_SOURCE,
+            "compress: false  // in the options of the route, or customTypes without event-stream",
+            evidence=_README,
         ),
     ),
 )
