@@ -20,12 +20,12 @@ import pytest
 import trustme
 
 from support.chunked import LAST_CHUNK, chunk
-from support.live import Simulator, check, skip_or_fail, start_simulator
+from support.live import Simulator, check, hop_json, skip_or_fail, start_simulator
 from support.threaded_server import DONE, head, serving, token
 from undam.lab.proxies import Missing, RunningProxy
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
-from undam.probe import Report, report_json
+from undam.probe import Report
 from undam.rules import Verdict
 from undam.wire import ClientConfig
 
@@ -125,7 +125,7 @@ class Relay:
     Args:
         start: starts it in front of a URL.
         first: the expected first suspect; empty if the stream is not held.
-        plain: whether the origin sends no-transform.
+        no_transform: whether the origin sends no-transform.
     """
 
     start: Callable[[str], RunningProxy]
@@ -219,8 +219,7 @@ def test_mitmproxy_as_the_proxy_in_use(scheme: str, streams: bool) -> None:
         url = origin.url("", scheme=scheme)
         client = ClientConfig(proxy=proxy.url, insecure=True)
         report = asyncio.run(check(url, client=client, model="m"))
-    (edge,) = report_json(report)["hops"]  # type: ignore[misc]
-    assert edge["proxy"] == proxy.url  # type: ignore[index]
+    assert hop_json(report)["proxy"] == proxy.url
     if scheme == "https":
         assert "mitmproxy" in report.hops[0].intermediaries
     if streams:

@@ -27,10 +27,10 @@ def chunk(number: int) -> bytes:
 
 def django_application() -> Any:
     """Return a WSGI application."""
-    from django.conf import settings  # noqa: PLC0415 (only the process of this application)
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
-    from django.http import StreamingHttpResponse  # noqa: PLC0415
-    from django.urls import re_path  # noqa: PLC0415
+    from django.conf import settings  # type: ignore[import-untyped]  # noqa: PLC0415
+    from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped]  # noqa: PLC0415
+    from django.http import StreamingHttpResponse  # type: ignore[import-untyped]  # noqa: PLC0415
+    from django.urls import re_path  # type: ignore[import-untyped]  # noqa: PLC0415
 
     def view(request: Any) -> Any:
         def body() -> Iterator[bytes]:
