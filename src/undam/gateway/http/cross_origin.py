@@ -48,18 +48,18 @@ class CrossOriginPolicy:
     def lines(self, origin: bytes) -> bytes:
         """Return the header lines of a response that the gateway generates."""
         if not self._origins:
-            allowed = dict(self._learned).get(_ALLOW_ORIGIN)
-            if allowed not in (b"*", origin):
+            allowed = [value for name, value in self._learned if name.lower() == _ALLOW_ORIGIN]
+            if not allowed or allowed[0] not in (b"*", origin):
                 return b""
             return b"".join(b"%b: %b\r\n" % pair for pair in self._learned)
         if b"*" in self._origins:
-            allowed, vary = b"*", b""
+            value, vary = b"*", b""
         elif origin in self._origins:
-            allowed, vary = origin, b"Vary: Origin\r\n"
+            value, vary = origin, b"Vary: Origin\r\n"
         else:
             return b"Vary: Origin\r\n"
         return b"Access-Control-Allow-Origin: %b\r\nAccess-Control-Expose-Headers: *\r\n%b" % (
-            allowed, vary,
+            value, vary,
         )  # fmt: skip
 
     def allows(self, origin: bytes) -> bool:
@@ -70,7 +70,7 @@ class CrossOriginPolicy:
         """Store the headers with which an upstream answered a cross-origin request."""
         if head.get(_ALLOW_ORIGIN) is not None:
             self._learned = [
-                (name.lower(), value)
+                (name, value)
                 for name, value in head.headers
                 if name.lower().startswith(_PREFIX) or name.lower() == b"vary"
             ]
