@@ -42,7 +42,7 @@ async def _plain(scope: Any, receive: Any, send: Any) -> None:
     await EventStream(_source(scope["path"].rpartition("/")[2]))(scope, receive, send)
 
 
-_APPS = {
+_APPS: dict[str, Any] = {
     "plain": _plain,
     "framework": _framework(middleware=False),
     "middleware": _framework(middleware=True),

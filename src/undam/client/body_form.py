@@ -61,7 +61,7 @@ class BodyForm(Protocol):
         ...
 
 
-class EventForm:
+class EventStreamForm:
     """Event stream of a body."""
 
     def __init__(self, max_event_bytes: int) -> None:
@@ -98,7 +98,7 @@ class LineForm:
         return self._parser.receive_eof(), 0
 
 
-class CheckedForm(EventForm):
+class CheckedForm(EventStreamForm):
     """Event stream of a response, which may be a page or an error instead.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from types import TracebackType
 from typing import Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
-from undam.client.body_form import BodyForm, EventForm
+from undam.client.body_form import BodyForm, EventStreamForm
 from undam.errors import UsageError
 from undam.sse import Comment, Event
 
@@ -219,7 +219,7 @@ def events(
         RemoteProtocolError: an event is too large. All earlier events have been returned.
         UsageError: the source yields something other than bytes.
     """
-    return Events(source, EventForm(max_event_bytes), comments=comments)
+    return Events(source, EventStreamForm(max_event_bytes), comments=comments)
 
 
 @overload
@@ -237,4 +237,4 @@ def aevents(
     source: AsyncIterable[bytes], *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
     """Return an async iterator over the events in ``source``; see `events`."""
-    return AsyncEvents(source, EventForm(max_event_bytes), comments=comments)
+    return AsyncEvents(source, EventStreamForm(max_event_bytes), comments=comments)

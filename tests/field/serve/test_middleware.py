@@ -21,7 +21,7 @@ from starlette.routing import Mount
 from support.asgi_calls import Call, run
 from support.uvicorn_thread import read_raw, under_uvicorn
 from undam.asgi import EventStream, StreamBroken, StreamGuard, end_streams
-from undam.asgi.response import sockets
+from undam.asgi.server import sockets
 from undam.asgi.starlette import EventStreamResponse
 
 Wrap = Callable[[FastAPI], Any]

@@ -11,8 +11,8 @@ from time import monotonic
 from undam.asgi.interface import App, Message, Receive, Scope, Send, outcome_in
 from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.headers import guarded_headers
-from undam.asgi.response.sockets import reset_http2_stream
 from undam.asgi.response.streamed_response import PING, PING_AMONG_IDS, StreamBroken
+from undam.asgi.server.sockets import reset_http2_stream
 
 EVENT_STREAM_TYPE = b"text/event-stream"
 NDJSON_TYPES = frozenset(

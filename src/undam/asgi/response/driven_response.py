@@ -19,8 +19,8 @@ from typing import Any
 from undam.aio.deadlines import coalesced, loop_timer
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.open_streams import open_streams
-from undam.asgi.response.shutdown import find_server_state
-from undam.asgi.response.sockets import (
+from undam.asgi.server.shutdown import find_server_state
+from undam.asgi.server.sockets import (
     find_transport,
     limit_client_buffer,
     reset_http2_stream,

@@ -21,8 +21,12 @@ from undam.asgi.replay.interface import AnswerStopped, ReplayGap, SourceFailed, 
 from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.refusal import SHUTTING_DOWN, ErrorResponse, UpstreamRefused, refusal_of
-from undam.asgi.response.sockets import hides_failures, reset_http2_stream
 from undam.asgi.response.source import close_source
+from undam.asgi.server.sockets import (
+    hides_failures,
+    reset_http2_stream,
+    server_logs_exceptions,
+)
 from undam.errors import UndamError
 from undam.http1.headers import RawHeaders
 from undam.sse import encode_comment
@@ -311,8 +315,9 @@ class StreamedResponse(DrivenResponse):
             # The failure is outside this reader's request, and the store has logged it.
             log.warning("an event stream was cut off for one reader: %s", caught)
         else:
-            # The server logs the traceback, because the exception is the cause of StreamBroken.
-            log.error("the source of an event stream failed: %s", _named(caught))
+            # Most servers log the traceback, because the exception is the cause of StreamBroken.
+            trace = None if server_logs_exceptions(self._send) else caught
+            log.error("the source of an event stream failed: %s", _named(caught), exc_info=trace)
         expose = self._settings.expose_errors and caught is not None
         message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
         return self._frames.error_event(message, "server_error")

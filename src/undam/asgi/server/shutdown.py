@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from undam.asgi.interface import Send
-from undam.asgi.response.sockets import server_send
+from undam.asgi.server.sockets import server_send
 
 ServerState = tuple[Hashable, Callable[[], bool]]
 """Key of the server, and a function that returns true once the server is stopping."""

@@ -12,8 +12,8 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
-from undam.asgi.response.shutdown import find_server_state
-from undam.asgi.response.sockets import find_transport, limit_client_buffer
+from undam.asgi.server.shutdown import find_server_state
+from undam.asgi.server.sockets import find_transport, limit_client_buffer
 
 
 class _Transport:

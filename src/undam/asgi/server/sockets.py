@@ -16,6 +16,8 @@ from undam.http1.sockets import limit_unsent
 _MAX_WRAPPERS = 32
 # Time limit for the error event to leave; a client whose window is full never takes it.
 _DRAIN_S = 1.0
+# granian logs only the message of an exception.
+_LOGGING_SERVERS = frozenset({"uvicorn", "hypercorn"})
 _INTERNAL_ERROR = 2  # RFC 9113, 7
 
 
@@ -91,6 +93,12 @@ def hides_failures(send: Any) -> bool:
     chunk before it raises the exception of the application.
     """
     return str(getattr(server_send(send), "__qualname__", "")).startswith("BaseHTTPMiddleware.")
+
+
+def server_logs_exceptions(send: Any) -> bool:
+    """Return whether the server is known to log the exception of an application with its cause."""
+    owner = _owner(server_send(send))
+    return type(owner).__module__.partition(".")[0] in _LOGGING_SERVERS
 
 
 async def reset_http2_stream(scope: Scope, send: Send) -> None:
