@@ -204,3 +204,36 @@ def test_an_end_marker_of_the_source_is_sent_once(done: str) -> None:
     body = _sent(_chunk("stop", content="a"), done, openai=True)
     assert body.count(b"[DONE]") == 1
     assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_langchain_chunks_become_an_openai_answer() -> None:
+    calls = [{"name": "f", "args": "", "id": "c1", "index": 0, "type": "tool_call_chunk"}]
+    more = [{"name": None, "args": '{"a":1}', "id": None, "index": 0, "type": "tool_call_chunk"}]
+    usage: Any = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    items = [
+        AIMessageChunk(content="Hel"),
+        (AIMessageChunk(content=[{"type": "text", "text": "lo"}]), {"langgraph_node": "n"}),
+        AIMessageChunk(content="", tool_call_chunks=calls),
+        AIMessageChunk(content="", tool_call_chunks=more),
+        AIMessageChunk(content="", usage_metadata=usage),
+    ]
+    events = [
+        one.data for one in Parser().receive_data(_sent(*items, openai=True))
+        if isinstance(one, Event)
+    ]  # fmt: skip
+    assert events.pop() == "[DONE]"
+    chunks = [ChatCompletionChunk.model_validate_json(one) for one in events]
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    assert "".join(choice.delta.content or "" for choice in choices) == "Hello"
+    pieces = [piece for choice in choices for piece in choice.delta.tool_calls or ()]
+    assert [(one.index, one.id) for one in pieces] == [(0, "c1"), (0, None)]
+    assert "".join((one.function and one.function.arguments) or "" for one in pieces) == '{"a":1}'
+    assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["tool_calls"]
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [7]
+
+
+def test_a_message_with_a_tool_call_alone_has_the_role_once() -> None:
+    calls = [{"name": "f", "args": "{}", "id": "c1", "index": None, "type": "tool_call_chunk"}]
+    body = _sent(AIMessageChunk(content="", tool_call_chunks=calls), openai=True)
+    assert body.count(b'"role":"assistant"') == 1
+    assert b'"finish_reason":"tool_calls"' in body

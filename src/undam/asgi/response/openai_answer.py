@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from undam.asgi.response.frames import PlainFrames, encode_framed
 from undam.asgi.response.items import is_framed
+from undam.asgi.response.langchain_items import message_chunk, text_of, tool_call_deltas
 from undam.asgi.response.refusal import error_body
 from undam.sse import encode_json
 
@@ -106,6 +107,8 @@ class ChatFrames(PlainFrames):
         if isinstance(item, Finish):
             self._finish = item.reason
             return b""
+        if (message := message_chunk(item)) is not None:
+            return self._encode_message(message)
         if isinstance(item, Mapping) or hasattr(item, "model_dump"):
             return self._pass_on(item)
         return self.encode_other(item)
@@ -122,6 +125,23 @@ class ChatFrames(PlainFrames):
         if self._role is None:
             return self._prefix + encode_json(item) + self._suffix
         return self._first(item)
+
+    def _encode_message(self, message: Any) -> bytes:
+        """Encode a chunk of LangChain's ``astream``, or of LangGraph's mode ``messages``."""
+        if usage := getattr(message, "usage_metadata", None):
+            self._usage = Usage(usage["input_tokens"], usage["output_tokens"])
+        metadata = getattr(message, "response_metadata", None) or {}
+        if reason := metadata.get("finish_reason") or metadata.get("stop_reason"):
+            self._finish = str(reason)
+        parts = [self._encode_content(text)] if (text := text_of(message)) else []
+        if calls := tool_call_deltas(message):
+            delta: dict[str, Any] = {"tool_calls": calls}
+            if self._role is not None:
+                delta, self._role = {"role": self._role, "content": None, **delta}, None
+            parts.append(self._chunk([_choice(delta)]))
+            if self._finish == "stop":
+                self._finish = "tool_calls"
+        return b"".join(parts)
 
     def _is_event_of_another_library(self, item: object) -> bool:
         return not isinstance(item, Mapping) and super()._is_event_of_another_library(item)
