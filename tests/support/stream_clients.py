@@ -141,6 +141,30 @@ def node_pieces(base_url: str, folder: Path) -> Iterator[str]:
         yield json.loads(line)
 
 
+_NODE_CHUNKS = """
+const OpenAI = require("openai");
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
+const body = { model: "m", messages: [{ role: "user", content: "hi" }], stream: true };
+(async () => {
+  try {
+    for await (const chunk of await client.chat.completions.create(body)) {
+      console.log(JSON.stringify(chunk));
+    }
+  } catch (error) {
+    console.log(JSON.stringify({ status: error.status ?? null }));
+  }
+})();
+"""
+
+
+def node_chunks(base_url: str, folder: Path) -> list[object]:
+    """Return the chunks that openai-node receives, or the status of its error."""
+    script = folder / "chunks.js"
+    script.write_text(_NODE_CHUNKS)
+    lines = _lines([_program("node"), str(script), base_url], NODE_PATH=str(_node_modules()))
+    return [json.loads(line) for line in lines]
+
+
 def curl_pieces(url: str) -> Iterator[str]:
     """Yield text received by curl and parsed by undam."""
     parser = Parser()

@@ -207,8 +207,10 @@ def test_an_end_marker_of_the_source_is_sent_once(done: str) -> None:
 
 
 def test_langchain_chunks_become_an_openai_answer() -> None:
-    calls = [{"name": "f", "args": "", "id": "c1", "index": 0, "type": "tool_call_chunk"}]
-    more = [{"name": None, "args": '{"a":1}', "id": None, "index": 0, "type": "tool_call_chunk"}]
+    calls: Any = [{"name": "f", "args": "", "id": "c1", "index": 0, "type": "tool_call_chunk"}]
+    more: Any = [
+        {"name": None, "args": '{"a":1}', "id": None, "index": 0, "type": "tool_call_chunk"}
+    ]
     usage: Any = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
     items = [
         AIMessageChunk(content="Hel"),
@@ -233,7 +235,7 @@ def test_langchain_chunks_become_an_openai_answer() -> None:
 
 
 def test_a_message_with_a_tool_call_alone_has_the_role_once() -> None:
-    calls = [{"name": "f", "args": "{}", "id": "c1", "index": None, "type": "tool_call_chunk"}]
+    calls: Any = [{"name": "f", "args": "{}", "id": "c1", "index": None, "type": "tool_call_chunk"}]
     body = _sent(AIMessageChunk(content="", tool_call_chunks=calls), openai=True)
     assert body.count(b'"role":"assistant"') == 1
     assert b'"finish_reason":"tool_calls"' in body

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,7 @@ from langchain_openai import ChatOpenAI
 
 from support import upstream_app
 from support.asgi_calls import Call, run
+from support.stream_clients import node_chunks
 from support.uvicorn_thread import read_raw, under_uvicorn
 from undam.asgi import StreamBroken, relay
 from undam.asgi import starlette as undam_starlette
@@ -157,6 +159,14 @@ def test_anthropics_events_keep_their_names(urls: tuple[str, str], how: str) -> 
 def test_a_client_reads_what_the_upstream_sends(urls: tuple[str, str], read: Any, how: str) -> None:
     direct = read(f"{urls[0]}/ok")
     assert read(f"{urls[1]}/{how}/ok") == direct
+
+
+@pytest.mark.live
+def test_openai_node_reads_what_the_upstream_sends(urls: tuple[str, str], tmp_path: Path) -> None:
+    direct = node_chunks(f"{urls[0]}/ok/v1", tmp_path)
+    assert direct == upstream_app.CHAT
+    assert node_chunks(f"{urls[1]}/sdk/ok/v1", tmp_path) == direct
+    assert node_chunks(f"{urls[1]}/sdk/refuse-429/v1", tmp_path) == [{"status": 429}]
 
 
 @pytest.mark.live
