@@ -122,3 +122,36 @@ def test_unusable_files_are_named(tmp_path: Path) -> None:
     record = _bench(tmp_path, faulty=False, end={})
     with pytest.raises(UsageError, match=r"--html .* cannot be written"):
         invoke("report", record, "--html", str(tmp_path / "no" / "page"))
+
+
+def test_record_of_a_sweep_has_a_row_and_a_chart_for_each_step(tmp_path: Path) -> None:
+    run = [request_result_line(one) for one in random_load_test(60)]
+    conditions = [{**_ABOUT, "concurrency": slots} for slots in (25, 50)]
+    steps = [
+        json.dumps({"kind": "step", "step": f"c={about['concurrency']}", "about": about})
+        for about in conditions
+    ]
+    header = header_line({"command": "bench", "steps": True, "url": "http://a/"})
+    record, page = tmp_path / "sweep.jsonl", tmp_path / "page.html"
+    record.write_text("".join([header, *(f"{step}\n{''.join(run)}" for step in steps)]))
+    result = invoke("report", str(record), "--html", str(page), "--json", str(tmp_path / "j"))
+    assert result.err == ""
+    assert [line.split()[0] for line in result.out.splitlines()] == ["load", "c=25", "c=50"]
+    text = page.read_text()
+    assert 'id="throughput"' in text
+    assert 'id="step2"' in text
+    # The JSON of a sweep is shown in the same way.
+    again = invoke("report", str(tmp_path / "j"))
+    assert again.out == result.out
+
+
+def test_json_result_of_a_run_is_shown_again(tmp_path: Path) -> None:
+    record, json_file = _bench(tmp_path, faulty=True, end={}), tmp_path / "j"
+    first = invoke("report", record, "--json", str(json_file))
+    again = invoke("report", str(json_file), "--html", str(tmp_path / "page.html"))
+    assert (again.code, again.out) == (first.code, first.out)
+    assert "Time to first token" in (tmp_path / "page.html").read_text()
+    damaged = {"command": "bench", "findings": [5]}
+    json_file.write_text(json.dumps(damaged, indent=1))
+    with pytest.raises(UsageError, match="the result is damaged"):
+        invoke("report", str(json_file))

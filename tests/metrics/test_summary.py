@@ -52,6 +52,10 @@ def _unusual() -> list[RequestResult]:
             plain, number=97, answer_ns=plain.reads[9].at_ns, prompt_tokens=40, cached_tokens=16,
             reasoning_tokens=9,
         ),
+        replace(
+            plain, number=98, head_ns=plain.reads[0].at_ns - 45 * MS,
+            reads=(plain.reads[0]._replace(events=3, late_ns=0), *plain.reads[1:]),
+        ),
     ]  # fmt: skip
 
 
