@@ -22,18 +22,19 @@ FLAGS = (
 
 
 @contextlib.contextmanager
-def chromium(url: str, folder: Path) -> Iterator[None]:
+def chromium(url: str, folder: Path, *flags: str) -> Iterator[None]:
     """Show ``url`` during the block; skip the test if Chromium is missing.
 
     Args:
         folder: empty folder for the profile.
+        flags: further flags of the program.
     """
     program = shutil.which("chromium")
     if program is None:
         skip_or_fail(Missing("chromium", "apt-get install --no-install-recommends chromium"))
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", url],
+            [program, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", url],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
