@@ -149,11 +149,11 @@ RULES = (
         """,
         detection="""
             Fewer than eight content events; a whole response sooner than a model could have
-            generated it (50 ms, or 0.5 ms per event); one burst followed by silence; a few events
-            at an even 80 ms or slower, which a timer and a speculative decoder share; bursts that
-            TCP segments and windows, a jittery path or pauses of the model explain; only two
-            bursts; this machine was too late; with --beacon, no event had a due time, or the clocks
-            disagree.
+            generated it (50 ms, or 0.5 ms per event); one burst followed by silence; bursts
+            of whole events that a hop and the steps of an engine share, if no experiment settled
+            it; bursts that TCP segments and windows, a jittery path or pauses of the model explain;
+            only two bursts; this machine was too late; with --beacon, no event had a due time, or
+            the clocks disagree.
         """,
         fix="""
             Nothing at the service. Request a longer answer:

@@ -94,8 +94,10 @@ RULES = (
         """,
         detection="""
             More than five events arrive at a time, at even intervals (they differ by at most a
-            quarter). Two to five events at a time, every 80 ms or slower, give `unknown`, because a
-            speculative decoder looks the same. With --beacon: the first event of each burst was
+            quarter), and the end of the response released the last ones early, or the counts are
+            those of an even source that is read at even times. An engine with steps of several
+            tokens does neither. Without that evidence, further streams decide (`experiments` in
+            JSON), or the verdict is `unknown`. With --beacon: the first event of each burst was
             held for the same time.
         """,
         measured="""
@@ -355,11 +357,11 @@ RULES = (
         what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
         why="The first token waits for its burst, and the text appears in jerks.",
         detection="""
-            The bursts have different sizes and uneven intervals, which neither TCP's window nor
-            jitter explains. Typically a burst has more than five events, which is more than
-            speculative decoders give. With --beacon or --hop: one event in ten was held for two and
-            a half times the noise (12 ms, the uncertainty of the clocks, half the path), most of
-            them together with others. The bursts may then be smaller.
+            Typically more than five events arrive per burst, at uneven intervals, and their number
+            follows the time before each burst. Steps of an engine do not follow it. Neither TCP's
+            window nor jitter explains the bursts. With --beacon or --hop: one event in ten was
+            held for two and a half times the noise (12 ms, the uncertainty of the clocks, half the
+            path), most of them together with others. The bursts may then be smaller.
         """,
         causes="""
             A compressor without flush (its blocks are of equal size only in compressed bytes), a
