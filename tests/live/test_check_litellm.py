@@ -46,7 +46,7 @@ def litellm(simulator: Callable[..., Simulator], tmp_path: Path) -> Iterator[tup
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [program, "--config", str(config), "--host", "127.0.0.1", "--port", str(port)],
-        env=environment(LITELLM_LOCAL_MODEL_COST_MAP="True"),
+        env=environment(LITELLM_LOCAL_MODEL_COST_MAP="True", PYTHONWARNINGS="ignore"),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

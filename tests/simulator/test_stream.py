@@ -100,3 +100,21 @@ def test_a_late_head_is_sent_with_the_first_bytes() -> None:
     assert data == b"HEADe\n\n"
     assert event_ends == [(7, 0, 10, 3)]
     assert stream([event(500)], head_late=True, heartbeat_ns=5).take(5)[0] == b"HEAD" + HEARTBEAT
+
+
+def test_a_divided_event_is_one_event_of_the_ground_truth() -> None:
+    parts = [DueEvent(8, b"da", False, partial=True), DueEvent(10, b"ta\n\n", True)]
+    scheduled = stream([*parts, event(20)])
+    assert scheduled.take(8) == (b"da", [])
+    assert scheduled.take(10) == (b"ta\n\n", [(4, 0, 10, 6)])
+    assert scheduled.take(20) == (b"e\n\n", [(3, 1, 20, 3)])
+
+
+def test_no_heartbeat_is_sent_between_the_parts_of_an_event() -> None:
+    parts = [DueEvent(8, b"da", False, partial=True), DueEvent(1000, b"ta\n\n", True)]
+    scheduled = stream([*parts, event(5000)], heartbeat_ns=100)
+    assert scheduled.take(8)[0] == b"da"
+    assert scheduled.wake_ns == 1000
+    assert scheduled.take(500) == (b"", [])
+    assert scheduled.take(1000)[0] == b"ta\n\n"
+    assert scheduled.take(1200)[0] == HEARTBEAT

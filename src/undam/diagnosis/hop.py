@@ -19,6 +19,7 @@ from undam.diagnosis.holds import (
 )
 from undam.diagnosis.integrity import UNKNOWN, Integrity, analyze_integrity, compare_answers
 from undam.diagnosis.reading import Reading
+from undam.diagnosis.reported import reported_ms
 from undam.diagnosis.rhythm import Cause
 from undam.diagnosis.shape import (
     MIN_EVENTS,
@@ -203,6 +204,7 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
         "ending": exchange.ending.value,
         "streams": len(hop.readings),
         "integrity": _integrity_json(hop.integrity),
+        "reported_ms": reported_ms(exchange.head),
     }
 
 
