@@ -10,7 +10,7 @@ import pytest
 
 from support.asgi_calls import Call
 from undam.asgi import Beacon
-from undam.asgi.beacon_events import EventForm, dividing, read_body
+from undam.asgi.beacon_events import BeaconEventForm, dividing, read_body
 from undam.asgi.interface import Message
 from undam.errors import RemoteProtocolError
 from undam.sse import Event, Parser, encode_json
@@ -121,7 +121,7 @@ def _divided(bodies: list[bytes]) -> list[bytes]:
 
 
 def test_events_are_divided_within_a_character() -> None:
-    form = EventForm("a", 30, "x" * 80, numbered=True, chat=False)
+    form = BeaconEventForm("a", 30, "x" * 80, numbered=True, chat=False)
     events = [b"data: " + encode_json(form.event(seq, 1)) for seq in range(30)]
     sent = _divided(events)
     assert b"".join(sent) == b"".join(events)
@@ -139,7 +139,7 @@ def test_events_are_divided_within_a_character() -> None:
 
 
 def test_an_event_that_is_not_numbered_is_not_divided() -> None:
-    form = EventForm("a", 3, "padding", numbered=False, chat=False)
+    form = BeaconEventForm("a", 3, "padding", numbered=False, chat=False)
     assert form.event(0, 1)["text"] == "padding"
     assert form.early_ns(0) == 0
     assert _divided([b"data: plain\n\n", b""]) == [b"data: plain\n\n", b""]

@@ -23,7 +23,7 @@ from support.lossy_relay import (
 from support.synthetic_streams import Write, exchange
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import analyze_hop
-from undam.diagnosis.integrity import Integrity, analyze_integrity, compare_answers
+from undam.diagnosis.integrity import AnswerIntegrity, analyze_integrity, compare_answers
 from undam.diagnosis.reading import Reading, read_exchange
 from undam.record import Ending
 
@@ -41,7 +41,7 @@ def _reading(events: Sequence[bytes], **more: object) -> Reading:
     return read_exchange(exchange(as_writes(events), **more))  # type: ignore[arg-type]
 
 
-def _integrity(events: Sequence[bytes], **more: object) -> Integrity:
+def _integrity(events: Sequence[bytes], **more: object) -> AnswerIntegrity:
     return analyze_integrity(_reading(events, **more))
 
 
@@ -127,7 +127,7 @@ def test_an_application_that_joins_events_keeps_the_numbers() -> None:
     text = "".join(texts)
     joined = plain_events([text[i : i + 100] for i in range(0, len(text), 100)])
     reading = _reading(joined)
-    assert analyze_integrity(reading) == Integrity("numbered-text", sent=40, received=40)
+    assert analyze_integrity(reading) == AnswerIntegrity("numbered-text", sent=40, received=40)
     dues = [item.due.seq for item in reading.contents if item.due is not None]
     assert dues == sorted(dues)
     assert len(dues) > 15
@@ -137,7 +137,7 @@ def test_plain_json_events_with_numbered_text() -> None:
     pieces = [json.loads(event[6:])["choices"][0]["delta"]["content"]
               for event in numbered_events(20)[:20]]  # fmt: skip
     events = _sse(*({"text": piece, "pad": "x" * 30} for piece in pieces))
-    assert _integrity(events, api="plain") == Integrity("numbered-text", sent=20, received=20)
+    assert _integrity(events, api="plain") == AnswerIntegrity("numbered-text", sent=20, received=20)
 
 
 def test_a_damaged_stamp_is_an_altered_event() -> None:
@@ -308,7 +308,7 @@ class TestNumbers:
 class TestAgainstAnInnerHop:
     INNER = plain_events([f"word{n} " for n in range(60)])
 
-    def _compare(self, outer: Sequence[bytes]) -> Integrity | None:
+    def _compare(self, outer: Sequence[bytes]) -> AnswerIntegrity | None:
         return compare_answers(_reading(self.INNER), _reading(outer))
 
     def test_equal_answers(self) -> None:

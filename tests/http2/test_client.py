@@ -13,10 +13,10 @@ import pytest
 from undam.errors import RemoteProtocolError
 from undam.http2.client import (
     WINDOW_BYTES,
-    ClientConnection,
     DataReceived,
     GoAwayReceived,
     HeadersReceived,
+    Http2Connection,
     StreamReset,
 )
 from undam.http2.frames import DATA, encode_frame
@@ -32,7 +32,7 @@ class Pair:
     """A client connection and h2's server side, joined without a network."""
 
     def __init__(self, **settings: int) -> None:
-        self.client = ClientConnection()
+        self.client = Http2Connection()
         self.server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         values = {getattr(h2.settings.SettingCodes, name): n for name, n in settings.items()}
         self.server.local_settings = h2.settings.Settings(client=False, initial_values=values)
@@ -183,7 +183,7 @@ def test_invalid_data_is_rejected(data: bytes) -> None:
 
 
 def test_header_fields_that_http2_forbids_are_reported_and_not_rejected() -> None:
-    client = ClientConnection()
+    client = Http2Connection()
     config = h2.config.H2Configuration(
         client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False
     )

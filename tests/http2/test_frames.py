@@ -13,7 +13,7 @@ from undam.http2.frames import (
     PADDED,
     PING,
     Frame,
-    FrameReader,
+    Http2FrameReader,
     encode_frame,
     encode_window_update,
     error_name,
@@ -28,7 +28,7 @@ FRAMES = st.builds(
 @given(st.lists(FRAMES, max_size=8), st.integers(1, 40))
 def test_frames_survive_any_division(frames: list[Frame], size: int) -> None:
     data = b"".join(frame.encode() for frame in frames)
-    reader = FrameReader()
+    reader = Http2FrameReader()
     found = [
         frame
         for start in range(0, len(data), size)
@@ -39,7 +39,7 @@ def test_frames_survive_any_division(frames: list[Frame], size: int) -> None:
 
 
 def test_an_incomplete_frame_is_kept() -> None:
-    reader = FrameReader()
+    reader = Http2FrameReader()
     whole = encode_frame(PING, 1, 0, b"12345678")
     assert reader.receive_data(whole[:-1]) == []
     assert reader.pending_bytes == len(whole) - 1
@@ -49,7 +49,7 @@ def test_an_incomplete_frame_is_kept() -> None:
 def test_a_large_frame_is_rejected_before_it_is_buffered() -> None:
     head = encode_frame(DATA, 0, 1, b"x" * (MAX_FRAME_BYTES + 1))[:9]
     with pytest.raises(RemoteProtocolError, match="16385 bytes"):
-        FrameReader().receive_data(head)
+        Http2FrameReader().receive_data(head)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from undam.sse import Comment
 from undam.tap.capture_file import CaptureReader
 from undam.timing.beacon import parse_head, parse_query
 from undam.wire.content_coding import ContentDecoder
-from undam.wire.http2_parser import Http2Parser
+from undam.wire.http2.parser import Http2Parser
 from undam.wire.response import ResponseParser
 from undam.wire.response_reader import ResponseReader
 from undam.wire.timestamps import TimestampedRead

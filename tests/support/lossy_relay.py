@@ -110,7 +110,7 @@ RELAYS: dict[str, tuple[Damage, str]] = {
     "alter": (alter, "altered"),
     "merge": (merge, "mixed"),
 }
-"""Each relay, and the field of ``Integrity`` that counts its faults."""
+"""Each relay, and the field of ``AnswerIntegrity`` that counts its faults."""
 
 
 def positions(rng: random.Random, count: int, rate: float, *, torn: bool = False) -> set[int]:

@@ -16,7 +16,7 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
-from undam.asgi.beacon_events import EventForm, chat_chunk, dividing, is_chat, read_body
+from undam.asgi.beacon_events import BeaconEventForm, chat_chunk, dividing, is_chat, read_body
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.event_stream import EventStream
 from undam.errors import RemoteProtocolError, UsageError
@@ -229,7 +229,7 @@ class Beacon:
     ) -> AsyncIterator[Any]:
         total = (schedule.before or 0) + (schedule.after or 0)
         padding = _padding(self._event_bytes)
-        form = EventForm(ident, total, padding, numbered=bool(schedule.numbered), chat=chat)
+        form = BeaconEventForm(ident, total, padding, numbered=bool(schedule.numbered), chat=chat)
         for seq, due_ns in enumerate(due_times(schedule, start_ns)):
             # Waits are computed from the schedule, so that a late event does not delay later ones.
             send_ns = due_ns - (form.early_ns(seq) if seq < total else 0)

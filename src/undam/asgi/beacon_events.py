@@ -19,7 +19,7 @@ _CHAT_PATH = "/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
-class EventForm:
+class BeaconEventForm:
     """Form of the events of one stream.
 
     Args:

@@ -17,7 +17,7 @@ from undam.diagnosis.holds import (
     holds_by_inner,
     is_one_late_by_inner,
 )
-from undam.diagnosis.integrity import UNKNOWN, Integrity, analyze_integrity, compare_answers
+from undam.diagnosis.integrity import UNKNOWN, AnswerIntegrity, analyze_integrity, compare_answers
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.reported import reported_ms
 from undam.diagnosis.rhythm import Cause
@@ -58,7 +58,7 @@ class Hop:
     holds: tuple[EventHold, ...] = ()
     exact: bool = False
     intermediaries: tuple[str, ...] = ()
-    integrity: Integrity = UNKNOWN
+    integrity: AnswerIntegrity = UNKNOWN
 
     @property
     def reading(self) -> Reading:
@@ -106,7 +106,7 @@ def analyze_hop(
     )
 
 
-def _integrity(reading: Reading, inner: Hop | None) -> Integrity:
+def _integrity(reading: Reading, inner: Hop | None) -> AnswerIntegrity:
     found = analyze_integrity(reading)
     if inner is None or found.evidence != "events" or not found.is_intact:
         return found
@@ -208,7 +208,7 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
     }
 
 
-def _integrity_json(integrity: Integrity) -> dict[str, object]:
+def _integrity_json(integrity: AnswerIntegrity) -> dict[str, object]:
     return {
         "evidence": integrity.evidence,
         "exact": integrity.is_exact,

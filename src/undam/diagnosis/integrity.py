@@ -17,7 +17,7 @@ from undam.apis.meaning import mapping
 from undam.diagnosis.reading import Reading, TimedEvent
 from undam.record import Ending
 from undam.timing import median
-from undam.timing.numbered_text import Piece, fragments_in, pieces_in
+from undam.timing.numbered_text import NumberedPiece, fragments_in, pieces_in
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"(.*?)(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Integrity:
+class AnswerIntegrity:
     """Events of an answer that did not arrive as they were sent.
 
     Args:
@@ -87,11 +87,11 @@ class Integrity:
         return dict(self.first).get(kind, "")
 
 
-UNKNOWN = Integrity("events")
-"""Integrity of an answer that was not analyzed."""
+UNKNOWN = AnswerIntegrity("events")
+"""AnswerIntegrity of an answer that was not analyzed."""
 
 
-def analyze_integrity(reading: Reading) -> Integrity:
+def analyze_integrity(reading: Reading) -> AnswerIntegrity:
     """Return the integrity of the answer in ``reading``, from the best evidence in it."""
     contents = reading.contents
     text = _joined(contents)
@@ -103,7 +103,7 @@ def analyze_integrity(reading: Reading) -> Integrity:
     return _with_torn(found, reading, text)
 
 
-def compare_answers(inner: Reading, outer: Reading) -> Integrity | None:
+def compare_answers(inner: Reading, outer: Reading) -> AnswerIntegrity | None:
     """Compare the answers of two hops to the same prompt, event by event.
 
     Returns:
@@ -136,7 +136,7 @@ def compare_answers(inner: Reading, outer: Reading) -> Integrity | None:
         return None
     for text in moved:
         lost.remove(next(item for item in lost if item[1] == text))
-    return Integrity(
+    return AnswerIntegrity(
         "inner-hop",
         sent=len(sent),
         received=len(got) - len(duplicated),
@@ -167,7 +167,7 @@ def _is_cut(reading: Reading) -> bool:
     return not ended or not (reading.announced_end or not reading.api.announces_end)
 
 
-def _from_pieces(pieces: Sequence[Piece], fragments: int, *, cut: bool) -> Integrity:
+def _from_pieces(pieces: Sequence[NumberedPiece], fragments: int, *, cut: bool) -> AnswerIntegrity:
     """Return the integrity of a numbered text.
 
     Args:
@@ -205,7 +205,7 @@ def _from_pieces(pieces: Sequence[Piece], fragments: int, *, cut: bool) -> Integ
         counts["altered"] += fragments
         places["altered"] = missing[0] if places["altered"] is None else places["altered"]
     lost = len(missing) - fragments
-    return Integrity(
+    return AnswerIntegrity(
         "numbered-text",
         sent=known.total,
         received=len(seen),
@@ -215,7 +215,7 @@ def _from_pieces(pieces: Sequence[Piece], fragments: int, *, cut: bool) -> Integ
     )
 
 
-def _from_numbers(reading: Reading) -> Integrity | None:
+def _from_numbers(reading: Reading) -> AnswerIntegrity | None:
     contents = reading.contents
     stamps = [item.due.seq for item in contents if item.due is not None]
     if len(stamps) > 1:
@@ -237,7 +237,7 @@ def _sequence_number(item: TimedEvent, api: str) -> int | None:
     return number if type(number) is int else None
 
 
-def _from_ids(events: Sequence[TimedEvent]) -> Integrity | None:
+def _from_ids(events: Sequence[TimedEvent]) -> AnswerIntegrity | None:
     """Return the integrity of events with counted IDs, if each event has its own."""
     matches = [_NUMBER.fullmatch(item.id) for item in events]
     found = [(match[1], int(match[2])) for match in matches if match is not None]
@@ -260,7 +260,7 @@ def _is_regular(numbers: Sequence[int]) -> bool:
     return sum(step == 1 for step in steps) > _REGULAR * len(steps)
 
 
-def _count(numbers: Sequence[int], evidence: str) -> Integrity:
+def _count(numbers: Sequence[int], evidence: str) -> AnswerIntegrity:
     """Return the integrity of numbered events; only gaps between them count as losses."""
     seen: set[int] = set()
     duplicated: list[int] = []
@@ -276,7 +276,7 @@ def _count(numbers: Sequence[int], evidence: str) -> Integrity:
     low = min(seen)
     missing = highest - low + 1 - len(seen)
     first = next((n for n in range(low, highest) if n not in seen), None) if missing else None
-    return Integrity(
+    return AnswerIntegrity(
         evidence,
         received=len(seen),
         lost=missing,
@@ -290,9 +290,9 @@ def _count(numbers: Sequence[int], evidence: str) -> Integrity:
     )
 
 
-def _from_events(contents: Sequence[TimedEvent]) -> Integrity:
+def _from_events(contents: Sequence[TimedEvent]) -> AnswerIntegrity:
     """Return the repetitions among events without a number."""
-    plain = Integrity("events", received=len(contents))
+    plain = AnswerIntegrity("events", received=len(contents))
     if len(contents) < _FEW:
         return plain
     repeats = _doubled(contents) or _repeated_at_once(contents)
@@ -344,7 +344,7 @@ def _final_text_differs(reading: Reading) -> bool:
     return bool(deltas and finals) and "".join(deltas) != "".join(finals)
 
 
-def _with_torn(found: Integrity, reading: Reading, text: str) -> Integrity:
+def _with_torn(found: AnswerIntegrity, reading: Reading, text: str) -> AnswerIntegrity:
     head = reading.exchange.head
     kind = (head.get("content-type") or "").lower() if head else ""
     coded = "charset=" in kind and "utf-8" not in kind and "utf8" not in kind

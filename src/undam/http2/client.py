@@ -22,7 +22,7 @@ from undam.http2.frames import (
     END_STREAM,
     GOAWAY,
     Frame,
-    FrameReader,
+    Http2FrameReader,
     encode_frame,
     encode_window_update,
     error_name,
@@ -75,7 +75,7 @@ class GoAwayReceived:
 ClientEvent = HeadersReceived | DataReceived | StreamReset | GoAwayReceived
 
 
-class ClientConnection:
+class Http2Connection:
     """Client side of one connection."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class ClientConnection:
         )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(WINDOW_BYTES - _DEFAULT_WINDOW_BYTES)
-        self._frames = FrameReader()
+        self._frames = Http2FrameReader()
         self._out = bytearray()
         self._with_length: set[int] = set()
         self._used: dict[int, int] = {0: 0}

@@ -50,7 +50,7 @@ class Frame(NamedTuple):
         return self.payload[1 : len(self.payload) - self.payload[0]]
 
 
-class FrameReader:
+class Http2FrameReader:
     """Divides the bytes of a connection into frames."""
 
     def __init__(self) -> None:

@@ -16,7 +16,6 @@ from undam.metrics.batching import find_batching
 from undam.metrics.gaps import NEGLIGIBLE_NS
 from undam.metrics.interval_histogram import IntervalHistogram
 from undam.metrics.load_generator import LoadGeneratorStats
-from undam.metrics.nagle import find_nagle
 from undam.metrics.stalls import count_stalls
 from undam.metrics.validity.asked import RequestedLoad
 from undam.metrics.validity.findings import find_validity
@@ -39,6 +38,9 @@ _TOKENS_PER_EVENT = 1.8
 # If the server runs on the same machine, a wait of some percent is normal.
 _STARVED_PERCENT = 20.0
 _MOST_KINDS = 5
+# New connections have no delay by Nagle's algorithm. There are at most as many as streams at once.
+_MIN_DELAYED = 3
+_DELAYED_SHARE = 0.3
 
 
 def find_causes(
@@ -59,7 +61,7 @@ def find_causes(
     others = [
         *_find_failures(aggregate, hop),
         *find_batching(aggregate, hop),
-        *find_nagle(aggregate, hop),
+        *_find_nagle(aggregate, hop),
         *_find_server(aggregate, hop),
     ]
     order = list(Severity)
@@ -133,6 +135,13 @@ def _find_late_sends(aggregate: Aggregate, hop: str, remedy: Fix) -> Iterator[Fi
             "UD908", hop, delay_ms=_ms(delay), percentile=label, shown_ms=_ms(a),
             from_sent_ms=_ms(b), fix=remedy,
         )  # fmt: skip
+
+
+def _find_nagle(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
+    """Yield the finding if many answers have the delay of Nagle's algorithm."""
+    delayed = aggregate.nagle_answers
+    if delayed >= _MIN_DELAYED and delayed >= _DELAYED_SHARE * aggregate.ttft_from_sent.count:
+        yield finding("UD206", hop, delay_ms=to_ms(aggregate.nagle_ns // delayed, 1))
 
 
 def _find_failures(aggregate: Aggregate, hop: str) -> Iterator[Finding]:

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from undam.record.request_result import RequestResult
-from undam.rules import Finding, finding
-from undam.timing import to_ms
-
-if TYPE_CHECKING:
-    from undam.metrics.aggregate import Aggregate
 
 # Linux delays an acknowledgement by 40 ms. A timer of the kernel may be some ms late.
 _LEAST_NS, _MOST_NS = 36_000_000, 60_000_000
@@ -19,9 +11,6 @@ _SINGLY = 1.5
 _MIN_READS = 4
 # A read this late may have joined events that had arrived one by one.
 _LATE_NS = 5_000_000
-# New connections have no delay, and there are at most as many as streams at once.
-_MIN_ANSWERS = 3
-_SHARE = 0.3
 
 
 def nagle_delay_ns(one: RequestResult) -> int | None:
@@ -37,10 +26,3 @@ def nagle_delay_ns(one: RequestResult) -> int | None:
     if _LEAST_NS <= delay_ns <= _MOST_NS and first.events > 1 and singly:
         return delay_ns if first.late_ns < _LATE_NS else None
     return None
-
-
-def find_nagle(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
-    """Yield the finding if many answers have the delay."""
-    delayed = aggregate.nagle_answers
-    if delayed >= _MIN_ANSWERS and delayed >= _SHARE * aggregate.ttft_from_sent.count:
-        yield finding("UD206", hop, delay_ms=to_ms(aggregate.nagle_ns // delayed, 1))

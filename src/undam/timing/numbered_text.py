@@ -60,7 +60,7 @@ _QUERY = re.compile(rb"undam-beacon(?:\[([^\]\r\n\"\\]{0,400})\])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class NumberedPiece:
     """A piece of a numbered answer as it arrived.
 
     Args:
@@ -111,10 +111,10 @@ def parse_clock(text: str) -> tuple[int, int, str] | None:
     return match and (int(match["arrived"], 16), int(match["left"], 16), match["host"])
 
 
-def pieces_in(text: str) -> Iterator[Piece]:
+def pieces_in(text: str) -> Iterator[NumberedPiece]:
     """Yield the pieces in the text of an answer, in the order in which they arrived."""
     for match in _PIECE.finditer(text):
-        yield Piece(
+        yield NumberedPiece(
             match.end(),
             match["text"],
             int(match["seq"]),

@@ -32,7 +32,7 @@ from undam.wire.tls import TlsEngine, make_context
 from undam.wire.url import Target, is_link_local, is_loopback, is_public
 
 if TYPE_CHECKING:
-    from undam.wire.http2_parser import Http2Parser
+    from undam.wire.http2.parser import Http2Parser
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
@@ -98,7 +98,7 @@ class ExchangeOpener:
         if not tls and self._proxy is not None and not self._proxy.is_socks:
             raise UsageError("--http2 with an http:// URL cannot be used with a proxy")
         # h2 is slow to import, and HTTP/1.1 does not need it.
-        from undam.wire.http2_parser import Http2Parser  # noqa: PLC0415
+        from undam.wire.http2.parser import Http2Parser  # noqa: PLC0415
 
         fields = http2_fields(request, self._target)
         return Http2Parser(fields, request.body, max_head_bytes=self._config.max_head_bytes)

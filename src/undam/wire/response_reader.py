@@ -17,7 +17,7 @@ from undam.wire.timestamps import TimestampedRead
 from undam.work_budget import MAX_ITEMS
 
 if TYPE_CHECKING:
-    from undam.wire.http2_parser import Http2Parser
+    from undam.wire.http2.parser import Http2Parser
 
 
 class ResponseReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undam.diagnosis.hop import Hop
-from undam.diagnosis.integrity import Integrity
+from undam.diagnosis.integrity import AnswerIntegrity
 from undam.rules import Finding, Severity, finding
 
 _CODES = (
@@ -59,7 +59,7 @@ def _name_fault(hop: Hop, kind: str, code: str, count: int) -> Finding:
     return finding(code, hop.name, evidence, severity=_severity(integrity, kind, count))
 
 
-def _severity(integrity: Integrity, kind: str, count: int) -> Severity | None:
+def _severity(integrity: AnswerIntegrity, kind: str, count: int) -> Severity | None:
     """Return ``None`` for the severity of the rule, or a warning for weak evidence."""
     if integrity.evidence in _CERTAIN and not (kind == "torn" and count == 1):
         return None

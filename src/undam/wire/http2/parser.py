@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from undam.errors import RemoteProtocolError
 from undam.http2.client import (
-    ClientConnection,
     DataReceived,
     Fields,
     GoAwayReceived,
     HeadersReceived,
+    Http2Connection,
     StreamReset,
 )
 from undam.record import Ending, Head
@@ -40,7 +40,7 @@ class Http2Parser:
         self.reset: str | None = None
         self.goaway: str | None = None
         self.stopped: tuple[Ending, str] | None = None
-        self._connection = ClientConnection()
+        self._connection = Http2Connection()
         self._stream_id = self._connection.request(fields, body)
         self._left_bytes = max_head_bytes
         self._max_head_bytes = max_head_bytes
