@@ -79,6 +79,7 @@ def scratch(tmp_path: Path) -> Scratch:
     made = Scratch(tmp_path)
     # Files that are not configurations are ignored, whatever their names.
     (made.folder / "compose.yaml").write_text("services: {}\n")
+    (made.folder / "undam.toml").write_text("heartbeat = 15\n")
     (made.folder / "nginx.md").write_text(BAD)
     (made.folder / "picture.conf").write_bytes(b"\0\1\2")
     return made

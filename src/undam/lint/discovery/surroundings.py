@@ -82,9 +82,11 @@ class Surroundings:
 
 
 def header_targets(text: str) -> dict[str, Version]:
-    """Return the versions that the comments at the beginning of a file name."""
+    """Return the versions that the comments at the beginning of a generated file name."""
     head = "\n".join(text.split("\n", _HEADER_LINES)[:_HEADER_LINES])
     found: dict[str, Version] = {}
+    if "generat" not in head.lower():
+        return found  # a comment such as "needs nginx 1.13" is not about the version that runs
     for name, number in _HEADER_VERSION.findall(head):
         version = Version.parse(number)
         assert version is not None  # the expression requires digits

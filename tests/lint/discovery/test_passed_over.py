@@ -1,0 +1,52 @@
+"""Deployment files that are recognised but not read."""
+
+from __future__ import annotations
+
+import pytest
+
+from undam.lint.discovery.passed_over import is_schema, kind_of_deployment
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "kind"),
+    [
+        ("a/main.tf", 'resource "aws_lb" "a" {}', "Terraform"),
+        ("a/main.tf", 'resource "aws_s3_bucket" "a" {}', None),
+        ("next.config.mjs", "export default {}", "Next.js configuration"),
+        ("vercel.json", "{}", "Vercel configuration"),
+        ("app.py", "return StreamingResponse(x())", "Python program that streams"),
+        ("app.py", "print(1)", None),
+        ("a.ts", "new EventSource('/x')", "TypeScript program that streams"),
+        ("r.yaml", "kind: HTTPRoute\n", "Kubernetes HTTPRoute"),
+        ("r.json", '{"kind": "VirtualService"}', "Kubernetes VirtualService"),
+        ("r.yaml", "apiVersion: route.openshift.io/v1\nkind: Route\n", "Kubernetes Route"),
+        ("r.yaml", "kind: Route\n", None),
+        ("c.yml", "services:\n  a:\n    labels: [traefik.enable=true]\n",
+         "compose file with Traefik labels"),
+        ("c.yml", "services:\n  a:\n    image: ollama/ollama\n", "compose file with a model server"),
+        ("c.yml", "services:\n  a:\n    image: postgres\n", None),
+        ("l.yaml", "model_list:\n- a: b\n", "LiteLLM configuration"),
+        ("values.yaml", "ingress:\n  enabled: true\n", "Helm values with an ingress"),
+        ("values.yaml", "image: x\n", None),
+        ("notes.txt", "kind: HTTPRoute\n", None),
+    ],
+)  # fmt: skip
+def test_kinds_of_deployment_files(path: str, text: str, kind: str | None) -> None:
+    assert kind_of_deployment(path, text.encode(), text) == kind
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"kind: CustomResourceDefinition\nspec: {}\n", True),
+        (
+            b"# license\nkind: CustomResourceDefinition\n---\nkind: 'CustomResourceDefinition'\n",
+            True,
+        ),
+        (b"kind: CustomResourceDefinition\n---\nkind: Ingress\n", False),
+        (b"kind: Ingress\n", False),
+        (b"", False),
+    ],
+)
+def test_files_with_nothing_but_definitions_of_resources(raw: bytes, expected: bool) -> None:
+    assert is_schema(raw) is expected
