@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import undam.lint.evidence.profiles as package
-from undam.lint.evidence.names import UpstreamAddress, address_of, profile_named, upstream_evidence
+from undam.lint.evidence.names import UpstreamLocation, address_of, profile_named, upstream_evidence
 from undam.lint.evidence.profile import ServiceProfile
 from undam.lint.evidence.profiles import PROFILES
 from undam.lint.routes import RouteHints, RouteOutcome, assess_route
@@ -52,12 +52,12 @@ def test_companions_of_a_program_do_not_stream(name: str) -> None:
 @pytest.mark.parametrize(
     ("upstream", "address"),
     [
-        ("http://VLLM:8000/v1", UpstreamAddress("vllm", 8000, "/v1")),
-        ("10.0.0.1", UpstreamAddress("10.0.0.1", None, "")),
-        ("https://[fd00::1]:443/", UpstreamAddress("[fd00::1]", 443, "/")),
-        ("api:port", UpstreamAddress("api", None, "")),
-        ("unix:/run/app.sock", UpstreamAddress("unix", None, "/run/app.sock")),
+        ("http://VLLM:8000/v1", UpstreamLocation("vllm", 8000, "/v1")),
+        ("10.0.0.1", UpstreamLocation("10.0.0.1", None, "")),
+        ("https://[fd00::1]:443/", UpstreamLocation("[fd00::1]", 443, "/")),
+        ("api:port", UpstreamLocation("api", None, "")),
+        ("unix:/run/app.sock", UpstreamLocation("unix", None, "/run/app.sock")),
     ],
 )
-def test_an_upstream_is_split(upstream: str, address: UpstreamAddress) -> None:
+def test_an_upstream_is_split(upstream: str, address: UpstreamLocation) -> None:
     assert address_of(upstream) == address

@@ -83,7 +83,7 @@ _NONE = NameEvidence(0)
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamAddress:
+class UpstreamLocation:
     """Host, port and path of an upstream."""
 
     host: str
@@ -92,7 +92,7 @@ class UpstreamAddress:
 
 
 @lru_cache(maxsize=4096)
-def address_of(upstream: str) -> UpstreamAddress:
+def address_of(upstream: str) -> UpstreamLocation:
     """Split a URL, a name or ``HOST:PORT``; the result is in lower case."""
     rest = _SCHEME.sub("", upstream.lower())
     authority, slash, path = rest.partition("/")
@@ -101,7 +101,7 @@ def address_of(upstream: str) -> UpstreamAddress:
     host = authority[: port.start()] if port else authority
     if not host.startswith(("[", "$")):
         host = host.partition(":")[0]
-    return UpstreamAddress(host, int(port[1]) if port else None, slash + path)
+    return UpstreamLocation(host, int(port[1]) if port else None, slash + path)
 
 
 def profile_named(text: str) -> ServiceProfile | None:
