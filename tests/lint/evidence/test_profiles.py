@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 import undam.lint.evidence.profiles as package
-from undam.lint.evidence.names import UpstreamLocation, address_of, profile_named, upstream_evidence
+from undam.lint.evidence.names import (
+    UpstreamLocation,
+    address_of,
+    profile_named,
+    site_evidence,
+    upstream_evidence,
+)
 from undam.lint.evidence.profile import ServiceProfile
 from undam.lint.evidence.profiles import PROFILES
 from undam.lint.routes import RouteHints, RouteOutcome, assess_route
@@ -61,3 +67,26 @@ def test_companions_of_a_program_do_not_stream(name: str) -> None:
 )
 def test_an_upstream_is_split(upstream: str, address: UpstreamLocation) -> None:
     assert address_of(upstream) == address
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "score"),
+    [
+        ("server name", "ollama.example.org", 2), ("server name", "llm.example.org", 2),
+        ("server name", "chat.example.org", 1), ("file name", "chat", 0),
+        ("server name", "docs.openai.example.org", 0), ("server name", "www.example.org", 0),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_site_is_weaker_evidence(kind: str, name: str, score: int) -> None:
+    assert site_evidence(kind, name).score == score
+
+
+@pytest.mark.parametrize(
+    ("upstream", "score"),
+    [
+        ("gpt-proxy:80", 2), ("chat:80", 1), ("postgres:80", -3), ("acme:80", -1),
+        ("10.0.0.1:80", 0), ("10.0.0.1:11434", 3), ("app:7860", 2), ("$backend", 0),
+    ],
+)  # fmt: skip
+def test_names_and_ports_of_servers(upstream: str, score: int) -> None:
+    assert upstream_evidence(upstream).score == score
