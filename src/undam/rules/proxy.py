@@ -468,8 +468,8 @@ RULES = (
             connection is possible, the proxy is only listed as a suspect.
         """,
         measured="""
-            mitmproxy 12 over http and https, and Privoxy 3.0.34 in its default configuration, hold
-            the whole answer.
+            mitmproxy 11.0.2 over http and https, and Privoxy 3.0.34 in its default configuration,
+            hold the whole answer.
         """,
         fix="""
             Exempt the host from the proxy, or let the proxy stream it.

@@ -40,7 +40,7 @@ class ArgumentBurst:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether so many characters arrived after a silence in which they were held."""
+        """Return whether a long argument arrived at once after a silence."""
         return self.chars >= _MANY_CHARS and self.silence_ns >= _SILENCE_NS
 
 

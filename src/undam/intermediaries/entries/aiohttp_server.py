@@ -6,7 +6,7 @@ from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Sign, Trouble
 from undam.intermediaries.intermediary import Intermediary
 
 _RUN = measured(
-    "aiohttp 3.13", "undam check of a StreamResponse with enable_compression()", checked="2026-11"
+    "aiohttp 3.14.5", "undam check of a StreamResponse with enable_compression()", checked="2026-11"
 )
 
 ENTRY = Intermediary(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, measured
+from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented
 from undam.intermediaries.intermediary import Intermediary
 
-_RUN = measured(
-    "Flask 3.1 with requests 2.34, Tornado 6.5",
-    "undam check of a handler that returns response.content, and of one that never flushes",
+_DOCS = documented(
+    "requests.readthedocs.io, response.content; PEP 3333, a server sends each item of the iterable",
     checked="2026-11",
 )
 
@@ -22,13 +21,13 @@ ENTRY = Intermediary(
                 "A handler that builds the whole answer before it returns, or that writes without "
                 "a flush, sends all events at the end."
             ),
-            evidence=_RUN,
+            evidence=_DOCS,
         ),
         Remedy(
             Trouble.HOLD,
             "application",
             "yield each event as it is produced and flush it  # do not join them into one answer",
-            evidence=_RUN,
+            evidence=_DOCS,
         ),
     ),
 )

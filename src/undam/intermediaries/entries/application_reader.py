@@ -5,11 +5,7 @@ from __future__ import annotations
 from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented, measured
 from undam.intermediaries.intermediary import Intermediary
 
-_RUN = measured(
-    "httpx 0.28.1 under Starlette",
-    "undam check of a relay that sends what response.aiter_bytes(1024) returns",
-    checked="2026-11",
-)
+_RUN = measured("httpx 0.28.1", "tests/live/test_client_libraries.py", checked="2026-11")
 _REPORT = documented("karpetrosyan/hishel#450, databricks/unity-gateway#361", checked="2026-11")
 
 ENTRY = Intermediary(

@@ -6,7 +6,7 @@ from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, meas
 from undam.intermediaries.intermediary import Intermediary
 
 _RUN = measured(
-    "brotli 1.2 under gunicorn 27",
+    "brotli 1.2.1 under gunicorn 27.0.1",
     "undam check of a WSGI application that compresses its stream without a flush",
     checked="2026-11",
 )

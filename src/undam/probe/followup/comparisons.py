@@ -147,7 +147,7 @@ async def follow_up(
 
     Args:
         hop: the analyzed edge.
-        announce: reports a step that takes about so many seconds.
+        announce: reports a step and its approximate duration in seconds.
     """
     place, done = options.edge, FollowUp()
     seconds = (hop.exchange.ended_ns - hop.reading.sent_ns) / 1e9
