@@ -162,3 +162,63 @@ def test_publish_reaches_the_readers_of_every_process(serve: Serve) -> None:
         assert [data for _, data in events_with_ids(back.body)] == ["event-1", "event-2"]
     for reading in readings:
         reading.sock.close()
+
+
+def test_a_second_question_under_one_key_gets_its_own_answer(
+    redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_REDIS", redis)
+    monkeypatch.setenv("TEST_LEASE_S", str(LEASE_S))
+    with (
+        serving(UVICORN_ASYNCIO, "support.replay_app:app") as one,
+        serving(UVICORN_UVLOOP, "support.replay_app:app") as other,
+    ):
+        path = "/conversation?count=120&gap=0.02"
+        first = one.read(path, method="POST")
+        _until(first, 3)
+        with other.read(path, method="POST") as second:
+            assert second.until_end().complete
+            answer = events_with_ids(second.body)
+        assert [data.split()[0] for _, data in answer] == [str(number) for number in range(120)]
+        assert first.until_end().complete
+        earlier = events_with_ids(first.body)
+        assert len(earlier) == 120
+        assert {data.split()[-1] for _, data in earlier} != {data.split()[-1] for _, data in answer}
+        # Each reader that comes back, at any process, continues its own answer.
+        for server in (one, other):
+            for events in (earlier, answer):
+                with server.read(f"{path}&last_event_id={events[9][0]}", method="POST") as again:
+                    again.until_end()
+                    assert events_with_ids(again.body) == events[10:]
+        # A GET without an event ID reads along with the newest answer.
+        with one.read(path) as along:
+            along.until_end()
+            assert events_with_ids(along.body) == answer
+        first.sock.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("team:doc?", "team:doc\ud800"),
+        ("a\ud83d\ude00", "a\U0001f600"),
+        ("a:b", "a%3Ab"),
+        ("k" * 300, "k" * 301),
+        ("k#" + "0" * 24, "k"),
+        ("k", "K"),
+    ],
+)
+def test_different_keys_have_different_names_in_redis(key: str, other: str) -> None:
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    from undam.asgi.replay.redis_log import RedisLog, RedisSettings  # noqa: PLC0415
+
+    client = Redis.from_url("redis://127.0.0.1:1")
+    settings = RedisSettings("undam:", 1000, 1000, 1.0)
+    names = [
+        set(RedisLog(client, settings, one, "t", run)._keys)
+        for one in (key, other)
+        for run in ("", "topic")
+    ]
+    assert len(set().union(*(name for name in names))) == 4 * 4 + 2  # one pointer per key
+    assert all(len(name) < 800 for one in names for name in one)
