@@ -68,7 +68,7 @@ class ResponseReader:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the connection can carry another request, by HTTP/1.1 (RFC 9112, 9.3)."""
+        """True if the connection can carry another request, by HTTP/1.1 (RFC 9112, 9.3)."""
         head = self.head
         if head is None or head.http_version != "1.1" or self.ending is not Ending.COMPLETE:
             return False

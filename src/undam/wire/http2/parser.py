@@ -48,7 +48,7 @@ class Http2Parser:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the request body waits for the server's flow-control window."""
+        """True if the request body waits for the server's flow-control window."""
         return self._connection.is_blocked
 
     def to_send(self) -> bytes:
