@@ -33,6 +33,7 @@ _COMMANDS = {
     "gateway": ("gateway", "Run a gateway that relays streams without delay."),
     "lab": ("lab", "Run experiments on real proxies."),
     "lint": ("lint", "Find lines in configurations that hold or cut streams."),
+    "monitor": ("monitor", "Check targets continuously and report changes."),
     "render": ("render", "Write a proxy configuration that streams."),
     "report": ("report", "Re-analyze a record and print text, JSON, or a page with charts."),
     "rules": ("rules", "List all findings of check, bench and lint."),

@@ -1,0 +1,1 @@
+"""Continuous checks: state, changes and metrics of targets over time (`undam monitor`)."""

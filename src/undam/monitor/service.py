@@ -1,0 +1,221 @@
+"""The running monitor: scheduler, metrics, log, webhooks and pages together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from undam.monitor.metrics import MonitorMetrics
+from undam.monitor.notify import Webhooks, change_json, slack_json, time_text
+from undam.monitor.objectives import Objective
+from undam.monitor.probe_result import ProbeResult
+from undam.monitor.scheduler import Scheduler
+from undam.monitor.settings import MonitorSettings, Target
+from undam.monitor.store import Change, Store
+from undam.monitor.web import Answer, Asked, WebServer
+
+_DAY_S = 86_400
+_HTML = "text/html; charset=utf-8"
+
+RenderPage = Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Functions that render the pages, from data as of `overview` and `target_view`."""
+
+    overview: RenderPage
+    target: RenderPage
+
+
+class MonitorService:
+    """Runs the probes and serves the results.
+
+    Args:
+        log: receives each line of the log, as JSON.
+    """
+
+    def __init__(
+        self, settings: MonitorSettings, store: Store, pages: Pages, log: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._pages = pages
+        self._log = log
+        self._metrics = MonitorMetrics()
+        self._hooks = self._webhooks(settings)
+        self.scheduler = Scheduler(settings, store, self)
+        for change in reversed(store.changes()):
+            self._metrics.add_change(change)
+        if store.set_aside is not None:
+            self.problem(f"the database was damaged; it was renamed to {store.set_aside}")
+
+    def _webhooks(self, settings: MonitorSettings) -> Webhooks:
+        urls = {}
+        if settings.webhook is not None:
+            urls[settings.webhook] = change_json
+        if settings.slack_webhook is not None:
+            urls[settings.slack_webhook] = slack_json
+        return Webhooks(urls, self.problem)
+
+    def use(self, settings: MonitorSettings) -> None:
+        """Apply a new configuration."""
+        self._hooks = self._webhooks(settings)
+        self.scheduler.use(settings)
+        self._log(json.dumps({"kind": "reloaded", "at": time_text(time.time()),
+                              "targets": len(settings.targets)}))  # fmt: skip
+
+    def probed(self, target: Target, result: ProbeResult) -> None:
+        """Update the metrics after a probe."""
+        self._metrics.add_probe(target, result)
+        recent = self._recent(target)
+        for objective in target.objectives:
+            met = objective.is_met(recent)
+            if met is not None:
+                self._metrics.set_objective(target, objective.text, met=met)
+        if target.probes_per_day:
+            self._metrics.set_budget_left(target, max(0, target.probes_per_day - len(recent)))
+        row = {"kind": "probe", "at": time_text(result.at_s), "target": target.name,
+               "verdict": result.verdict, "ttft_ms": result.ttft_ms, "error": result.error,
+               "findings": list(result.codes)}  # fmt: skip
+        self._log(json.dumps(row))
+
+    def changed(self, change: Change) -> None:
+        """Log, count and send a change."""
+        self._metrics.add_change(change)
+        self._log(json.dumps(change_json(change)))
+        self._hooks.send(change)
+
+    def problem(self, text: str) -> None:
+        """Log a problem of the monitor itself."""
+        self._log(json.dumps({"kind": "problem", "at": time_text(time.time()), "text": text}))
+
+    async def run(self, host: str, port: int, ready: Callable[[str], None]) -> None:
+        """Serve and probe until the task is cancelled.
+
+        Args:
+            ready: receives the URL when the server listens.
+        """
+        server = WebServer(self.answer)
+        address, number = await server.start(host, port)
+        shown = f"[{address}]" if ":" in address else address
+        ready(f"http://{shown}:{number}")
+        try:
+            await self.scheduler.run()
+        finally:
+            await server.close()
+            await self._hooks.finish()
+
+    async def run_once(self) -> dict[str, ProbeResult]:
+        """Probe each target once; return the results by target."""
+        results = await self.scheduler.run_once()
+        await self._hooks.finish()
+        return results
+
+    def missed(self, target: Target) -> list[Objective]:
+        """Return the objectives that the recent probes of a target do not meet."""
+        recent = self._recent(target)
+        return [one for one in target.objectives if one.is_met(recent) is not True]
+
+    def _recent(self, target: Target) -> list[ProbeResult]:
+        return self._store.probes(target.name, time.time() - _DAY_S)
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Return the response to a request."""
+        if asked.path == "/healthz":
+            return Answer(b"ok\n")
+        if asked.path == "/metrics":
+            body, content_type = self._metrics.exposition(asked.accept)
+            return Answer(body, content_type)
+        if asked.path == "/probe":
+            return await self._probe(asked)
+        if asked.path == "/":
+            return Answer(self._pages.overview(self.overview()).encode(), _HTML)
+        name = asked.path.removeprefix("/target/")
+        schedule = self.scheduler.schedules.get(name)
+        if name != asked.path and schedule is not None:
+            return Answer(self._pages.target(self.target_view(schedule.target)).encode(), _HTML)
+        return Answer(b"not found: use /, /target/NAME, /metrics, /probe?target=NAME, /healthz\n",
+                      status=404)  # fmt: skip
+
+    async def _probe(self, asked: Asked) -> Answer:
+        """Probe one target now, within its budgets, and return its metrics alone."""
+        schedule = self.scheduler.schedules.get(asked.query.get("target", ""))
+        if schedule is None:
+            return Answer(b"unknown target: use /probe?target=NAME\n", status=404)
+        result = await self.scheduler.examine(schedule.target)
+        if result is None:
+            return Answer(b"the budget of this target allows no probe now\n", status=503)
+        metrics = MonitorMetrics()
+        metrics.add_probe(schedule.target, result)
+        body, content_type = metrics.exposition(asked.accept)
+        return Answer(body, content_type)
+
+    def overview(self) -> dict[str, Any]:
+        """Return the data of the page of all targets."""
+        targets = [one.target for one in self.scheduler.schedules.values()]
+        return {"at": time_text(time.time()), "targets": [self._summary(one) for one in targets]}
+
+    def _summary(self, target: Target) -> dict[str, Any]:
+        recent = self._recent(target)
+        changes = self._store.changes(target.name, 1)
+        last = recent[-1] if recent else None
+        return {
+            "name": target.name,
+            "url": target.options.edge.url.partition("?")[0],
+            "verdict": last.verdict if last else None,
+            "error": last.error if last else None,
+            "at": time_text(last.at_s) if last else None,
+            "ttft_ms": [(one.at_s, one.ttft_ms) for one in recent if one.ttft_ms is not None],
+            "holds": [(hop.name, hop.hold_ms) for hop in (last.hops if last else ())],
+            "last_change": _change_row(changes[0]) if changes else None,
+            "missed": [one.text for one in target.objectives if one.is_met(recent) is False],
+        }
+
+    def target_view(self, target: Target) -> dict[str, Any]:
+        """Return the data of the page of one target."""
+        changes = [_change_row(one) for one in self._store.changes(target.name)]
+        probes = [
+            {"at": time_text(one.at_s), "at_s": one.at_s, "verdict": one.verdict,
+             "ttft_ms": one.ttft_ms, "hold_ms": one.hold_ms, "error": one.error,
+             "findings": list(one.codes)}
+            for one in self._recent(target)
+        ]  # fmt: skip
+        return {**self._summary(target), "changes": changes, "probes": probes}
+
+
+def _change_row(change: Change) -> dict[str, Any]:
+    return {
+        "at": time_text(change.at_s),
+        "text": change.text,
+        "before": _state_rows(change.before),
+        "after": _state_rows(change.after),
+    }
+
+
+def _state_rows(result: ProbeResult) -> Sequence[tuple[str, str]]:
+    """Return what a probe found, as rows of a table."""
+    rows = [("verdict", result.verdict)]
+    if result.error is not None:
+        rows.append(("error", result.error))
+    if result.ttft_ms is not None:
+        rows.append(("TTFT", f"{result.ttft_ms:.1f} ms"))
+    for hop in result.hops:
+        parts = [hop.verdict, f"Server: {hop.server}" if hop.server else "no Server header"]
+        rows.append((hop.name, ", ".join([*parts, *hop.headers])))
+    return rows
+
+
+async def serve(
+    service: MonitorService, host: str, port: int, ready: Callable[[str], None]
+) -> None:
+    """Run a service as a task of its own, so that a signal can cancel it."""
+    task = asyncio.create_task(service.run(host, port, ready))
+    try:
+        await task
+    except asyncio.CancelledError:
+        task.cancel()
+        raise

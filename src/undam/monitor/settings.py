@@ -1,0 +1,234 @@
+"""Configuration of `undam monitor`, from a TOML file."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from undam.errors import UsageError
+from undam.monitor.objectives import Objective, parse_objective
+from undam.probe import DEFAULT_PROMPT, CheckOptions, Place
+from undam.wire import ClientConfig
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MAX_TARGETS = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TARGET_KEYS = {
+    "name", "url", "hops", "interval", "headers", "model", "prompt", "data", "method", "beacon",
+    "expect", "objectives", "timeout", "probes_per_hour", "probes_per_day", "tokens_per_day",
+    "max_tokens", "insecure", "cacert",
+}  # fmt: skip
+_MONITOR_KEYS = {"state", "retention_days", "concurrency", "webhook", "slack_webhook"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One endpoint to probe.
+
+    Args:
+        interval_s: time between two probes. Each is moved by a random tenth of it.
+        expect: the verdict that counts as success.
+        probes_per_hour, probes_per_day, tokens_per_day: budgets that are never exceeded; 0 means
+            no limit.
+    """
+
+    name: str
+    options: CheckOptions = field(repr=False)
+    interval_s: float = 300.0
+    expect: str = "streaming"
+    objectives: tuple[Objective, ...] = ()
+    probes_per_hour: int = 0
+    probes_per_day: int = 0
+    tokens_per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """All settings.
+
+    Args:
+        state: path of the SQLite database.
+        webhook: URL that receives each change as JSON.
+        slack_webhook: URL of an incoming webhook of Slack.
+    """
+
+    targets: tuple[Target, ...]
+    state: str = "undam-monitor.db"
+    retention_days: float = 30.0
+    concurrency: int = 4
+    webhook: str | None = field(default=None, repr=False)
+    slack_webhook: str | None = field(default=None, repr=False)
+
+
+def read_settings(path: str, environ: Mapping[str, str] = os.environ) -> MonitorSettings:
+    """Read a configuration file.
+
+    ``${NAME}`` in a string is replaced by the environment variable, so that keys need not be in
+    the file.
+
+    Raises:
+        UsageError: the file cannot be read, or a value is invalid. The message names the place.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"cannot read {path}: {reason}") from None
+    return parse_settings(text, path, environ)
+
+
+def parse_settings(text: str, path: str, environ: Mapping[str, str]) -> MonitorSettings:
+    """Parse the text of a configuration file; see `read_settings`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}") from None
+    table = _Table(document.pop("monitor", {}), f"{path}: [monitor]", environ)
+    rows = document.pop("target", [])
+    if document:
+        raise UsageError(
+            f"{path}: unknown table {next(iter(document))!r}; use [monitor] and [[target]]"
+        )
+    if not isinstance(rows, list) or not rows:
+        raise UsageError(f"{path}: no target; add a table [[target]] with name and url")
+    if len(rows) > _MAX_TARGETS:
+        raise UsageError(f"{path}: {len(rows)} targets; at most {_MAX_TARGETS} are supported")
+    table.require_known(_MONITOR_KEYS)
+    targets = tuple(_target(row, number, path, environ) for number, row in enumerate(rows, 1))
+    names = [one.name for one in targets]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{path}: two targets have the name {name!r}")
+    return MonitorSettings(
+        targets,
+        table.text("state", "undam-monitor.db") or "",
+        table.number("retention_days", 30.0, 0.01, 3650),
+        int(table.number("concurrency", 4, 1, 100)),
+        table.text("webhook"),
+        table.text("slack_webhook"),
+    )
+
+
+def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> Target:
+    where = f"{path}: target {number}"
+    if not isinstance(row, dict):
+        raise UsageError(f"{where}: must be a table [[target]]")
+    table = _Table(row, where, environ)
+    name = table.text("name")
+    if name is None or _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"{where}: name must have 1 to 64 letters, digits, dots, hyphens or underscores"
+        )
+    table.where = f"{path}: target {name!r}"
+    table.require_known(_TARGET_KEYS)
+    url = table.text("url")
+    if url is None:
+        raise UsageError(f"{table.where}: url is missing")
+    headers = table.mapping("headers")
+    hops = [Place("edge", url), *(Place(*pair) for pair in table.mapping("hops").items())]
+    data = table.text("data")
+    try:
+        objectives = tuple(parse_objective(one) for one in table.texts("objectives"))
+    except UsageError as error:
+        raise UsageError(f"{table.where}: objectives: {error}") from None
+    client = ClientConfig(
+        timeout_s=table.number("timeout", 120.0, 0.1, 86400),
+        insecure=table.flag("insecure"),
+        cacert=table.text("cacert"),
+    )
+    options = CheckOptions(
+        places=tuple(hops),
+        model=table.text("model"),
+        prompt=table.text("prompt") or DEFAULT_PROMPT,
+        headers=tuple(headers.items()),
+        data=None if data is None else data.encode(),
+        method=table.text("method"),
+        beacon=table.flag("beacon"),
+        experiments=False,
+        environ=dict(environ),
+        client=client,
+    )
+    expect = table.text("expect") or "streaming"
+    return Target(
+        name,
+        options,
+        table.number("interval", 300.0, 1, 86400),
+        expect,
+        (parse_objective(f"verdict={expect}"), *objectives),
+        int(table.number("probes_per_hour", 0, 0, 3600)),
+        int(table.number("probes_per_day", 0, 0, 86400)),
+        int(table.number("tokens_per_day", 0, 0, 10**9)),
+    )
+
+
+class _Table:
+    """Values of one table, with errors that name it."""
+
+    def __init__(self, values: Any, where: str, environ: Mapping[str, str]) -> None:
+        if not isinstance(values, dict):
+            raise UsageError(f"{where}: must be a table")
+        self._values = values
+        self._environ = environ
+        self.where = where
+
+    def require_known(self, names: set[str]) -> None:
+        """Raise UsageError for a key that is not one of ``names``."""
+        for key in self._values:
+            if key not in names:
+                raise UsageError(
+                    f"{self.where}: unknown key {key!r}; known: {', '.join(sorted(names))}"
+                )
+
+    def text(self, key: str, default: str | None = None) -> str | None:
+        """Return a string with its variables replaced."""
+        value = self._values.get(key, default)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise UsageError(f"{self.where}: {key} must be a string")
+        return self._expanded(key, value)
+
+    def _expanded(self, key: str, value: str) -> str:
+        def variable(found: re.Match[str]) -> str:
+            if found[1] not in self._environ:
+                raise UsageError(f"{self.where}: {key}: the variable {found[1]} is not set")
+            return self._environ[found[1]]
+
+        return _VARIABLE.sub(variable, value)
+
+    def texts(self, key: str) -> Sequence[str]:
+        """Return a list of strings."""
+        value = self._values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise UsageError(f"{self.where}: {key} must be a list of strings")
+        return value
+
+    def mapping(self, key: str) -> dict[str, str]:
+        """Return a table of strings."""
+        value = self._values.get(key, {})
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            raise UsageError(f"{self.where}: {key} must be a table of strings")
+        return {name: self._expanded(f"{key}.{name}", one) for name, one in value.items()}
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        """Return a number within bounds."""
+        value = self._values.get(key, default)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
+            raise UsageError(f"{self.where}: {key} must be a number from {low:g} to {high:g}")
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        """Return a boolean, false by default."""
+        value = self._values.get(key, False)
+        if not isinstance(value, bool):
+            raise UsageError(f"{self.where}: {key} must be true or false")
+        return value

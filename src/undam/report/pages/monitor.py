@@ -1,0 +1,113 @@
+"""Pages of `undam monitor`: all targets, and the timeline and changes of one target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from undam.report.chart import line
+from undam.report.markup import NO_VALUE, Child, Markup, element, join
+from undam.report.page import document, finding_row, section
+from undam.report.tables import text_table
+
+_DEFINITIONS = (
+    "TTFT is the time to the first content of a probe. A change is reported after a second probe"
+    " has confirmed it."
+)
+_WIDTH, _HEIGHT = 240.0, 36.0
+_BAD = {"batched", "late", "held-to-end"}
+_MAX_ROWS = 200
+
+
+def render_overview_page(view: Mapping[str, Any]) -> str:
+    """Return the page with one row per target."""
+    rows = [_row(one) for one in view["targets"]]
+    names = ("target", "verdict", "TTFT, 24 h", "hold by hop", "last change")
+    head = element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
+    table = element("table", head, element("tbody", *rows))
+    return document(
+        "undam monitor",
+        element("p", f"{len(rows)} targets, {view['at']}", class_="sub"),
+        element("div", table, class_="scroll"),
+        footer=_DEFINITIONS,
+    )
+
+
+def _row(one: Mapping[str, Any]) -> Markup:
+    name = element("a", str(one["name"]), href=f"target/{one['name']}")
+    change = one["last_change"]
+    text = NO_VALUE if change is None else f"{change['at']}: {change['text']}"
+    return element(
+        "tr",
+        element("th", name, scope="row"),
+        element("td", _verdict(one)),
+        element("td", sparkline(one["ttft_ms"])),
+        element("td", _holds(one["holds"])),
+        element("td", text, class_="words"),
+    )
+
+
+def _verdict(one: Mapping[str, Any]) -> Markup:
+    text = one["error"] or one["verdict"] or "not probed yet"
+    is_bad = one["error"] is not None or one["verdict"] in _BAD or bool(one["missed"])
+    missed = f" (missed: {', '.join(one['missed'])})" if one["missed"] else ""
+    return element("span", text + missed, class_="bad" if is_bad else None)
+
+
+def _holds(holds: Sequence[tuple[str, float | None]]) -> str:
+    known = [f"{name} {ms:.1f} ms" for name, ms in holds if ms is not None]
+    return ", ".join(known) or NO_VALUE
+
+
+def sparkline(points: Sequence[tuple[float, float]]) -> Markup:
+    """Return a small chart of TTFT over time, with the last value as text."""
+    if not points:
+        return element("span", NO_VALUE)
+    first, last = points[0][0], points[-1][0]
+    most = max(value for _, value in points) or 1.0
+    marks: list[Child] = []
+    for at, value in points:
+        x = 2 + (_WIDTH - 4) * ((at - first) / (last - first) if last > first else 1.0)
+        y = _HEIGHT - 2 - (_HEIGHT - 6) * value / most
+        marks.append(line(x, _HEIGHT - 2, x, y, class_="axis"))
+    label = f"{points[-1][1]:.0f} ms, at most {most:.0f} ms in 24 h"
+    size = {"viewBox": f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}", "width": _WIDTH}
+    return join(
+        (element("svg", join(marks), role="img", aria_label=label, **size), element("br"), label)
+    )
+
+
+def render_target_page(view: Mapping[str, Any]) -> str:
+    """Return the page of one target: TTFT, changes with both states, and the recent probes."""
+    probes = view["probes"][-_MAX_ROWS:]
+    rows = [
+        (one["at"], one["error"] or one["verdict"], _ms(one["ttft_ms"]), _ms(one["hold_ms"]),
+         ", ".join(one["findings"]) or NO_VALUE)
+        for one in reversed(probes)
+    ]  # fmt: skip
+    return document(
+        f"undam monitor: {view['name']}",
+        element("p", f"{view['url']}: {view['error'] or view['verdict'] or 'not probed yet'}",
+                class_="sub"),
+        section("TTFT, 24 h", sparkline(view["ttft_ms"])),
+        section("Changes", *_changes(view["changes"])),
+        section("Probes", text_table(("at", "verdict", "TTFT", "hold p99", "findings"), rows)),
+        footer=_DEFINITIONS,
+    )  # fmt: skip
+
+
+def _ms(value: float | None) -> str:
+    return NO_VALUE if value is None else f"{value:.1f} ms"
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> Iterable[Child]:
+    if not changes:
+        yield element("ul", finding_row("clean", "No changes", "No change was confirmed."),
+                      class_="findings")  # fmt: skip
+    for one in changes:
+        yield element("h3", f"since {one['at']}")
+        yield element("p", str(one["text"]))
+        before, after = dict(one["before"]), dict(one["after"])
+        rows = [(key, before.get(key, NO_VALUE), after.get(key, NO_VALUE))
+                for key in dict.fromkeys([*before, *after])]  # fmt: skip
+        yield text_table(("", "before", "after"), rows)
