@@ -33,7 +33,7 @@ from undam.lab.proxies import (
     start_lighttpd,
     start_nginx,
 )
-from undam.tap.capture_file import CaptureReader
+from undam.tap.capture.capture_file import CaptureReader
 from undam.tap.session import TapSession
 
 CLIENTS = 20

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from undam.tap.capture_file import ETHERNET, CaptureWriter, Packet
+from undam.tap.capture.capture_file import ETHERNET, CaptureWriter, Packet
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 MS = 1_000_000

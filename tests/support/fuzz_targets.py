@@ -24,7 +24,7 @@ from undam.loadtest.cluster_frames import FrameError, result_from_json
 from undam.metrics import summarize
 from undam.record import Ending, read_check_record, read_request_results
 from undam.sse import Comment
-from undam.tap.capture_file import CaptureReader
+from undam.tap.capture.capture_file import CaptureReader
 from undam.timing.beacon import parse_head, parse_query
 from undam.wire.content_coding import ContentDecoder
 from undam.wire.http2.parser import Http2Parser

@@ -10,7 +10,7 @@ import pytest
 
 from support.capture_builder import pcapng, stream_through_proxy
 from support.undam_command import run_undam
-from undam.tap.capture_file import Packet
+from undam.tap.capture.capture_file import Packet
 from undam.tap.clocks import offset_between, times_of
 
 MS = 1_000_000

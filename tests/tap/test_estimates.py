@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from undam.tap.capture.segments import Endpoint
 from undam.tap.estimates import estimate_times, turns_of
-from undam.tap.segments import Endpoint
 
 CLIENT, SERVER = Endpoint("10.0.0.1", 40000), Endpoint("10.0.0.2", 443)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from undam.tap.capture.segments import ACK, FIN, SYN, Segment
 from undam.tap.reassembly import Direction, Piece
-from undam.tap.segments import ACK, FIN, SYN, Segment
 
 FLOW = b"\x0a\x00\x00\x01\x0a\x00\x00\x02\x00\x01\x00\x02"
 MS = 1_000_000

@@ -18,9 +18,9 @@ from support.capture_builder import (
     stream_through_proxy,
 )
 from undam.rules import Severity, Verdict
-from undam.tap.capture_file import Packet
+from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.segments import Endpoint
 from undam.tap.proxies import ProxyResult, findings_of
-from undam.tap.segments import Endpoint
 from undam.tap.session import TapSession
 
 PROXY = Endpoint("10.0.0.2", 8080)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from undam.tap.capture_file import Packet
-from undam.tap.segments import FIN, SYN, decode, endpoints
+from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.segments import FIN, SYN, decode, endpoints
 
 _MAX_PACKETS = 300_000
 _Key = tuple[bytes, int, int, int]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from undam.tap.capture.segments import ACK, FIN, RST, SYN, Endpoint, Segment, endpoints, reverse
 from undam.tap.estimates import OpaqueTurn, turns_of
 from undam.tap.messages import CapturedStream, RequestTracker, ResponseTracker
 from undam.tap.reassembly import Direction, Piece
-from undam.tap.segments import ACK, FIN, RST, SYN, Endpoint, Segment, endpoints, reverse
 from undam.tap.tls import KeyLog, TlsReader
 
 # A proxy under load has some thousand connections. The oldest idle one is dropped beyond this.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from undam.diagnosis.reading import read_exchange
 from undam.record import Ending
+from undam.tap.capture.segments import Endpoint
 from undam.tap.legs import Leg, Pair
-from undam.tap.segments import Endpoint
 from undam.timing import Arrival
 
 # A client sends smaller records for HTTP/2 window updates and acknowledgements.

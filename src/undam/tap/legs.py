@@ -18,8 +18,8 @@ from itertools import pairwise
 from undam.apis import api_for_path
 from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
 from undam.record import Exchange, Stamps
+from undam.tap.capture.segments import Endpoint
 from undam.tap.messages import CapturedStream
-from undam.tap.segments import Endpoint
 from undam.timing import Arrival
 
 # Clocks of two network interfaces on one host are the same, but packets are stamped at slightly

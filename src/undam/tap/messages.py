@@ -14,8 +14,8 @@ import httptools
 
 from undam.errors import RemoteProtocolError
 from undam.record import Ending, Head
+from undam.tap.capture.segments import Endpoint
 from undam.tap.reassembly import Piece
-from undam.tap.segments import Endpoint
 from undam.timing import Arrival
 from undam.wire.content_coding import ContentDecoder
 

@@ -14,8 +14,8 @@ from undam.intermediaries import recognise
 from undam.probe.remedies import with_fixes
 from undam.record import Ending
 from undam.rules import Finding, Verdict
+from undam.tap.capture.segments import Endpoint
 from undam.tap.legs import Leg, Pair
-from undam.tap.segments import Endpoint
 
 # One verdict on a proxy needs few streams, and the quantiles of its holds need some thousand
 # values. More are not kept.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from undam.tap.segments import FIN, RST, SYN, Segment
+from undam.tap.capture.segments import FIN, RST, SYN, Segment
 
 # An acknowledgement may be captured slightly before the segment that it acknowledges, if two CPUs
 # capture. Only after this time is a missing segment regarded as lost by the capture.

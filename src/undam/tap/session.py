@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from undam.tap.capture_file import Packet
+from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.segments import Endpoint, decode
 from undam.tap.connections import ConnectionTable
 from undam.tap.estimates import OpaqueTurn, pair_estimates
 from undam.tap.legs import Leg, Pair, pair_legs, parse_leg
 from undam.tap.messages import CapturedStream
 from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
-from undam.tap.segments import Endpoint, decode
 from undam.tap.tls import KeyLog
 
 # A proxy closes its two sides within this time, except after a cut. Streams wait so long for their

@@ -16,11 +16,11 @@ from typing import BinaryIO, Protocol
 
 from undam.cli.commands.tap.live_table import live_table
 from undam.errors import UsageError
-from undam.tap.capture_file import CaptureReader, Packet
+from undam.tap.capture.capture_file import CaptureReader, Packet
+from undam.tap.capture.live import LiveCapture
+from undam.tap.capture.redacted_capture import RedactedCapture
 from undam.tap.clocks import FileOffset, offset_between, times_of
-from undam.tap.live import LiveCapture
 from undam.tap.processes import processes_of
-from undam.tap.redacted_capture import RedactedCapture
 from undam.tap.session import TapSession
 from undam.tap.tls import KeyLog
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
-from undam.tap.capture_file import CaptureWriter, Packet
+from undam.tap.capture.capture_file import CaptureWriter, Packet
 
 # The names are those of undam.record.redact. A value is overwritten with "x" of the same length, so
 # that sizes and sequence numbers stay valid.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from support.capture_builder import pcap, pcapng, stream_through_proxy
 from undam.errors import UsageError
-from undam.tap.capture_file import CaptureReader, Packet
+from undam.tap.capture.capture_file import CaptureReader, Packet
 
 PACKETS = stream_through_proxy([10, 20, 30], [11, 21, 31])
 

@@ -15,8 +15,8 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from undam.errors import UsageError
-from undam.tap.capture_file import Packet
-from undam.tap.packet_filter import capture_filter
+from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.packet_filter import capture_filter
 
 RAW_IP = 101
 """Link type of packets that begin with their IP header."""

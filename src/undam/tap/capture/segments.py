@@ -10,7 +10,7 @@ import ipaddress
 import struct
 from typing import NamedTuple
 
-from undam.tap.capture_file import Packet
+from undam.tap.capture.capture_file import Packet
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 """TCP flags (RFC 9293, 3.1)."""

@@ -1,0 +1,1 @@
+"""Packets: reading, writing, live capture, and decoding to TCP segments."""
