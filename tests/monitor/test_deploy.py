@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from undam.monitor.metrics import MonitorMetrics
 from undam.monitor.probe_result import HopState, ProbeResult

@@ -6,7 +6,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ class Recorder:
 
 def target(**more: int) -> Target:
     options = CheckOptions(places=(Place("edge", "http://127.0.0.1:9/"),))
-    return Target("chat", options, 60.0, **more)
+    return replace(Target("chat", options, 60.0), **more)  # type: ignore[arg-type]
 
 
 def found(verdict: str, at_s: float = 0.0) -> ProbeResult:

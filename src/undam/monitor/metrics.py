@@ -92,5 +92,6 @@ class MonitorMetrics:
         if "application/openmetrics-text" in accept:
             from prometheus_client.openmetrics import exposition  # noqa: PLC0415 (an extra)
 
-            return exposition.generate_latest(self.registry), exposition.CONTENT_TYPE_LATEST
+            text = exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            return text, exposition.CONTENT_TYPE_LATEST
         return self._client.generate_latest(self.registry), self._client.CONTENT_TYPE_LATEST

@@ -145,7 +145,10 @@ class Store:
             "ORDER BY at_s DESC, id DESC LIMIT ?",
             (*values, limit),
         )
-        return [Change(*row[:3], _decode(row[3]), _decode(row[4])) for row in rows]
+        return [
+            Change(name, at_s, text, _decode(before), _decode(after))
+            for name, at_s, text, before, after in rows
+        ]
 
     def spent(self, target: str, since_s: float) -> tuple[int, int]:
         """Return the number of probes and of events since a Unix time."""
@@ -182,9 +185,10 @@ def _encode(result: ProbeResult) -> str:
 
 def _decode(text: str) -> ProbeResult:
     row = json.loads(text)
-    tuples = ("intermediaries", "headers")
-    hops = tuple(
-        HopState(**{key: tuple(value) if key in tuples else value for key, value in hop.items()})
-        for hop in row.pop("hops")
-    )
+    hops = tuple(_decode_hop(hop) for hop in row.pop("hops"))
     return ProbeResult(**{**row, "codes": tuple(row["codes"])}, hops=hops)
+
+
+def _decode_hop(row: dict[str, Any]) -> HopState:
+    lists = {name: tuple(row[name]) for name in ("intermediaries", "headers")}
+    return HopState(**{**row, **lists})

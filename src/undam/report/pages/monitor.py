@@ -71,7 +71,7 @@ def sparkline(points: Sequence[tuple[float, float]]) -> Markup:
         y = _HEIGHT - 2 - (_HEIGHT - 6) * value / most
         marks.append(line(x, _HEIGHT - 2, x, y, class_="axis"))
     label = f"{points[-1][1]:.0f} ms, at most {most:.0f} ms in 24 h"
-    size = {"viewBox": f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}", "width": _WIDTH}
+    size = {"viewBox": f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}", "width": f"{_WIDTH:.0f}"}
     return join(
         (element("svg", join(marks), role="img", aria_label=label, **size), element("br"), label)
     )
