@@ -78,13 +78,10 @@ def assert_served(url: str) -> None:
     """Check the metrics, the pages, and a probe on request."""
     accept = {"Accept": "application/openmetrics-text"}
     with urlopen(Request(f"{url}/metrics", headers=accept), timeout=10) as response:
-        families = {
-            one.name: one for one in text_string_to_metric_families(response.read().decode())
-        }
-    changes = [
-        one.value for one in families["undam_changes"].samples if one.name.endswith("_total")
-    ]
-    assert changes == [2.0]
+        text = response.read().decode()
+    parsed = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    (changes,) = [one for one in parsed if one.name == "undam_changes"]
+    assert [one.value for one in changes.samples if one.name.endswith("_total")] == [2.0]
     with urlopen(f"{url}/probe?target=chat", timeout=30) as response:
         assert 'undam_up{target="chat"} 1.0' in response.read().decode()
     with urlopen(f"{url}/", timeout=10) as response:
