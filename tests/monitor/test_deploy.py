@@ -9,8 +9,8 @@ import yaml  # type: ignore[import-untyped]
 
 from undam.monitor.metrics import MonitorMetrics
 from undam.monitor.probe_result import HopState, ProbeResult
-from undam.monitor.settings import Target, read_settings
-from undam.monitor.store import Change
+from undam.monitor.settings import MonitorTarget, read_settings
+from undam.monitor.store import StateChange
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "monitor"
 
@@ -22,14 +22,14 @@ def exported_names() -> set[str]:
     metrics = MonitorMetrics()
     result = probe(target)
     metrics.add_probe(target, result)
-    metrics.add_change(Change(target.name, 1.0, "text", result, result))
+    metrics.add_change(StateChange(target.name, 1.0, "text", result, result))
     metrics.set_objective(target, "ttft_p95<800ms", met=True)
     metrics.set_budget_left(target, 3)
     text = metrics.exposition("application/openmetrics-text")[0].decode()
     return {line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")}
 
 
-def probe(target: Target) -> ProbeResult:
+def probe(target: MonitorTarget) -> ProbeResult:
     hop = HopState("edge", "batched", "size", 4096, hold_ms=380.0)
     return ProbeResult(target.name, 1.0, "batched", (hop,), True, 520.0, 380.0, events=120)
 

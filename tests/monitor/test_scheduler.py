@@ -14,8 +14,8 @@ import pytest
 from support.eventually import eventually_async
 from undam.monitor.probe_result import HopState, ProbeResult, failure_of
 from undam.monitor.scheduler import Scheduler
-from undam.monitor.settings import MonitorSettings, Target
-from undam.monitor.store import Change, Store
+from undam.monitor.settings import MonitorSettings, MonitorTarget
+from undam.monitor.store import StateChange, Store
 from undam.probe import CheckOptions, Place
 
 FREE, HELD = "streaming", "batched"
@@ -24,22 +24,22 @@ FREE, HELD = "streaming", "batched"
 @dataclass
 class Recorder:
     probes: list[ProbeResult] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[StateChange] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def probed(self, target: Target, result: ProbeResult) -> None:
+    def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
         self.probes.append(result)
 
-    def changed(self, change: Change) -> None:
+    def changed(self, change: StateChange) -> None:
         self.changes.append(change)
 
     def problem(self, text: str) -> None:
         self.problems.append(text)
 
 
-def target(**more: int) -> Target:
+def target(**more: int) -> MonitorTarget:
     options = CheckOptions(places=(Place("edge", "http://127.0.0.1:9/"),))
-    return replace(Target("chat", options, 60.0), **more)  # type: ignore[arg-type]
+    return replace(MonitorTarget("chat", options, 60.0), **more)  # type: ignore[arg-type]
 
 
 def found(verdict: str, at_s: float = 0.0) -> ProbeResult:
@@ -56,12 +56,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def run(
-    store: Store, answers: Callable[[int], ProbeResult], rounds: int, chosen: Target | None = None
+    store: Store,
+    answers: Callable[[int], ProbeResult],
+    rounds: int,
+    chosen: MonitorTarget | None = None,
 ) -> tuple[Recorder, Scheduler]:
     """Probe ``rounds`` times, a minute apart."""
     recorder, now, count = Recorder(), [1000.0], [0]
 
-    async def probe(_: Target) -> ProbeResult:
+    async def probe(_: MonitorTarget) -> ProbeResult:
         count[0] += 1
         one = answers(count[0] - 1)
         return ProbeResult(**{**{name: getattr(one, name) for name in one.__slots__},
@@ -177,11 +180,11 @@ def test_old_probes_are_removed(tmp_path: Path) -> None:
 def test_the_loop_probes_at_the_interval_until_it_is_cancelled(store: Store) -> None:
     recorder = Recorder()
 
-    async def probe(_: Target) -> ProbeResult:
+    async def probe(_: MonitorTarget) -> ProbeResult:
         return found(FREE)
 
     async def main() -> None:
-        quick = Target("chat", target().options, 0.05)
+        quick = MonitorTarget("chat", target().options, 0.05)
         scheduler = Scheduler(MonitorSettings((quick,)), store, recorder, probe)
         task = asyncio.create_task(scheduler.run())
         await eventually_async(lambda: len(recorder.probes) >= 3, on_loop=True)
@@ -195,11 +198,11 @@ def test_the_loop_probes_at_the_interval_until_it_is_cancelled(store: Store) -> 
 def test_an_unexpected_error_of_one_target_does_not_stop_the_others(store: Store) -> None:
     recorder = Recorder()
 
-    async def probe(_: Target) -> ProbeResult:
+    async def probe(_: MonitorTarget) -> ProbeResult:
         raise RuntimeError("boom")
 
     async def main() -> None:
-        quick = Target("chat", target().options, 0.05)
+        quick = MonitorTarget("chat", target().options, 0.05)
         scheduler = Scheduler(MonitorSettings((quick,)), store, recorder, probe)
         task = asyncio.create_task(scheduler.run())
         await eventually_async(lambda: len(recorder.problems) >= 2, on_loop=True)

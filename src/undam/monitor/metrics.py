@@ -6,8 +6,8 @@ from typing import Any
 
 from undam.errors import UsageError
 from undam.monitor.probe_result import ProbeResult
-from undam.monitor.settings import Target
-from undam.monitor.store import Change
+from undam.monitor.settings import MonitorTarget
+from undam.monitor.store import StateChange
 
 _VERDICTS = ("streaming", "batched", "late", "held-to-end", "unknown")
 _SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 3, 5, 8, 12, 20, 30, 60)
@@ -55,7 +55,7 @@ class MonitorMetrics:
         self._probes = counter("probes", "Probes, by outcome.", "outcome")
         self._changes = counter("changes", "Confirmed changes.")
 
-    def add_probe(self, target: Target, result: ProbeResult) -> None:
+    def add_probe(self, target: MonitorTarget, result: ProbeResult) -> None:
         """Update the metrics of a target."""
         name = target.name
         outcome = "refused" if result.is_refused else "failed" if result.error else "stream"
@@ -74,16 +74,16 @@ class MonitorMetrics:
             )
             self._block.labels(name, hop.name).set(hop.release_bytes or 0)
 
-    def add_change(self, change: Change) -> None:
+    def add_change(self, change: StateChange) -> None:
         """Count a change."""
         self._changes.labels(change.target).inc()
         self._changed.labels(change.target).set(change.at_s)
 
-    def set_objective(self, target: Target, objective: str, *, met: bool) -> None:
+    def set_objective(self, target: MonitorTarget, objective: str, *, met: bool) -> None:
         """Set whether an objective is met."""
         self._met.labels(target.name, objective).set(met)
 
-    def set_budget_left(self, target: Target, probes: int) -> None:
+    def set_budget_left(self, target: MonitorTarget, probes: int) -> None:
         """Set how many probes the budget of the day still allows."""
         self._left.labels(target.name).set(probes)
 

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from undam.monitor.store import Change
+from undam.monitor.store import StateChange
 
 _ATTEMPTS = 3
 _TIMEOUT_S = 10.0
@@ -24,7 +24,7 @@ def time_text(at_s: float) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def change_json(change: Change) -> dict[str, object]:
+def change_json(change: StateChange) -> dict[str, object]:
     """Return a change as JSON data, for the log and the webhook."""
     return {
         "schema": 1,
@@ -38,7 +38,7 @@ def change_json(change: Change) -> dict[str, object]:
     }
 
 
-def slack_json(change: Change) -> dict[str, object]:
+def slack_json(change: StateChange) -> dict[str, object]:
     """Return the message of a change in the format of Slack's incoming webhooks."""
     return {"text": f"undam: {change.target}, since {time_text(change.at_s)}: {change.text}"}
 
@@ -55,7 +55,7 @@ class Webhooks:
 
     def __init__(
         self,
-        urls: Mapping[str, Callable[[Change], dict[str, object]]],
+        urls: Mapping[str, Callable[[StateChange], dict[str, object]]],
         problem: Callable[[str], None],
         *,
         pause_s: float = _PAUSE_S,
@@ -65,7 +65,7 @@ class Webhooks:
         self._pause_s = pause_s
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, change: Change) -> None:
+    def send(self, change: StateChange) -> None:
         """Send a change to all URLs."""
         for url, form in self._urls.items():
             if len(self._tasks) >= _MAX_PENDING:

@@ -14,7 +14,7 @@ _STATUS = re.compile(r"answered (\d{3})\b")
 
 @dataclass(frozen=True, slots=True)
 class HopState:
-    """What one hop did.
+    """Behaviour of one hop in a probe.
 
     Args:
         release: what releases held events (size, timer, next, end), if it holds.

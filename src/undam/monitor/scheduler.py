@@ -11,8 +11,8 @@ from typing import Protocol
 
 from undam.errors import UndamError
 from undam.monitor.probe_result import ProbeResult, differences, failure_of, result_of
-from undam.monitor.settings import MonitorSettings, Target
-from undam.monitor.store import Change, Store
+from undam.monitor.settings import MonitorSettings, MonitorTarget
+from undam.monitor.store import StateChange, Store
 from undam.probe import Report, report_json, run_check
 
 _JITTER = 0.1
@@ -21,17 +21,17 @@ _HOUR_S, _DAY_S = 3600, 86_400
 _MAX_BACKOFF_S = 3600.0
 _NO_BUFFERING = ("x-accel-buffering", "cache-control", "incremental")
 
-Probe = Callable[[Target], Awaitable[ProbeResult]]
+Probe = Callable[[MonitorTarget], Awaitable[ProbeResult]]
 
 
 class Listener(Protocol):
     """Receiver of what the scheduler finds."""
 
-    def probed(self, target: Target, result: ProbeResult) -> None:
+    def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
         """Receive each probe, after it was stored."""
         ...
 
-    def changed(self, change: Change) -> None:
+    def changed(self, change: StateChange) -> None:
         """Receive each confirmed change, after it was stored."""
         ...
 
@@ -49,14 +49,14 @@ class TargetSchedule:
         skipped: probes that a budget prevented.
     """
 
-    target: Target
+    target: MonitorTarget
     next_s: float = 0.0
     refusals: int = 0
     skipped: int = 0
     is_running: bool = False
 
 
-async def probe_target(target: Target) -> ProbeResult:
+async def probe_target(target: MonitorTarget) -> ProbeResult:
     """Check a target once, and return the result; no error is raised."""
     at_s = time.time()
     try:
@@ -152,7 +152,7 @@ class Scheduler:
         now = self.clock()
         schedule.next_s = max(schedule.next_s, now) + wait if schedule.next_s > now else now + wait
 
-    async def examine(self, target: Target) -> ProbeResult | None:
+    async def examine(self, target: MonitorTarget) -> ProbeResult | None:
         """Probe a target, and once more if the result differs from the confirmed state.
 
         Returns ``None`` if a budget does not allow a probe.
@@ -170,7 +170,7 @@ class Scheduler:
             # A change must be the same in both probes; otherwise it may be noise.
             if again is not None and differences(before, again) and not differences(result, again):
                 text = ". ".join(differences(before, again))
-                change = Change(target.name, result.at_s, text, before, again)
+                change = StateChange(target.name, result.at_s, text, before, again)
                 self.store.add_change(change)
                 self.listener.changed(change)
                 result = again
@@ -190,7 +190,7 @@ class Scheduler:
         self.listener.probed(target, result)
         return result
 
-    def within_budget(self, target: Target) -> bool:
+    def within_budget(self, target: MonitorTarget) -> bool:
         """Return whether the budgets of a target allow another probe."""
         now = self.clock()
         if target.probes_per_hour:

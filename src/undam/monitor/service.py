@@ -14,12 +14,13 @@ from undam.monitor.notify import Webhooks, change_json, slack_json, time_text
 from undam.monitor.objectives import Objective
 from undam.monitor.probe_result import ProbeResult
 from undam.monitor.scheduler import Scheduler
-from undam.monitor.settings import MonitorSettings, Target
-from undam.monitor.store import Change, Store
-from undam.monitor.web import Answer, Asked, WebServer
+from undam.monitor.settings import MonitorSettings, MonitorTarget
+from undam.monitor.store import StateChange, Store
+from undam.monitor.web import Asked, WebAnswer, WebServer
 
 _DAY_S = 86_400
 _HTML = "text/html; charset=utf-8"
+_NOT_FOUND = b"not found: use /, /target/NAME, /metrics, /probe?target=NAME or /healthz\n"
 
 RenderPage = Callable[[Mapping[str, Any]], str]
 
@@ -68,7 +69,7 @@ class MonitorService:
         self._log(json.dumps({"kind": "reloaded", "at": time_text(time.time()),
                               "targets": len(settings.targets)}))  # fmt: skip
 
-    def probed(self, target: Target, result: ProbeResult) -> None:
+    def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
         """Update the metrics after a probe."""
         self._metrics.add_probe(target, result)
         recent = self._recent(target)
@@ -83,7 +84,7 @@ class MonitorService:
                "findings": list(result.codes)}  # fmt: skip
         self._log(json.dumps(row))
 
-    def changed(self, change: Change) -> None:
+    def changed(self, change: StateChange) -> None:
         """Log, count and send a change."""
         self._metrics.add_change(change)
         self._log(json.dumps(change_json(change)))
@@ -115,51 +116,50 @@ class MonitorService:
         await self._hooks.finish()
         return results
 
-    def missed(self, target: Target) -> list[Objective]:
+    def missed(self, target: MonitorTarget) -> list[Objective]:
         """Return the objectives that the recent probes of a target do not meet."""
         recent = self._recent(target)
         return [one for one in target.objectives if one.is_met(recent) is not True]
 
-    def _recent(self, target: Target) -> list[ProbeResult]:
+    def _recent(self, target: MonitorTarget) -> list[ProbeResult]:
         return self._store.probes(target.name, time.time() - _DAY_S)
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: Asked) -> WebAnswer:
         """Return the response to a request."""
         if asked.path == "/healthz":
-            return Answer(b"ok\n")
+            return WebAnswer(b"ok\n")
         if asked.path == "/metrics":
             body, content_type = self._metrics.exposition(asked.accept)
-            return Answer(body, content_type)
+            return WebAnswer(body, content_type)
         if asked.path == "/probe":
             return await self._probe(asked)
         if asked.path == "/":
-            return Answer(self._pages.overview(self.overview()).encode(), _HTML)
+            return WebAnswer(self._pages.overview(self.overview()).encode(), _HTML)
         name = asked.path.removeprefix("/target/")
         schedule = self.scheduler.schedules.get(name)
         if name != asked.path and schedule is not None:
-            return Answer(self._pages.target(self.target_view(schedule.target)).encode(), _HTML)
-        return Answer(b"not found: use /, /target/NAME, /metrics, /probe?target=NAME, /healthz\n",
-                      status=404)  # fmt: skip
+            return WebAnswer(self._pages.target(self.target_view(schedule.target)).encode(), _HTML)
+        return WebAnswer(_NOT_FOUND, status=404)
 
-    async def _probe(self, asked: Asked) -> Answer:
+    async def _probe(self, asked: Asked) -> WebAnswer:
         """Probe one target now, within its budgets, and return its metrics alone."""
         schedule = self.scheduler.schedules.get(asked.query.get("target", ""))
         if schedule is None:
-            return Answer(b"unknown target: use /probe?target=NAME\n", status=404)
+            return WebAnswer(b"unknown target: use /probe?target=NAME\n", status=404)
         result = await self.scheduler.examine(schedule.target)
         if result is None:
-            return Answer(b"the budget of this target allows no probe now\n", status=503)
+            return WebAnswer(b"the budget of this target allows no probe now\n", status=503)
         metrics = MonitorMetrics()
         metrics.add_probe(schedule.target, result)
         body, content_type = metrics.exposition(asked.accept)
-        return Answer(body, content_type)
+        return WebAnswer(body, content_type)
 
     def overview(self) -> dict[str, Any]:
         """Return the data of the page of all targets."""
         targets = [one.target for one in self.scheduler.schedules.values()]
         return {"at": time_text(time.time()), "targets": [self._summary(one) for one in targets]}
 
-    def _summary(self, target: Target) -> dict[str, Any]:
+    def _summary(self, target: MonitorTarget) -> dict[str, Any]:
         recent = self._recent(target)
         changes = self._store.changes(target.name, 1)
         last = recent[-1] if recent else None
@@ -175,7 +175,7 @@ class MonitorService:
             "missed": [one.text for one in target.objectives if one.is_met(recent) is False],
         }
 
-    def target_view(self, target: Target) -> dict[str, Any]:
+    def target_view(self, target: MonitorTarget) -> dict[str, Any]:
         """Return the data of the page of one target."""
         changes = [_change_row(one) for one in self._store.changes(target.name)]
         probes = [
@@ -187,7 +187,7 @@ class MonitorService:
         return {**self._summary(target), "changes": changes, "probes": probes}
 
 
-def _change_row(change: Change) -> dict[str, Any]:
+def _change_row(change: StateChange) -> dict[str, Any]:
     return {
         "at": time_text(change.at_s),
         "text": change.text,

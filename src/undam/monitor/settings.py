@@ -27,7 +27,7 @@ _MONITOR_KEYS = {"state", "retention_days", "concurrency", "webhook", "slack_web
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class MonitorTarget:
     """One endpoint to probe.
 
     Args:
@@ -57,7 +57,7 @@ class MonitorSettings:
         slack_webhook: URL of an incoming webhook of Slack.
     """
 
-    targets: tuple[Target, ...]
+    targets: tuple[MonitorTarget, ...]
     state: str = "undam-monitor.db"
     retention_days: float = 30.0
     concurrency: int = 4
@@ -88,7 +88,7 @@ def parse_settings(text: str, path: str, environ: Mapping[str, str]) -> MonitorS
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}") from None
-    table = _Table(document.pop("monitor", {}), f"{path}: [monitor]", environ)
+    table = _TomlTable(document.pop("monitor", {}), f"{path}: [monitor]", environ)
     rows = document.pop("target", [])
     if document:
         raise UsageError(
@@ -114,11 +114,11 @@ def parse_settings(text: str, path: str, environ: Mapping[str, str]) -> MonitorS
     )
 
 
-def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> Target:
+def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> MonitorTarget:
     where = f"{path}: target {number}"
     if not isinstance(row, dict):
         raise UsageError(f"{where}: must be a table [[target]]")
-    table = _Table(row, where, environ)
+    table = _TomlTable(row, where, environ)
     name = table.text("name")
     if name is None or _NAME.fullmatch(name) is None:
         raise UsageError(
@@ -154,7 +154,7 @@ def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> 
         client=client,
     )
     expect = table.text("expect") or "streaming"
-    return Target(
+    return MonitorTarget(
         name,
         options,
         table.number("interval", 300.0, 1, 86400),
@@ -166,7 +166,7 @@ def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> 
     )
 
 
-class _Table:
+class _TomlTable:
     """Values of one table, with errors that name it."""
 
     def __init__(self, values: Any, where: str, environ: Mapping[str, str]) -> None:

@@ -34,7 +34,7 @@ _MAX_CHANGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateChange:
     """A confirmed change of a target.
 
     Args:
@@ -105,7 +105,7 @@ class Store:
             (_OLD_PROBES, old),
         )
 
-    def add_change(self, change: Change) -> None:
+    def add_change(self, change: StateChange) -> None:
         """Store a change together with the new state of its target."""
         row = (
             change.target,
@@ -137,7 +137,7 @@ class Store:
         )
         return [_decode(row[0]) for row in reversed(rows)]
 
-    def changes(self, target: str | None = None, limit: int = 100) -> list[Change]:
+    def changes(self, target: str | None = None, limit: int = 100) -> list[StateChange]:
         """Return the newest changes, newest first."""
         where, values = ("WHERE target = ? ", (target,)) if target is not None else ("", ())
         rows = self._read(
@@ -146,7 +146,7 @@ class Store:
             (*values, limit),
         )
         return [
-            Change(name, at_s, text, _decode(before), _decode(after))
+            StateChange(name, at_s, text, _decode(before), _decode(after))
             for name, at_s, text, before, after in rows
         ]
 

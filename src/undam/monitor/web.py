@@ -19,7 +19,7 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WebAnswer:
     """Response to a request."""
 
     body: bytes
@@ -40,7 +40,7 @@ class Asked:
     accept: str
 
 
-Handler = Callable[[Asked], Awaitable[Answer]]
+Handler = Callable[[Asked], Awaitable[WebAnswer]]
 
 
 class WebServer:
@@ -85,10 +85,10 @@ class WebServer:
                     return
                 parser.receive_data(data)
         except BadRequest as error:
-            await _write(writer, Answer(f"{error}\n".encode(), status=400), body=True)
+            await _write(writer, WebAnswer(f"{error}\n".encode(), status=400), body=True)
             return
         if head.method not in {"GET", "HEAD"}:
-            await _write(writer, Answer(b"only GET and HEAD\n", status=405), body=True)
+            await _write(writer, WebAnswer(b"only GET and HEAD\n", status=405), body=True)
             return
         parts = urlsplit(head.target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -97,7 +97,7 @@ class WebServer:
         await _write(writer, answer, body=head.method == "GET")
 
 
-async def _write(writer: asyncio.StreamWriter, answer: Answer, *, body: bool) -> None:
+async def _write(writer: asyncio.StreamWriter, answer: WebAnswer, *, body: bool) -> None:
     head = (
         f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}\r\n"
         f"Content-Type: {answer.content_type}\r\nContent-Length: {len(answer.body)}\r\n"

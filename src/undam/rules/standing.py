@@ -50,7 +50,10 @@ RULES = (
             There is no harm. The server can send notifications only within the response to a
             request of the client.
         """,
-        detection="By the status of the GET request.",
+        detection="""
+            `undam check --mcp` sends a GET request with the session ID of its initialize request.
+            The server answered it with the status 405.
+        """,
         fix="""
             Nothing, unless the server should send notifications. Then let it answer GET with an
             event stream.

@@ -21,5 +21,5 @@ class BodyBudget:
         self.used_bytes = 0
 
     def is_short_for(self, held_bytes: int) -> bool:
-        """Return whether a body of which ``held_bytes`` are buffered must be passed on."""
+        """Return whether a body with ``held_bytes`` in the buffer must be passed on."""
         return self.used_bytes > self.limit_bytes or held_bytes > self.limit_bytes // 2

@@ -79,7 +79,7 @@ class JsonScanner:
     Args:
         wanted: names of the members to return.
         texts: names of members whose beginning identifies a conversation: a string, or an array of
-            messages, of which those up to the first one by a user count.
+            messages. Messages after the first one by a user do not count.
 
     Attributes:
         members: the values of the wanted members; of duplicates, the last one.

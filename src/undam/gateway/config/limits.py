@@ -29,8 +29,8 @@ class RequestLimits:
         client_buffer_bytes: write buffer per client; the upstream is paused when it is full.
         max_head_bytes: maximum size of a request head or response head.
         max_body_bytes: maximum size of a request body.
-        body_budget_bytes: maximum size of all request bodies in memory, of which one body may take
-            half. Beyond it, a body is forwarded while it is read, so that the request can be
+        body_budget_bytes: maximum size of all request bodies in memory. One body may take half of
+            it. Beyond that, a body is forwarded while it is read, so that the request can be
             neither retried nor hedged.
         failure_statuses: statuses with which an upstream has failed. A repeatable request is then
             sent to another one.

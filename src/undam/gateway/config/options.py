@@ -147,7 +147,7 @@ class ListType:
 
 @dataclass(frozen=True, slots=True)
 class StatusesType:
-    """A list of HTTP statuses, of which ``5xx`` means a class; the flag has commas between them."""
+    """A list of HTTP statuses; ``5xx`` means a class. The flag separates them by commas."""
 
     metavar: str = "N,N"
     description: str = "a list of statuses from 400 to 599, 4xx or 5xx"

@@ -47,7 +47,7 @@ def _name_hash(name: str) -> int:
 
 
 def _mixed(value: int) -> int:
-    """Return a 64-bit number of which every bit depends on all bits of ``value`` (SplitMix64)."""
+    """Return a 64-bit number whose bits each depend on all bits of ``value`` (SplitMix64)."""
     value = (value + 0x9E3779B97F4A7C15) & _MASK
     value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ value >> 27) * 0x94D049BB133111EB) & _MASK

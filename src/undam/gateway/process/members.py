@@ -27,7 +27,7 @@ async def look_up(host: str, port: int) -> list[str]:
 
 
 class Members:
-    """The upstreams of a configuration, of which some are looked up by name.
+    """The upstreams of a configuration; some of them are looked up by name.
 
     Args:
         apply: called with all upstreams when members were added or removed.

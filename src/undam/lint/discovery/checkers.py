@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +54,8 @@ def rejection(dialect: str, path: str) -> str | None:
     Returns:
         The last line of its output if it rejects the file; ``None`` if it accepts it.
     """
+    import subprocess  # noqa: PLC0415 (slow to import, and rarely needed)
+
     path = os.path.realpath(path)
     with tempfile.TemporaryDirectory(prefix="undam-") as folder:
         command = _CHECKERS[dialect](path, folder)
