@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from support import load_test_model
+from support.capture_builder import (
+    Connection,
+    Side,
+    chat_request,
+    chunk,
+    head,
+    stream_through_proxy,
+)
 from support.diagnosis_cases import (
     DUE,
     END,
@@ -37,6 +46,7 @@ from support.lossy_relay import (
     swap,
     truncate,
 )
+from support.queue_servers import OPEN_LOOP, open_loop_summary, queueing
 from support.synthetic_streams import (
     Write,
     answer,
@@ -50,15 +60,22 @@ from support.synthetic_streams import (
     pass_through,
     timed_flush,
 )
+from undam.cli.commands.tap.capture import TapRun
+from undam.cli.commands.tap.report import findings as findings_of_tap
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 from undam.diagnosis.findings.limits import PathLimits, find_limits
 from undam.diagnosis.findings.reuse import find_reuse_delay, reuse_delay_ns
+from undam.diagnosis.findings.standing import StandingStream, find_standing
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop
-from undam.metrics import LoadGeneratorStats
+from undam.metrics import LoadGeneratorStats, summarize
+from undam.metrics.validity.asked import RequestedLoad
+from undam.probe.followup.comparisons import WITHOUT_PROXY, FollowUpResult, find_proxy_hold
 from undam.probe.http_versions import find_difference
 from undam.record import Ending, Exchange, Head, Http2Facts, Outcome
 from undam.rules import RULES, Severity, finding
+from undam.tap.capture.capture_file import Packet
+from undam.tap.session import TapSession
 
 Case = Callable[[], Findings]
 
@@ -134,6 +151,10 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: diagnose(_over_http2(send_stall_ns=100_000_000)),
         lambda: diagnose(_over_http2(send_stall_ns=99_999_999)),
     ),
+    "UD116": (
+        lambda: _held_through_proxy(direct_streams=True),
+        lambda: _held_through_proxy(direct_streams=False),
+    ),
     "UD201": (
         lambda: findings_with_head(("Cache-Control", "no-transform, max-age=60")),
         lambda: findings_with_head(("Cache-Control", "no-transform, max-age=0")),
@@ -178,6 +199,10 @@ CASES: dict[str, tuple[Case, Case]] = {
     "UD503": (
         lambda: diagnose(_steps(8, 160, events=123)),
         lambda: diagnose(_steps(8, 160, events=128)),
+    ),
+    "UD504": (
+        lambda: _tool_call(silent_ms=1100, chars=250),
+        lambda: _tool_call(silent_ms=1100, chars=190),
     ),
     "UD502": (
         lambda: load_test_model.findings(load_test_model.simulate(20, stall_ms=260)),
@@ -242,6 +267,12 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: [finding("UD617", "model", error="connection refused by 127.0.0.1:1")],
         lambda: diagnose(exchange(SHORT)),
     ),
+    "UD618": (lambda: _standing(head_ms=1001), lambda: _standing(head_ms=1000)),
+    "UD619": (
+        lambda: _standing(head_ms=None, offered=False),
+        lambda: _standing(head_ms=None, offered=True),
+    ),
+    "UD620": (lambda: _standing(ended_after_s=19.9), lambda: _standing(observed_s=20.0)),
     "UD641": (
         lambda: diagnose(_over_http2(reset="INTERNAL_ERROR", ending=Ending.RESET)),
         lambda: diagnose(exchange(SHORT[:-1], ending=Ending.RESET)),
@@ -287,6 +318,19 @@ CASES: dict[str, tuple[Case, Case]] = {
             load_test_model.simulate(20), LoadGeneratorStats(waited_percent=19.9)
         ),
     ),
+    "UD920": (lambda: _open_loop(rate=120), lambda: _open_loop(rate=36)),
+    "UD921": (lambda: _repeated_prompts(cached=11), lambda: _repeated_prompts(cached=10)),
+    "UD922": (
+        lambda: _repeated_prompts(cached=None),
+        lambda: _repeated_prompts(cached=None, prompts=20),
+    ),
+    "UD931": (lambda: _capture(_without(_event(20))), lambda: _capture(_delayed(_event(20)))),
+    "UD932": (lambda: _capture(_cut(96)), lambda: _capture(_cut(65535))),
+    "UD933": (lambda: _capture(_with_window(0)), lambda: _capture(_with_window(1))),
+    "UD934": (
+        lambda: _capture(_connection(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")),
+        lambda: _capture(_connection(chat_request())),
+    ),
 }
 
 
@@ -299,6 +343,97 @@ def _damaged(damage: Damage, at: set[int]) -> Findings:
 def _hop_of(model: object) -> Hop:
     (hop,) = analyze_hops(through(model))
     return hop
+
+
+def _held_through_proxy(*, direct_streams: bool) -> Findings:
+    """Return the finding of a hold through a forward proxy, after a request without it."""
+    (hop,) = analyze_hops(replace(through(hold_to_end()), proxy="127.0.0.1:3128"))
+    direct = FollowUpResult(WITHOUT_PROXY, "edge", "", direct_streams, ttft_ms=300.0)
+    return find_proxy_hold(hop, direct)
+
+
+def _tool_call(silent_ms: float, chars: int) -> Findings:
+    """Return the findings of an answer whose tool arguments arrive in one event."""
+    due = even_schedule(25, 40)
+    call = {"tool_calls": [{"index": 0, "function": {"arguments": "x" * chars}}]}
+    arguments = sse({"choices": [{"index": 0, "delta": call, "finish_reason": None}]})
+    at = due[-1] + silent_ms
+    return diagnose(exchange([*answer(due)[:-1], Write(at, arguments), Write(at + 5, END)]))
+
+
+def _standing(head_ms: float | None = 3.0, **observed: Any) -> Findings:
+    return find_standing("edge", StandingStream(head_ms=head_ms, waited_s=2.0, **observed))
+
+
+def _open_loop(rate: float) -> Findings:
+    """Return the findings of an open loop against a server that serves 40 requests per second."""
+    return open_loop_summary(queueing(40), rate, 6).findings(asked=OPEN_LOOP)
+
+
+def _repeated_prompts(cached: int | None, prompts: int = 8) -> Findings:
+    """Return the findings of 20 requests of 100 tokens, of which ``cached`` were in a cache."""
+    results = [
+        replace(one, prompt_tokens=None if cached is None else 100, cached_tokens=cached)
+        for one in load_test_model.simulate(20)
+    ]
+    return summarize(results).findings(asked=RequestedLoad(prompts=prompts))
+
+
+def _capture(packets: Sequence[Packet]) -> Findings:
+    """Return the findings of `undam tap` for a capture with these packets."""
+    session = TapSession()
+    for packet in packets:
+        session.receive_packet(packet)
+    session.finish()
+    return findings_of_tap(TapRun(session, "test.pcap"))
+
+
+def _through_proxy() -> list[Packet]:
+    due = even_schedule(25, 60)
+    return stream_through_proxy(due, [at + 0.3 for at in due])
+
+
+def _event(number: int) -> int:
+    """Return the index of the packet that carries this event to the proxy."""
+    text = b"word %d " % number
+    return next(at for at, packet in enumerate(_through_proxy()) if text in packet.data)
+
+
+def _without(index: int) -> list[Packet]:
+    packets = _through_proxy()
+    return packets[:index] + packets[index + 1 :]
+
+
+def _delayed(index: int) -> list[Packet]:
+    """Return the packets with one of them after the next four."""
+    packets = _through_proxy()
+    late = packets.pop(index)
+    before = packets[index + 3]
+    return [*packets[: index + 4], late._replace(at_ns=before.at_ns), *packets[index + 4 :]]
+
+
+def _cut(snapshot_bytes: int) -> list[Packet]:
+    return [one._replace(data=one.data[:snapshot_bytes]) for one in _through_proxy()]
+
+
+def _with_window(size: int) -> list[Packet]:
+    """Return the packets with this receive window in one acknowledgement by the client."""
+    packets = _through_proxy()
+    is_from_client = [one.data[26:30] == bytes((10, 0, 0, 1)) for one in packets]
+    index = len(packets) // 2 + is_from_client[len(packets) // 2 :].index(True)
+    data = packets[index].data
+    packets[index] = packets[index]._replace(data=data[:48] + struct.pack(">H", size) + data[50:])
+    return packets
+
+
+def _connection(first: bytes) -> list[Packet]:
+    """Return the packets of a connection with these first bytes of the client."""
+    connection = Connection(Side("10.0.0.1", 40000, 1), Side("10.0.0.2", 443, 1))
+    connection.open(0)
+    connection.request(1, first)
+    connection.response(200, head() + chunk(b"data: x\n\n") + chunk(b""))
+    connection.close(210)
+    return connection.packets
 
 
 def _over_http2(ending: Ending = Ending.COMPLETE, **facts: Any) -> Exchange:
