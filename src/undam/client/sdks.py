@@ -59,7 +59,7 @@ def cohere(client: Client) -> Client:
     wrapper: Any = getattr(client, "_client_wrapper", None)
     inner: Any = getattr(wrapper, "httpx_client", None)
     if library_of(client, ("cohere",)) is None or not hasattr(inner, "httpx_client"):
-        raise UsageError(f"sdks.cohere() requires a client of cohere, not {type(client)!r}")
+        raise UsageError(f"sdks.cohere() requires a client object of  cohere, not {type(client)!r}")
     # The methods of the copy use the same wrapper object, so it is changed in place.
     inner.httpx_client = tolerant(inner.httpx_client)
     return client

@@ -154,7 +154,9 @@ def _candidates(hold: HoldEvidence, facts: HeadFacts) -> Iterator[tuple[str, int
 
 
 def _may_hold(known: Intermediary, hold: HoldEvidence) -> bool:
-    """Return whether a signed intermediary may hold: a fix is known, or it reads the events."""
+    """Return whether a recognised intermediary may hold the stream.
+
+    It may if a fix for its hold is known, or if it parses the events."""
     if hold.release == "timer" and known.name in NEVER_BY_TIMER:
         return False
     if hold.uncompressed_streams:

@@ -62,7 +62,7 @@ RULES = (
         """,
         measured="On Linux, also if the waiting segments are read one token at a time.",
         fix="""
-            Nothing at the service. Measure fewer streams at once, or use a faster machine:
+            The service needs no change. Measure fewer streams at once, or use a faster machine:
 
                 undam check URL --streams 1
 
@@ -93,8 +93,8 @@ RULES = (
             machine that was suspended or moved, or a user who ran `date`.
         """,
         fix="""
-            Nothing at the service. Run the check again. If it happens again, let the clock slew
-            instead of stepping, which is a decision for the administrator of the host:
+            The service needs no change. Run the check again. If it happens again, let the clock
+            slew instead of stepping, which is a decision for the administrator of the host:
 
                 chronyc tracking
                 makestep 1 3                    (chrony.conf: step only in the first three updates)
@@ -156,7 +156,7 @@ RULES = (
             the clocks disagree.
         """,
         fix="""
-            Nothing at the service. Request a longer answer:
+            The service needs no change. Request a longer answer:
 
                 undam check URL --prompt 'Count from 1 to 300.'
 
@@ -164,7 +164,7 @@ RULES = (
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
-            Or measure exactly, with a far end that sends the due time in every event:
+            Or measure exactly, with a server that sends the due time in every event:
 
                 undam sim --port 9000           in the model's place
                 undam check URL --beacon
@@ -192,7 +192,7 @@ RULES = (
             path.
         """,
         fix="""
-            Nothing at the service. Use a beacon closer to the check or on the same host, or
+            The service needs no change. Use a beacon closer to the check or on the same host, or
             synchronise both hosts with one time server:
 
                 chronyc tracking                on both; "System time" should be below a millisecond
@@ -229,7 +229,7 @@ RULES = (
             of them reports that it was late.
         """,
         fix="""
-            Nothing at the service. Give this program more CPUs, or reduce the load:
+            The service needs no change. Give this program more CPUs, or reduce the load:
 
                 undam bench URL --workers 4
                 taskset -c 2,3 undam bench URL            on CPUs that nothing else uses
@@ -261,7 +261,7 @@ RULES = (
             as well.
         """,
         fix="""
-            Nothing at the service. Use more processes, or less load:
+            The service needs no change. Use more processes, or less load:
 
                 undam bench URL --workers 4
 
@@ -293,7 +293,7 @@ RULES = (
             than CPUs.
         """,
         fix="""
-            Nothing at the service. Reserve CPUs for this program:
+            The service needs no change. Reserve CPUs for this program:
 
                 taskset -c 2,3 undam bench URL --workers 2
 
@@ -343,10 +343,10 @@ RULES = (
             prompts do not get this TTFT.
         """,
         detection="""
-            By prompt_tokens_details.cached_tokens and its equivalents, relative to the prompt
-            tokens of the same responses, from 10 % on. Servers that do not report these tokens are
-            not detected. It is information if the share was requested with --prefix-share, or if
-            conversations repeat their earlier turns.
+            The finding is reported if prompt_tokens_details.cached_tokens, or its equivalent, is at
+            least 10 % of the prompt tokens of the same responses. Servers that do not report these
+            tokens are not detected. It is information if the share was requested with
+            --prefix-share, or if conversations repeat their earlier turns.
         """,
         fix="""
             Use generated prompts, which are different in each request and each run, or a prompts
@@ -354,7 +354,7 @@ RULES = (
 
                 undam bench URL -n 1000
 
-            If your users share a system prompt, measure with the share that they have:
+            If your users share a system prompt, set the shared fraction that your users have:
 
                 undam bench URL --prefix-share 0.6
         """,
@@ -373,8 +373,8 @@ RULES = (
             needs no prefill.
         """,
         detection="""
-            By the number of requests and of different prompts, if the usage of the responses does
-            not report cached tokens.
+            The number of requests is compared with the number of different prompts. This is done
+            only if the usage of the responses does not report cached tokens.
         """,
         fix="""
             Use generated prompts or a longer prompts file, or enable the report of cached tokens

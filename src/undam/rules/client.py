@@ -11,8 +11,8 @@ RULES = (
         severity=Severity.WARNING,
         message="the stream contains {form}, which {clients} cannot read",
         what="""
-            The stream contains something other than tokens that the standard allows, but that
-            crashes a client library.
+            Besides tokens, the stream contains something that the standard allows, but that crashes
+            a client library.
         """,
         why="""
             The client raises a JSONDecodeError and loses the answer, but only during silence, when

@@ -23,16 +23,16 @@ RULES = (
             Nothing else reports it: the stream flows, and its end is correct.
         """,
         detection="""
-            With a beacon, by the number in each event. Without one, by the sequence_number of
-            OpenAI's responses API, the index of TGI's events, or event IDs that count up. If a hop
-            further in was measured, its answer to the same prompt is compared; only answers that
-            are otherwise equal count, and the result is a warning. Events that are missing at the
-            end of a broken stream are reported as UD601 or UD602.
+            With a beacon, each event has a number. Without one, the check uses the sequence_number
+            of OpenAI's responses API, the index of TGI's events, or event IDs that count up. If a
+            hop further in was measured, its answer to the same prompt is compared; only answers
+            that are otherwise equal count, and the result is a warning. Events that are missing at
+            the end of a broken stream are reported as UD601 or UD602.
         """,
         causes="""
-            A relay that parses reads instead of events, and drops an event that is divided between
-            two reads; a queue with a limit that drops what does not fit; a parser that keeps only
-            the last event of each read.
+            A relay parses each read by itself, and drops an event that is divided between two
+            reads. A bounded queue drops events when it is full. A parser keeps only the last event
+            of each read.
         """,
         measured="""
             maximhq/bifrost issue 597 (2025): half of the Bedrock streams lacked chunks. vLLM issues
@@ -57,9 +57,10 @@ RULES = (
             Words appear twice in the answer, and arguments of tool calls are not valid JSON.
         """,
         detection="""
-            By the numbers of the events, as for UD611. Without numbers, only two patterns count:
-            each event is equal to its neighbour in pairs, or equal events arrive together while all
-            others arrive one by one. A model that repeats a token takes its usual time for it.
+            The sequence numbers of the events are compared, as for UD611. Without numbers, only two
+            patterns count: each event is equal to its neighbour in pairs, or equal events arrive
+            together while all others arrive one by one. A model that repeats a token takes its
+            usual time for it.
         """,
         causes="""
             Two subscriptions of one reader to the same source; a retry that resends what had
@@ -79,7 +80,7 @@ RULES = (
         "(from {source})",
         what="An event arrived after an event that was sent later.",
         why="The words of the answer are in the wrong order.",
-        detection="By the numbers of the events, as for UD611.",
+        detection="The sequence numbers of the events are compared, as for UD611.",
         causes="""
             Several tasks or threads that handle the events of one answer and write independently;
             a publish-subscribe system without order between partitions.
@@ -103,9 +104,9 @@ RULES = (
         what="The text of an event differs from the text that was sent.",
         why="The reader receives another answer than the model gave.",
         detection="""
-            With a beacon, by the checksum of each piece of text. Without one, only in the
-            responses API, whose final event contains the whole text. Damaged characters are
-            reported as UD615.
+            With a beacon, the checksum of each piece of text is verified. Without one, the check is
+            possible only in the responses API, whose final event contains the whole text. Damaged
+            characters are reported as UD615.
         """,
         causes="""
             A relay that repairs or rewrites JSON, trims white space, or normalizes Unicode; a
@@ -130,8 +131,8 @@ RULES = (
             the original bytes cannot be restored by the reader.
         """,
         detection="""
-            By U+FFFD, or half of a surrogate pair, in the text of the answer. A text that names the
-            character, or shows it in quotation marks, does not count. With a beacon, events and
+            The text of the answer contains U+FFFD, or half of a surrogate pair. A text that names
+            the character, or shows it in quotation marks, does not count. With a beacon, events and
             characters are divided between two writes on purpose, so that a hop that decodes each
             read by itself is found at once.
         """,
@@ -165,7 +166,7 @@ RULES = (
             The reader receives the beginning of one answer and the end of another one. If the other
             answer belongs to another user, it is a disclosure of data.
         """,
-        detection="With a beacon, by the tag of the answer in each event.",
+        detection="With a beacon, each event has the tag of its answer, and the tags are compared.",
         causes="""
             A failover in the middle of an answer, after which the second backend starts from the
             beginning; a connection or a buffer that two requests share.

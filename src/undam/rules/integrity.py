@@ -20,8 +20,8 @@ RULES = (
         """,
         detection="""
             Each API marks the end of a response: [DONE] or a finish_reason, message_stop,
-            response.completed. None of them arrived, and HTTP ended properly. Plain event streams
-            have no such mark, so they are not examined.
+            response.completed. None of them arrived, although the HTTP response ended cleanly.
+            Plain event streams have no such mark, so they are not examined.
         """,
         measured="""
             When the origin drops the connection in mid-stream, nginx with HTTP/1.0 upstream and

@@ -358,10 +358,11 @@ RULES = (
         why="The first token waits for its burst, and the text appears in jerks.",
         detection="""
             Typically more than five events arrive per burst, at uneven intervals, and their number
-            follows the time before each burst. Steps of an engine do not follow it. Neither TCP's
-            window nor jitter explains the bursts. With --beacon or --hop: one event in ten was
-            held for two and a half times the noise (12 ms, the uncertainty of the clocks, half the
-            path), most of them together with others. The bursts may then be smaller.
+            follows the time before each burst. The steps of an engine do not have this relation.
+            Neither TCP's window nor jitter explains the bursts. With --beacon or --hop: one event
+            in ten was held for two and a half times the noise (12 ms, the uncertainty of the
+            clocks, half the path), most of them together with others. The bursts may then be
+            smaller.
         """,
         causes="""
             A compressor without flush (its blocks are of equal size only in compressed bytes), a

@@ -43,9 +43,9 @@ RULES = (
             a large prompt of one user delays the requests of others.
         """,
         detection="""
-            By the time between the last byte that the window allowed and the WINDOW_UPDATE that
-            allowed the rest. The window of this client is larger than any answer, so the response
-            never waits for it.
+            The stall is the time between the last byte that the window allowed and the
+            WINDOW_UPDATE that allowed the rest. The window of this client is larger than any
+            answer, so the response never waits for it.
         """,
         causes="""
             A small initial window (65535 bytes by default) with a server that reads slowly, or only
@@ -71,8 +71,8 @@ RULES = (
             hold cannot be attributed to a hop that was not measured.
         """,
         detection="""
-            By the error of the request: no connection, an error status, or a web page. If no place
-            returns a stream, the command ends with exit code 2 instead.
+            The request failed: there was no connection, the status was an error, or the response
+            was a web page. If no place returns a stream, the command ends with exit code 2 instead.
         """,
         causes="""
             A hop with its own model names, its own key or its own form of the request. Credentials
@@ -98,8 +98,8 @@ RULES = (
             cause was.
         """,
         detection="""
-            By the frame. The message contains its error code, and whether there was silence before,
-            which indicates an idle limit.
+            An RST_STREAM frame arrived before the end of the stream. The message contains its error
+            code, and whether there was silence before, which indicates an idle limit.
         """,
         causes="""
             A hop that translates a broken or closed connection of its origin, usually as
@@ -127,7 +127,7 @@ RULES = (
             GOAWAY allows open streams to end. A server that closes anyway cuts the answers of all
             clients at each deployment or reload.
         """,
-        detection="By GOAWAY, followed by the end of the connection without the end of the stream.",
+        detection="A GOAWAY frame arrived, and the connection ended before the stream did.",
         causes="""
             A shutdown or reload with a short grace period; a limit on requests or on the age of a
             connection that does not wait for open streams.

@@ -82,7 +82,7 @@ class NumberedText:
         return piece.encode()
 
     def prefix(self, count: int) -> str:
-        """Return the pieces so far, which are all pieces at the end of a stream."""
+        """Return the pieces that were generated so far."""
         return "".join(self._sent)
 
 

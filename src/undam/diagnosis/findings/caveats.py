@@ -48,7 +48,7 @@ def late_ns(hop: Hop) -> int:
 
 
 def latest_ns(exchanges: Sequence[Exchange]) -> int:
-    """Return the same figure for exchanges that have not been analyzed yet."""
+    """Return the same value for exchanges that have not been analyzed yet."""
     late = sorted(arrival.late_ns for one in exchanges for arrival in one.arrivals)
     return int(quantile(late, 0.99)) if late else 0
 

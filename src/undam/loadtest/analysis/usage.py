@@ -1,4 +1,4 @@
-"""Token counts of the prompt in a server's usage, and whether content is reasoning. Pure."""
+"""Prompt tokens in a server's usage, and detection of reasoning content. No I/O."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def start_offsets_ns(load: Load) -> Iterator[int]:
 
 
 def _arrival_counts(load: Load) -> Iterator[float]:
-    """Yield the expected number of arrivals before each one, from 0."""
+    """Yield, for each arrival, the expected number of arrivals before it; the first value is 0."""
     rng = random.Random(f"arrivals {load.seed}")  # noqa: S311 (a schedule, not a secret)
     at = 0.0
     while True:

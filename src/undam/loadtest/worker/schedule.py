@@ -28,7 +28,7 @@ class Schedule(Protocol):
 
     @property
     def due_ns(self) -> int | None:
-        """When the next request is due; ``None`` if none is due before another one ends."""
+        """Due time of the next request; ``None`` if it can only start after another one ends."""
         ...
 
     @property

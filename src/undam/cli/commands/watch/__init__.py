@@ -44,7 +44,7 @@ from undam.record import record_lines
 
 _EXAMPLE = "undam watch http://localhost:8000/v1 'Why is the sky blue?'"
 
-# No model accepts a larger prompt, so the wrong data was piped in.
+# No model accepts a larger prompt. A longer input was probably piped in by mistake.
 _MAX_PROMPT_BYTES = 16 << 20
 
 

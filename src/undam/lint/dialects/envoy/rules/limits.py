@@ -109,7 +109,7 @@ IDLE = ConfigRule(
     code="ENV404",
     slug="stream-idle-timeout",
     severity=Severity.ERROR,
-    message=("{setting} {limit} cuts a stream that is silent for as long, {expected}"),
+    message=("{setting} {limit} cuts a stream that is silent for that long ({expected})"),
     safety=Safety.SAFE,
     what="""
         `stream_idle_timeout` of the connection manager (5 min by default), or the `idle_timeout` of
@@ -141,7 +141,9 @@ TRY_IDLE = ConfigRule(
     code="ENV405",
     slug="per-try-idle-timeout",
     severity=Severity.ERROR,
-    message=("per_try_idle_timeout {limit} cuts a stream that is silent for as long, {expected}"),
+    message=(
+        "per_try_idle_timeout {limit} cuts a stream that is silent for that long ({expected})"
+    ),
     safety=Safety.UNSAFE,
     what="""
         `per_try_idle_timeout` of a retry policy ends a try without activity. It also applies after

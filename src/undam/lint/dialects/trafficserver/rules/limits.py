@@ -18,7 +18,7 @@ NO_ACTIVITY = ConfigRule(
     code="ATS401",
     slug="no-activity-timeout",
     severity=Severity.ERROR,
-    message=("{name} {limit} s cuts a stream that is silent for as long, {expected}"),
+    message=("{name} {limit} s cuts a stream that is silent for that long ({expected})"),
     safety=Safety.UNSAFE,
     what="""
         transaction_no_activity_timeout_in and _out (30 s by default) end a transaction without
