@@ -149,6 +149,25 @@ def test_other_routes_have_no_findings(text: str) -> None:
     assert LIGHTTPD.codes(text) == []
 
 
+@pytest.mark.parametrize(
+    ("server", "severity"),
+    [
+        ('"host" => "10.0.0.1", "port" => 80', Severity.ERROR),
+        ('"host" => "10.0.0.1", "port" => 80, "check-local" => "disable"', Severity.ERROR),
+        ('"socket" => "/run/a.sock", "bin-environment" => ( "A" => "b" )', Severity.ERROR),
+        ('"host" => "files", "port" => 80', Severity.INFO),
+        ('"host" => "icecast", "port" => 80', None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["proxy", "fastcgi", "scgi"])
+def test_the_names_of_options_are_not_evidence(
+    kind: str, server: str, severity: Severity | None
+) -> None:
+    text = f'$HTTP["url"] =$ "/stream" {{ {kind}.server = ( "" => (( {server} )) ) }}'
+    found = [one.severity for one in LIGHTTPD.lint(text).diagnostics]
+    assert found == ([severity] if severity else [])
+
+
 def test_user_paths_select_the_relay() -> None:
     other = CHAT.replace("/v1/chat", "/api").replace("80", "81")
     assert LIGHTTPD.codes_and_lines(CHAT + other, stream_paths=("/api/x",)) == [("LTD101", 5)]

@@ -14,12 +14,14 @@ from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import UsageError
 from undam.lint import (
+    Diagnostic,
     RenderRequest,
     Source,
     dialect_named,
     lint_source,
     recognise_dialect,
 )
+from undam.rules import Severity
 
 HERE = Path(__file__).parents[1]
 CORPUS = sorted((HERE / "corpus" / "nginx").glob("*"))
@@ -32,11 +34,13 @@ UP = "proxy_pass http://127.0.0.1:9000;"
 OFF = "proxy_buffering off;"
 
 
+def diagnostics(text: str, **options: object) -> tuple[Diagnostic, ...]:
+    return lint_source(NGINX, Source("f.conf", text), with_heartbeats(**options)).diagnostics
+
+
 def reported(text: str, **options: object) -> list[tuple[str, int]]:
     """Return codes and lines of the diagnostics."""
-    chosen = with_heartbeats(**options)
-    found = lint_source(NGINX, Source("f.conf", text), chosen)
-    return [(one.rule.code, one.line) for one in found.diagnostics]
+    return [(one.rule.code, one.line) for one in diagnostics(text, **options)]
 
 
 # corpus
@@ -60,7 +64,18 @@ def test_routes_that_do_not_stream_have_no_findings(file: Path) -> None:
 def test_only_held_streaming_routes_are_reported(
     name: str, expected: list[tuple[str, int]]
 ) -> None:
-    assert reported((HERE / "corpus" / "nginx" / name).read_text("utf-8")) == expected
+    found = diagnostics((HERE / "corpus" / "nginx" / name).read_text("utf-8"))
+    certain = [one for one in found if one.severity is not Severity.INFO]
+    assert [(one.rule.code, one.line) for one in certain] == expected
+
+
+def test_a_general_location_may_stream_if_the_server_name_suggests_a_chat() -> None:
+    text = (HERE / "corpus" / "nginx" / "stream-chat-app.conf").read_text("utf-8")
+    remarks = [one for one in diagnostics(text) if one.severity is Severity.INFO]
+    assert [(one.rule.code, one.line, one.edits) for one in remarks] == [("NGX101", 10, ())]
+    assert remarks[0].message.startswith("if / streams: ")
+    still = diagnostics(text.replace("server_name chat.", "server_name intranet."))
+    assert not [one for one in still if one.severity is Severity.INFO]
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:

@@ -120,7 +120,6 @@ class TestRouters:
         [
             (CHAT, True),
             ("Host(`a`) && (Path(`/x`, '/sse'))", True),
-            ("PathRegexp(`^/v1/.*/stream$`)", True),
             ("Host(`chat.example.com`)", False),
             ("PathPrefix(`/shop`)", False),
             ("PathPrefix()", False),
@@ -128,6 +127,24 @@ class TestRouters:
     )
     def test_routers_are_classified_by_rule(self, rule: str, streams: bool) -> None:
         assert reported(dynamic(rule, **BUFFER)) == (["TRF101 error"] if streams else [])
+
+    @pytest.mark.parametrize(
+        ("server", "expected"),
+        [
+            ("vllm", ["TRF101 error"]),
+            ("api", ["TRF101 error"]),
+            ("10.0.0.1", ["TRF101 error"]),
+            ("files", ["TRF101 info"]),
+            ("site", []),
+            ("icecast", []),
+        ],
+    )
+    @pytest.mark.parametrize("path", ["/stream", "^/v1/.*/stream$", "^/api/[^/]+/streaming/?$"])
+    def test_the_server_decides_whether_an_ambiguous_path_streams(
+        self, path: str, server: str, expected: list[str]
+    ) -> None:
+        text = dynamic(f"PathRegexp(`{path}`)", **BUFFER).replace("//site:", f"//{server}:")
+        assert reported(text) == expected
 
     @pytest.mark.parametrize(
         "through",

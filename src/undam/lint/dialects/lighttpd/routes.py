@@ -34,6 +34,7 @@ _MATCHES = {
 # The most assignments of one name that are compared with each route; real files have a few.
 _MAX_COMPARED = 100
 _PATH_FIELDS = frozenset({"url", "request-uri"})
+_OPTIONS_WITH_ARRAYS = frozenset({"bin-environment", "bin-copy-environment", "x-sendfile-docroot"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,13 @@ def _upstreams(relay: Assignment) -> list[str]:
         if tokens[at].text == "host" and tokens[at + 1].text == "=>"
     ]
     ports = [f":{port}" for port, _ in numbers_of(relay, "port")]
-    # Other strings may be labels of servers, which can name an engine.
-    labels = [token.text for token in tokens if token.kind == "string"]
+    # The label of a server can name an engine; the names of its options cannot.
+    labels = [
+        tokens[at].text
+        for at in range(len(tokens) - 2)
+        if (tokens[at].kind, tokens[at + 1].text, tokens[at + 2].text) == ("string", "=>", "(")
+        and tokens[at].text not in _OPTIONS_WITH_ARRAYS
+    ]
     return [*hosts, *ports, *(label for label in labels if re.fullmatch(r"[\w.-]{3,}", label))]
 
 
