@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from undam.lint.evidence.neighbours import neighbours_from
 from undam.lint.routes import (
     PathMatch,
     RouteHints,
@@ -113,3 +114,42 @@ def test_the_literal_prefix_of_a_pattern_excludes_optional_characters(
     regex: str, prefix: str
 ) -> None:
     assert literal_prefix(regex) == prefix
+
+
+COMPOSE = """
+services:
+  front: {image: "ghcr.io/open-webui/open-webui:main", ports: ["3000:8080"]}
+  shop: {image: vllm/vllm-openai}
+  ollama: {build: .}
+  db: {image: "postgres:16", ports: ["5432:5432"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("upstream", "outcome", "evidence"),
+    [
+        (
+            "front:8080",
+            RouteOutcome.STREAMS,
+            "c.yaml: the service front runs ghcr.io/open-webui/open-webui:main",
+        ),
+        (
+            "localhost:3000",
+            RouteOutcome.STREAMS,
+            "c.yaml: the service front runs ghcr.io/open-webui/open-webui:main",
+        ),
+        ("shop:80", RouteOutcome.STREAMS, "c.yaml: the service shop runs vllm/vllm-openai"),
+        ("ollama:80", RouteOutcome.STREAMS, "c.yaml: the service ollama has the name of Ollama"),
+        ("db:5432", RouteOutcome.UNKNOWN, ""),
+        ("localhost:5432", RouteOutcome.UNKNOWN, ""),
+        ("10.0.0.1:3000", RouteOutcome.UNKNOWN, ""),
+        ("localhost", RouteOutcome.UNKNOWN, ""),
+    ],
+)
+def test_services_beside_the_configuration_are_evidence(
+    upstream: str, outcome: RouteOutcome, evidence: str
+) -> None:
+    hints = RouteHints(neighbours=neighbours_from([("c.yaml", COMPOSE)]))
+    found = assess_route("/", (f"http://{upstream}",), hints)
+    assert found.outcome is outcome
+    assert (evidence in found.evidence) is bool(evidence)

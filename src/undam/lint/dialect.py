@@ -131,6 +131,26 @@ def has_any(text: str, *words: str) -> bool:
     return any(word in text for word in words)
 
 
+def has_name_or_content(
+    path: str,
+    text: str,
+    *,
+    name: re.Pattern[str],
+    not_name: re.Pattern[str],
+    content: re.Pattern[str],
+) -> bool:
+    """Return whether a file has the name of a dialect's files, or else its content.
+
+    Args:
+        name: names for which the content does not matter. Names are compared in lower case.
+        not_name: names of other files, whatever their content is.
+    """
+    low = path.replace("\\", "/").lower()
+    if name.search(low):
+        return True
+    return not not_name.search(low) and content.search(text) is not None
+
+
 def is_stock_include(pattern: str) -> bool:
     """Return whether an include names a file of the distribution that does not affect streaming."""
     return bool(_STOCK_INCLUDE.search(pattern))

@@ -11,7 +11,9 @@ from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.caddy.parser import MAX_BLOCKS, duration_s, read_caddyfile
+from undam.lint.routes import RouteOutcome
 from undam.rules import Severity
+from undam.versions import Version
 
 CADDY = DialectHarness("caddy", "CAD")
 HELD = "{\n    buffer_responses\n}"
@@ -138,6 +140,41 @@ CHAT = "reverse_proxy /v1/chat/* up"
 )
 def test_outer_settings_apply_to_the_route(lines: tuple[str, ...], expected: list[str]) -> None:
     assert CADDY.codes(site(*lines)) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("2.8.4", [(Severity.WARNING, False)]),
+        ("2.9", [(Severity.INFO, True)]),
+        ("2.11.6", [(Severity.INFO, True)]),
+        ("2.11.7", []),
+    ],
+)
+def test_newer_versions_hold_only_the_head_of_compressed_streams(
+    version: str, expected: list[tuple[Severity, bool]]
+) -> None:
+    target = Version.parse(version)
+    found = CADDY.lint(site("encode gzip", CHAT), targets={"caddy": target}).diagnostics
+    head = "the response head waits"
+    assert [(one.severity, head in one.message) for one in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "outcome"),
+    [
+        ("header_down Content-Type text/event-stream", RouteOutcome.STREAMS),
+        ("header_up Accept text/event-stream", RouteOutcome.STREAMS),
+        ("header_down X-Accel-Buffering no", RouteOutcome.STREAMS),
+        ("flush_interval -1", RouteOutcome.MAYBE),
+        ("flush_interval 1s", RouteOutcome.UNKNOWN),
+        ("header_down Content-Type text/html", RouteOutcome.UNKNOWN),
+        ("header_down", RouteOutcome.UNKNOWN),
+    ],
+)
+def test_settings_for_event_streams_are_evidence(option: str, outcome: RouteOutcome) -> None:
+    (route,) = CADDY.lint(site("reverse_proxy app:80 {", option, "}")).routes
+    assert route.outcome is outcome
 
 
 def test_a_fix_changes_only_its_own_line() -> None:

@@ -292,6 +292,37 @@ def test_the_config_map_is_linted_as_a_whole(data: str, expected: list[str]) -> 
     assert all(severity != Severity.ERROR for _, _, severity in reported(text))
 
 
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("proxy-read-timeout: '3600'", []),
+        ("proxy-read-timeout: '10'", ["ING402"]),
+        ("proxy-send-timeout: '10'", ["ING401"]),
+    ],
+)
+def test_the_limit_of_the_config_map_replaces_the_default(key: str, expected: list[str]) -> None:
+    config = f"kind: ConfigMap\nmetadata: {{name: nginx}}\ndata: {{{key}, use-gzip: 'false'}}\n"
+    found = codes(f"{ingress()}---\n{config}", heartbeat_s=None)
+    assert [one for one in found if one.startswith("ING4")] == expected
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"), [("nginx.org/", []), ("nginx.com/", []), ("example.org/", ["ING401"])]
+)
+def test_an_ingress_for_the_controller_of_f5_has_no_findings(
+    prefix: str, expected: list[str]
+) -> None:
+    text = ingress().replace("    a: b\n", f"    {prefix}proxy-read-timeout: 10s\n")
+    assert codes(text, heartbeat_s=None) == expected
+
+
+def test_the_default_limit_applies_to_an_ingress_without_annotations() -> None:
+    text = ingress().replace("  annotations:\n    a: b\n", "  name: chat\n")
+    assert codes(text, heartbeat_s=None) == ["ING401"]
+    assert fixed(text) == text
+    assert codes(text, heartbeat_s=10) == []
+
+
 def test_invalid_yaml_is_rejected_with_its_position() -> None:
     with pytest.raises(ConfigSyntaxError) as caught:
         reported("kind: Ingress\n  a: [")

@@ -14,7 +14,10 @@ from undam.lint import (
 )
 from undam.lint.dialect import IncludeOpener, no_includes
 from undam.lint.dialects.nginx.times import seconds_of
+from undam.lint.routes import RouteOutcome
 from undam.rules import Severity
+from undam.textfiles.templates import template_source
+from undam.versions import Version
 
 NGINX = dialect_named("nginx")
 UP = "proxy_pass http://127.0.0.1:9000;"
@@ -332,3 +335,77 @@ def test_grpc_has_its_own_limit() -> None:
 )  # fmt: skip
 def test_times_are_parsed_as_nginx_parses_them(text: str, seconds: float | None) -> None:
     assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ("add_header Content-Type text/event-stream;", RouteOutcome.STREAMS),
+        ("default_type text/event-stream;", RouteOutcome.STREAMS),
+        ("proxy_set_header Accept text/event-stream;", RouteOutcome.STREAMS),
+        ("default_type text/html;", RouteOutcome.UNKNOWN),
+        ("client_max_body_size 1m;", RouteOutcome.UNKNOWN),
+    ],
+)
+def test_settings_for_event_streams_are_evidence(line: str, outcome: RouteOutcome) -> None:
+    text = f"server {{ location /x {{ proxy_pass http://app; {line} }} }}"
+    (route,) = lint_source(NGINX, Source("f.conf", text), with_heartbeats()).routes
+    assert route.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("gzip on; gzip_types text/event-stream;", ["NGX103"]),
+        ("gzip on; gzip_types text/css;", []),
+        ("gzip off; gzip_types text/event-stream;", []),
+        ("gzip on; gzip_types text/event-stream; proxy_buffering off;", []),
+    ],
+)
+def test_compression_of_event_streams_is_a_remark_on_a_route_without_evidence(
+    lines: str, expected: list[str]
+) -> None:
+    text = f"server {{ location /x {{ proxy_pass http://app; {lines} }} }}"
+    found = lint_source(NGINX, Source("f.conf", text), with_heartbeats()).diagnostics
+    assert [one.rule.code for one in found if one.rule.code == "NGX103"] == expected
+    assert all(one.severity is not Severity.ERROR for one in found)
+
+
+CHAT_WITH = """\
+server {
+  %s
+  location /v1/chat { proxy_pass http://app;
+  %s
+  }
+  location /x { proxy_pass http://app;
+  %s
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("holes", "severity"),
+    [
+        (("", "", ""), Severity.ERROR),
+        (("{{ a }}", "", ""), Severity.WARNING),
+        (("", "{{ a }}", ""), Severity.WARNING),
+        (("", "", "{{ a }}"), Severity.ERROR),
+    ],
+)
+def test_a_placeholder_limits_what_is_certain_in_its_own_scope(
+    holes: tuple[str, str, str], severity: Severity
+) -> None:
+    source = template_source("f.conf.j2", CHAT_WITH % holes)
+    target = {"nginx": Version.parse("1.28")}
+    (found,) = lint_source(NGINX, source, with_heartbeats(targets=target)).diagnostics
+    assert (found.rule.code, found.severity) == ("NGX101", severity)
+    assert bool(found.edits) is (severity is Severity.ERROR)
+
+
+def test_a_placeholder_of_an_included_file_is_in_the_scope_that_includes_it() -> None:
+    part = template_source("part.j2", "{{ more }}\n")
+    text = "server { location /v1/chat { proxy_pass http://app; include part; } }"
+    result = lint_source(NGINX, Source("f.conf", text), with_heartbeats(), lambda _: [part])
+    assert [one.edits for one in result.diagnostics] == [()]
+    assert [(one.path, one.line) for one in result.unread] == [("part.j2", 1)]

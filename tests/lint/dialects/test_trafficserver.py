@@ -19,6 +19,7 @@ from undam.lint import (
     recognise_dialect,
 )
 from undam.lint.dialect import IncludeOpener, no_includes
+from undam.versions import Version
 
 HERE = Path(__file__).parents[1]
 ATS = dialect_named("trafficserver")
@@ -228,3 +229,20 @@ def test_rendered_configurations_have_no_findings() -> None:
         assert f"map /{path.strip('/')}" in text
         assert "_out INT 61" in text
         assert recognise_dialect("records.config", text) is ATS
+
+
+@pytest.mark.parametrize("path", ["/", "v1/"])
+def test_from_version_10_on_records_are_rendered_as_yaml(path: str) -> None:
+    def rendered(version: str = "") -> str:
+        return ATS.render(
+            RenderRequest(
+                upstream="http://llm:8000/", path=path, idle_s=60.5, target=Version.parse(version)
+            )
+        )
+
+    text = rendered("10.0")
+    assert "transaction_no_activity_timeout_out: 61\n" in text
+    assert f"map /{path.strip('/')}" in text
+    assert recognise_dialect("records.yaml", text) is ATS
+    assert lint_source(ATS, Source("records.yaml", text), CERTAIN).diagnostics == ()
+    assert rendered("9.2") == rendered()

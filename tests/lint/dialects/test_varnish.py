@@ -228,6 +228,22 @@ def test_a_limit_that_is_set_too_late_is_reported() -> None:
     assert VARNISH.codes(limited("", late).replace("vllm", "web")) == []
 
 
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ('.host = "10.0.0.1";', ["VRN401", "VRN402"]),
+        ('.path = "/run/vllm.sock";', ["VRN401", "VRN402"]),
+        ('.port = "80";', []),
+        ('.path = "/run/x"; .between_bytes_timeout = 1h; .first_byte_timeout = 1h;', []),
+    ],
+)
+def test_the_default_limits_apply_to_tcp_and_unix_sockets(
+    attributes: str, expected: list[str]
+) -> None:
+    found = VARNISH.codes(f"backend vllm {{ {attributes} }}\n", heartbeat_s=None)
+    assert found == expected
+
+
 TWO = """
 backend web { .host = "a"; .between_bytes_timeout = 5s; }
 backend engine { .host = "b"; .between_bytes_timeout = 5s; }
@@ -266,7 +282,12 @@ def test_every_file_of_the_corpus_is_recognised() -> None:
 
 @pytest.mark.parametrize(
     ("path", "text", "expected"),
-    [("a.VCL", "", True), ("-", "sub vcl_recv {\n}", True), ("x.conf", "server { }", False)],
+    [
+        ("a.VCL", "", True),
+        ("-", "sub vcl_recv {\n}", True),
+        ("x.conf", "server { }", False),
+        ("a.yaml", "data: |\n  vcl 4.1;\n", False),
+    ],
 )
 def test_vcl_is_recognised(path: str, text: str, expected: bool) -> None:
     assert VARNISH.dialect.recognises(path, text) is expected

@@ -9,6 +9,8 @@ import pytest
 
 import undam.lint.evidence.profiles as package
 from undam.lint.evidence.names import (
+    NOT_A_MODEL,
+    OTHER,
     UpstreamLocation,
     address_of,
     profile_named,
@@ -89,4 +91,24 @@ def test_the_name_of_a_site_is_weaker_evidence(kind: str, name: str, score: int)
     ],
 )  # fmt: skip
 def test_names_and_ports_of_servers(upstream: str, score: int) -> None:
+    assert upstream_evidence(upstream).score == score
+
+
+@pytest.mark.parametrize(
+    ("upstream", "score"),
+    [
+        ("vllm-exporter", OTHER), ("litellm-redis", OTHER), ("llm-docs", OTHER), ("vllm", 3),
+        ("redis-exporter", NOT_A_MODEL),
+    ],
+)  # fmt: skip
+def test_companions_of_an_engine_are_other_programs(upstream: str, score: int) -> None:
+    assert upstream_evidence(f"http://{upstream}:80").score == score
+
+
+@pytest.mark.parametrize(
+    ("upstream", "score"), [("api:5001", 3), ("api:3080", 3), ("api:8000", 0), ("web:5001", 0)]
+)
+def test_a_common_port_counts_only_with_the_usual_name_of_the_host(
+    upstream: str, score: int
+) -> None:
     assert upstream_evidence(upstream).score == score

@@ -27,8 +27,6 @@ _LANGUAGES = {
     "yaml": "config.yaml", "yml": "config.yaml", "lighttpd": "lighttpd.conf", "conf": "site.conf",
     "squid": "squid.conf", "": "site.conf",
 }  # fmt: skip
-# Keys that every block scalar of scripts and texts may have; their content is not a file.
-_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)

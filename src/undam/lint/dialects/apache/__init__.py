@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from undam.lint.diagnostics import unique_diagnostics
-from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_name_or_content
 from undam.lint.dialects.apache.parser import read_config
 from undam.lint.dialects.apache.render import render
 from undam.lint.dialects.apache.routes import find_routes
@@ -29,10 +29,7 @@ _CONTENT = re.compile(
 
 def recognises(path: str, text: str) -> bool:
     """Return whether httpd reads a file, by its name or by directives that only httpd has."""
-    name = path.replace("\\", "/").lower()
-    if _NAME.search(name):
-        return True
-    return not _OTHER_SUFFIXES.search(name) and bool(_CONTENT.search(text))
+    return has_name_or_content(path, text, name=_NAME, not_name=_OTHER_SUFFIXES, content=_CONTENT)
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:

@@ -80,12 +80,6 @@ class ConnectionManager:
     routes: tuple[EnvoyRoute, ...]
     others: tuple[AssessedRoute, ...] = ()
 
-    @property
-    def strongest_route(self) -> AssessedRoute | None:
-        """The first route with the most certain outcome; ``None`` if none is considered."""
-        assessed = [route.assessed for route in self.routes]
-        return max(assessed, key=lambda one: one.outcome, default=None)
-
 
 def find_managers(root: Node, hints: RouteHints, source: Source) -> Iterator[ConnectionManager]:
     """Yield all connection managers, and route configurations that have none."""

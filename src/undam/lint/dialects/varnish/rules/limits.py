@@ -102,12 +102,12 @@ def find(vcl: VclFile, routes: VclRoutes, silence: ExpectedSilence) -> Iterator[
                 continue
             if limit is not None:
                 yield from _find_short(rule, backend.source, limit, silence)
-            elif host := backend.attributes.get(".host"):
-                yield from _find_default(rule, backend.source, host, silence)
+            elif address := backend.attributes.get(".host") or backend.attributes.get(".path"):
+                yield from _find_default(rule, backend.source, address, silence)
 
 
 def _find_default(
-    rule: ConfigRule, source: Source, host: Token, silence: ExpectedSilence
+    rule: ConfigRule, source: Source, address: Token, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     """Check the default of varnishd, which its command line can change."""
     severity = silence.severity(_DEFAULT_S)
@@ -115,7 +115,7 @@ def _find_default(
         yield diagnostic_at(
             rule,
             source,
-            host.span,
+            address.span,
             severity=Severity.WARNING,
             limit=f"{_DEFAULT_S:g} s, the default of varnishd,",
             expected=silence.reason,
