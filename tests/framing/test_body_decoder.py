@@ -351,6 +351,13 @@ def test_parsing_of_json_like_parts_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert len(tried) == 16
 
 
+def test_a_first_line_without_an_end_is_bounded() -> None:
+    decoder = new_decoder(Framing.MULTIPART, "", 1000)
+    assert decoder.receive_data(b"--" + b"x" * 900) == []
+    with pytest.raises(RemoteProtocolError, match="part 1 is larger than 1000 bytes"):
+        decoder.receive_data(b"x" * 100)
+
+
 @pytest.mark.parametrize("content_type", ["", "multipart/mixed; boundary=", "multipart/x"])
 def test_a_type_without_a_boundary(content_type: str) -> None:
     assert boundary_of(content_type) == ""
@@ -366,6 +373,7 @@ def test_arbitrary_bytes_end_in_events_or_a_protocol_error(
     assert decoder.pending_bytes <= max(len(body), 1)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(values=st.lists(st.dictionaries(st.text(), st.text() | st.lists(st.integers())), min_size=1))
 def test_arrays_of_arbitrary_objects_survive_any_cut(values: list[dict[str, object]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from undam.errors import RemoteProtocolError
+from undam.framing.buffered import BufferedDecoder
 from undam.sse import Comment, Event
 
 _RS = b"\x1e"
@@ -20,32 +21,14 @@ _INSIDE_STRING = re.compile(rb'["\\]')
 _MAX_DEPTH = 512
 
 
-class SequenceDecoder:
+class SequenceDecoder(BufferedDecoder):
     """Decodes values that each follow a record separator.
 
     A value is complete at the next separator or at its newline, which RFC 7464 requires (section
     2.4): a stream would otherwise always appear one event late.
-
-    Args:
-        max_event_bytes: maximum size of one value.
     """
 
-    def __init__(self, max_event_bytes: int) -> None:
-        self._max_bytes = max_event_bytes
-        self._held = bytearray()
-        self._failure = ""
-        self._count = 0
-
-    @property
-    def pending_bytes(self) -> int:
-        """Return the number of bytes of the unfinished value."""
-        return len(self._held)
-
-    def receive_data(self, data: bytes) -> list[Event | Comment]:
-        """See `framing.decoder.Decoder`."""
-        if self._failure:
-            raise RemoteProtocolError(self._failure)
-        out: list[Event | Comment] = []
+    def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
         for number, piece in enumerate(data.split(_RS)):
             if number:
                 self._finish(out)
@@ -54,12 +37,7 @@ class SequenceDecoder:
                 self._held += line
                 self._finish(out)
             self._held += lines[-1]
-        self._count += len(out)
-        if len(self._held) > self._max_bytes:
-            self._failure = f"value {self._count + 1} is larger than {self._max_bytes} bytes"
-            if not out:
-                raise RemoteProtocolError(self._failure)
-        return out
+        self._check_size("value", out)
 
     def receive_eof(self) -> list[Event | Comment]:
         """See `framing.decoder.Decoder`."""
@@ -72,7 +50,7 @@ class SequenceDecoder:
             out.append(Event(text))
 
 
-class ArrayDecoder:
+class ArrayDecoder(BufferedDecoder):
     """Decodes the elements of one JSON array, or JSON values that follow each other.
 
     An object or an array is complete at its closing bracket, any other value at the next comma.
@@ -83,15 +61,12 @@ class ArrayDecoder:
     """
 
     def __init__(self, max_event_bytes: int, *, bare: bool = False) -> None:
+        super().__init__(max_event_bytes)
         self._base = 0 if bare else 1
-        self._max_bytes = max_event_bytes
-        self._held = bytearray()
         self._depth = 0
         self._in_string = False
         self._escaped = False
         self._closed = False
-        self._failure = ""
-        self._count = 0
 
     @property
     def closed(self) -> bool:
@@ -103,34 +78,9 @@ class ArrayDecoder:
         """Return the number of bytes of the unfinished element."""
         return len(bytes(self._held).strip(_SPACE))
 
-    def receive_data(self, data: bytes) -> list[Event | Comment]:
-        """See `framing.decoder.Decoder`."""
-        if self._failure:
-            raise RemoteProtocolError(self._failure)
-        out: list[Event | Comment] = []
-        try:
-            self._scan(data, out)
-            if len(self._held) > self._max_bytes:
-                number = self._count + len(out) + 1
-                raise RemoteProtocolError(
-                    f"element {number} is larger than {self._max_bytes} bytes"
-                )
-        except RemoteProtocolError as error:
-            self._failure = str(error)
-            if not out:
-                raise
-        self._count += len(out)
-        return out
-
-    def receive_eof(self) -> list[Event | Comment]:
-        """Return nothing: an unfinished element stays in ``pending_bytes``.
-
-        Raises:
-            RemoteProtocolError: as ``receive_data``.
-        """
-        if self._failure:
-            raise RemoteProtocolError(self._failure)
-        return []
+    def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
+        self._scan(data, out)
+        self._check_size("element", out)
 
     def _scan(self, data: bytes, out: list[Event | Comment]) -> None:
         at = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from undam.errors import RemoteProtocolError
+from undam.framing.buffered import BufferedDecoder
 from undam.sse import Comment, Event
 
 # Parsing is attempted once per read, so both bounds limit the work.
@@ -12,7 +12,7 @@ _MAX_JSON_BYTES = 8192
 _MAX_ATTEMPTS = 16
 
 
-class MultipartDecoder:
+class MultipartDecoder(BufferedDecoder):
     """Decodes parts into events; a part is complete at the delimiter that follows it.
 
     The delimiter of a stream often arrives only with the next part. A part with a Content-Length is
@@ -24,15 +24,12 @@ class MultipartDecoder:
     """
 
     def __init__(self, boundary: str, max_event_bytes: int) -> None:
+        super().__init__(max_event_bytes)
         self._delimiter: bytes = b"--" + boundary.encode() if boundary else b""
-        self._max_bytes = max_event_bytes
-        self._held = bytearray()
         self._searched = 0
         self._attempts = 0
         self._started = False
         self._closed = False
-        self._failure = ""
-        self._count = 0
 
     @property
     def closed(self) -> bool:
@@ -44,34 +41,14 @@ class MultipartDecoder:
         """Return the number of bytes of the unfinished part."""
         return 0 if self._closed else len(bytes(self._held).strip())
 
-    def receive_data(self, data: bytes) -> list[Event | Comment]:
-        """See `framing.decoder.Decoder`."""
-        if self._failure:
-            raise RemoteProtocolError(self._failure)
-        out: list[Event | Comment] = []
+    def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
         if self._closed:
-            return out
+            return
         self._held += data
-        if not self._delimiter and not self._find_delimiter():
-            return out
-        while self._next(out):
-            pass
-        self._count += len(out)
-        if len(self._held) > self._max_bytes:
-            self._failure = f"part {self._count + 1} is larger than {self._max_bytes} bytes"
-            if not out:
-                raise RemoteProtocolError(self._failure)
-        return out
-
-    def receive_eof(self) -> list[Event | Comment]:
-        """Return nothing: a part without a delimiter behind it stays in ``pending_bytes``.
-
-        Raises:
-            RemoteProtocolError: as ``receive_data``.
-        """
-        if self._failure:
-            raise RemoteProtocolError(self._failure)
-        return []
+        if self._delimiter or self._find_delimiter():
+            while self._next(out):
+                pass
+        self._check_size("part", out)
 
     def _find_delimiter(self) -> bool:
         end = self._held.find(b"\n")
