@@ -31,6 +31,8 @@ from undam.diagnosis.shape import Release, median_events
 from undam.record import Exchange
 from undam.rules import Severity, Verdict
 
+pytestmark = pytest.mark.slow
+
 WORDS = (" a", " of", " the", " stream", " token", " buffer", " waterfall", " un", "dam", ".", " 7")
 
 

@@ -53,6 +53,7 @@ def _sse(*payloads: object, ids: Sequence[int] = ()) -> list[bytes]:
     ]
 
 
+@pytest.mark.slow
 def test_seeded_relays_are_found_and_clean_ones_are_not(capsys: pytest.CaptureFixture[str]) -> None:
     """Run 200 damaged and 200 clean streams through the analysis; the counts are exact."""
     found: Counter[str] = Counter()

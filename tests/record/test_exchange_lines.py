@@ -27,6 +27,7 @@ from undam.record import (
     Ending,
     Exchange,
     Head,
+    Http2Facts,
     Stamps,
     exchange_lines,
     read_check_record,
@@ -53,6 +54,12 @@ STAMPS = st.builds(
     start_ns=NS,
     **{name: st.none() | NS for name in ("dns_ns", "connect_ns", "tls_ns", "sent_ns", "head_ns")},
 )
+HTTP2 = st.builds(
+    Http2Facts,
+    reset=st.sampled_from([None, "CANCEL", "INTERNAL_ERROR"]),
+    goaway=st.sampled_from([None, "NO_ERROR", "ENHANCE_YOUR_CALM"]),
+    send_stall_ns=NS,
+)
 EXCHANGES = st.builds(
     Exchange,
     hop=WORD,
@@ -66,6 +73,7 @@ EXCHANGES = st.builds(
     clock=st.sampled_from(["kernel", "user"]),
     step_ns=st.integers(-(10**18), 10**18),
     error=st.none() | WORD,
+    http2=st.none() | HTTP2,
 )
 
 
@@ -187,6 +195,9 @@ HEAD = {"status": 200, "http_version": "1.1", "headers": []}
         (END, {"error": 5}),
         (END, {"step_ns": -(1 << 63)}),
         (END, {"at_ns": ...}),
+        (END, {"http2": "CANCEL"}),
+        (END, {"http2": {"reset": 8}}),
+        (END, {"http2": {"send_stall_ns": -1}}),
     ],
 )
 def test_an_exchange_ends_at_its_damaged_line(line: int, changes: dict[str, object]) -> None:

@@ -118,3 +118,10 @@ def test_time_to_the_first_answer_token_is_reported_beside_the_ttft() -> None:
     assert found["reasoning_tokens"] == 200
     plain = report(summarize(replace(one, answer_ns=one.reads[0].at_ns) for one in simulate(20)))
     assert "first_answer_ms" not in plain
+
+
+def test_given_findings_are_reported_instead_of_those_of_the_run() -> None:
+    summary = summarize(simulate(200, failing=dict.fromkeys(range(9), Outcome.ERROR)))
+    assert [one["code"] for one in summary.to_json(findings=[])["caveats"]] == []
+    known = summary.findings()
+    assert summary.to_json(findings=known) == summary.to_json()

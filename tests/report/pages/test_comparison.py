@@ -16,10 +16,13 @@ def _result(requests: int, more: dict[str, Any], about: dict[str, Any] | None) -
     return summarize(simulate(requests, events=lambda _: 4, **more)).to_json(about=about)
 
 
-def page(about: dict[str, Any] | None = None, requests: int = 300, **b: Any) -> ParsedPage:
+def page(
+    about: dict[str, Any] | None = None, requests: int = 300, a: dict[str, Any] | None = None,
+    **b: Any,
+) -> ParsedPage:  # fmt: skip
     runs = [
         parse_run(_result(requests, more, given), name)
-        for name, more, given in (("a.json", {}, None), ("b.json", {"seed": 1, **b}, about))
+        for name, more, given in (("a.json", a or {}, None), ("b.json", {"seed": 1, **b}, about))
     ]
     return ParsedPage(render_comparison_page(compare(*runs).to_json()))
 
@@ -52,3 +55,8 @@ def test_failures_and_short_runs() -> None:
     assert "too few independent requests" in short.text
     nothing = page(requests=0)
     assert nothing.ids("svg") == set()
+
+
+def test_failures_of_both_runs_are_compared_in_percent() -> None:
+    few, many = (dict.fromkeys(range(count), Outcome.ERROR) for count in (15, 60))
+    assert "5.00 %20.00 %4.000" in page(a={"failing": few}, failing=many).text
