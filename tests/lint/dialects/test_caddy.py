@@ -70,6 +70,13 @@ def test_imports_are_expanded_in_place() -> None:
     assert changed == {"a": "reverse_proxy /v1/chat/* up {\n}"}
 
 
+def test_a_line_between_two_sites_belongs_to_neither() -> None:
+    held = site(f"reverse_proxy /v1/chat/* up {HELD}")
+    text = f"{held}\nreverse_proxy /sse up\n{held}\n"
+    assert CADDY.codes_and_lines(text) == [("CAD101", 3), ("CAD101", 9)]
+    assert [one.name for one in CADDY.lint(text).routes] == ["/v1/chat/*"] * 2
+
+
 def test_endless_imports_are_not_followed() -> None:
     for text in ("(x) {\nimport x\n}\n", "(x) {\nimport x\nimport x\n}\n"):
         (unread, *_) = CADDY.lint(text + site("import x")).unread
