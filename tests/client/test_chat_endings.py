@@ -226,7 +226,7 @@ def test_every_choice_must_be_finished(head: bytes, ask: Ask, library: Any, serv
         ([b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\nno: key-123456789"],
          ResponseError, "answered 401 Unauthorized: no: [redacted]"),
         ([b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}"],
-         ResponseError, "answered 200 OK and no event stream: {}"),
+         ResponseError, "answered 200 OK with application/json, which is not an event stream: {}"),
         ([b"HTTP/1.1 302 Found\r\nLocation: /\r\nConnection: close\r\n\r\n"],
          ResponseError, "answered 302 Found"),
         ([b""], NetworkError, "did not answer"),

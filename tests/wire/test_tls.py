@@ -100,7 +100,7 @@ def test_a_client_certificate_is_presented(
     ("alert", "why"),
     [
         (70, "TLS with 127.0.0.1 failed: .*protocol version"),
-        (120, "does not offer HTTP/1.1 over TLS"),
+        (120, "does not offer this version of HTTP over TLS"),
     ],
 )
 def test_an_alert_is_explained(servers: Any, client: Any, alert: int, why: str) -> None:

@@ -154,7 +154,10 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     if (options.experiments or options.tools) and is_edge and may_repeat:
         model = measured.models.get(hops[0].name)
         followed = await follow_up(options, hops[0], model, progress.waiting)
-        found = by_severity([*found, *followed.findings])
+        # The first streams may show the same fault as a follow-up does.
+        known = {(one.code, one.hop) for one in found}
+        new = [one for one in followed.findings if (one.code, one.hop) not in known]
+        found = by_severity([*found, *new])
     limits, disconnects = None, []
     if options.idle_s is not None:
         progress.waiting("keeping streams silent", options.idle_s + 2)

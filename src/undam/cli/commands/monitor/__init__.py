@@ -37,9 +37,11 @@ from undam.errors import UsageError
     help="Probe each target once, for cron and CI; exit code 1 if an objective is missed.",
 )
 @click.option("--check-config", is_flag=True, help="Check the configuration, and exit.")
+@json_option
 @click.pass_context
 def command(
-    context: click.Context, path: str, listen: str, once: bool, check_config: bool
+    context: click.Context, path: str, listen: str, once: bool, check_config: bool,
+    json_to: str | None,
 ) -> int:  # fmt: skip
     """Check targets continuously, and report when a stream begins to be held.
 
@@ -56,11 +58,17 @@ def command(
 
     settings = read_settings(path)
     if check_config:
-        click.echo(f"{path}: {len(settings.targets)} targets")
+        if json_to is not None:
+            names = [one.name for one in settings.targets]
+            write_json({"schema": 1, "command": "monitor", "targets": names}, json_to)
+        if json_to != STDOUT:
+            click.echo(f"{path}: {len(settings.targets)} targets")
         return EXIT_CLEAN
+    if json_to is not None and not once:
+        raise UsageError("--json belongs to --once and --check-config; a running monitor logs JSON")
     service = _service(settings)
     if once:
-        return _once(service)
+        return _once(service, json_to)
     host, port = _address(listen)
     asyncio.run(_serve(service, path, host, port))
     return EXIT_CLEAN
@@ -86,24 +94,29 @@ def _store(settings: Any) -> Any:
         raise UsageError(f"cannot open the database {settings.state}: {error}") from None
 
 
-def _once(service: Any) -> int:
+def _once(service: Any, json_to: str | None) -> int:
     results = asyncio.run(service.run_once())
-    out, code = console(), EXIT_CLEAN
+    rows: list[dict[str, Any]] = []
     for schedule in service.scheduler.schedules.values():
-        target = schedule.target
-        result = results.get(target.name)
-        missed = [one.text for one in service.missed(target)]
-        state = (
-            "no probe: the budget is used up" if result is None else result.error or result.verdict
+        result = results.get(schedule.target.name)
+        rows.append(
+            {
+                "target": schedule.target.name,
+                "verdict": None if result is None else result.verdict,
+                "error": "the budget is used up" if result is None else result.error,
+                "ttft_ms": None if result is None else result.ttft_ms,
+                "missed": [one.text for one in service.missed(schedule.target)],
+            }
         )
-        out.print(
-            one_line(
-                f"{target.name}: {state}" + (f"; missed: {', '.join(missed)}" if missed else "")
-            )
-        )
-        if missed or result is None:
-            code = EXIT_FINDINGS
-    return code
+    if json_to is not None:
+        write_json({"schema": 1, "command": "monitor", "targets": rows}, json_to)
+    if json_to != STDOUT:
+        out = console()
+        for row in rows:
+            missed = f"; missed: {', '.join(row['missed'])}" if row["missed"] else ""
+            out.print(one_line(f"{row['target']}: {row['error'] or row['verdict']}{missed}"))
+    is_met = all(row["verdict"] is not None and not row["missed"] for row in rows)
+    return EXIT_CLEAN if is_met else EXIT_FINDINGS
 
 
 async def _serve(service: Any, path: str, host: str, port: int) -> None:
