@@ -59,7 +59,7 @@ def cohere(client: Client) -> Client:
     wrapper: Any = getattr(client, "_client_wrapper", None)
     inner: Any = getattr(wrapper, "httpx_client", None)
     if library_of(client, ("cohere",)) is None or not hasattr(inner, "httpx_client"):
-        raise UsageError(f"sdks.cohere() requires a client object of  cohere, not {type(client)!r}")
+        raise UsageError(f"sdks.cohere() requires a client object of cohere, not {type(client)!r}")
     # The methods of the copy use the same wrapper object, so it is changed in place.
     inner.httpx_client = tolerant(inner.httpx_client)
     return client
@@ -73,7 +73,7 @@ def ollama(client: Client) -> Client:
     """
     inner = getattr(client, "_client", None)
     if library_of(client, ("ollama",)) is None or inner is None:
-        raise UsageError(f"sdks.ollama() requires a client of ollama, not {type(client)!r}")
+        raise UsageError(f"sdks.ollama() requires a client object of ollama, not {type(client)!r}")
     changed = copy.copy(client)
     changed._client = tolerant(inner)  # type: ignore[attr-defined]
     return changed
@@ -88,7 +88,7 @@ def with_tolerant_client(client: Client, libraries: tuple[str, ...], what: str) 
     inner, copied = getattr(client, "_client", None), getattr(client, "with_options", None)
     if copied is None or library_of(client, libraries) is None:
         names = " or ".join("openai-python" if one == "openai" else one for one in libraries)
-        raise UsageError(f"{what} requires a client of {names}, not {type(client)!r}")
+        raise UsageError(f"{what} requires a client object of {names}, not {type(client)!r}")
     changed: Client = copied(http_client=tolerant(inner))
     return changed
 

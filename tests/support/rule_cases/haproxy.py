@@ -21,7 +21,13 @@ LIVE = LiveDialect(
     program=HAPROXY,
     invalid="no such thing",
     cases=(
-        RuleCase(code="HAP101", bad=verdict("batched", finding="UD103"), fixed=STREAMS),
+        RuleCase(
+            code="HAP101",
+            # Five bursts of equal size could be blocks as well as the beats of a timer.
+            simulator=("--ttft", "50", "--gap", "10", "--tokens", "250"),
+            bad=verdict("batched", finding="UD103"),
+            fixed=STREAMS,
+        ),
         RuleCase(code="HAP102", simulator=SLOW, bad=verdict("late"), fixed=STREAMS),
         RuleCase(code="HAP103", simulator=SLOW, bad=verdict("late"), fixed=STREAMS),
         held_case("HAP104", SLOW),

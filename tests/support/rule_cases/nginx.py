@@ -43,6 +43,6 @@ LIVE = LiveDialect(
         _held("NGX201"),
         _held("NGX202"),
         _held("NGX204"),
-        cut_case("NGX401", ("timeout 30s", "timeout 1s")),
+        cut_case("NGX401", ("timeout 20s", "timeout 1s")),
     ),
 )
