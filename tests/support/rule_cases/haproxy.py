@@ -23,7 +23,7 @@ LIVE = LiveDialect(
     cases=(
         RuleCase(
             code="HAP101",
-            # Five bursts of equal size could be blocks as well as the beats of a timer.
+            # Five bursts of equal size could be blocks, or the periods of a timer.
             simulator=("--ttft", "50", "--gap", "10", "--tokens", "250"),
             bad=verdict("batched", finding="UD103"),
             fixed=STREAMS,
