@@ -18,7 +18,7 @@ MAX_BODY_BYTES = 24 << 20
 
 An answer of 60 000 tokens has about 15 MB, and one with three large images less."""
 
-MAX_ITEMS = 40_000
+MAX_ITEMS = 32_000
 """Maximum number of events and comments of a run, and of the reads in which they arrive.
 
 This is a stream of 100 tokens per second for the 600 seconds that `undam watch` allows."""

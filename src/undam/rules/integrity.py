@@ -201,7 +201,7 @@ RULES = (
         severity=Severity.WARNING,
         message="the stream was read only up to a limit: {limit}",
         what="""
-            The stream exceeded a limit of this program: 24 MiB, 40 000 events and comments, or
+            The stream exceeded a limit of this program: 24 MiB, 32 000 events and comments, or
             the time limit for its analysis.
         """,
         why="""
