@@ -164,7 +164,8 @@ def test_head_that_haproxy_could_have_sent_suggests_both() -> None:
     assert "the server itself" in found.fix.text
 
 
-@pytest.mark.parametrize("period_s", [0.1, 0.15, 0.2, 0.3])
+# With a longer period, this stream has so few bursts that they could be the steps of an engine.
+@pytest.mark.parametrize("period_s", [0.1, 0.15, 0.2])
 def test_a_server_that_flushes_by_a_timer_is_named(period_s: float) -> None:
     with serving(flushing_every(period_s, WITH_SERVER)) as server:
         found = held_by_timer(server.url(""))
