@@ -33,7 +33,7 @@ _SYLLABLES = ("ba", "de", "ki", "lo", "mu", "na", "po", "ri", "su", "te")
 
 
 def main(folder: Path, draft: int = 0) -> None:
-    """Write the model, serve it on a free port, and leave when told to."""
+    """Write the model, serve it on a free port, and exit on a signal."""
     path = folder / "tiny.gguf"
     write_model(path)
     params = settings(path)

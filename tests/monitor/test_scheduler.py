@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.eventually import eventually_async
-from undam.monitor.probe_result import HopState, ProbeResult, failure_of
+from undam.monitor.probe_result import HopState, ProbeResult, failure_of, result_of
 from undam.monitor.scheduler import Scheduler
 from undam.monitor.settings import MonitorSettings, MonitorTarget
 from undam.monitor.store import StateChange, Store
@@ -131,6 +131,35 @@ def test_budgets_are_never_exceeded(store: Store, budget: dict[str, int], most: 
     recorder, scheduler = run(store, lambda _: found(FREE), 30, target(**budget))
     assert len(recorder.probes) == most
     assert scheduler.schedules["chat"].skipped == 30 - most
+
+
+def test_tokens_of_all_hops_count_and_the_expected_probe_must_fit(store: Store) -> None:
+    row = {
+        "verdict": "streaming",
+        "hops": [
+            {"name": name, "verdict": "streaming", "events": 120} for name in ("edge", "model")
+        ],
+        "findings": [],
+    }
+    result = result_of("chat", 0.0, row)
+    recorder, _ = run(store, lambda _: result, 30, target(tokens_per_day=700))
+    assert sum(one.events for one in recorder.probes) == 480
+
+
+def test_probes_at_the_same_time_share_one_budget(store: Store) -> None:
+    recorder = Recorder()
+
+    async def probe(_: MonitorTarget) -> ProbeResult:
+        await asyncio.sleep(0.01)
+        return found(FREE, 1000.0)
+
+    async def main() -> None:
+        chosen = target(probes_per_day=3)
+        scheduler = Scheduler(MonitorSettings((chosen,)), store, recorder, probe, lambda: 1000.0)
+        await asyncio.gather(*(scheduler.examine(chosen) for _ in range(10)))
+
+    asyncio.run(main())
+    assert len(recorder.probes) == 3
 
 
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class ConfigRule(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A rule that fired at a position of a file.
+    """Problem that a rule reports at a position of a file.
 
     Args:
         message: the message of the rule, with the evidence filled in.

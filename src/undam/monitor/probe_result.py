@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class ProbeResult:
         error: why no stream was received; ``None`` if one was.
         status: HTTP status of a refusal.
         codes: codes of errors and warnings.
+        events: content events of all hops, which are counted as tokens.
     """
 
     target: str
@@ -88,7 +89,7 @@ def result_of(target: str, at_s: float, report: Mapping[str, Any]) -> ProbeResul
         ttft_ms=edge.get("ttft_ms"),
         hold_ms=hold.get("p99"),
         codes=tuple(sorted(set(codes))),
-        events=int(edge.get("events") or 0),
+        events=sum(int(one.get("events") or 0) for one in report["hops"]),
     )
 
 
@@ -188,9 +189,3 @@ def _behaviour(hop: HopState) -> str:
     if hop.period_ms is not None:
         return f"sends events every {hop.period_ms:.0f} ms"
     return "sends events in bursts"
-
-
-def median_ttft(results: Sequence[ProbeResult]) -> float | None:
-    """Return the median TTFT in ms of the probes that have one."""
-    times = sorted(one.ttft_ms for one in results if one.ttft_ms is not None)
-    return times[len(times) // 2] if times else None

@@ -47,6 +47,7 @@ class TargetSchedule:
     Args:
         refusals: refused probes in a row.
         skipped: probes that a budget prevented.
+        lock: held during a probe, so that two probes cannot use the same part of a budget.
     """
 
     target: MonitorTarget
@@ -54,6 +55,7 @@ class TargetSchedule:
     refusals: int = 0
     skipped: int = 0
     is_running: bool = False
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def probe_target(target: MonitorTarget) -> ProbeResult:
@@ -178,20 +180,23 @@ class Scheduler:
 
     async def _probe(self, schedule: TargetSchedule) -> ProbeResult | None:
         target = schedule.target
-        if not self.within_budget(target):
-            schedule.skipped += 1
-            return None
-        async with self._limit:
+        async with schedule.lock, self._limit:
+            if not self.within_budget(target):
+                schedule.skipped += 1
+                return None
             result = await self.probe(target)
+            self.store.add_probe(result)
         schedule.refusals = schedule.refusals + 1 if result.is_refused else 0
-        self.store.add_probe(result)
         if self.store.fault is not None:
             self.listener.problem(f"the database cannot be written: {self.store.fault}")
         self.listener.probed(target, result)
         return result
 
     def within_budget(self, target: MonitorTarget) -> bool:
-        """Return whether the budgets of a target allow another probe."""
+        """Return whether the budgets of a target allow another probe.
+
+        A probe is expected to take as many tokens as the last one.
+        """
         now = self.clock()
         if target.probes_per_hour:
             probes, _ = self.store.spent(target.name, now - _HOUR_S)
@@ -201,6 +206,8 @@ class Scheduler:
             probes, events = self.store.spent(target.name, now - _DAY_S)
             if target.probes_per_day and probes >= target.probes_per_day:
                 return False
-            if target.tokens_per_day and events >= target.tokens_per_day:
+            last = self.store.probes(target.name, now - _DAY_S, 1)
+            expected = last[0].events if last else 0
+            if target.tokens_per_day and events + expected > target.tokens_per_day:
                 return False
         return True

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TARGET_KEYS = {
     "name", "url", "hops", "interval", "headers", "model", "prompt", "data", "method", "beacon",
     "expect", "objectives", "timeout", "probes_per_hour", "probes_per_day", "tokens_per_day",
-    "max_tokens", "insecure", "cacert",
+    "insecure", "cacert",
 }  # fmt: skip
 _MONITOR_KEYS = {"state", "retention_days", "concurrency", "webhook", "slack_webhook"}
 

@@ -152,8 +152,12 @@ class Store:
 
     def spent(self, target: str, since_s: float) -> tuple[int, int]:
         """Return the number of probes and of events since a Unix time."""
-        rows = self.probes(target, since_s, _MAX_PROBES_PER_TARGET)
-        return len(rows), sum(one.events for one in rows)
+        rows = self._read(
+            "SELECT COUNT(*), COALESCE(SUM(json_extract(body, '$.events')), 0) FROM probes"
+            " WHERE target = ? AND at_s >= ?",
+            (target, since_s),
+        )
+        return rows[0][0], rows[0][1]
 
     def close(self) -> None:
         """Close the database."""

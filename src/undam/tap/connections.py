@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from undam.tap.capture.segments import ACK, FIN, RST, SYN, Endpoint, Segment, endpoints, reverse
+from undam.tap.capture.segments import ACK, FIN, RST, SYN, Segment, endpoints, reverse
 from undam.tap.estimates import OpaqueTurn, turns_of
 from undam.tap.messages import CapturedStream, RequestTracker, ResponseTracker
 from undam.tap.reassembly import Direction, Piece
@@ -256,8 +256,3 @@ class ConnectionTable:
             if self._by_flow.get(flow) is connection:
                 del self._by_flow[flow]
         self._open.pop(id(connection), None)
-
-
-def is_loopback(endpoint: Endpoint) -> bool:
-    """Return whether an address is a loopback address, which many processes share."""
-    return endpoint.address.startswith("127.") or endpoint.address == "::1"

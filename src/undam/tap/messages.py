@@ -109,7 +109,6 @@ class RequestTracker:
         self.finished: list[CapturedRequest] = []
         self._parser: httptools.HttpRequestParser | None = None
         self._request = CapturedRequest()
-        self._headers: list[tuple[str, str]] = []
         self._digest = hashlib.blake2b(digest_size=16)
         self._at_ns = 0
         self._in_message = False
@@ -147,7 +146,7 @@ class RequestTracker:
 
     def on_message_begin(self) -> None:
         self._request = CapturedRequest(start_ns=self._at_ns)
-        self._headers, self._size = [], 0
+        self._size = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._in_message = True
 

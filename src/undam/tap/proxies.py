@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.holds import EventHold, classify_holds
 from undam.diagnosis.hop import Hop, is_complete
-from undam.diagnosis.shape import Release, Shape, classify_pattern, unknown
+from undam.diagnosis.shape import Shape, classify_pattern, unknown
 from undam.intermediaries import recognise
 from undam.probe.remedies import with_fixes
 from undam.record import Ending
@@ -31,7 +31,6 @@ _RETRANSMITTED = (
     "{count} segments to the client were sent again: the network loses packets, so the hold is not "
     "attributed to the proxy"
 )
-_SMALL_HOLD_NS = 12_000_000
 
 
 @dataclass
@@ -261,16 +260,3 @@ def findings_of(result: StreamResult) -> list[Finding]:
     hops = hops_of(result)
     found = with_fixes(find_findings(hops), hops)
     return [one for one in found if one.hop == hops[0].name]
-
-
-def is_late_by_ack(holds: Sequence[EventHold]) -> bool:
-    """Return whether holds of about 40 ms recur, which is Nagle's algorithm with delayed ACKs."""
-    held = [one.hold_ns for one in holds if one.hold_ns > _SMALL_HOLD_NS]
-    near = sum(35_000_000 <= one <= 48_000_000 for one in held)
-    return len(held) >= 3 and near >= 0.7 * len(held)
-
-
-def release_of(result: ProxyResult) -> Release | None:
-    """Return what releases held events at this proxy."""
-    example = result.example
-    return example.shape.release if example is not None else None

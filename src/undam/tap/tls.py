@@ -132,7 +132,6 @@ class TlsReader:
         sizes: application data as (time, from the client, bytes of content), if it cannot be
             decrypted.
         is_decrypted: whether a record of application data was decrypted.
-        protocol: name of the application protocol in the server's answer, if it is not encrypted.
     """
 
     def __init__(self, keys: KeyLog | None) -> None:

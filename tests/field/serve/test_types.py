@@ -78,13 +78,11 @@ def _text_of(item: _Token) -> str:
 
 def test_sources_of_sendable_items_are_accepted() -> None:
     sources: list[Source] = [_strings, _models, _points, _rows, _mixed, _plain]
-    for source in sources:
-        EventStream(source)
-        EventStreamResponse(source)
-    EventStream(_models)
-    EventStream(_rows)
-    EventStream(_tokens, encode=_text_of)
-    EventStreamResponse(_tokens(), encode=_text_of)
+    streams: list[EventStream | EventStreamResponse] = [EventStream(one) for one in sources]
+    streams += [EventStreamResponse(one) for one in sources]
+    streams += [EventStream(_models), EventStream(_rows), EventStream(_tokens, encode=_text_of)]
+    streams.append(EventStreamResponse(_tokens(), encode=_text_of))
+    assert len(streams) == 2 * len(sources) + 4
 
 
 def test_sources_of_other_items_are_reported_by_type_checkers() -> None:

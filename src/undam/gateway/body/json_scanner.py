@@ -1,4 +1,4 @@
-"""Incremental scanner for the top-level members of a JSON object. Pure.
+"""Incremental scanner for the top-level members of a JSON object, without I/O.
 
 A request body can contain many megabytes of messages and images, but a few short members at its top
 level decide how it is handled. Nested values are skipped with a constant number of C-level

@@ -5,20 +5,10 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
+from undam.secrecy import is_secret_name, redact_body
 from undam.tap.capture.capture_file import CaptureWriter, Packet
 
-# The names are those of undam.record.redact. A value is overwritten with "x" of the same length, so
-# that sizes and sequence numbers stay valid.
-_SECRET = re.compile(
-    rb"(?i)(\r\n(?:authorization|proxy-authorization|cookie|set-cookie|api-key|apikey|"
-    rb"x-[a-z0-9-]*(?:key|token|secret|password)|ocp-apim-subscription-key|x-goog-api-key)"
-    rb"[ \t]*:[ \t]*)([^\r\n]+)"
-)
-_QUERY = re.compile(
-    rb"(?i)([?&](?:api[-_]?key|key|token|access_token|auth|password|secret|sig|signature)=)"
-    rb"([^&#\s\"'<>\\]+)"
-)
-_KEY = re.compile(rb"()\b((?:sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,})")
+_HEADER = re.compile(rb"(\r\n([!-9;-~]{1,64}):[ \t]*)([^\r\n]+)")
 
 
 class RedactedCapture:
@@ -43,7 +33,13 @@ class RedactedCapture:
 
 
 def redact_packet(data: bytes) -> bytes:
-    """Return the bytes of a packet with secrets overwritten."""
-    for pattern in (_SECRET, _QUERY, _KEY):
-        data = pattern.sub(lambda found: found[1] + b"x" * len(found[2]), data)
-    return data
+    """Return the bytes of a packet with secrets overwritten (see `undam.secrecy`).
+
+    Sizes stay the same, so that lengths and sequence numbers stay valid.
+    """
+    return redact_body([_HEADER.sub(_without_value, data)])[0]
+
+
+def _without_value(found: re.Match[bytes]) -> bytes:
+    is_secret = is_secret_name(found[2].decode("latin-1"))
+    return found[1] + b"*" * len(found[3]) if is_secret else found[0]

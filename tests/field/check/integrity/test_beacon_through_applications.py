@@ -73,7 +73,7 @@ def _own_form(port: int) -> Callable[[socket.socket, bytes], None]:
     return serve
 
 
-def _exact(server: Server, **options: Any) -> dict[str, object]:
+def assert_exact(server: Server, **options: Any) -> dict[str, object]:
     report = asyncio.run(check(server.url(""), beacon=True, **options))
     hop = hop_json(report)
     assert hop["verdict"] == "streaming"
@@ -85,12 +85,12 @@ def _exact(server: Server, **options: Any) -> dict[str, object]:
 
 def test_a_relay_that_drops_the_header(model_port: int) -> None:
     with serving(_bytes_relay(model_port)) as application:
-        _exact(application)
+        assert_exact(application)
 
 
 def test_an_application_with_a_form_of_its_own(model_port: int) -> None:
     with serving(_own_form(model_port)) as application:
-        _exact(application, path="/api/chat", data=b'{"message": "Hi undam-beacon"}')
+        assert_exact(application, path="/api/chat", data=b'{"message": "Hi undam-beacon"}')
 
 
 def test_an_application_that_holds_the_stream_is_found(model_port: int) -> None:
