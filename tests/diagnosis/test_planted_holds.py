@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -154,6 +155,32 @@ def test_short_timer_with_a_beacon_is_a_hold_without_a_pattern() -> None:
         due.append(at)
     shape = _hop(exchange([*reads, Write(due[-1], writes[-1].data)]), BEACON).shape
     assert shape.verdict is Verdict.BATCHED
+
+
+def _in_bursts(due: list[float], ends_ms: list[float]) -> Exchange:
+    """Return an answer whose events leave at the first of these times after they are due."""
+    writes = answer(due)
+    reads = [
+        Write(end, b"".join(write.data for write in writes if start < write.at_ms <= end))
+        for start, end in pairwise([0.0, *ends_ms])
+    ]
+    return exchange(reads)
+
+
+def test_few_bursts_of_equal_size_at_equal_times_are_not_called_blocks() -> None:
+    """A timer and a steady source, as HAProxy was measured: only the first burst is shorter."""
+    due = even_schedule(5, 200, first_ms=50)
+    shape = _hop(_in_bursts(due, [205.0, 415.0, 625.0, 835.0, 1045.0]), BEACON).shape
+    assert (shape.verdict, shape.release) == (Verdict.BATCHED, Release.UNCLEAR)
+
+
+def test_few_bursts_of_equal_size_at_different_times_are_blocks() -> None:
+    due = [50.0]
+    for number in range(1, 200):
+        due.append(due[-1] + (3.0 if number // 40 % 2 else 8.0))
+    ends = [due[number] for number in (29, 69, 109, 149, 199)]
+    shape = _hop(_in_bursts(due, ends), BEACON).shape
+    assert (shape.verdict, shape.release) == (Verdict.BATCHED, Release.SIZE)
 
 
 def test_hold_to_the_end_with_a_beacon() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from undam.diagnosis.bursts import find_bursts
+from undam.diagnosis.bursts import Burst, find_bursts
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.shape import Release, Shape, classify_pattern, unknown
 from undam.rules import Verdict
@@ -232,7 +232,22 @@ def _classify_by_holds(
             **evidence,
         )
     sizes = [burst.size_bytes for burst in bursts[1:-1]]
-    if len(sizes) >= 3 and max(sizes) - min(sizes) <= max(b.last_event_bytes for b in bursts):
+    even_sizes = len(sizes) >= 3 and max(sizes) - min(sizes) <= max(
+        b.last_event_bytes for b in bursts
+    )
+    if even_sizes and not _are_regular(bursts[1:-1], holds):
         block = int(median(sizes))
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, {**evidence, "block_bytes": block})
     return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
+
+
+def _are_regular(bursts: Sequence[Burst], holds: Sequence[EventHold]) -> bool:
+    """Return whether a timer explains bursts of equal size as well as a block does.
+
+    If a steady source feeds a timer, the bursts have equal sizes. If it feeds blocks, they arrive
+    at equal times. Blocks that end in the middle of an event are recognised by their pattern
+    before this is asked.
+    """
+    periods = [after.start_ns - before.start_ns for before, after in pairwise(bursts)]
+    gap = median([after.due_ns - before.due_ns for before, after in pairwise(holds)])
+    return max(periods) - min(periods) <= gap
