@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from undam.lint.evidence.hop import Hop
+
 
 class RouteOutcome(IntEnum):
     """Certainty with which a route carries event streams, in ascending order."""
@@ -53,6 +55,7 @@ class AssessedRoute:
         name: path prefix or pattern of its requests.
         upstream: where the requests go, as configured; empty if that is not known.
         hint: the value of ``--stream`` that selects the route.
+        hop: description of the program for the chain; ``None`` if its dialect gives none.
     """
 
     path: str
@@ -61,6 +64,7 @@ class AssessedRoute:
     upstream: str
     assessment: Assessment
     hint: str = "/"
+    hop: Hop | None = None
 
     @property
     def outcome(self) -> RouteOutcome:

@@ -1,0 +1,52 @@
+"""Description of one program on the way of a request, for the chain of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Tier(IntEnum):
+    """Position of a program on the way of a request, from the client to the model server."""
+
+    CLIENT = 0
+    CDN = 1
+    LOAD_BALANCER = 2
+    INGRESS = 3
+    GATEWAY = 4
+    PROXY = 5
+    APP = 6
+    ENGINE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A program on the way of a request, as far as its configuration describes it.
+
+    Args:
+        tier: its usual position, which orders hops whose addresses do not connect them.
+        title: name of the program for reports, such as ``Envoy Gateway``.
+        path: the file that configures it.
+        line: where the route, the service or the resource is defined.
+        names: names under which other files may refer to it: a service, a host name, a route's
+            parent. Names are compared in lower case.
+        upstreams: names of the services that it sends requests to, without scheme and port.
+        idle_limit_s: silence after which it cuts a stream, in seconds; ``None`` if that is unknown
+            and ``inf`` if there is no limit.
+        total_limit_s: duration after which it cuts a stream, in seconds; the same special values.
+        buffers: whether it holds events back; ``None`` if that is unknown.
+        compresses: whether it compresses streams; ``None`` if that is unknown.
+        heartbeat_s: interval of the comments that it sends in a silence; ``None`` without any.
+    """
+
+    tier: Tier
+    title: str
+    path: str
+    line: int
+    names: tuple[str, ...] = ()
+    upstreams: tuple[str, ...] = ()
+    idle_limit_s: float | None = None
+    total_limit_s: float | None = None
+    buffers: bool | None = None
+    compresses: bool | None = None
+    heartbeat_s: float | None = None
