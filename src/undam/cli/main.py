@@ -10,12 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from undam.errors import UndamError, UsageError
 from undam.poller import missing_features
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXIT_CLEAN = 0
 EXIT_FINDINGS = 1
@@ -28,6 +31,8 @@ _COMMANDS = {
     "bench": ("bench", "Measure an endpoint under load and find the cause of slow tokens."),
     "check": ("check", "Find the hop that holds a stream, and the line that fixes it."),
     "compare": ("compare", "Compare two load tests, with the noise taken into account."),
+    "completion": ("completion", "Print the completion script of a shell."),
+    "doctor": ("doctor", "Report which features work on this machine."),
     "explain": ("explain", "Explain a finding or the behavior of a proxy."),
     "fix": ("lint.fix", "Fix configurations: print a diff, or write the files."),
     "gateway": ("gateway", "Run a gateway that relays streams without delay."),
@@ -59,6 +64,17 @@ class _Lazy(click.Group):
         command = importlib.import_module(f"undam.cli.commands.{_COMMANDS[cmd_name][0]}").command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the matching commands without importing their modules."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 (only for completion)
+
+        found = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
