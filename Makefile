@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Some machines forbid it; then every process that the tests start would compile all that it loads.
 export PYTHONDONTWRITEBYTECODE=
 
-.PHONY: demo test test-fast fuzz check bench bench-peers clean
+.PHONY: demo test test-fast fuzz check bench bench-peers docs generated release clean
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml scripts/venv
@@ -43,7 +43,22 @@ check: .venv/ready
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint deploy/Dockerfile
-	@$(BIN)/zizmor --offline --quiet --no-progress action.yml
+	@$(BIN)/zizmor --offline --quiet --no-progress action.yml .github/workflows
+
+# The documentation, into site/; it has an environment of its own.
+docs:
+	@scripts/docs
+
+# All files that are generated from the source; tests fail if one is out of date.
+generated: .venv/ready
+	@$(BIN)/python scripts/write-docs
+	@$(BIN)/python scripts/write-intermediaries
+	@$(BIN)/python scripts/write-commands
+	@$(BIN)/python scripts/write-schemas
+
+# Wheel and sdist, verified in clean environments; nothing is uploaded.
+release:
+	@scripts/release
 
 bench: .venv-bench/ready
 	@.venv-bench/bin/python -m bench
@@ -54,4 +69,4 @@ bench-peers: .venv-bench/ready
 	@.venv-bench/bin/python -m bench load_peers
 
 clean:
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .proxies node_modules
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .proxies node_modules site .docs-source dist
