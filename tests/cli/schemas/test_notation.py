@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from undam.cli.schemas import FORMS, schema_of
 from undam.cli.schemas.notation import Form, compile_form

@@ -17,8 +17,8 @@ from typing import Any
 
 import click
 import pytest
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
 from support.capture_builder import pcapng, stream_through_proxy
 from support.undam_command import ListeningCommand, invoke

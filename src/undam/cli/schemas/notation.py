@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-Form: TypeAlias = "str | Sequence[Form] | Mapping[str, Form] | tuple[Form, ...]"
+Form: TypeAlias = "str | Sequence[Form] | Mapping[str, Form]"
 JsonSchema = dict[str, Any]
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "null", "array", "object"})

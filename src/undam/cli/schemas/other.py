@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from undam.cli.schemas.findings import SCHEMA, VERDICT, command
-from undam.cli.schemas.notation import NamedForm
+from undam.cli.schemas.notation import Form, NamedForm
+
+_ADDRESS: Form = {"schema": SCHEMA, "command": command("gateway"), "url": "string"}
+_CONFIGURATION: Form = {"schema": SCHEMA, "command": command("gateway"), "config": {"*": "any"}}
 
 SIM = NamedForm(
     "sim",
@@ -14,10 +17,7 @@ SIM = NamedForm(
 GATEWAY = NamedForm(
     "gateway",
     "Announcement of undam gateway, or with --check-config the effective configuration",
-    (
-        {"schema": SCHEMA, "command": command("gateway"), "url": "string"},
-        {"schema": SCHEMA, "command": command("gateway"), "config": {"*": "any"}},
-    ),
+    (_ADDRESS, _CONFIGURATION),
 )
 
 LAB = NamedForm(
