@@ -8,6 +8,19 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import hpack
+
+from undam.http2.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PADDED,
+    PREFACE,
+    SETTINGS,
+    encode_frame,
+)
 from undam.tap.capture.capture_file import ETHERNET, CaptureWriter, Packet
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -117,6 +130,53 @@ def chat_request(text: str = "hi") -> bytes:
         b"Authorization: Bearer sk-secret0123456789\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     )
+
+
+class Http2Messages:
+    """Frames of one HTTP/2 connection, with the header compression of both ends."""
+
+    def __init__(self) -> None:
+        self._client, self._server = hpack.Encoder(), hpack.Encoder()
+
+    def preface(self, settings: dict[int, int] | None = None) -> bytes:
+        """Return the first bytes of the client."""
+        payload = b"".join(struct.pack(">HI", *one) for one in (settings or {}).items())
+        return PREFACE + encode_frame(SETTINGS, 0, 0, payload)
+
+    def request(self, stream_id: int, text: str = "hi") -> bytes:
+        """Return a chat request with a secret."""
+        body = b'{"stream":true,"messages":[{"role":"user","content":"%s"}]}' % text.encode()
+        fields = [
+            (":method", "POST"), (":scheme", "http"), (":authority", "api.example"),
+            (":path", "/v1/chat/completions"), ("authorization", "Bearer sk-secret0123456789"),
+        ]  # fmt: skip
+        head = self._client.encode(fields)
+        return encode_frame(HEADERS, END_HEADERS, stream_id, head) + encode_frame(
+            DATA, END_STREAM, stream_id, body
+        )
+
+    def head(self, stream_id: int, *, pieces: int = 1) -> bytes:
+        """Return the response head of an event stream, divided into this many frames."""
+        fields = [(":status", "200"), ("content-type", "text/event-stream"), ("x", "y" * 60)]
+        block = self._server.encode(fields)
+        step = -(-len(block) // pieces)
+        parts = [block[at : at + step] for at in range(0, len(block), step)]
+        return b"".join(
+            encode_frame(
+                CONTINUATION if index else HEADERS,
+                END_HEADERS if index == len(parts) - 1 else 0,
+                stream_id,
+                part,
+            )
+            for index, part in enumerate(parts)
+        )
+
+    @staticmethod
+    def data(stream_id: int, data: bytes, *, end: bool = False, padding: int = 0) -> bytes:
+        """Return a DATA frame."""
+        flags = (END_STREAM if end else 0) | (PADDED if padding else 0)
+        payload = bytes([padding]) + data + bytes(padding) if padding else data
+        return encode_frame(DATA, flags, stream_id, payload)
 
 
 def stream_through_proxy(

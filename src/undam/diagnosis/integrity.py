@@ -47,8 +47,8 @@ class AnswerIntegrity:
     """Events of an answer that did not arrive as they were sent.
 
     Args:
-        evidence: "numbered-text", "stamps", "sequence-numbers", "event-ids", "events" or
-            "inner-hop".
+        evidence: "numbered-text", "stamps", "sequence-numbers", "event-ids", "events",
+            "inner-hop" or "both-sides".
         sent: number of events that were sent; ``None`` if it is unknown.
         received: number of different events that arrived.
         mixed: events of another answer in the same stream.

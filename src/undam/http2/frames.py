@@ -11,7 +11,10 @@ from typing import NamedTuple
 from undam.errors import RemoteProtocolError
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_STREAM, PADDED = 0x1, 0x8
+PUSH_PROMISE, CONTINUATION = 5, 9
+END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""First bytes of a client."""
 
 MAX_FRAME_BYTES = 16384
 """Largest frame that a peer may send unless SETTINGS_MAX_FRAME_SIZE allows more."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from undam.tap.capture.segments import ACK, FIN, RST, SYN, Segment, endpoints, reverse
 from undam.tap.estimates import OpaqueTurn, turns_of
-from undam.tap.messages import CapturedStream, RequestTracker, ResponseTracker
+from undam.tap.http.http1 import RequestTracker, ResponseTracker
+from undam.tap.http.http2 import Http2Tracker
+from undam.tap.http.http2_frames import looks_like_frames
+from undam.tap.http.streams import CapturedStream
 from undam.tap.reassembly import Direction, Piece
 from undam.tap.tls import KeyLog, TlsReader
 
@@ -15,7 +19,10 @@ from undam.tap.tls import KeyLog, TlsReader
 _MAX_CONNECTIONS = 20_000
 _CLIENT_STARTS = (b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI", b"CONN", b"PRI ")
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
+# Type and length of an empty or short SETTINGS frame on stream 0, with which a server begins.
+_HTTP2_SETTINGS = re.compile(rb"\x00\x00[\x00-\xff]\x04\x00\x00\x00\x00\x00", re.DOTALL)
 _TLS_HANDSHAKE = b"\x16\x03"
+_CLIENT_HELLO = re.compile(rb"\x16\x03[\x00-\x04]..\x01", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -26,7 +33,8 @@ class TableStats:
         segments: TCP segments with payload, SYN, FIN or RST, and acknowledgements.
         gaps, lost_bytes: places and bytes that were received but not captured.
         copies: packets that were captured twice, on two interfaces.
-        http2, tls: connections that use HTTP/2, and TLS without a key; neither is decoded.
+        http2: connections that use HTTP/2 and were not decoded, at least not to their end.
+        tls: connections that use TLS without a key.
         dropped: connections that were dropped because too many were open.
         passed_over: HTTP responses that are not streams.
     """
@@ -58,7 +66,7 @@ class _Connection:
         self.last_ns = 0
         self.tls: TlsReader | None = None
         self.requests: RequestTracker | None = None
-        self.responses: ResponseTracker | None = None
+        self.responses: ResponseTracker | Http2Tracker | None = None
 
     def set_client(self, flow: bytes) -> None:
         """Set the direction of the requests."""
@@ -66,6 +74,20 @@ class _Connection:
         client, server = endpoints(flow)
         self.requests = RequestTracker()
         self.responses = ResponseTracker(client, server, self.requests)
+
+    def use_http2(self) -> None:
+        """Parse the connection as HTTP/2 from its beginning."""
+        self.kind = "http2"
+        self.responses = Http2Tracker(*endpoints(self.client_flow))
+
+    def receive_piece(self, piece: Piece, *, from_client: bool) -> None:
+        """Parse bytes with the parser of this connection's protocol."""
+        if isinstance(self.responses, Http2Tracker):
+            self.responses.receive_piece(piece, from_client=from_client)
+        elif from_client and self.requests is not None:
+            self.requests.receive_piece(piece)
+        elif self.responses is not None:
+            self.responses.receive_piece(piece)
 
 
 class ConnectionTable:
@@ -87,21 +109,22 @@ class ConnectionTable:
         self._open: OrderedDict[int, _Connection] = OrderedDict()
         self._finished: list[CapturedStream] = []
 
-    def receive_segment(self, segment: Segment) -> None:
-        """Add one segment."""
+    def receive_segment(self, segment: Segment) -> bool:
+        """Add one segment; return whether its connection is encrypted."""
         self.stats.segments += 1
-        self.last_ns = segment.at_ns
+        self.last_ns = max(self.last_ns, segment.at_ns)
         flow = segment.flow
         connection = self._by_flow.get(flow)
         is_open = segment.flags & (SYN | ACK) == SYN
         if connection is not None and is_open and connection.last_ns:
             known = connection.directions[flow]
-            if known.ended is not None or connection.responses is None:
+            is_new = known.first_seq not in (None, segment.seq)
+            if is_new or known.ended is not None or connection.responses is None:
                 self._close(connection, segment.at_ns)
                 connection = None
         if connection is None:
             if segment.flags & RST:
-                return
+                return False
             connection = self._add(flow)
         connection.last_ns = segment.at_ns
         if not connection.client_flow:
@@ -120,6 +143,7 @@ class ConnectionTable:
                 self._deliver(connection, other, pieces)
         if segment.flags & (FIN | RST) or (was_open and direction.ended is not None):
             self._check_end(connection, flow, segment.at_ns)
+        return connection.tls is not None
 
     def take_finished(self) -> list[CapturedStream]:
         """Return the streams that ended since the last call."""
@@ -133,8 +157,8 @@ class ConnectionTable:
 
     def open_streams(self) -> list[CapturedStream]:
         """Return the streams that have not ended."""
-        found = [one.responses.stream for one in self._open.values() if one.responses is not None]
-        return [stream for stream in found if stream is not None]
+        parsers = [one.responses for one in self._open.values() if one.responses is not None]
+        return [stream for parser in parsers for stream in parser.open_streams]
 
     def finish(self) -> None:
         """End all connections, because the capture ended."""
@@ -156,7 +180,7 @@ class ConnectionTable:
         payload = segment.payload
         if segment.flags & SYN:
             is_client = not segment.flags & ACK
-        elif payload.startswith(_CLIENT_STARTS):
+        elif payload.startswith(_CLIENT_STARTS) or _CLIENT_HELLO.match(payload):
             is_client = True
         elif payload.startswith(b"HTTP/1.") or payload.find(b"\r\nHTTP/1.") >= 0:
             is_client = False
@@ -171,40 +195,35 @@ class ConnectionTable:
     def _deliver(self, connection: _Connection, flow: bytes, pieces: list[Piece]) -> None:
         if connection.kind == "other" or connection.responses is None:
             return
-        assert connection.requests is not None
+        from_client = flow == connection.client_flow
         if not connection.kind:
             connection.kind = self._kind(connection, pieces)
             if connection.kind == "other":
                 return
-        from_client = flow == connection.client_flow
         if connection.tls is not None:
             pieces = [
                 plain
                 for piece in pieces
                 for plain in connection.tls.receive_piece(piece, from_client=from_client)
             ]
-            if pieces and from_client and pieces[0].data.startswith(_HTTP2_PREFACE):
-                self.stats.http2 += 1
-                connection.kind = "other"
-                return
-        if from_client:
-            for piece in pieces:
-                connection.requests.receive_piece(piece)
-            return
-        responses = connection.responses
+            if connection.kind == "tls" and pieces and _begins_http2(pieces[0].data):
+                connection.use_http2()
         for piece in pieces:
-            responses.receive_piece(piece)
-        if responses.finished:
+            connection.receive_piece(piece, from_client=from_client)
+        if connection.responses.finished:
             self._collect(connection)
 
     def _kind(self, connection: _Connection, pieces: list[Piece]) -> str:
         data = next((piece.data for piece in pieces if piece.data), b"")
-        if data.startswith(_HTTP2_PREFACE):
-            self.stats.http2 += 1
-            return "other"
+        if _begins_http2(data):
+            connection.use_http2()
+            return "http2"
         if data.startswith(_TLS_HANDSHAKE):
             connection.tls = TlsReader(self._keys)
             return "tls"
+        if looks_like_frames(data):
+            self.stats.http2 += 1
+            return "other"
         return "http1"
 
     def _collect(self, connection: _Connection) -> None:
@@ -212,7 +231,8 @@ class ConnectionTable:
         stats = connection.directions[connection.server_flow].stats
         for stream in connection.responses.finished:
             stream.retransmitted = stats.retransmitted
-            stream.zero_windows = stats.zero_windows
+            stream.zero_windows += stats.zero_windows
+            stream.encrypted = connection.tls is not None
             self._finished.append(stream)
         connection.responses.finished.clear()
 
@@ -223,7 +243,7 @@ class ConnectionTable:
             return
         responses = connection.responses
         is_over = all(one.ended is not None for one in connection.directions.values())
-        if responses is not None and responses.stream is not None:
+        if responses is not None and responses.open_streams:
             from_server = flow == connection.server_flow
             client = connection.directions[connection.client_flow]
             if client.ended is not None and from_server:
@@ -245,6 +265,8 @@ class ConnectionTable:
             connection.responses.finish(at_ns, by="capture", from_server=False)
             self._collect(connection)
             self.stats.passed_over += connection.responses.passed_over
+            if isinstance(connection.responses, Http2Tracker):
+                self.stats.http2 += connection.responses.is_broken
         if connection.tls is not None and not connection.tls.is_decrypted:
             self.stats.tls += 1
             self._turns += turns_of(*endpoints(connection.client_flow), connection.tls.sizes)
@@ -256,3 +278,8 @@ class ConnectionTable:
             if self._by_flow.get(flow) is connection:
                 del self._by_flow[flow]
         self._open.pop(id(connection), None)
+
+
+def _begins_http2(data: bytes) -> bool:
+    """Return whether these first bytes of a direction begin an HTTP/2 connection."""
+    return data.startswith(_HTTP2_PREFACE) or _HTTP2_SETTINGS.match(data) is not None

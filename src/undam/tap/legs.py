@@ -19,15 +19,18 @@ from undam.apis import api_for_path
 from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
 from undam.record import Exchange, Stamps
 from undam.tap.capture.segments import Endpoint
-from undam.tap.messages import CapturedStream
+from undam.tap.http.streams import CapturedStream
 from undam.timing import Arrival
 
 # Clocks of two network interfaces on one host are the same, but packets are stamped at slightly
 # different points.
 _SLACK_NS = 2_000_000
-# With a fifth of the packets missing on both sides, about 80 % of the events of one side are found
-# on the other one.
-_MIN_COMMON = 0.5
+MIN_COMMON = 0.5
+"""Share of the events that both sides of a proxy have in common at least.
+
+With a fifth of the packets missing on both sides, it is about 80 %.
+"""
+
 # An event that occurs in more streams than this, such as [DONE], does not identify a stream.
 _COMMON_EVENT = 20
 # Above this number of events, missing ones are skipped greedily instead of by the best alignment.
@@ -76,7 +79,18 @@ class Leg:
         """Occurrences of each digest in ``text_keys``."""
         return Counter(self.text_keys)
 
-    @property
+    @cached_property
+    def texts(self) -> list[str]:
+        """Texts of the content events."""
+        return [item.text for item in self._events]
+
+    def is_reasoning(self, index: int) -> bool:
+        """Return whether a content event is part of the model's reasoning."""
+        meaning = self._events[index].meaning
+        content = repr(meaning.payload) if meaning is not None else ""
+        return "reasoning" in content or "thinking" in content
+
+    @cached_property
     def _events(self) -> list[TimedEvent]:
         return [item for item in self.reading.contents if item.meaning is not None]
 
@@ -275,10 +289,10 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
     other_host = into.client.address != out.server.address
     if other_host and out.client.address == into.server.address:
         return None  # The addresses fit the opposite direction.
-    common, by_text = _common(outer.counts, inner.counts), 0.0
-    if common < _MIN_COMMON:
-        common, by_text = _common(outer.text_counts, inner.text_counts), 1.0
-    if common < _MIN_COMMON:
+    common, by_text = common_share(outer.counts, inner.counts), 0.0
+    if common < MIN_COMMON:
+        common, by_text = common_share(outer.text_counts, inner.text_counts), 1.0
+    if common < MIN_COMMON:
         return None
     ids = -float(len(_passed_on(outer) & _passed_on(inner)))
     if by_text and not ids and (outer.is_partial or inner.is_partial):
@@ -293,7 +307,7 @@ def _first_ns(leg: Leg) -> int | None:
     return times[0] if times else None
 
 
-def _common(some: Counter[bytes], others: Counter[bytes]) -> float:
+def common_share(some: Counter[bytes], others: Counter[bytes]) -> float:
     """Return the share of the events of the shorter leg that both legs contain."""
     least = min(some.total(), others.total())
     if not least or some.keys().isdisjoint(others):
@@ -303,7 +317,7 @@ def _common(some: Counter[bytes], others: Counter[bytes]) -> float:
 
 def match_events(outer: Leg, inner: Leg) -> list[tuple[int, int]]:
     """Return pairs of indices of the same content event on both legs, in order."""
-    if _common(outer.counts, inner.counts) >= _MIN_COMMON:
+    if common_share(outer.counts, inner.counts) >= MIN_COMMON:
         some, others = outer.keys, inner.keys
     else:
         some, others = outer.text_keys, inner.text_keys

@@ -6,10 +6,12 @@ contains placeholders of equal size, from which every verdict can be derived aga
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from undam.diagnosis.reading import Reading, TimedEvent
 from undam.record import Exchange
+from undam.tap.placeholders import Placeholders
 from undam.timing import Arrival
 
 _CHUNK = '{"choices":[{"index":0,"delta":{"content":"%s"}}]%s}'
@@ -20,13 +22,17 @@ _FRAME = len("data: \n\n")
 _ID_LINE = len("id: \n")
 
 
-def masked(reading: Reading) -> Exchange:
+def masked(reading: Reading, placeholders: Placeholders | None = None) -> Exchange:
     """Return the exchange with placeholders instead of its content.
 
     The result is an event stream in OpenAI's form, whatever the form of the original.
+
+    Args:
+        placeholders: replacement of each text; the letter x by default.
     """
     exchange = reading.exchange
-    body = "".join(_event(item, size) for item, size in _sizes(reading)).encode()
+    cover = placeholders.text_for if placeholders is not None else _crosses
+    body = "".join(_event(item, size, cover) for item, size in _sizes(reading)).encode()
     arrivals: list[Arrival] = []
     at = 0
     for arrival in exchange.arrivals:
@@ -62,24 +68,33 @@ def _sizes(reading: Reading) -> list[tuple[TimedEvent, int]]:
     return sized
 
 
-def _event(item: TimedEvent, size: int) -> str:
+def _crosses(text: str) -> str:
+    return "x" * len(text)
+
+
+def _event(item: TimedEvent, size: int, cover: Callable[[str], str]) -> str:
     """Return a placeholder of ``size`` bytes, or slightly more if the event was very small."""
     if item.meaning is None:
         return ":" + "x" * (size - 3) + "\n\n"
     if item.is_content:
-        return f"data: {_content(len(item.text), size - _FRAME)}\n\n"
+        return f"data: {_content(_plain(cover(item.text)), size - _FRAME)}\n\n"
     data = "[DONE]" if item.text == "[DONE]" else _FINISH if item.meaning.ends else _ROLE
     padding = size - len(data) - _FRAME - _ID_LINE
     return ("" if padding < 1 else f"id: {'x' * padding}\n") + f"data: {data}\n\n"
 
 
-def _content(length: int, size: int) -> str:
-    """Return the data of a content event with ``length`` characters of text, if they fit."""
+def _plain(text: str) -> str:
+    """Return ``text`` without characters that JSON escapes or that are longer than a byte."""
+    return "".join(one if one.isascii() and one.isalnum() else "x" for one in text)
+
+
+def _content(text: str, size: int) -> str:
+    """Return the data of a content event with this text, if it fits."""
     space = size - (len(_CHUNK) - 4)
     if space < 1:
         # An event of another API, smaller than a chunk: plain text is content as well.
-        return "x" * max(1, size)
-    padding = space - length - (len(_PAD) - 2)
-    if length < 1 or padding < 1:
-        return _CHUNK % ("x" * space, "")
-    return _CHUNK % ("x" * length, _PAD % ("x" * padding))
+        return (text + "x" * size)[: max(1, size)]
+    padding = space - len(text) - (len(_PAD) - 2)
+    if not text or padding < 1:
+        return _CHUNK % ((text + "x" * space)[:space], "")
+    return _CHUNK % (text, _PAD % ("x" * padding))

@@ -15,6 +15,7 @@ from undam.probe.remedies import with_fixes
 from undam.record import Ending
 from undam.rules import Finding, Verdict
 from undam.tap.capture.segments import Endpoint
+from undam.tap.integrity import ProxyIntegrity
 from undam.tap.legs import Leg, Pair
 
 # One verdict on a proxy needs few streams, and the quantiles of its holds need some thousand
@@ -31,28 +32,6 @@ _RETRANSMITTED = (
     "{count} segments to the client were sent again: the network loses packets, so the hold is not "
     "attributed to the proxy"
 )
-
-
-@dataclass
-class Integrity:
-    """Events that differ between both sides, over the streams that were captured completely."""
-
-    sent: int = 0
-    received: int = 0
-    lost: int = 0
-    duplicated: int = 0
-
-    def as_json(self) -> dict[str, int]:
-        """Return the counts with the names of `undam check --json`."""
-        return {
-            "sent": self.sent,
-            "received": self.received,
-            "lost": self.lost,
-            "duplicated": self.duplicated,
-            "reordered": 0,
-            "altered": 0,
-            "torn": 0,
-        }
 
 
 @dataclass
@@ -106,7 +85,7 @@ class ProxyResult:
     retransmitted: int = 0
     zero_windows: int = 0
     incomplete: int = 0
-    integrity: Integrity = field(default_factory=Integrity)
+    integrity: ProxyIntegrity = field(default_factory=ProxyIntegrity)
     typical: dict[Verdict, StreamResult] = field(default_factory=dict)
     worst: StreamResult | None = None
 
@@ -150,7 +129,8 @@ class ProxyResult:
         self.zero_windows += outer.stream.zero_windows
         self.incomplete += outer.is_partial or inner.is_partial
         self._add_end(outer, inner)
-        self._add_integrity(pair)
+        if not self.estimated:
+            self.integrity.add(pair)
         return result
 
     def _add_ttft(self, outer: Leg, inner: Leg) -> None:
@@ -171,18 +151,6 @@ class ProxyResult:
         elif outer.stream.ending in {Ending.TRUNCATED, Ending.RESET}:
             origin = inner.stream.ending in {Ending.TRUNCATED, Ending.RESET}
             self.cuts["origin" if origin else "proxy"] += 1
-
-    def _add_integrity(self, pair: Pair) -> None:
-        """Count events that only one side has. A cut or incomplete stream proves nothing."""
-        outer, inner = pair.outer, pair.inner
-        whole = not (outer.is_partial or inner.is_partial)
-        if not whole or outer.stream.ending is not Ending.COMPLETE or not pair.matched:
-            return
-        sent, received = len(inner.keys), len(outer.keys)
-        self.integrity.sent += sent
-        self.integrity.received += received
-        self.integrity.lost += max(0, sent - len(pair.matched))
-        self.integrity.duplicated += max(0, received - len(pair.matched))
 
 
 def _heartbeats(leg: Leg) -> int:

@@ -63,14 +63,15 @@ class Direction:
     """Bytes from one end of a connection to the other.
 
     Attributes:
-        from_start: whether the connection's first segment (SYN) was captured.
+        first_seq: sequence number of the connection's first segment (SYN), if it was captured.
+        from_start: whether it was captured.
         ended: how this direction ended: ``"fin"``, ``"rst"``, or ``None`` while it is open.
         ended_ns: time of that segment.
     """
 
     __slots__ = (
         "_acked", "_fin", "_next", "_pending", "_pending_bytes", "_recent", "ended", "ended_ns",
-        "from_start", "stats",
+        "first_seq", "from_start", "stats",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -80,6 +81,7 @@ class Direction:
         self._pending: list[tuple[int, int, bytes, int]] = []
         self._pending_bytes = 0
         self._recent: dict[tuple[int, int, int], int] = {}
+        self.first_seq: int | None = None
         self.from_start = False
         self.ended: str | None = None
         self.ended_ns = 0
@@ -94,7 +96,7 @@ class Direction:
             return self._release(segment.at_ns, final=True)
         if flags & SYN:
             self._next = (seq + 1) % _WRAP
-            self.from_start = True
+            self.from_start, self.first_seq = True, seq
             seq = self._next
         size = len(segment.payload) + segment.cut
         if not size:

@@ -9,8 +9,9 @@ from undam.tap.capture.capture_file import Packet
 from undam.tap.capture.segments import Endpoint, decode
 from undam.tap.connections import ConnectionTable
 from undam.tap.estimates import OpaqueTurn, pair_estimates
+from undam.tap.http.streams import CapturedStream
+from undam.tap.kept_streams import StreamFile
 from undam.tap.legs import Leg, Pair, pair_legs, parse_leg
-from undam.tap.messages import CapturedStream
 from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
 from undam.tap.tls import KeyLog
 
@@ -62,6 +63,7 @@ class TapSession:
         ports: only connections with one of these ports; all if empty.
         max_streams: maximum number of streams to analyze.
         keys: secrets of TLS connections; ``None`` without a key log.
+        file: where to keep the analyzed streams without their text; ``None`` keeps nothing.
 
     Attributes:
         proxies: results by the address at which a proxy listens.
@@ -70,9 +72,15 @@ class TapSession:
     """
 
     def __init__(
-        self, ports: Iterable[int] = (), *, max_streams: int = 100_000, keys: KeyLog | None = None
+        self,
+        ports: Iterable[int] = (),
+        *,
+        max_streams: int = 100_000,
+        keys: KeyLog | None = None,
+        file: StreamFile | None = None,
     ) -> None:
         self.stats = TapStats()
+        self._file = file
         self.table = ConnectionTable(keys)
         self._turns: list[OpaqueTurn] = []
         self.proxies: dict[Endpoint, ProxyResult] = {}
@@ -99,7 +107,9 @@ class TapSession:
             stats.backwards += 1
         else:
             self._last_ns = segment.at_ns
-        self.table.receive_segment(segment)
+        is_encrypted = self.table.receive_segment(segment)
+        if is_encrypted and self._file is not None:
+            self._file.write_packet(packet)
         finished = self.table.take_finished()
         if finished:
             self._keep(finished)
@@ -137,6 +147,8 @@ class TapSession:
                 self.stats.skipped += 1
                 continue
             self.stats.streams += 1
+            if self._file is not None:
+                self._file.write_stream(stream)
             self._waiting.append(stream)
             self._waiting_bytes += _size(stream)
         if len(self._waiting) > 256 or self._waiting_bytes > _MAX_WAITING_BYTES:

@@ -147,8 +147,9 @@ class TlsReader:
     def receive_piece(self, piece: Piece, *, from_client: bool) -> list[Piece]:
         """Return the decrypted application data in ``piece``, if keys are known."""
         state = self._states[from_client]
-        if piece.lost:
+        if piece.lost and not state.is_broken:
             state.is_broken = True
+            return [Piece(piece.at_ns, b"", piece.lost)]
         if state.is_broken:
             return []
         state.buffer += piece.data

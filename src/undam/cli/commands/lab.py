@@ -33,7 +33,10 @@ from undam.lab.scenario import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-_EXPERIMENTS = {"article": "200 ms median and 9 s p99 TTFT behind a buffering nginx, and the fix"}
+_EXPERIMENTS = {
+    "article": "200 ms median and 9 s p99 TTFT behind a buffering nginx, and the fix",
+    "tap": "the hold of nginx found from captured packets, before and after the fix",
+}
 _NAMES = {BUFFERED.name: "the classic nginx", GZIPPED.name: "nginx with gzip"}
 _SHORT_NAMES = {
     DIRECT.name: "direct",
@@ -51,22 +54,47 @@ def command(experiment: str | None, json_to: str | None) -> int:
     """Run EXPERIMENT, or list all experiments."""
     if experiment is None:
         for name, line in _EXPERIMENTS.items():
-            click.echo(f"{name}  {line}")
+            click.echo(f"{name:<9}{line}")
         return EXIT_CLEAN
     if experiment not in _EXPERIMENTS:
         known = ", ".join(_EXPERIMENTS)
         raise UsageError(f"unknown experiment {experiment!r}; known experiments: {known}")
+    # The default action of SIGTERM would leave the proxies running; SystemExit stops them.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_COULD_NOT_RUN))
+    if experiment == "tap":
+        return _run_tap(json_to)
     out = console()
     if json_to != STDOUT:
         _introduce(out)
-    # The default action of SIGTERM would leave the proxies running; SystemExit stops them.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_COULD_NOT_RUN))
     with _progress() as progress:
         result = run_scenario(progress)
     if json_to is not None:
         write_json(_as_json(result), json_to)
     if json_to != STDOUT:
         _print(result, out)
+    return EXIT_CLEAN
+
+
+def _run_tap(json_to: str | None) -> int:
+    """Run the experiment with captured packets and print both results."""
+    from undam.cli.commands.tap.capture import TapRun  # noqa: PLC0415 (one experiment only)
+    from undam.cli.commands.tap.report import print_tap, tap_json  # noqa: PLC0415
+    from undam.lab.tap import CLIENTS, SETUPS, run_tap_experiment  # noqa: PLC0415
+
+    out, rows, proxy = console(), [], ""
+    for location in SETUPS:
+        result = run_tap_experiment(location)
+        proxy = result.proxy
+        run = TapRun(result.session, "live on lo", is_live=True)
+        rows.append({"location": location, "failed": result.failed, "tap": tap_json(run)})
+        if json_to != STDOUT:
+            title = f"{proxy}, {CLIENTS} clients, {location or 'default configuration'}"
+            out.print(title, style="bold")
+            print_tap(run, out)
+            out.print()
+    if json_to is not None:
+        row = {"schema": 1, "command": "lab", "experiment": "tap", "proxy": proxy, "rows": rows}
+        write_json(row, json_to)
     return EXIT_CLEAN
 
 

@@ -24,6 +24,7 @@ _SOURCES = {
     "event-ids": "the event IDs",
     "events": "the events themselves",
     "inner-hop": "a comparison with the next hop, an estimate",
+    "both-sides": "a comparison of both sides of the proxy",
 }
 
 # A number that the server assigns proves a fault. Everything else may have another explanation.
@@ -39,16 +40,23 @@ def find_integrity(hops: Sequence[Hop]) -> list[Finding]:
     found: list[Finding] = []
     reported: set[str] = set()
     for hop in reversed(hops):
-        for kind, code in _CODES:
-            count = getattr(hop.integrity, kind)
-            if count and code not in reported:
-                found.append(_name_fault(hop, kind, code, count))
-                reported.add(code)
+        for one in find_faults(hop.name, hop.integrity):
+            if one.code not in reported:
+                found.append(one)
+                reported.add(one.code)
     return found
 
 
-def _name_fault(hop: Hop, kind: str, code: str, count: int) -> Finding:
-    integrity = hop.integrity
+def find_faults(name: str, integrity: AnswerIntegrity) -> list[Finding]:
+    """Return one finding for each kind of fault at the hop with this name."""
+    return [
+        _name_fault(name, integrity, kind, code, getattr(integrity, kind))
+        for kind, code in _CODES
+        if getattr(integrity, kind)
+    ]
+
+
+def _name_fault(name: str, integrity: AnswerIntegrity, kind: str, code: str, count: int) -> Finding:
     events = integrity.sent or integrity.received
     evidence: dict[str, object] = {
         "count": count,
@@ -56,11 +64,14 @@ def _name_fault(hop: Hop, kind: str, code: str, count: int) -> Finding:
         "first": integrity.first_of(kind),
         "source": _SOURCES[integrity.evidence],
     }
-    return finding(code, hop.name, evidence, severity=_severity(integrity, kind, count))
+    return finding(code, name, evidence, severity=_severity(integrity, kind, count))
 
 
 def _severity(integrity: AnswerIntegrity, kind: str, count: int) -> Severity | None:
     """Return ``None`` for the severity of the rule, or a warning for weak evidence."""
+    if integrity.evidence == "both-sides":
+        # Packets prove every fault, but filters alter a text on purpose.
+        return Severity.WARNING if kind == "altered" else None
     if integrity.evidence in _CERTAIN and not (kind == "torn" and count == 1):
         return None
     return None if kind == "torn" and count > 1 else Severity.WARNING

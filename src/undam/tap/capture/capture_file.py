@@ -16,6 +16,9 @@ from undam.errors import UsageError
 ETHERNET = 1
 """Link type of Ethernet frames."""
 
+RAW_IP = 101
+"""Link type of packets that begin with their IP header."""
+
 _MAX_PACKET_BYTES = 1 << 20
 _MAX_BLOCK_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
@@ -220,28 +223,33 @@ def _packet(
 
 
 class CaptureWriter:
-    """Writes Ethernet or raw IP packets as a pcapng file with ns timestamps.
+    """Writes packets as a pcapng file with ns timestamps.
 
     Args:
         stream: where to write. The caller closes it.
-        link_type: format of the packets.
+        link_type: format of the packets. Other formats get an interface of their own.
     """
 
     def __init__(self, stream: BinaryIO, link_type: int) -> None:
         self._stream = stream
-        section = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
-        resolution = struct.pack("<HHB3xHH", _OPTION_TIME_RESOLUTION, 1, 9, 0, 0)
-        interface = struct.pack("<HHI", link_type, 0, 0) + resolution
-        self._block(_SECTION, section)
-        self._block(_INTERFACE, interface)
+        self._interfaces: dict[int, int] = {}
+        self._block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+        self._add_interface(link_type)
 
     def write(self, packet: Packet) -> None:
         """Write one packet."""
+        if packet.link_type not in self._interfaces:
+            self._add_interface(packet.link_type)
         fields = struct.pack(
-            "<IIIII", 0, packet.at_ns >> 32, packet.at_ns & 0xFFFFFFFF, len(packet.data),
-            max(packet.length, len(packet.data)),
+            "<IIIII", self._interfaces[packet.link_type], packet.at_ns >> 32,
+            packet.at_ns & 0xFFFFFFFF, len(packet.data), max(packet.length, len(packet.data)),
         )  # fmt: skip
         self._block(_ENHANCED, fields + packet.data)
+
+    def _add_interface(self, link_type: int) -> None:
+        self._interfaces[link_type] = len(self._interfaces)
+        resolution = struct.pack("<HHB3xHH", _OPTION_TIME_RESOLUTION, 1, 9, 0, 0)
+        self._block(_INTERFACE, struct.pack("<HHI", link_type, 0, 0) + resolution)
 
     def _block(self, kind: int, body: bytes) -> None:
         padded = body + bytes(-len(body) % 4)

@@ -15,11 +15,8 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from undam.errors import UsageError
-from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.capture_file import RAW_IP, Packet
 from undam.tap.capture.packet_filter import capture_filter
-
-RAW_IP = 101
-"""Link type of packets that begin with their IP header."""
 
 _ALL_PROTOCOLS = 0x0003
 _SOL_PACKET = 263

@@ -1,4 +1,4 @@
-"""Capture files without secrets: values of secret headers are overwritten in each packet."""
+"""Capture files with bodies: values of secret headers are overwritten in each packet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import BinaryIO
 
 from undam.secrecy import is_secret_name, redact_body
-from undam.tap.capture.capture_file import CaptureWriter, Packet
+from undam.tap.capture.capture_file import RAW_IP, CaptureWriter, Packet
 
 _HEADER = re.compile(rb"(\r\n([!-9;-~]{1,64}):[ \t]*)([^\r\n]+)")
 
@@ -14,22 +14,16 @@ _HEADER = re.compile(rb"(\r\n([!-9;-~]{1,64}):[ \t]*)([^\r\n]+)")
 class RedactedCapture:
     """Writes packets to a pcapng file, with secrets overwritten.
 
-    A secret that is divided between two packets is overwritten only in part: captures should be
-    handled with care. Packets of another link type than the first one's are left out.
+    A secret that is divided between two packets is overwritten only in part, and compressed
+    headers of HTTP/2 are not overwritten: captures should be handled with care.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._writer: CaptureWriter | None = None
-        self._link_type = 0
+        self._writer = CaptureWriter(stream, RAW_IP)
 
     def write(self, packet: Packet) -> None:
         """Write one packet."""
-        if self._writer is None:
-            self._writer = CaptureWriter(self._stream, packet.link_type)
-            self._link_type = packet.link_type
-        if packet.link_type == self._link_type:
-            self._writer.write(packet._replace(data=redact_packet(packet.data)))
+        self._writer.write(packet._replace(data=redact_packet(packet.data)))
 
 
 def redact_packet(data: bytes) -> bytes:

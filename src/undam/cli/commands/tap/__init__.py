@@ -37,7 +37,7 @@ from undam.errors import UsageError
     "-w",
     "write_to",
     metavar="FILE",
-    help="Write the packets of streams to a pcapng file, with secrets redacted.",
+    help="Write the streams to a pcapng file, with placeholders instead of their text.",
 )
 @click.option(
     "--port",
@@ -69,7 +69,7 @@ from undam.errors import UsageError
 @click.option(
     "--keep-bodies",
     is_flag=True,
-    help="Keep the text of the streams in --record; by default it is replaced.",
+    help="Keep the text of the streams in --record, and the packets themselves in -w.",
 )
 @click.option(
     "--record",
@@ -116,7 +116,7 @@ def command(
     for path, option in outputs:
         if path is not None and path != STDOUT:
             require_writable(path, option)
-    run = run_tap(TapOptions(**given), write_to)
+    run = run_tap(TapOptions(**given), write_to, keep_bodies=keep_bodies)
     if record is not None:
         write_atomically(record, record_of(run, keep_bodies=keep_bodies))
     if html is not None:

@@ -20,6 +20,7 @@ from undam.tap.capture.capture_file import CaptureReader, Packet
 from undam.tap.capture.live import LiveCapture
 from undam.tap.capture.redacted_capture import RedactedCapture
 from undam.tap.clocks import FileOffset, offset_between, times_of
+from undam.tap.kept_streams import StreamFile
 from undam.tap.processes import processes_of
 from undam.tap.session import TapSession
 from undam.tap.tls import KeyLog
@@ -73,18 +74,24 @@ class CaptureDisplay(Protocol):
         ...
 
 
-def run_tap(options: TapOptions, write_to: str | None = None) -> TapRun:
+def run_tap(
+    options: TapOptions, write_to: str | None = None, *, keep_bodies: bool = False
+) -> TapRun:
     """Capture or read until the end, and return the analysis.
 
     Args:
-        write_to: file for the captured packets, with secrets redacted.
+        write_to: file for the captured streams.
+        keep_bodies: write the packets themselves, with secrets redacted; otherwise the streams with
+            placeholders instead of their text.
 
     Raises:
         UsageError: nothing can be captured or read.
     """
     keys = None if options.keylog is None else _read_keys(options.keylog)
-    session = TapSession(options.ports, max_streams=options.max_streams, keys=keys)
-    with _writer(write_to) as writer, live_table() as view:
+    with _opened(write_to) as file, live_table() as view:
+        writer = RedactedCapture(file) if file is not None and keep_bodies else None
+        kept = StreamFile(file) if file is not None and not keep_bodies else None
+        session = TapSession(options.ports, max_streams=options.max_streams, keys=keys, file=kept)
         if options.files:
             run = TapRun(session, ", ".join(options.files))
             _read_files(run, options.files, writer, view)
@@ -100,12 +107,12 @@ def run_tap(options: TapOptions, write_to: str | None = None) -> TapRun:
 
 
 @contextmanager
-def _writer(path: str | None) -> Iterator[RedactedCapture | None]:
+def _opened(path: str | None) -> Iterator[BinaryIO | None]:
     if path is None:
         yield None
         return
     with Path(path).open("wb") as file:
-        yield RedactedCapture(file)
+        yield file
 
 
 def _read_files(

@@ -13,6 +13,7 @@ from undam.cli.ui.numbers import plural
 from undam.cli.ui.output import sparkline_symbols
 from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.sparkline import legend, sparkline
+from undam.diagnosis.findings.integrity import find_faults
 from undam.record import record_lines
 from undam.rules import Finding, Severity, finding
 from undam.rules.model import finding_json
@@ -35,6 +36,7 @@ def findings(run: TapRun) -> list[Finding]:
     for proxy in session.proxies.values():
         if proxy.example is not None:
             found += findings_of(proxy.example)
+        found += find_faults(str(proxy.address), proxy.integrity.total())
         if proxy.zero_windows:
             found.append(finding("UD933", str(proxy.address), zero_windows=proxy.zero_windows))
     for single in session.singles.values():
@@ -51,7 +53,10 @@ def _caveats(run: TapRun) -> Iterator[Finding]:
         )
     if stats.cut_packets:
         yield finding("UD932", "capture", packets=stats.cut_packets)
-    for count, protocol in ((table.tls, "TLS"), (table.http2, "HTTP/2 without TLS")):
+    for count, protocol in (
+        (table.tls, "TLS"),
+        (table.http2, "HTTP/2 from a point before the capture or after missing packets"),
+    ):
         if count:
             yield finding("UD934", "capture", connections=count, protocol=protocol)
 
@@ -210,7 +215,7 @@ def _print_verdict(run: TapRun, proxies: Sequence[ProxyResult], out: Console) ->
         )
     else:
         out.print("UNKNOWN", style="bold yellow", end="  ")
-        out.print("the capture contains no stream of events over unencrypted HTTP/1.1")
+        out.print("the capture contains no stream of events over unencrypted HTTP")
 
 
 def _name(one: ProxyResult) -> str:
@@ -245,11 +250,9 @@ def _print_proxy(one: ProxyResult, out: Console) -> None:
         out.print(f"  client disconnects reached the origin after {cancels['p50']:.1f} ms (p50)")
     if one.cancels_ignored:
         out.print(f"  client disconnects that did not reach the origin: {one.cancels_ignored}")
-    lost, doubled = one.integrity.lost, one.integrity.duplicated
-    if lost or doubled:
-        out.print(
-            f"  events lost: {lost}, duplicated: {doubled}, of {one.integrity.sent}", style="red"
-        )
+    faults = ", ".join(f"{count} {kind}" for kind, count in one.integrity.counts.items())
+    if faults:
+        out.print(f"  events: {faults}, of {one.integrity.sent}", style="red")
 
 
 def pictures_of(run: TapRun) -> dict[str, dict[str, list[float]]]:

@@ -1,0 +1,1 @@
+"""HTTP in reassembled TCP data: requests, and streamed responses with the times of their bytes."""
