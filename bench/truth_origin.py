@@ -18,6 +18,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,14 +32,19 @@ _MAX_SENDS = 16
 """Maximum number of sends between two polls."""
 
 
-def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
-    """Return a chat completion chunk as one HTTP chunk."""
+def event(delta: dict[str, str], finish: str | None = None) -> bytes:
+    """Return a chat completion chunk as an event."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    event = json.dumps({
+    payload = json.dumps({
         "id": "chatcmpl-8f3a", "object": "chat.completion.chunk", "created": 1760000000,
         "model": "truth", "choices": [choice],
     })  # fmt: skip
-    data = f"data: {event}\n\n".encode()
+    return f"data: {payload}\n\n".encode()
+
+
+def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
+    """Return a chat completion chunk as one HTTP chunk."""
+    data = event(delta, finish)
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -49,13 +55,18 @@ _END = chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 @dataclass(slots=True)
 class _Response:
+    """Response in progress; ``token`` and ``end`` are the bytes of one event and of the end."""
+
     sock: socket.socket
-    due_ns: int
     arrived_ns: int
+    token: bytes
+    end: bytes
     left_ns: list[int] = field(default_factory=list)
 
 
-class _Origin:
+class Origin:
+    """Server of HTTP/1.1; subclasses serve other versions."""
+
     def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         timestamps.enable(self.listener)
@@ -72,6 +83,7 @@ class _Origin:
         self._epoll.register(0, select.EPOLLIN)
 
     def serve(self) -> None:
+        """Serve until standard input closes."""
         while True:
             self._send_due()
             for fd, _ in self._epoll.poll(0):
@@ -80,7 +92,7 @@ class _Origin:
                 if fd == self.listener.fileno():
                     self._accept()
                 else:
-                    self._request(self._socks[fd])
+                    self._read(self._socks[fd])
 
     def _send_due(self) -> None:
         due, now = self._due, time.time_ns
@@ -92,10 +104,10 @@ class _Origin:
             try:
                 if len(left) == self._tokens:
                     heapq.heappop(due)
-                    response.sock.send(_END)
+                    response.sock.send(response.end)
                 else:
                     left.append(now())
-                    response.sock.send(_TOKEN)
+                    response.sock.send(response.token)
                     heapq.heapreplace(due, (at_ns + self._gap_ns, number, response))
             except OSError:  # The client left or does not read; its response remains truncated.
                 heapq.heappop(due)
@@ -111,7 +123,7 @@ class _Origin:
         except BlockingIOError:
             pass
 
-    def _request(self, sock: socket.socket) -> None:
+    def _read(self, sock: socket.socket) -> None:
         try:
             read = timestamps.read(sock)
         except OSError:
@@ -120,12 +132,20 @@ class _Origin:
             self._epoll.unregister(sock)
             self._socks.pop(sock.fileno()).close()
             return
+        self.receive(sock, read.data, read.at_ns)
+
+    def receive(self, sock: socket.socket, data: bytes, at_ns: int) -> None:
+        """Take the bytes of one read."""
         # Each request of these benchmarks fits in one segment.
         sock.send(_HEAD + _ROLE)
+        self.start(sock, at_ns, _TOKEN, _END)
+
+    def start(self, sock: socket.socket, at_ns: int, token: bytes, end: bytes) -> None:
+        """Send ``token`` at the times of one response, and then ``end``."""
         median_ms, sigma = self._ttft
         ttft_ms = median_ms * self._random.lognormvariate(0, sigma)
-        response = _Response(sock, 0, read.at_ns)
-        due_ns = read.at_ns + round(ttft_ms * 1e6)
+        response = _Response(sock, at_ns, token, end)
+        due_ns = at_ns + round(ttft_ms * 1e6)
         heapq.heappush(self._due, (due_ns, len(self.responses), response))
         self.responses.append(response)
 
@@ -142,15 +162,16 @@ def _lines(responses: list[_Response]) -> list[str]:
     return [json.dumps(line) + "\n" for line in lines]
 
 
-def main(ttft_ms: str, sigma: str, gap_ms: str, tokens: str, file: str) -> None:
+def main(arguments: Sequence[str], make: type[Origin] = Origin) -> None:
     """Serve until standard input closes, then write the log."""
+    ttft_ms, sigma, gap_ms, tokens, file = arguments
     gc.disable()
     timestamps.warm_up_now()
-    origin = _Origin(float(ttft_ms), float(sigma), float(gap_ms), int(tokens))
+    origin = make(float(ttft_ms), float(sigma), float(gap_ms), int(tokens))
     print(origin.listener.getsockname()[1], flush=True)
     origin.serve()
     Path(file).write_text("".join(_lines(origin.responses)))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:6])
+    main(sys.argv[1:])

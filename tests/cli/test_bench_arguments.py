@@ -170,6 +170,7 @@ def test_error_is_one_line_with_exit_code_2(run: RunCommand) -> None:
         (("http://127.0.0.1:9/v1", "--content-path", "a.b"), "only for unknown APIs"),
         (("http://127.0.0.1:9/v1", "--slo", "ttft<5"), "--slo"),
         (("http://127.0.0.1:9/v1", "-n", "0"), "not in the range"),
+        (("http://h/v1", "--http1", "--streams-per-connection", "5"), "remove --http1"),
         (("http://127.0.0.1:9/v1", "-n", "1", "--workers", "20"), "one slot per worker"),
     ):  # fmt: skip
         done = run("bench", *arguments)

@@ -195,3 +195,27 @@ def test_header_fields_that_http2_forbids_are_reported_and_not_rejected() -> Non
     (head,) = client.receive_data(server.data_to_send())
     assert isinstance(head, HeadersReceived)
     assert ("connection", "keep-alive") in head.fields
+
+
+def test_stream_limit_is_known_after_the_settings() -> None:
+    assert Http2Connection().max_streams is None
+    assert Pair(MAX_CONCURRENT_STREAMS=7).client.max_streams == 7
+
+
+def test_cancelled_stream_is_reset_and_its_data_is_ignored() -> None:
+    pair = Pair()
+    stream_id, other = pair.client.request(FIELDS, b""), pair.client.request(FIELDS, b"")
+    pair.exchange()
+    pair.server.send_headers(stream_id, OK)
+    pair.server.send_headers(other, OK)
+    pair.exchange()
+    pair.client.cancel(stream_id)
+    # Data that was on its way when the client cancelled.
+    pair.server.send_data(stream_id, b"late")
+    pair.server.send_data(stream_id, b"later", end_stream=True)
+    late = pair.client.receive_data(pair.server.data_to_send())
+    assert {event.stream_id for event in late if isinstance(event, DataReceived)} == {stream_id}
+    pair.exchange()
+    assert [event.stream_id for event in pair.received(h2.events.StreamReset)] in ([], [stream_id])
+    pair.server.send_data(other, b"x", end_stream=True)
+    assert pair.exchange() == [DataReceived(other, b"x", True, 1)]

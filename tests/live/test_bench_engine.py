@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,14 +16,12 @@ import trustme
 
 from support.chunked import LAST_CHUNK, chunk
 from support.live import Simulator
+from support.load_worker import WorkerRun, finished
 from support.threaded_server import TIMEOUT_S, head, reset, serving, token
 from undam.loadtest.protocol import (
-    Batch,
     ClosedLoop,
     Failure,
-    FinalReport,
     Frame,
-    FrameReader,
     Job,
     OpenLoop,
     Ready,
@@ -35,56 +30,10 @@ from undam.loadtest.protocol import (
     Status,
     Stop,
     Tls,
-    encode,
 )
-from undam.record.request_result import Outcome, RequestResult
+from undam.record.request_result import Outcome
 
 DONE = chunk(b"data: [DONE]\n\n")
-
-
-class WorkerRun:
-    """A worker process and the frames it has sent."""
-
-    def __init__(self, job: Job) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "undam.loadtest"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-        )  # fmt: skip
-        self.frames: list[Frame] = []
-        self._reader = FrameReader()
-        self.send(job)
-
-    def send(self, frame: Frame) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(encode(frame))
-
-    def receive(self, until: Callable[[Frame], bool] = lambda _: False) -> None:
-        """Read frames until one matches or the worker exits."""
-        assert self.process.stdout is not None
-        while data := os.read(self.process.stdout.fileno(), 1 << 16):
-            frames = self._reader.receive_data(data)
-            self.frames += frames
-            if any(map(until, frames)):
-                return
-
-    def end(self) -> int:
-        """Read all remaining frames and return the exit code."""
-        with self.process as process:
-            self.receive()
-            return process.wait(TIMEOUT_S)
-
-    @property
-    def results(self) -> list[RequestResult]:
-        results = [
-            result for frame in self.frames if isinstance(frame, Batch) for result in frame.measured
-        ]
-        return sorted(results, key=lambda result: result.number)
-
-    @property
-    def final(self) -> FinalReport:
-        last = self.frames[-1]
-        assert isinstance(last, FinalReport)
-        return last
 
 
 def request(path: str = "/v1/chat/completions") -> bytes:
@@ -102,12 +51,6 @@ def job(port: int, load: ClosedLoop | OpenLoop, *paths: str, **more: object) -> 
         load=load,
         **{"timeout_s": TIMEOUT_S, "start_ns": time.time_ns(), **more},  # type: ignore[arg-type]
     )
-
-
-def finished(job: Job) -> WorkerRun:
-    worker = WorkerRun(job)
-    assert worker.end() == 0
-    return worker
 
 
 def whole(*texts: str) -> bytes:

@@ -15,6 +15,7 @@ from undam.loadtest.protocol import (
     FinalReport,
     Frame,
     FrameReader,
+    Http2Settings,
     Job,
     OpenLoop,
     Ready,
@@ -39,6 +40,7 @@ def job(load: OpenLoop | ClosedLoop) -> Job:
         api="openai-chat",
         load=load,
         tls=Tls(server_name="x", insecure=True),
+        http2=Http2Settings(fields=((b":path", b"/"), (b"x", b"\xff")), streams=7),
         content_path="a.0",
     )
 

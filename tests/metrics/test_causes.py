@@ -212,3 +212,23 @@ def test_several_tokens_per_event_are_attributed_to_the_engine() -> None:
 def test_no_requests_have_no_findings() -> None:
     assert find_causes(summarize([])) == []
     assert codes(failing=dict.fromkeys(range(20), Outcome.ABANDONED)) == []
+
+
+def test_late_reads_with_data_of_other_streams_are_intervals() -> None:
+    late = [
+        replace(
+            one, blurred=True,
+            reads=tuple(read._replace(slack_ns=60_000_000) for read in one.reads),
+        )
+        for one in simulate(40)
+    ]  # fmt: skip
+    assert {"UD907"} == {one.code for one in findings(late)}
+    assert summarize(late).uncertain_gaps > 0
+    # A short slack does not matter, and neither does a long one without other streams.
+    short = [
+        replace(one, reads=tuple(read._replace(slack_ns=200_000) for read in one.reads))
+        for one in late
+    ]
+    assert findings(short) == []
+    alone = [replace(one, blurred=False) for one in late]
+    assert findings(alone) == []

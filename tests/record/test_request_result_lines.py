@@ -34,6 +34,7 @@ RESULTS = st.builds(
     outcome=st.sampled_from(list(Outcome)),
     warmup=st.booleans(),
     stamped=st.booleans(),
+    blurred=st.booleans(),
     kind=WORD,
     message=WORD,
     reads=st.lists(READS, max_size=4).map(tuple),

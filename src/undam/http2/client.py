@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -21,6 +22,7 @@ from undam.http2.frames import (
     DATA,
     END_STREAM,
     GOAWAY,
+    SETTINGS,
     Frame,
     Http2FrameReader,
     encode_frame,
@@ -76,7 +78,12 @@ ClientEvent = HeadersReceived | DataReceived | StreamReset | GoAwayReceived
 
 
 class Http2Connection:
-    """Client side of one connection."""
+    """Client side of one connection.
+
+    Attributes:
+        max_streams: number of streams that the server allows at a time; ``None`` before its
+            settings were received.
+    """
 
     def __init__(self) -> None:
         config = h2.config.H2Configuration(
@@ -102,6 +109,8 @@ class Http2Connection:
         self._out = bytearray()
         self._with_length: set[int] = set()
         self._used: dict[int, int] = {0: 0}
+        self._cancelled: set[int] = set()
+        self.max_streams: int | None = None
         self._unsent: dict[int, bytes] = {}
 
     @property
@@ -118,6 +127,14 @@ class Http2Connection:
             self._unsent[stream_id] = body
         self._send_bodies()
         return stream_id
+
+    def cancel(self, stream_id: int) -> None:
+        """Queue an RST_STREAM frame; everything that still arrives on the stream is ignored."""
+        self._h2.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
+        self._used.pop(stream_id, None)
+        self._unsent.pop(stream_id, None)
+        self._with_length.discard(stream_id)
+        self._cancelled.add(stream_id)
 
     def to_send(self) -> bytes:
         """Return the bytes to send now, which may be empty."""
@@ -143,6 +160,8 @@ class Http2Connection:
                     for event in self._h2.receive_data(frame.encode()):
                         found += _converted(event)
                     self._with_length |= _with_length(found)
+                    if frame.kind == SETTINGS:
+                        self.max_streams = self._h2.remote_settings.max_concurrent_streams
             self._send_bodies()
         except h2.exceptions.ProtocolError as error:
             raise RemoteProtocolError(f"the server violated HTTP/2: {error}") from None
@@ -151,7 +170,9 @@ class Http2Connection:
     def _receive_frame(self, frame: Frame) -> DataReceived:
         stream_id, size = frame.stream_id, len(frame.payload)
         ended = bool(frame.flags & END_STREAM)
-        if stream_id in self._with_length:
+        if stream_id in self._cancelled:
+            self._refill(0, size)
+        elif stream_id in self._with_length:
             self._h2.receive_data(frame.encode())
             self._h2.acknowledge_received_data(size, stream_id)
         else:
@@ -159,6 +180,7 @@ class Http2Connection:
             if ended:
                 self._h2.receive_data(encode_frame(DATA, END_STREAM, stream_id))
         if ended:
+            self._cancelled.discard(stream_id)
             self._with_length.discard(stream_id)
             self._used.pop(stream_id, None)
         return DataReceived(stream_id, frame.data(), ended, size)
@@ -167,11 +189,14 @@ class Http2Connection:
         """Count received bytes, and open the windows again when half is used."""
         if stream_id not in self._used:
             raise RemoteProtocolError("the server sent data on a stream that is not open")
-        for window in (0, stream_id):
-            self._used[window] += size
-            if self._used[window] >= _REFILL_BYTES:
-                self._out += encode_window_update(window, self._used[window])
-                self._used[window] = 0
+        self._refill(0, size)
+        self._refill(stream_id, size)
+
+    def _refill(self, window: int, size: int) -> None:
+        self._used[window] += size
+        if self._used[window] >= _REFILL_BYTES:
+            self._out += encode_window_update(window, self._used[window])
+            self._used[window] = 0
 
     def _send_bodies(self) -> None:
         """Send as much of the request bodies as the server's windows allow."""

@@ -46,6 +46,19 @@ class Tls:
     insecure: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http2Settings:
+    """HTTP/2 settings of a job.
+
+    Args:
+        fields: pseudo-header and header fields of each request. The worker adds Content-Length.
+        streams: maximum number of open streams per connection.
+    """
+
+    fields: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    streams: int
+
+
 class ScheduledRequest(NamedTuple):
     """One request of an open loop.
 
@@ -109,7 +122,7 @@ class Job:
         worker: index of the worker.
         addresses: (family, sockaddr) of the target as ``socket.connect`` takes them, best first. A
             worker keeps using the first address that accepted a connection.
-        requests: complete requests, head and body, as sent on the wire.
+        requests: complete requests, head and body, as sent on the wire; with ``http2``, the bodies.
         marks: position of the placeholder in each of ``requests``, or -1; see `setup.unique`.
         run: number of this run, which is part of each mark.
         api: name of one of ``undam.apis``.
@@ -118,6 +131,7 @@ class Job:
         timeout_s: limit for each request, from its start to the end of the response.
         content_path: path of the text in an event's JSON, for example ``choices.0.delta.content``;
             only for the API ``plain``. With ``None``, each event with data is content.
+        http2: settings of HTTP/2; ``None`` for HTTP/1.1.
         keep_alive: reuse connections. Otherwise each request opens its own connection when it
             starts, and its TTFT includes the connection setup.
         backlog_bytes: see ``DEFAULT_BACKLOG_BYTES``.
@@ -134,6 +148,7 @@ class Job:
     timeout_s: float = 120.0
     content_path: str | None = None
     tls: Tls | None = None
+    http2: Http2Settings | None = None
     keep_alive: bool = True
     backlog_bytes: int = DEFAULT_BACKLOG_BYTES
 
@@ -217,6 +232,11 @@ class FinalReport:
         analysis_ns: CPU time after that, for responses that were not analyzed while idle.
         step_ns: how far CLOCK_REALTIME was stepped during the run; times across it are wrong.
         sleep_ns: time in which this worker was idle.
+        refused_streams: streams that the server refused (RST_STREAM REFUSED_STREAM, or GOAWAY with
+            a lower stream number). Each request is sent again once.
+        goaways: number of connections on which the server sent GOAWAY.
+        stream_limit: the lowest number of streams per connection that the server allowed, if it is
+            lower than ``Http2Settings.streams``; otherwise 0.
     """
 
     worker: int
@@ -232,6 +252,9 @@ class FinalReport:
     sleep_ns: int
     received_bytes: int
     analysis_ns: int = 0
+    refused_streams: int = 0
+    goaways: int = 0
+    stream_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,8 +355,8 @@ def _plain(value: object) -> object:
         return ("open", tuple(map(tuple, value.plan)), value.ahead, value.most)
     if isinstance(value, ClosedLoop):
         return ("closed", *(getattr(value, name) for name in _NAMES[ClosedLoop]))
-    if isinstance(value, Tls):
-        return tuple(getattr(value, name) for name in _NAMES[Tls])
+    if isinstance(value, Tls | Http2Settings):
+        return tuple(getattr(value, name) for name in _NAMES[type(value)])
     return value
 
 
@@ -348,6 +371,9 @@ def _restore_job(job: Job) -> Job:
         values["load"] = ClosedLoop(**dict(zip(_NAMES[ClosedLoop], rest, strict=True)))
     if job.tls is not None:
         values["tls"] = Tls(**dict(zip(_NAMES[Tls], values["tls"], strict=True)))
+    if job.http2 is not None:
+        row = zip(_NAMES[Http2Settings], values["http2"], strict=True)
+        values["http2"] = Http2Settings(**dict(row))
     return Job(**values)
 
 
@@ -372,7 +398,8 @@ def _unpack_result(row: tuple[Any, ...]) -> RequestResult:
 
 
 _NAMES: dict[type[Any], tuple[str, ...]] = {
-    cls: tuple(spec.name for spec in fields(cls)) for cls in (*_KINDS, OpenLoop, ClosedLoop, Tls)
+    cls: tuple(spec.name for spec in fields(cls))
+    for cls in (*_KINDS, OpenLoop, ClosedLoop, Tls, Http2Settings)
 }
 _RESULT_NAMES = tuple(
     spec.name for spec in fields(RequestResult) if spec.name not in {"reads", "outcome"}

@@ -342,7 +342,7 @@ class Aggregate:
         block.ttft.record(ttft)
         self.time_buckets.at(one.intended_ns).ttft.record(ttft)
         self.ttft_from_sent.record(max(0, ttft - (one.send_delay_ns or 0)))
-        inexact = first.events > 1 or not one.stamped
+        inexact = first.events > 1 or not one.stamped or one.blurred
         if inexact and needs_interval(ttft, first.slack_ns, stamped=one.stamped):
             self.ttft.record_interval(max(0, ttft - first.slack_ns), ttft, ttft)
         else:

@@ -95,13 +95,14 @@ def extract_gaps(one: RequestResult) -> ResponseGaps:
         return found
     mean = _mean_gap(one)
     limit = min(_BURST_NS, mean // _BURST_SHARE)
-    if one.stamped and one.events == len(reads) and min(gaps, default=limit) >= limit:
+    exact = one.stamped and not one.blurred
+    if exact and one.events == len(reads) and min(gaps, default=limit) >= limit:
         found.exact, found.events_per_read = gaps, [1] * len(reads)
     else:
         _add_first_read(found, one, mean)
         for before, read, gap in zip(reads, reads[1:], gaps, strict=False):
-            blur = None if one.stamped else before.slack_ns
-            uncertain = _add_gap(found, read, gap, mean, blur)
+            blur = None if exact else before.slack_ns
+            uncertain = _add_gap(found, read, gap, mean, blur, stamped=one.stamped)
             _add_to_burst(found, read, starts=gap >= limit, uncertain=uncertain)
             if gap < limit:
                 found.within_bursts.append(gap)
@@ -146,12 +147,13 @@ def _add_first_read(found: ResponseGaps, one: RequestResult, mean: int) -> None:
     found.bursts = [ReadBurst(read.at_ns, read.events, uncertain)]
 
 
-def _add_gap(found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None) -> bool:
+def _add_gap(
+    found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None, *, stamped: bool
+) -> bool:
     """Add the gap before ``read`` and the gaps inside; return whether they are uncertain.
 
     Args:
-        blur: without kernel timestamps, how much earlier the read before may have arrived; ``None``
-            with kernel timestamps.
+        blur: how much earlier the read before may have arrived; ``None`` if its arrival is exact.
     """
     events, slack = read.events, min(read.slack_ns, gap)
     if events == 1 and blur is None:
@@ -170,7 +172,7 @@ def _add_gap(found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: 
         found.events_per_read.append(events)
         if events > 1:
             found.batched.append((events - 1, slack))
-    if uncertain or needs_interval(gap, upper - gap + slack, stamped=blur is None):
+    if uncertain or needs_interval(gap, upper - gap + slack, stamped=stamped):
         found.intervals.append(GapInterval(gap - slack, estimate, upper, 1))
     else:
         found.exact.append(gap)

@@ -63,6 +63,8 @@ class RequestResult:
         heartbeats: number of comments and keep-alive events.
         body_bytes: size of the body as read.
         stamped: whether every read has a kernel timestamp.
+        blurred: whether a read was late and also has later data of other HTTP/2 streams. Then its
+            content may have arrived earlier by up to ``slack_ns``, also if it is a single event.
         retry_after_s: ``Retry-After`` of a 429 or 503; the load generator does not obey it.
         answer_ns: arrival of the first content that is not reasoning.
         prompt_tokens: tokens of the prompt, if the server reported usage.
@@ -87,6 +89,7 @@ class RequestResult:
     heartbeats: int = 0
     body_bytes: int = 0
     stamped: bool = True
+    blurred: bool = False
     retry_after_s: float | None = None
     answer_ns: int | None = None
     prompt_tokens: int | None = None

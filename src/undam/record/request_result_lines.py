@@ -28,6 +28,7 @@ from undam.secrecy import redact_text
 _INTS = ("number", "worker", "intended_ns", "ended_ns", "empties", "heartbeats", "body_bytes")
 _OPTIONAL_INTS = ("started_ns", "head_ns", "status", "tokens")
 _FLAGS = ("warmup", "stamped")
+_ADDED_FLAGS = ("blurred",)
 # Fields that records of earlier versions do not have.
 _ADDED_INTS = ("answer_ns", "prompt_tokens", "cached_tokens", "reasoning_tokens")
 
@@ -72,6 +73,7 @@ def request_result_row(result: RequestResult, secrets: Iterable[str] = ()) -> di
     row: dict[str, object] = {"kind": "measured"}
     names = (*_INTS, *_OPTIONAL_INTS, *_FLAGS, *_ADDED_INTS)
     row |= {name: getattr(result, name) for name in names}
+    row |= {name: True for name in _ADDED_FLAGS if getattr(result, name)}
     hidden = tuple(secrets)
     row |= {
         "outcome": result.outcome.value,
@@ -171,6 +173,7 @@ def request_result_from(row: Mapping[str, Any]) -> RequestResult:
         name: None if row.get(name) is None else require_int(row[name]) for name in _ADDED_INTS
     }
     fields |= {name: require_bool(row[name]) for name in _FLAGS}
+    fields |= {name: require_bool(row.get(name, False)) for name in _ADDED_FLAGS}
     intended_ns = fields["intended_ns"]
     return RequestResult(
         **fields,

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from undam.loadtest.coordinator.split import JobTemplate, encode_requests, make_jobs, tls_for
+from undam.loadtest.coordinator.split import (
+    JobTemplate,
+    encode_requests,
+    http2_settings,
+    make_jobs,
+    tls_for,
+)
 from undam.loadtest.protocol import ClosedLoop, OpenLoop, Tls
 from undam.loadtest.setup.plan import Load
 from undam.wire import ClientConfig, Request, parse_url
@@ -52,6 +60,22 @@ def test_requests_refuse_compression_unless_the_user_asks_for_it() -> None:
     (alone,) = encode_requests(gzip, target, [])
     assert alone.count(b"Accept-Encoding") == 1
     assert b"Accept-Encoding: gzip\r\n" in alone
+
+
+def test_http2_fields_have_neither_the_length_nor_fields_of_http1() -> None:
+    headers = (("Connection", "close"), ("X-Key", "k"), ("Host", "other"))
+    request = Request(url="", method="POST", headers=headers, body=b"{}")
+    settings = http2_settings(request, parse_url("https://host:81/path?x=1"), 5)
+    assert settings.streams == 5
+    assert settings.fields[:4] == (
+        (b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"other"),
+        (b":path", b"/path?x=1"),
+    )  # fmt: skip
+    names = {name for name, _ in settings.fields[4:]}
+    assert names == {b"user-agent", b"accept", b"accept-encoding", b"x-key"}
+    assert dict(settings.fields)[b"accept-encoding"] == b"identity"
+    jobs = make_jobs(Load(concurrency=2, requests=4), 2, replace(TEMPLATE, http2=settings))
+    assert [job.http2 for job in jobs] == [settings] * 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from undam.errors import RemoteProtocolError
 from undam.loadtest.analysis.chunks import ResponseChunkDecoder
@@ -35,24 +36,102 @@ class HeadCache:
         self._known[data] = parser
 
 
-class ResponseFraming:
-    """HTTP framing of the response to one request.
+class BodyFraming(Protocol):
+    """Head and body of the response to one request."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the body has ended according to its framing; later data is ignored."""
+
+    @property
+    def head(self) -> Head | None:
+        """The final head, once it is complete."""
+
+    @property
+    def until_close(self) -> bool:
+        """Whether only the end of the connection ends the body."""
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Return the decoded body bytes in ``data``.
+
+        Raises:
+            RemoteProtocolError: HTTP or a coding is invalid, or the body is too large; ``rest``
+                returns the body bytes before.
+        """
+
+    def rest(self) -> bytes:
+        """Return the body bytes of the failed read that precede the error."""
+
+    def close(self) -> None:
+        """Free the parsers."""
+
+    def unfinished(self) -> str | None:
+        """Return the content coding whose data is truncated, or ``None``."""
+
+
+class BodyDecoder:
+    """Decoder of the content codings of one body.
 
     Attributes:
-        complete: whether the body has ended according to its framing; later data is ignored.
+        before: the decoded bytes of the failed read that precede the error.
     """
+
+    def __init__(self) -> None:
+        self.before = b""
+        self._decoder: ContentDecoder | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the body is coded."""
+        return self._decoder is not None
+
+    @property
+    def unfinished(self) -> str | None:
+        """Return the content coding whose data is truncated, or ``None``."""
+        return None if self._decoder is None else self._decoder.unfinished
+
+    def open(self, head: Head, transfer_codings: Sequence[str] = ()) -> None:
+        """Prepare to decode the body that follows ``head``."""
+        codings = [c for value in head.all("content-encoding") for c in listed(value)]
+        codings += transfer_codings
+        if codings:
+            # The decompression libraries take longer to load than everything else here, and few
+            # responses are compressed.
+            from undam.wire.content_coding import ContentDecoder  # noqa: PLC0415
+
+            self._decoder = ContentDecoder(codings, max_bytes=MAX_BODY_BYTES)
+
+    def decode(self, coded: bytes) -> bytes:
+        """Return the decoded bytes of ``coded``.
+
+        Raises:
+            RemoteProtocolError: the coding is invalid, or the body is too large.
+        """
+        assert self._decoder is not None
+        self.before = b""
+        pieces: list[bytes] = []
+        try:
+            for piece in self._decoder.receive_data(coded):
+                pieces.append(piece)  # noqa: PERF402 (pieces before an error are kept)
+        except RemoteProtocolError:
+            self.before = b"".join(pieces)
+            raise
+        return b"".join(pieces)
+
+
+class ResponseFraming:
+    """Framing of a response in HTTP/1.1; see ``BodyFraming``."""
 
     def __init__(self, heads: HeadCache) -> None:
         self.complete = False
         self._heads = heads
         self._parser: ResponseParser | None = None
         self._chunks: ResponseChunkDecoder | None = None
-        self._decoder: ContentDecoder | None = None
-        self._before = b""
+        self._decoder = BodyDecoder()
 
     @property
     def head(self) -> Head | None:
-        """The final head, once it is complete."""
+        """Return the final head, once it is complete."""
         return None if self._parser is None else self._parser.head
 
     @property
@@ -67,7 +146,6 @@ class ResponseFraming:
             RemoteProtocolError: HTTP or a coding is invalid, or the body is too large; ``rest``
                 returns the body bytes before.
         """
-        self._before = b""
         if self._chunks is not None:
             coded = self._chunks.receive_data(data)
             self.complete = self._chunks.complete
@@ -75,17 +153,15 @@ class ResponseFraming:
             coded = self._begin(data)
         else:
             coded = self._parse(data)
-        if self._decoder is None:
-            return coded
-        return self._decode(coded)
+        return self._decoder.decode(coded) if self._decoder.is_open else coded
 
     def rest(self) -> bytes:
         """Return the body bytes of the failed read that precede the error."""
-        if self._decoder is not None or self._parser is None:
-            return self._before
+        if self._decoder.is_open or self._parser is None:
+            return self._decoder.before
         if self._chunks is not None:
-            return self._before + self._chunks.rest()
-        return self._before + b"".join(self._parser.take_body())
+            return self._chunks.rest()
+        return b"".join(self._parser.take_body())
 
     def close(self) -> None:
         """Free the parsers; see `wire.response.ResponseParser.close`."""
@@ -96,7 +172,7 @@ class ResponseFraming:
 
     def unfinished(self) -> str | None:
         """Return the content coding whose data is truncated, or ``None``."""
-        return None if self._decoder is None else self._decoder.unfinished
+        return self._decoder.unfinished
 
     def _begin(self, data: bytes) -> bytes:
         """Take the first read, and decide which decoder the body gets."""
@@ -108,7 +184,7 @@ class ResponseFraming:
             if end < len(_HEAD_END) or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
                 return self._parse(data)
             self._parse(data[:end])
-            if not _is_plain(self._parser) or self._decoder is not None:
+            if not _is_plain(self._parser) or self._decoder.is_open:
                 return self._parse(data[end:])
             self._heads.keep(data[:end], self._parser)
         else:
@@ -123,31 +199,46 @@ class ResponseFraming:
         had_head = self._parser.head is not None
         body = b"".join(self._parser.receive_data(data))
         if not had_head and self._parser.head is not None:
-            self._open(self._parser.head)
+            self._decoder.open(self._parser.head, self._parser.transfer_codings)
         self.complete = self._parser.complete
         return body
 
-    def _open(self, head: Head) -> None:
-        assert self._parser is not None
-        codings = [c for value in head.all("content-encoding") for c in listed(value)]
-        codings += self._parser.transfer_codings
-        if codings:
-            # The decompression libraries take longer to load than everything else here, and few
-            # responses are compressed.
-            from undam.wire.content_coding import ContentDecoder  # noqa: PLC0415
 
-            self._decoder = ContentDecoder(codings, max_bytes=MAX_BODY_BYTES)
+class Http2Framing:
+    """Framing of a response in HTTP/2; see ``BodyFraming``.
 
-    def _decode(self, coded: bytes) -> bytes:
-        assert self._decoder is not None
-        pieces: list[bytes] = []
-        try:
-            for piece in self._decoder.receive_data(coded):
-                pieces.append(piece)  # noqa: PERF402 (pieces before an error are kept)
-        except RemoteProtocolError:
-            self._before = b"".join(pieces)
-            raise
-        return b"".join(pieces)
+    The connection has already divided the frames. It sets ``head`` and ``complete``.
+    """
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.until_close = False
+        self.head: Head | None = None
+        self._decoder: BodyDecoder | None = None
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Return the decoded body bytes in ``data``, the content of DATA frames.
+
+        Raises:
+            RemoteProtocolError: a coding is invalid, or the body is too large.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            assert self.head is not None
+            decoder = self._decoder = BodyDecoder()
+            decoder.open(self.head)
+        return decoder.decode(data) if decoder.is_open else data
+
+    def rest(self) -> bytes:
+        """Return the body bytes of the failed read that precede the error."""
+        return b"" if self._decoder is None else self._decoder.before
+
+    def close(self) -> None:
+        """Do nothing: there is no parser."""
+
+    def unfinished(self) -> str | None:
+        """Return the content coding whose data is truncated, or ``None``."""
+        return None if self._decoder is None else self._decoder.unfinished
 
 
 def _is_plain(parser: ResponseParser) -> bool:

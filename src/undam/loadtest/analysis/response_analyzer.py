@@ -18,7 +18,7 @@ from undam.framing.detect import is_indented_json
 from undam.loadtest.analysis.content_path import content_reader
 from undam.loadtest.analysis.counting import MAX_EVENT_BYTES, EventCounter
 from undam.loadtest.analysis.form import form_of, is_document
-from undam.loadtest.analysis.framing import HeadCache, ResponseFraming
+from undam.loadtest.analysis.framing import BodyFraming, HeadCache, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE
@@ -60,6 +60,7 @@ class RequestEnd:
     kind: str = ""
     message: str = ""
     stamped: bool = True
+    blurred: bool = False
 
 
 class ApiContext:
@@ -99,11 +100,15 @@ class ApiContext:
 
 
 class ResponseAnalyzer:
-    """Analyzes one response, from its first read to its end."""
+    """Analyzes one response, from its first read to its end.
 
-    def __init__(self, context: ApiContext) -> None:
+    Args:
+        framing: framing of the response; ``None`` means HTTP/1.1.
+    """
+
+    def __init__(self, context: ApiContext, framing: BodyFraming | None = None) -> None:
         self._context = context
-        self._framing = ResponseFraming(context.heads)
+        self._framing = ResponseFraming(context.heads) if framing is None else framing
         self._counter: EventCounter | None = None
         self._reads: list[ContentRead] = []
         self._head_ns: int | None = None
@@ -170,6 +175,7 @@ class ResponseAnalyzer:
             heartbeats=0 if counter is None else counter.heartbeats,
             body_bytes=self._body_bytes,
             stamped=ended.stamped,
+            blurred=ended.blurred,
             retry_after_s=wait_s,
             answer_ns=self._answer_ns,
             prompt_tokens=usage.prompt,

@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop, ScheduledRequest, Tls
+from undam.loadtest.protocol import (
+    ClosedLoop,
+    Http2Settings,
+    Job,
+    OpenLoop,
+    ScheduledRequest,
+    Tls,
+)
 from undam.loadtest.setup.plan import Load, WorkerShare, split_load
 from undam.loadtest.setup.unique import mark_position
 from undam.wire import ClientConfig, Request, Target
-from undam.wire.request import encode_request
+from undam.wire.request import encode_request, http2_fields
 
 # Before the first response frees a connection, more requests than this are rarely due.
 _MAX_CONNECTIONS_AHEAD = 64
@@ -22,9 +29,9 @@ class JobTemplate:
 
     Args:
         addresses: (family, sockaddr) pairs, best first.
-        requests: complete requests as sent on the wire; they contain secrets.
+        requests: as in ``Job``; they contain secrets.
         api: name of one of ``undam.apis``.
-        timeout_s, content_path, tls: as in ``Job``.
+        timeout_s, content_path, tls, http2: as in ``Job``.
     """
 
     addresses: tuple[tuple[int, tuple[Any, ...]], ...]
@@ -33,22 +40,44 @@ class JobTemplate:
     timeout_s: float
     content_path: str | None = None
     tls: Tls | None = None
+    http2: Http2Settings | None = None
 
 
 def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
     """Encode ``request`` once with each body, or unchanged without bodies.
 
-    Requests accept no compression unless the user set Accept-Encoding: compression would batch
-    tokens, and `undam check` is the command that tests for it.
+    Raises:
+        LocalProtocolError: the request cannot be sent over HTTP.
+    """
+    request = _without_compression(request)
+    return tuple(
+        encode_request(replace(request, body=body), target) for body in bodies or [request.body]
+    )
+
+
+def http2_settings(request: Request, target: Target, streams: int) -> Http2Settings:
+    """Return the settings of HTTP/2 with the header fields of ``request``.
+
+    Args:
+        streams: maximum number of open streams per connection.
 
     Raises:
         LocalProtocolError: the request cannot be sent over HTTP.
     """
-    if all(name.lower() != "accept-encoding" for name, _ in request.headers):
-        request = replace(request, headers=(*request.headers, ("Accept-Encoding", "identity")))
-    return tuple(
-        encode_request(replace(request, body=body), target) for body in bodies or [request.body]
-    )
+    request = _without_compression(replace(request, body=b""))
+    fields = http2_fields(request, target)
+    kept = tuple((name, value) for name, value in fields if name != b"content-length")
+    return Http2Settings(fields=kept, streams=streams)
+
+
+def _without_compression(request: Request) -> Request:
+    """Accept no compression unless the user set Accept-Encoding.
+
+    Compression would batch tokens, and `undam check` is the command that tests for it.
+    """
+    if any(name.lower() == "accept-encoding" for name, _ in request.headers):
+        return request
+    return replace(request, headers=(*request.headers, ("Accept-Encoding", "identity")))
 
 
 def tls_for(target: Target, config: ClientConfig) -> Tls | None:
@@ -89,6 +118,7 @@ def make_jobs(load: Load, workers: int, template: JobTemplate, run: int = 0) -> 
             timeout_s=template.timeout_s,
             content_path=template.content_path,
             tls=template.tls,
+            http2=template.http2,
         )
         for share in shares
     )

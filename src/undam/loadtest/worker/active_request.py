@@ -35,7 +35,10 @@ class ActiveRequest:
         complete: whether the response has ended, according to its framing.
         fault: reason to stop reading, as (kind, message); ``None`` if there is none.
         keep: whether the connection can carry another request.
+        pooled: whether the connection was idle before, so that the server may have closed it.
         resent: whether the request was sent again on another connection.
+        stamped: whether every read so far has a kernel timestamp.
+        blurred: whether the arrival of a read may be late; see ``RequestResult``.
         ended: set when the request has ended for any reason.
     """
 
@@ -46,12 +49,14 @@ class ActiveRequest:
         "_framed",
         "_parser",
         "_watch",
+        "blurred",
         "complete",
         "deadline_ns",
         "due",
         "ended",
         "fault",
         "keep",
+        "pooled",
         "reads",
         "request",
         "resent",
@@ -68,9 +73,11 @@ class ActiveRequest:
         self.reads: list[RawRead] = []
         self.size = 0
         self.stamped = True
+        self.blurred = False
         self.complete = False
         self.fault: tuple[str, str] | None = None
         self.keep = False
+        self.pooled = False
         self.resent = False
         self.ended: RequestEnd | None = None
         self._watch = _ANY
@@ -102,7 +109,7 @@ class ActiveRequest:
             self._feed()
         analyzer = self._analyzer
         if analyzer is None:
-            analyzer = self._analyzer = ResponseAnalyzer(context)
+            analyzer = self._analyzer = self._make_analyzer(context)
         for read in self.reads[:max_reads]:
             analyzer.receive(read)
         del self.reads[:max_reads]
@@ -112,7 +119,10 @@ class ActiveRequest:
     def result(self, context: ApiContext) -> RequestResult:
         """Return the result; the request must have ``ended`` and all its reads be analyzed."""
         assert self.ended is not None
-        return (self._analyzer or ResponseAnalyzer(context)).finish(self.ended)
+        return (self._analyzer or self._make_analyzer(context)).finish(self.ended)
+
+    def _make_analyzer(self, context: ApiContext) -> ResponseAnalyzer:
+        return ResponseAnalyzer(context)
 
     def end(
         self, worker: int, at_ns: int, cause: EndCause, fault: tuple[str, str] = ("", "")
@@ -132,6 +142,7 @@ class ActiveRequest:
             kind=fault[0],
             message=fault[1],
             stamped=self.stamped,
+            blurred=self.blurred,
         )
 
     def _feed(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from undam.errors import NetworkError
 from undam.http1.sockets import reset_on_close
+from undam.loadtest.analysis.response_analyzer import RawRead
 from undam.loadtest.worker.active_request import ActiveRequest
 from undam.wire import timestamps
 from undam.wire.timestamps import READ_BYTES
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Address = tuple[int, tuple[Any, ...]]
 Fault = tuple[str, str]
+TimedText = tuple[RawRead, bool, Fault | None]
+"""A read after decryption, whether it has a kernel timestamp, and the fault that follows it."""
 
 _NS_PER_S = 1_000_000_000
 _TIMESPEC = struct.Struct("@ll")
@@ -75,7 +78,6 @@ class WorkerConnection:
         created_in: iteration of the event loop in which it was created.
         drained_ns: when its receive buffer was last known to be empty, if the latest read may have
             left data in it; otherwise 0.
-        pooled: whether it was idle when the request was assigned, so the server may have closed it.
         wants_write: whether to wait for the socket to become writable.
 
     Args:
@@ -94,7 +96,6 @@ class WorkerConnection:
         "created_in",
         "drained_ns",
         "fd",
-        "pooled",
         "sock",
         "state",
         "wants_write",
@@ -103,7 +104,6 @@ class WorkerConnection:
     def __init__(self, address: Address, tls: TlsEngine | None) -> None:
         family, sockaddr = address
         self.active: ActiveRequest | None = None
-        self.pooled = False
         self.address = 0
         self.created_in = 0
         self.drained_ns = 0
@@ -132,7 +132,7 @@ class WorkerConnection:
             OSError: the connection is broken.
         """
         self.active = active
-        self.pooled = self.state is ConnectionState.IDLE
+        active.pooled = self.state is ConnectionState.IDLE
         if self.state is ConnectionState.IDLE:
             self._begin()
 
@@ -159,23 +159,32 @@ class WorkerConnection:
         elif self.state is ConnectionState.SENDING:
             self._flush()
 
-    def read(self) -> tuple[bytes, int, int, bool]:
-        """Read once.
+    def read(self, drained_ns: int) -> TimedText:
+        """Read once; the bytes are empty at the end of the connection.
 
-        Returns:
-            The bytes (none at the end of the connection), their arrival time, the time of this
-            read, and whether the arrival time is a kernel timestamp.
+        Args:
+            drained_ns: start of the latest poll.
 
         Raises:
-            BlockingIOError: there is nothing to read.
+            BlockingIOError: there is nothing to read, or nothing but a part of a TLS record.
             OSError: the connection is broken.
         """
         data, ancillary, _, _ = self._recvmsg(READ_BYTES, _ANCILLARY_BYTES)
-        now_ns = time.time_ns()
+        at_ns = now_ns = time.time_ns()
         if ancillary:
             seconds, nanoseconds = _unpack(ancillary[0][2])
-            return data, seconds * _NS_PER_S + nanoseconds, now_ns, True
-        return data, now_ns, now_ns, False
+            at_ns = seconds * _NS_PER_S + nanoseconds
+        # After a full read, more data may be left that arrived before the latest poll.
+        drained_ns = self.drained_ns or drained_ns
+        self.drained_ns = drained_ns if len(data) == READ_BYTES else 0
+        fault = None
+        if self._tls is not None:
+            size = len(data)
+            data, fault = self.decrypt(data)
+            if size and not data and fault is None and not self._tls.closed:
+                raise BlockingIOError
+        read = (at_ns, max(0, at_ns - drained_ns), max(0, now_ns - at_ns), data)
+        return read, bool(ancillary), fault
 
     def decrypt(self, data: bytes) -> tuple[bytes, Fault | None]:
         """Decrypt ``data``, which is empty at EOF; return the text and a fault, if there is one."""
@@ -213,9 +222,9 @@ class WorkerConnection:
         return bool(data) and not text and fault is None and not self._tls.closed
 
     @property
-    def uses_tls(self) -> bool:
-        """Return whether received bytes must be decrypted."""
-        return self._tls is not None
+    def requests(self) -> list[ActiveRequest]:
+        """Return the requests that this connection carries."""
+        return [] if self.active is None else [self.active]
 
     @property
     def received_close_notify(self) -> bool:

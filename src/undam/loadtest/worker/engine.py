@@ -8,25 +8,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from undam.errors import NetworkError
 from undam.loadtest.analysis.response_analyzer import EndCause
 from undam.loadtest.worker.active_request import ActiveRequest
-from undam.loadtest.worker.connection import (
-    Address,
-    ConnectionState,
-    Fault,
-    WorkerConnection,
-    fault_from,
-)
+from undam.loadtest.worker.connection import ConnectionState, Fault, WorkerConnection, fault_from
 from undam.loadtest.worker.pool import WorkerConnectionPool
-from undam.poller import READABLE, WRITABLE, make_poller
+from undam.loadtest.worker.schedule import DueRequest
+from undam.poller import READABLE, WRITABLE, Poller
 from undam.wire.clock import wait_ready
-from undam.wire.timestamps import READ_BYTES
-
-if TYPE_CHECKING:
-    from undam.wire.tls import TlsEngine
 
 NEVER_NS = 1 << 63
 
@@ -47,6 +37,7 @@ class Engine:
     """Requests in flight of one worker, and the event loop that drives them.
 
     Attributes:
+        refused_streams, goaways, stream_limit: as in ``FinalReport``.
         active: requests in flight by number, in the order in which they started.
         ended: requests that have ended and are not yet analyzed.
         drained_ns: start of the latest poll; data not readable then arrived later.
@@ -55,18 +46,17 @@ class Engine:
         send_late_ns: longest delay of a due request since this was last reset to 0.
 
     Args:
+        pool: connections, which are registered with ``poller``.
         on_end: called with each request that has ended, and whether the server did not accept it.
         on_due: called at ``due_ns``; starts the requests that are due and updates ``due_ns``.
-        make_tls: creates the TLS engine of a connection; ``None`` for plain HTTP.
     """
 
     def __init__(
         self,
-        addresses: tuple[Address, ...],
+        pool: WorkerConnectionPool,
+        poller: Poller,
         *,
         worker: int,
-        keep_alive: bool,
-        make_tls: Callable[[], TlsEngine] | None,
         on_end: Callable[[ActiveRequest, bool], None],
         on_due: Callable[[], None],
     ) -> None:
@@ -80,11 +70,14 @@ class Engine:
         self.received_bytes = 0
         self.backlog_bytes = 0
         self.sleep_ns = 0
+        self.refused_streams = 0
+        self.goaways = 0
+        self.stream_limit = 0
         self._worker = worker
         self._on_end = on_end
         self._on_due = on_due
-        self._poller = make_poller()
-        self.pool = WorkerConnectionPool(addresses, self._poller, make_tls, keep_alive=keep_alive)
+        self._poller = poller
+        self.pool = pool
         self._readers: dict[int, Callable[[], None]] = {}
         self._deadline_check_ns = 0
 
@@ -98,6 +91,10 @@ class Engine:
         if self._readers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
+    def make_request(self, due: DueRequest, request: bytes, deadline_ns: int) -> ActiveRequest:
+        """Return a request to pass to ``start``."""
+        return ActiveRequest(due, request, deadline_ns)
+
     def start(self, active: ActiveRequest) -> None:
         """Send the request of ``active`` now, on an idle connection or on a new one."""
         self.active[active.due.number] = active
@@ -110,9 +107,9 @@ class Engine:
         now_ns = time.time_ns()
         self.pool.stop_ahead()
         for connection in self.pool:
-            active = connection.active
-            self.pool.close(connection, abort=active is not None)
-            if active is not None:
+            requests = connection.requests
+            self.pool.close(connection, abort=bool(requests))
+            for active in requests:
                 self._end(active, now_ns, EndCause.STOPPED)
 
     def close(self) -> None:
@@ -174,7 +171,7 @@ class Engine:
 
     def _read(self, connection: WorkerConnection, drained_ns: int) -> None:
         try:
-            data, at_ns, now_ns, stamped = connection.read()
+            read, stamped, fault = connection.read(drained_ns)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -182,23 +179,12 @@ class Engine:
             return
         active = connection.active
         assert active is not None
-        fault = None
-        # After a full read, more data may be left that arrived before the latest poll.
-        drained_ns = connection.drained_ns or drained_ns
-        connection.drained_ns = drained_ns if len(data) == READ_BYTES else 0
-        if connection.uses_tls:
-            size = len(data)
-            data, fault = connection.decrypt(data)
-            if size and not data and fault is None and not connection.received_close_notify:
-                return
-        late_ns = now_ns - at_ns
+        at_ns, _, late_ns, data = read
         self.late_ns = max(self.late_ns, late_ns)
         if data:
             self.received_bytes += len(data)
             self.backlog_bytes += len(data) + READ_OVERHEAD_BYTES
             active.stamped = active.stamped and stamped
-            slack_ns = at_ns - drained_ns
-            read = (at_ns, max(0, slack_ns), max(0, late_ns), data)
             if active.receive(read):
                 self._finish(connection, active, at_ns)
                 return
@@ -220,38 +206,39 @@ class Engine:
 
     def _closed(self, connection: WorkerConnection, at_ns: int) -> None:
         """Handle a connection that the server has closed in good order."""
-        active = connection.active
-        if active is not None and self._may_resend(connection, active):
-            self._resend(connection, active)
-            return
+        requests = connection.requests
         self.pool.close(connection)
-        if active is not None:
-            self._end(active, at_ns, EndCause.CLOSED)
+        for active in requests:
+            if self._may_resend(active):
+                self._resend(active)
+            else:
+                self._end(active, at_ns, EndCause.CLOSED)
 
     def _break(self, connection: WorkerConnection, fault: Fault) -> None:
-        active = connection.active
+        requests = connection.requests
         was_connecting = connection.state is ConnectionState.CONNECTING
-        if active is not None and fault[0] == "reset" and self._may_resend(connection, active):
-            self._resend(connection, active)
-            return
         self.pool.close(connection)
-        if active is None:
+        if not requests:
             self.pool.stop_ahead()
         elif was_connecting and self.pool.may_try_again(connection.address):
-            self._send(active, self.pool.open)
-        else:
-            self._end(active, time.time_ns(), EndCause.FAULT, fault)
+            for active in requests:
+                self._send(active, self.pool.send_again)
+            return
+        for active in requests:
+            if fault[0] == "reset" and self._may_resend(active):
+                self._resend(active)
+            else:
+                self._end(active, time.time_ns(), EndCause.FAULT, fault)
 
     @staticmethod
-    def _may_resend(connection: WorkerConnection, active: ActiveRequest) -> bool:
+    def _may_resend(active: ActiveRequest) -> bool:
         # RFC 9112 9.3.1: a kept connection may be closed just as a request is sent on it.
-        return connection.pooled and not active.size and not active.resent
+        return active.pooled and not active.size and not active.resent
 
-    def _resend(self, connection: WorkerConnection, active: ActiveRequest) -> None:
-        self.pool.close(connection)
+    def _resend(self, active: ActiveRequest) -> None:
         active.resent = True
         self.resent += 1
-        self._send(active, self.pool.open)
+        self._send(active, self.pool.send_again)
 
     def _send(self, active: ActiveRequest, send: Callable[[ActiveRequest], None]) -> None:
         try:
@@ -290,12 +277,15 @@ class Engine:
             if active.deadline_ns > now_ns:
                 break
             late.append(active)
-        if not late:
-            return
+        if late:
+            self._cancel(late)
+        for active in late:
+            message = "the response did not end in time (--timeout)"
+            self._end(active, now_ns, EndCause.FAULT, ("timeout", message))
+
+    def _cancel(self, late: list[ActiveRequest]) -> None:
+        """Make the server stop these requests."""
         numbers = {active.due.number for active in late}
         for connection in self.pool:
-            expired = connection.active
-            if expired is not None and expired.due.number in numbers:
+            if connection.active is not None and connection.active.due.number in numbers:
                 self.pool.close(connection, abort=True)
-                message = "the response did not end in time (--timeout)"
-                self._end(expired, now_ns, EndCause.FAULT, ("timeout", message))

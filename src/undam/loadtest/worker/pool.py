@@ -91,6 +91,15 @@ class WorkerConnectionPool:
             return
         self.open(active)
 
+    def send_again(self, active: ActiveRequest) -> None:
+        """Send a request whose connection has failed.
+
+        Raises:
+            OSError: no connection can be opened.
+        """
+        # Other idle connections may have been closed as well.
+        self.open(active)
+
     def open(self, active: ActiveRequest | None) -> None:
         """Open a connection, and send the request of ``active`` once it is established.
 
@@ -101,7 +110,7 @@ class WorkerConnectionPool:
             tried = self._address
             tls = None if self._make_tls is None else self._make_tls()
             try:
-                connection = WorkerConnection(self._addresses[tried], tls)
+                connection = self._connect(self._addresses[tried], tls)
                 break
             except OSError:
                 self._ahead = 0
@@ -115,6 +124,9 @@ class WorkerConnectionPool:
             connection.assign(active)
         self.by_fd[connection.fd] = connection
         self._poller.register(connection.fd, READABLE | WRITABLE)
+
+    def _connect(self, address: Address, tls: TlsEngine | None) -> WorkerConnection:
+        return WorkerConnection(address, tls)
 
     def may_try_again(self, tried: int) -> bool:
         """Return whether another address is left after a failure at address ``tried``.
@@ -135,8 +147,11 @@ class WorkerConnectionPool:
         self._reached = True
         if connection.state is ConnectionState.IDLE:
             self._idle.append(connection)
-            self._opening.discard(connection)
-            self._open_some()
+            self._established(connection)
+
+    def _established(self, connection: WorkerConnection) -> None:
+        self._opening.discard(connection)
+        self._open_some()
 
     def release(self, connection: WorkerConnection, *, keep: bool) -> None:
         """Take back a connection whose request has ended; ``keep`` it if it can be reused."""
@@ -149,7 +164,9 @@ class WorkerConnectionPool:
 
     def close(self, connection: WorkerConnection, *, abort: bool = False) -> None:
         """Close a connection in any state."""
-        if self.by_fd.pop(connection.fd, None) is not None:
+        # After a close, another connection may have the same file descriptor.
+        if self.by_fd.get(connection.fd) is connection:
+            del self.by_fd[connection.fd]
             self._poller.forget(connection.fd)
         self._opening.discard(connection)
         if connection.state is ConnectionState.IDLE and connection in self._idle:

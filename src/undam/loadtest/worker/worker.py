@@ -27,7 +27,9 @@ from undam.loadtest.setup.unique import marked
 from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.engine import NEVER_NS, READ_OVERHEAD_BYTES, Engine
 from undam.loadtest.worker.pipes import WorkerPipes
+from undam.loadtest.worker.pool import WorkerConnectionPool
 from undam.loadtest.worker.schedule import DueRequest, Schedule, make_schedule
+from undam.poller import make_poller
 from undam.record.request_result import RequestResult
 from undam.secrecy import secrets_of
 from undam.wire import timestamps
@@ -57,15 +59,8 @@ class LoadWorker:
     def __init__(self, job: Job, pipes: WorkerPipes) -> None:
         self._job = job
         self._pipes = pipes
-        self._context = ApiContext(job.api, job.content_path, _secrets_in(job.requests))
-        self._engine = Engine(
-            job.addresses,
-            worker=job.worker,
-            keep_alive=job.keep_alive,
-            make_tls=None if job.tls is None else _tls_factory(job.tls),
-            on_end=self._on_end,
-            on_due=self._send_due,
-        )
+        self._context = ApiContext(job.api, job.content_path, _secrets_in(job))
+        self._engine = self._make_engine()
         self._engine.add_reader(pipes.source, self._receive)
         self._schedule: Schedule | None = None
         self._timeout_ns = round(job.timeout_s * 1e9)
@@ -77,6 +72,25 @@ class LoadWorker:
         self._batch_reads = 0
         self._status_ns = 0
         self._flush_ns = 0
+
+    def _make_engine(self) -> Engine:
+        job, poller = self._job, make_poller()
+        make_tls = None if job.tls is None else _tls_factory(job.tls, http2=job.http2 is not None)
+        if job.http2 is None:
+            pool = WorkerConnectionPool(job.addresses, poller, make_tls, keep_alive=job.keep_alive)
+            return Engine(
+                pool, poller, worker=job.worker, on_end=self._on_end, on_due=self._send_due
+            )
+        # h2 is slow to import, and HTTP/1.1 does not need it.
+        from undam.loadtest.worker.http2.engine import Http2Engine  # noqa: PLC0415
+        from undam.loadtest.worker.http2.pool import Http2ConnectionPool  # noqa: PLC0415
+
+        shared = Http2ConnectionPool(
+            job.addresses, poller, make_tls, job.http2, keep_alive=job.keep_alive
+        )
+        return Http2Engine(
+            shared, poller, worker=job.worker, on_end=self._on_end, on_due=self._send_due
+        )
 
     def run(self) -> None:
         """Run the job and report its results."""
@@ -113,6 +127,9 @@ class LoadWorker:
                 step_ns=step_ns,
                 sleep_ns=engine.sleep_ns,
                 received_bytes=engine.received_bytes,
+                refused_streams=engine.refused_streams,
+                goaways=engine.goaways,
+                stream_limit=engine.stream_limit,
             )
         )
         engine.close()
@@ -159,7 +176,7 @@ class LoadWorker:
         while now_ns >= engine.due_ns:
             due = schedule.take()
             self._started += 1
-            engine.start(ActiveRequest(due, self._request(due), now_ns + self._timeout_ns))
+            engine.start(engine.make_request(due, self._request(due), now_ns + self._timeout_ns))
             self._update_due()
             now_ns = time.time_ns()
 
@@ -255,18 +272,28 @@ class LoadWorker:
         engine.late_ns = engine.send_late_ns = 0
 
 
-def _tls_factory(tls: Tls) -> Callable[[], TlsEngine]:
+def _tls_factory(tls: Tls, *, http2: bool) -> Callable[[], TlsEngine]:
     # Loading OpenSSL takes as long as loading everything else, and plain HTTP does not need it.
     from undam.wire.config import ClientConfig  # noqa: PLC0415
     from undam.wire.tls import TlsEngine, make_context  # noqa: PLC0415
 
-    config = ClientConfig(cacert=tls.cacert, cert=tls.cert, insecure=tls.insecure)
+    config = ClientConfig(
+        cacert=tls.cacert,
+        cert=tls.cert,
+        insecure=tls.insecure,
+        http_version="2" if http2 else "1.1",
+    )
     context = make_context(config)
     return lambda: TlsEngine(context, tls.server_name)
 
 
-def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
+def _secrets_in(job: Job) -> tuple[str, ...]:
     """Return the values of secret headers; all requests have the same headers."""
+    requests = job.requests
+    if job.http2 is not None:
+        return secrets_of(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in job.http2.fields
+        )
     if not requests:
         return ()
     lines = requests[0].partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]

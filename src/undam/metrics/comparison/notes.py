@@ -10,8 +10,10 @@ from undam.metrics.comparison.run_input import RunInput
 # Settings and host: differences in the results may come from these.
 _CONDITIONS = (
     "url", "model", "api", "load", "concurrency", "rate", "arrivals", "workers", "prompts",
-    "max_tokens", "prefix_share", "host", "tokens_from",
+    "max_tokens", "prefix_share", "host", "tokens_from", "http_version",
 )  # fmt: skip
+# Conditions of runs of earlier versions, which did not report them.
+_EARLIER = {"http_version": "1.1"}
 # Responses to the same requests vary a little; beyond this factor, the lengths are different.
 _MAX_LENGTH_RATIO = 1.1
 
@@ -20,7 +22,7 @@ def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
     """Yield the notes, one line each."""
     noted = set()
     for name in _CONDITIONS:
-        ours, theirs = a.about.get(name), b.about.get(name)
+        ours, theirs = (side.about.get(name, _EARLIER.get(name)) for side in (a, b))
         # The text of the load contains these parts.
         if ours != theirs and not (name in {"concurrency", "rate", "arrivals"} and "load" in noted):
             noted.add(name)

@@ -12,6 +12,7 @@ from undam.cli.ui.output import json_option
 from undam.cli.ui.target_options import (
     connection_options,
     header_option,
+    http_version_options,
     method_option,
     model_option,
 )
@@ -172,6 +173,13 @@ from undam.cli.ui.target_options import (
     show_default=True,
     metavar="S",
     help="Time limit of each request.",
+)
+@http_version_options
+@click.option(
+    "--streams-per-connection",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="With HTTP/2: send at most N requests at a time on each connection [100].",
 )
 @connection_options
 @click.option(

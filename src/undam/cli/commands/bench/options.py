@@ -20,7 +20,7 @@ class BenchOptions:
         slo: texts of the objectives.
         prompts, record, hlog, html: paths of files.
         prompt_words: a number or a distribution.
-        data, headers, method, cacert, cert, resolve, insecure: as in `undam check`.
+        data, headers, method, http_version, cacert, cert, resolve, insecure: as in `undam check`.
     """
 
     concurrency: int | None = None
@@ -51,6 +51,8 @@ class BenchOptions:
     method: str | None = None
     content_path: str | None = None
     timeout: float = 120.0
+    http_version: str | None = None
+    streams_per_connection: int | None = None
     cacert: str | None = None
     cert: str | None = None
     resolve: tuple[str, ...] = ()
@@ -93,6 +95,8 @@ class BenchOptions:
             raise UsageError("--rate-end needs --duration, in which the rate changes")
         if (self.burstiness is not None) != (self.arrivals == "gamma"):
             raise UsageError("use --arrivals gamma and --burstiness together")
+        if self.streams_per_connection is not None and self.http_version == "1.1":
+            raise UsageError("--streams-per-connection applies only to HTTP/2: remove --http1")
         if self.server_metric and self.server_metrics is None:
             raise UsageError("--server-metric needs --server-metrics URL")
         if self.ramp is not None and self.is_open_loop:

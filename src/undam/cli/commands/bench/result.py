@@ -129,6 +129,14 @@ class BenchResult:
         result["client"]["cpu_percent_by_worker"] = list(self.run_result.cpu_percent)
         result["client"]["connections"] = sum(final.connections for final in finals)
         result["client"]["resent"] = sum(final.resent for final in finals)
+        result["http2"] = None
+        if self.setup.template.http2 is not None:
+            limits = (final.stream_limit for final in finals if final.stream_limit)
+            result["http2"] = {
+                "stream_limit": min(limits, default=None),
+                "refused_streams": sum(final.refused_streams for final in finals),
+                "goaways": sum(final.goaways for final in finals),
+            }
         result["slo"] = [dict(slo_json(slo)) for slo in self.slos]
         result["interrupted"] = self.run_result.interrupted
         result["planned"] = self.run_result.planned

@@ -15,11 +15,16 @@ from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.check.arguments import options_from
 from undam.errors import UsageError
 from undam.host import host_name
-from undam.loadtest.coordinator.split import JobTemplate, encode_requests, tls_for
+from undam.loadtest.coordinator.split import (
+    JobTemplate,
+    encode_requests,
+    http2_settings,
+    tls_for,
+)
 from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.prompts import Prompt, request_bodies
 from undam.loadtest.setup.synthetic_prompts import make_prompts
-from undam.loadtest.setup.target import ensure_file_limit, resolve_reachable
+from undam.loadtest.setup.target import ReachableTarget, ensure_file_limit, resolve_reachable
 from undam.probe import DEFAULT_PROMPT, CheckOptions
 from undam.probe.models import first_model
 from undam.probe.options import api_of, request_for
@@ -30,7 +35,8 @@ from undam.wire import Target, parse_url
 
 # Fields of `BenchOptions` that are options of `undam check`, too.
 _SHARED_OPTIONS = (
-    "model", "headers", "data", "method", "timeout", "cacert", "cert", "resolve", "insecure",
+    "model", "headers", "data", "method", "timeout", "http_version", "cacert", "cert", "resolve",
+    "insecure",
 )  # fmt: skip
 # Options that only `undam check` has.
 _CHECK_DEFAULTS = {
@@ -38,6 +44,8 @@ _CHECK_DEFAULTS = {
     "prompt": DEFAULT_PROMPT,
 }  # fmt: skip
 _DEFAULT_MODEL = "default"
+# RFC 9113, 5.1.2, recommends that servers allow at least as many.
+_DEFAULT_STREAMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,10 @@ class BenchSetup:
             "prefix_share": self.prefix_share,
             "has_history": self.has_history,
             "timeout_s": self.template.timeout_s,
+            "http_version": "1.1" if self.template.http2 is None else "2",
+            "streams_per_connection": None
+            if self.template.http2 is None
+            else self.template.http2.streams,
             **load,
         }
 
@@ -118,22 +130,30 @@ def prepare(
     """
     api, target = api_of(endpoint.edge), parse_url(endpoint.edge.url)
     _require_fitting(api, options)
-    ensure_file_limit(max(_min_connections(step.load, options.workers) for step in steps))
     used = _choose_prompts(api, endpoint, options, prompts, steps)
-    addresses, listed = asyncio.run(_resolve(endpoint, target))
+    reachable, listed = asyncio.run(_resolve(endpoint, target))
+    streams = options.streams_per_connection or _DEFAULT_STREAMS
+    if reachable.http_version == "1.1":
+        streams = 1
+    slots = max(_slots(step.load, options.workers) for step in steps)
+    ensure_file_limit(-(-slots // streams))
     model = endpoint.model or listed or _DEFAULT_MODEL
     models = [model] if options.models is None else parse_models(options, len(used))
     bodies = request_bodies(
         api, used, models=models, max_tokens=options.max_tokens, fields=parse_body(options)
     )
     request = request_for(endpoint, endpoint.edge, model=model)
+    is_http2 = reachable.http_version == "2"
     template = JobTemplate(
-        addresses=addresses,
-        requests=encode_requests(request, target, bodies),
+        addresses=reachable.addresses,
+        requests=tuple(bodies or [request.body])
+        if is_http2
+        else encode_requests(request, target, bodies),
         api=api.name,
         timeout_s=endpoint.client.timeout_s,
         content_path=options.content_path,
         tls=tls_for(target, endpoint.client),
+        http2=http2_settings(request, target, streams) if is_http2 else None,
     )
     share = options.prefix_share or 0.0
     return BenchSetup(
@@ -147,15 +167,13 @@ def prepare(
     )
 
 
-async def _resolve(
-    endpoint: CheckOptions, target: Target
-) -> tuple[tuple[tuple[int, tuple[object, ...]], ...], str | None]:
-    """Return the addresses of the target and the first model that it lists.
+async def _resolve(endpoint: CheckOptions, target: Target) -> tuple[ReachableTarget, str | None]:
+    """Return the reachable target and the first model that it lists.
 
     The connection check comes first, because its error is the clearer one.
     """
-    addresses = await resolve_reachable(target, endpoint.client)
-    return addresses, await first_model(endpoint)
+    reachable = await resolve_reachable(target, endpoint.client)
+    return reachable, await first_model(endpoint)
 
 
 def _require_fitting(api: Api, options: BenchOptions) -> None:
@@ -191,8 +209,8 @@ def _choose_prompts(
     return [Prompt(text) for text in make_prompts(count, length, options.seed, share)]
 
 
-def _min_connections(load: Load, workers: int) -> int:
-    """Return how many connections one worker opens at least; an open loop may need more."""
+def _slots(load: Load, workers: int) -> int:
+    """Return how many requests of one worker are in flight at least; more in an open loop."""
     return -(-(load.concurrency or 1) // workers)
 
 

@@ -280,7 +280,24 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
     elif report["prompts"]:
         settings.append(plural(report["prompts"], "different prompt"))
     lines.append(f"requests: {', '.join(settings)}, seed {report['seed']}")
-    return lines
+    return [*lines, *_http2(report)]
+
+
+def _http2(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how HTTP/2 was used, and what the server refused."""
+    counts = report["http2"]
+    if counts is None:
+        return
+    most, connections = report["streams_per_connection"], report["client"]["connections"]
+    text = f"HTTP/2: {plural(connections, 'connection')}, at most {most} streams on each"
+    if (limit := counts["stream_limit"]) is not None:
+        text += f"; the server allows only {limit}"
+    yield text
+    if counts["refused_streams"] or counts["goaways"]:
+        yield (
+            f"HTTP/2: {plural(counts['refused_streams'], 'refused stream')}, sent again once; "
+            f"GOAWAY on {plural(counts['goaways'], 'connection')}"
+        )
 
 
 def _client_line(result: BenchResult, report: Mapping[str, Any]) -> str:

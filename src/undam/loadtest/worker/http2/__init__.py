@@ -1,0 +1,1 @@
+"""Requests of a worker over HTTP/2: several streams on each connection."""
