@@ -61,13 +61,13 @@ def rate_limited(capacity: float, burst: float = 1.0) -> Server:
 
 
 def degrading(capacity: float) -> Server:
-    """Serve like ``queueing``, but each waiting request makes the others slower by 0.2 %."""
+    """Serve like ``queueing``, but a second of waiting time makes each request 8 % slower."""
     free = 0.0
 
     def serve(at_s: float, _: float) -> tuple[float, bool]:
         nonlocal free
-        waiting = max(0.0, free - at_s) * capacity
-        free = max(at_s, free) + (1 + 0.002 * waiting) / capacity
+        wait_s = max(0.0, free - at_s)
+        free = max(at_s, free) + (1 + 0.08 * wait_s) / capacity
         return free - at_s, True
 
     return serve
@@ -76,7 +76,10 @@ def degrading(capacity: float) -> Server:
 def open_loop(
     server: Server, rate: float, duration_s: float, seed: int = 0, *, answer_ms: float = 20
 ) -> Iterator[RequestResult]:
-    """Yield the results of Poisson arrivals, each with one more token after ``answer_ms``."""
+    """Yield the results of Poisson arrivals, each with one more token after ``answer_ms``.
+
+    With an ``answer_ms`` of 0, answers have one token.
+    """
     rng = random.Random(seed)
     at_s, number = 0.0, 0
     while at_s < duration_s:
@@ -84,13 +87,14 @@ def open_loop(
         intended_ns = START_NS + round(at_s * 1e9)
         first_ns = intended_ns + round(stay_s * 1e9)
         last_ns = first_ns + round(answer_ms * MS)
-        reads = (ContentRead(first_ns, 50_000, 10_000, 1), ContentRead(last_ns, 50_000, 10_000, 1))
+        times = (first_ns, last_ns) if answer_ms else (first_ns,)
+        reads = tuple(ContentRead(at_ns, 50_000, 10_000, 1) for at_ns in times)
         yield RequestResult(
             number=number, worker=0, intended_ns=intended_ns, started_ns=intended_ns + 30_000,
             ended_ns=last_ns if is_served else first_ns,
             outcome=Outcome.COMPLETE if is_served else Outcome.ERROR,
             kind="" if is_served else "status-429", status=200 if is_served else 429,
-            reads=reads if is_served else (), tokens=2 if is_served else None,
+            reads=reads if is_served else (), tokens=len(reads) if is_served else None,
         )  # fmt: skip
         number += 1
         at_s += rng.expovariate(rate)

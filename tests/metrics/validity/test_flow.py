@@ -164,3 +164,12 @@ def test_requested_load_is_read_from_the_conditions() -> None:
     assert requested_load({"concurrency": "4", "prompts": -1, "prefix_share": "x"}) == (
         RequestedLoad()
     )
+
+
+def test_rate_served_while_overloaded_is_known_without_a_steady_state() -> None:
+    flow = LoadFlow(open_loop_summary(queueing(40), 1000, 10), OPEN_LOOP)
+    assert flow.steady is None
+    assert flow.served_while_offered == pytest.approx(40, rel=0.15)
+    nothing = LoadFlow(open_loop_summary(lambda at_s, rate: (60.0, True), 20, 2), OPEN_LOOP)
+    assert nothing.served_while_offered is None
+    assert LoadFlow(Summary(), OPEN_LOOP).served_while_offered is None

@@ -10,13 +10,17 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-RESOLUTION = 1.06
+RESOLUTION = 1.03
 """The search ends when the upper end of the interval is at most this multiple of the lower end.
-Smaller steps would mostly measure the variation between runs."""
+
+The lower end is the result, so it is on average half of this step below the true limit. Smaller
+steps would mostly measure the variation between runs."""
 
 MAX_STEPS = 24
-# If even this fraction of the first load misses, no load is likely to meet the objectives.
+# If even this fraction of the first load misses, no load is likely to meet the objectives. A first
+# rate far above the capacity of the server counts as this rate.
 _LOWEST_FRACTION = 1 / 64
+_HIGHEST_FIRST_RATE = 8.0
 # Served requests per second of an overloaded server show its capacity, up to this error.
 _CAPACITY_ERROR = 1.1
 # Part of the served rate to try after an overload, so that the queue of a server is stable.
@@ -27,6 +31,16 @@ _CONFIRMATIONS = 2
 _MAX_DOUBTS = 2
 # Loads are rounded to three digits.
 _ROUNDING = 1.005
+
+
+# Limits for ending a step early. A server that refuses bursts only has some failures in a row.
+_MIN_FAILED = 10
+_FAILING_SHARE = 0.05
+
+
+def is_failing(failed: int, requests: int) -> bool:
+    """Return whether a step may end early, because more than 5 % of its requests have failed."""
+    return failed >= _MIN_FAILED and failed > _FAILING_SHARE * requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +157,8 @@ class CapacitySearch:
         load = missed / 2
         if self._capacity is not None:
             load = min(load, _BELOW_CAPACITY * self._capacity)
-        if load < self.first * _LOWEST_FRACTION and load < (self._capacity or load + 1) / 2:
+        lowest = min(self.first, _HIGHEST_FIRST_RATE) * _LOWEST_FRACTION
+        if load < lowest and load < (self._capacity or load + 1) / 2:
             return None
         load = self._round(load)
         return load if 0 < load < missed else None

@@ -99,6 +99,17 @@ class LoadFlow:
             return None
         return (self._total - 1) / (span_ns / 1e9)
 
+    @property
+    def served_while_offered(self) -> float | None:
+        """Rate of complete responses until the last request started; ``None`` without any.
+
+        In an overload that is too short for a steady state, this is what the server served.
+        """
+        last = (self._last_ns - self._first) // self.width_ns
+        served = _joined(bucket.served_ended for bucket in self._buckets[:last]).requests
+        span_ns = self._first + last * self.width_ns - self._start_ns
+        return served / (span_ns / 1e9) if served and span_ns > 0 else None
+
     def rows(self) -> list[tuple[int, LoadBucket, int]]:
         """Return (start, bucket, requests in flight at its end) of each bucket."""
         starts = [self._first + i * self.width_ns for i in range(len(self._buckets))]

@@ -8,16 +8,13 @@ from dataclasses import replace
 
 from undam.cli.commands.bench.progress import LiveLine, RunPlan, StepProgress, live_text
 from undam.loadtest.coordinator.run import ProgressListener
+from undam.loadtest.coordinator.search import is_failing
 from undam.loadtest.protocol import Status
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.slo import Slo
 from undam.metrics import Summary  # Loading it during the run would delay the first requests.
 from undam.record import Outcome, RequestResult
-
-# Limits for ending a step of a search early.
-_MIN_REQUESTS = 20
-_FAILING_SHARE = 0.05
 
 Write = Callable[[Sequence[RequestResult]], None]
 
@@ -79,9 +76,10 @@ class LiveStats(ProgressListener):
 
     @property
     def is_failing(self) -> bool:
-        """Return whether more than 5 % of the requests so far have failed."""
-        summary = self.summary
-        return summary.requests >= _MIN_REQUESTS and summary.failed_share > _FAILING_SHARE
+        """Return whether a step of a search may end early, because too many requests failed."""
+        outcomes = self.summary.outcomes
+        failed = outcomes[Outcome.ERROR] + outcomes[Outcome.INCOMPLETE]
+        return is_failing(failed, self.summary.requests)
 
     def close(self) -> None:
         """Remove the live line from the terminal."""

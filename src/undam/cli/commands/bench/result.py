@@ -83,7 +83,7 @@ class BenchResult:
         flow = LoadFlow(self.summary, requested_load(self.about))
         met = self.meets_slos and self.has_streams and flow.is_stable and not is_failing
         doubtful = self.is_client_late and any(slo.is_doubtful for slo in self.slos)
-        served = flow.steady.requests_per_second if flow.steady else None
+        served = flow.steady.requests_per_second if flow.steady else flow.served_while_offered
         return StepOutcome(met=met, doubtful=doubtful, served=served)
 
     @property
