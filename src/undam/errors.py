@@ -51,7 +51,19 @@ class NetworkError(UndamError):
 
 
 class ResponseError(UndamError):
-    """The response is an error or a page instead of a stream; the message quotes it."""
+    """The response is an error or a page instead of a stream; the message quotes it.
+
+    Args:
+        status: HTTP status of an error.
+        retry_after_s: time after which the server permits another request, if it names one.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class RedirectError(ResponseError):

@@ -6,12 +6,12 @@ import pytest
 
 from undam.errors import UsageError
 from undam.monitor.objectives import parse_objective
-from undam.monitor.probe_result import ProbeResult
+from undam.monitor.probe_result import ProbeSummary
 
 
-def probes(*ttfts: float | None, verdict: str = "streaming") -> list[ProbeResult]:
+def probes(*ttfts: float | None, verdict: str = "streaming") -> list[ProbeSummary]:
     return [
-        ProbeResult("chat", float(at), verdict, is_complete=ttft is not None, ttft_ms=ttft)
+        ProbeSummary(float(at), verdict, ttft is not None, ttft, None)
         for at, ttft in enumerate(ttfts)
     ]
 

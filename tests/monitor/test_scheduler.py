@@ -1,13 +1,13 @@
-"""Scheduler and store with a fake probe and a fake clock: changes, budgets, back-off, damage."""
+"""Scheduler with a fake probe and a fake clock: changes, budgets, back-off, clock steps."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +19,24 @@ from undam.monitor.store import StateChange, Store
 from undam.probe import CheckOptions, Place
 
 FREE, HELD = "streaming", "batched"
+
+
+@dataclass
+class FakeClock:
+    """The time of the system, which can be set, and a time that cannot.
+
+    Args:
+        step_s: how far the system's clock was set forward.
+    """
+
+    now_s: float = 1000.0
+    step_s: float = 0.0
+
+    def wall(self) -> float:
+        return 1_700_000_000 + self.now_s + self.step_s
+
+    def ticks(self) -> float:
+        return self.now_s
 
 
 @dataclass
@@ -37,9 +55,9 @@ class Recorder:
         self.problems.append(text)
 
 
-def target(**more: int) -> MonitorTarget:
+def target(**more: Any) -> MonitorTarget:
     options = CheckOptions(places=(Place("edge", "http://127.0.0.1:9/"),))
-    return replace(MonitorTarget("chat", options, 60.0), **more)  # type: ignore[arg-type]
+    return replace(MonitorTarget("chat", options, 60.0), **more)
 
 
 def found(verdict: str, at_s: float = 0.0) -> ProbeResult:
@@ -60,22 +78,23 @@ def run(
     answers: Callable[[int], ProbeResult],
     rounds: int,
     chosen: MonitorTarget | None = None,
+    clock: FakeClock | None = None,
 ) -> tuple[Recorder, Scheduler]:
     """Probe ``rounds`` times, a minute apart."""
-    recorder, now, count = Recorder(), [1000.0], [0]
+    recorder, count, now = Recorder(), [0], clock or FakeClock()
 
     async def probe(_: MonitorTarget) -> ProbeResult:
         count[0] += 1
-        one = answers(count[0] - 1)
-        return ProbeResult(**{**{name: getattr(one, name) for name in one.__slots__},
-                              "at_s": now[0]})  # fmt: skip
+        return replace(answers(count[0] - 1), at_s=now.wall())
 
     async def main() -> Scheduler:
         settings = MonitorSettings((chosen or target(),))
-        scheduler = Scheduler(settings, store, recorder, probe, lambda: now[0], random.Random(1))
+        scheduler = Scheduler(
+            settings, store, recorder, probe, now.wall, now.ticks, random.Random(1)
+        )
         for _ in range(rounds):
             await scheduler.run_once()
-            now[0] += 60
+            now.now_s += 60
         return scheduler
 
     return recorder, asyncio.run(main())
@@ -120,7 +139,125 @@ def test_a_refused_target_is_asked_less_often(store: Store) -> None:
     schedule = scheduler.schedules["chat"]
     assert schedule.refusals == 3
     scheduler._plan_next(schedule)
-    assert schedule.next_s - scheduler.clock() >= 60 * 2**3 * 0.9
+    assert schedule.next_s - scheduler.ticks() >= 60 * 2**3 * 0.9
+
+
+@pytest.mark.parametrize(
+    ("status", "pause_s", "probes"),
+    [(429, 600.0, 1), (503, 90.0, 3), (429, None, 5), (401, 30.0, 5)],
+)
+def test_a_pause_that_the_server_requests_is_kept(
+    store: Store, status: int, pause_s: float | None, probes: int
+) -> None:
+    refused = failure_of("chat", 0.0, f"answered {status}", status, pause_s)
+    recorder, scheduler = run(store, lambda _: refused, 5)
+    assert len(recorder.probes) == probes
+    assert scheduler.schedules["chat"].skipped == 5 - probes
+    scheduler._plan_next(scheduler.schedules["chat"])
+    assert scheduler.schedules["chat"].next_s >= 1000 + (pause_s or 0)
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 86_400.0, -86_400.0])
+def test_a_step_of_the_clock_changes_neither_budgets_nor_intervals(
+    store: Store, step_s: float
+) -> None:
+    clock = FakeClock()
+    recorder, scheduler = run(store, lambda _: found(FREE), 5, target(probes_per_hour=5), clock)
+    planned = scheduler.schedules["chat"].next_s
+    clock.step_s = step_s
+    assert scheduler.schedules["chat"].next_s == planned
+    asyncio.run(scheduler.run_once())
+    assert len(recorder.probes) == 5
+    clock.now_s += 3600
+    asyncio.run(scheduler.run_once())
+    assert len(recorder.probes) == 6
+
+
+def test_spending_survives_a_restart_and_a_reload(store: Store) -> None:
+    clock = FakeClock()
+    limited = target(probes_per_day=3)
+    run(store, lambda _: found(FREE), 3, limited, clock)
+    recorder, scheduler = run(store, lambda _: found(FREE), 2, limited, clock)
+    assert recorder.probes == []
+    scheduler.use(MonitorSettings((replace(limited, probes_per_day=4),)))
+    asyncio.run(scheduler.run_once())
+    asyncio.run(scheduler.run_once())
+    assert len(recorder.probes) == 1
+    assert scheduler.budget_left(scheduler.schedules["chat"]).probes_day == 0
+
+
+def test_the_budget_holds_while_the_database_cannot_be_written(store: Store) -> None:
+    store._connection.execute("PRAGMA query_only = ON")
+    recorder, _ = run(store, lambda _: found(FREE), 10, target(probes_per_hour=4))
+    assert len(recorder.probes) == 4
+    assert any("cannot be written" in one for one in recorder.problems)
+
+
+def test_only_the_probe_that_confirms_a_change_runs_experiments(store: Store) -> None:
+    asked: list[bool] = []
+
+    def scheduler_with(chosen: MonitorTarget) -> Scheduler:
+        async def probe(one: MonitorTarget) -> ProbeResult:
+            asked.append(one.options.experiments)
+            return found(FREE if len(asked) < 2 else HELD)
+
+        return Scheduler(MonitorSettings((chosen,)), store, Recorder(), probe)
+
+    plain = replace(target().options, experiments=False)
+    for chosen, wanted in (
+        (target(options=plain), [False, False, True]),
+        (target(options=plain, tokens_per_day=9000), [False, False, False]),
+    ):
+        asked.clear()
+        store.set_state(found(FREE))
+        scheduler = scheduler_with(chosen)
+        asyncio.run(scheduler.run_once())
+        asyncio.run(scheduler.run_once())
+        assert asked == wanted
+
+
+def test_trials_of_silence_have_a_slower_schedule(store: Store) -> None:
+    clock, idle = FakeClock(), list[float | None]()
+
+    async def probe(one: MonitorTarget) -> ProbeResult:
+        idle.append(one.options.idle_s)
+        return found(FREE, clock.wall())
+
+    chosen = target(idle_s=60.0, trials_interval_s=600.0)
+    scheduler = Scheduler(
+        MonitorSettings((chosen,)), store, Recorder(), probe, clock.wall, clock.ticks
+    )
+    clock.now_s += 100
+    for _ in range(12):
+        asyncio.run(scheduler.run_once())
+        clock.now_s += 60
+    assert idle == [60.0, *[None] * 9, 60.0, None]
+
+
+def test_200_targets_are_probed_at_their_interval_within_the_concurrency(store: Store) -> None:
+    recorder, most, running = Recorder(), 0, 0
+
+    async def probe(one: MonitorTarget) -> ProbeResult:
+        nonlocal most, running
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return replace(found(FREE), target=one.name)
+
+    async def main() -> None:
+        targets = tuple(target(name=f"t{number}", interval_s=0.2) for number in range(200))
+        scheduler = Scheduler(MonitorSettings(targets, concurrency=8), store, recorder, probe)
+        task = asyncio.create_task(scheduler.run())
+        await eventually_async(lambda: len(recorder.probes) >= 600, on_loop=True)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    assert len({one.target for one in recorder.probes}) == 200
+    assert most <= 8
+    assert (recorder.changes, recorder.problems) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -155,7 +292,10 @@ def test_probes_at_the_same_time_share_one_budget(store: Store) -> None:
 
     async def main() -> None:
         chosen = target(probes_per_day=3)
-        scheduler = Scheduler(MonitorSettings((chosen,)), store, recorder, probe, lambda: 1000.0)
+        clock = FakeClock()
+        scheduler = Scheduler(
+            MonitorSettings((chosen,)), store, recorder, probe, clock.wall, clock.ticks
+        )
         await asyncio.gather(*(scheduler.examine(chosen) for _ in range(10)))
 
     asyncio.run(main())
@@ -172,38 +312,6 @@ def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     assert recorder.changes == []
     assert again.state("chat") is not None
     again.close()
-
-
-def test_a_broken_database_is_set_aside(tmp_path: Path) -> None:
-    path = tmp_path / "m.db"
-    path.write_bytes(b"this is not a database" * 100)
-    store = Store(str(path), 30)
-    assert store.set_aside is not None
-    assert Path(store.set_aside).read_bytes().startswith(b"this is not")
-    store.add_probe(found(FREE))
-    assert store.fault is None
-    store.close()
-
-
-def test_a_database_that_cannot_be_written_is_a_problem_and_probing_goes_on(store: Store) -> None:
-    blocker = sqlite3.connect(store._path)
-    store._connection.execute("PRAGMA busy_timeout=10")
-    blocker.execute("BEGIN IMMEDIATE")
-    recorder, _ = run(store, lambda _: found(FREE), 2)
-    assert len(recorder.probes) == 2
-    assert any("cannot be written" in one for one in recorder.problems)
-    blocker.execute("ROLLBACK")
-    store.add_probe(found(FREE))
-    assert store.fault is None
-    blocker.close()
-
-
-def test_old_probes_are_removed(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "m.db"), retention_days=1)
-    store.add_probe(found(FREE, 0.0))
-    store.add_probe(found(FREE, 90_000.0))
-    assert [one.at_s for one in store.probes("chat", -1)] == [90_000.0]
-    store.close()
 
 
 def test_the_loop_probes_at_the_interval_until_it_is_cancelled(store: Store) -> None:

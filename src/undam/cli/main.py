@@ -38,6 +38,7 @@ _COMMANDS = {
     "gateway": ("gateway", "Run a gateway that relays streams without delay."),
     "lab": ("lab", "Run experiments on real proxies."),
     "lint": ("lint", "Find lines in configurations that hold or cut streams."),
+    "mcp": ("mcp", "Offer the diagnosis to coding agents (Model Context Protocol)."),
     "monitor": ("monitor", "Check targets continuously and report changes."),
     "render": ("render", "Write a proxy configuration that streams."),
     "report": ("report", "Re-analyze a record and print text, JSON, or a page with charts."),

@@ -199,6 +199,7 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
         "intermediaries": list(hop.intermediaries),
         "proxy": exchange.proxy,
         "tls_issuer": exchange.tls_issuer,
+        "tls_days_left": _days_left(exchange),
         "complete": is_complete(reading),
         "cut_after_s": cut_after_s(reading),
         "ending": exchange.ending.value,
@@ -206,6 +207,13 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
         "integrity": _integrity_json(hop.integrity),
         "reported_ms": reported_ms(exchange.head),
     }
+
+
+def _days_left(exchange: Exchange) -> float | None:
+    """Return the days from the request until the certificate expires; ``None`` without TLS."""
+    if exchange.tls_expires_s is None:
+        return None
+    return round((exchange.tls_expires_s - exchange.stamps.start_ns / 1e9) / 86_400, 2)
 
 
 def _integrity_json(integrity: AnswerIntegrity) -> dict[str, object]:

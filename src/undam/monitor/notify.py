@@ -35,6 +35,7 @@ def change_json(change: StateChange) -> dict[str, object]:
         "verdict_before": change.before.verdict,
         "verdict": change.after.verdict,
         "findings": list(change.after.codes),
+        "fixes": list(change.after.fixes),
     }
 
 

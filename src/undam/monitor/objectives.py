@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from undam.errors import UsageError
-from undam.monitor.probe_result import ProbeResult
+from undam.monitor.probe_result import ProbeSummary
 from undam.timing import quantile
 
 _FORM = re.compile(
@@ -36,7 +36,7 @@ class Objective:
     value: float | str
     share: float = 0.5
 
-    def is_met(self, results: Sequence[ProbeResult]) -> bool | None:
+    def is_met(self, results: Sequence[ProbeSummary]) -> bool | None:
         """Return whether the condition holds; ``None`` if no probe allows an answer.
 
         A probe without a first token counts as one above every limit.

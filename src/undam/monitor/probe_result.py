@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # A block or a period counts as the same if it differs by less than this factor.
 _SAME = 1.25
 _STATUS = re.compile(r"answered (\d{3})\b")
+
+FAULTS = ("lost", "duplicated", "reordered", "altered", "torn")
+"""Kinds of integrity faults, as in the field ``integrity`` of a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,9 @@ class HopState:
     Args:
         release: what releases held events (size, timer, next, end), if it holds.
         server: value of the Server header.
+        headers: lines of the head that prevent buffering, such as ``x-accel-buffering: no``.
+        tls_days_left: days until the certificate expires.
+        faults: number of events by kind of integrity fault, such as ``lost``.
     """
 
     name: str
@@ -32,6 +38,18 @@ class HopState:
     http_version: str | None = None
     intermediaries: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    tls_days_left: float | None = None
+    faults: tuple[tuple[str, int], ...] = ()
+
+
+class ProbeSummary(NamedTuple):
+    """The part of a probe that objectives use."""
+
+    at_s: float
+    verdict: str
+    is_complete: bool
+    ttft_ms: float | None
+    hold_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +61,16 @@ class ProbeResult:
         verdict: verdict of the outermost hop; ``unknown`` after a failure.
         error: why no stream was received; ``None`` if one was.
         status: HTTP status of a refusal.
+        retry_after_s: time after which the server permits another request, if it names one.
         codes: codes of errors and warnings.
         events: content events of all hops, which are counted as tokens.
+        arrivals_ms: times of the content events at the edge, from the request; of the last probe.
+        heartbeats: number of comments in the stream at the edge.
+        fixes: the fix of each error and warning, as ``where: text``.
+        idle_tried_s, idle_cut_s: longest silence that was tried, and the one after which the stream
+            was cut; ``None`` if it was not tried, or not cut.
+        cancels: for each kind of disconnect, the time in ms after which the origin noticed it;
+            ``None`` if it did not.
     """
 
     target: str
@@ -56,8 +82,28 @@ class ProbeResult:
     hold_ms: float | None = None
     error: str | None = None
     status: int | None = None
+    retry_after_s: float | None = None
     codes: tuple[str, ...] = ()
     events: int = 0
+    arrivals_ms: tuple[float, ...] = ()
+    heartbeats: int = 0
+    fixes: tuple[str, ...] = ()
+    idle_tried_s: float | None = None
+    idle_cut_s: float | None = None
+    cancels: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def summary(self) -> ProbeSummary:
+        """Return the part that objectives use."""
+        return ProbeSummary(self.at_s, self.verdict, self.is_complete, self.ttft_ms, self.hold_ms)
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Return the rate of content events at the edge after the first one."""
+        if len(self.arrivals_ms) < 2 or self.arrivals_ms[-1] <= self.arrivals_ms[0]:
+            return None
+        duration_ms = self.arrivals_ms[-1] - self.arrivals_ms[0]
+        return 1000 * (len(self.arrivals_ms) - 1) / duration_ms
 
     @property
     def is_refused(self) -> bool:
@@ -73,35 +119,62 @@ def result_of(target: str, at_s: float, report: Mapping[str, Any]) -> ProbeResul
     """Return the result of a check.
 
     Args:
-        report: the result of `undam check --json`, with the server header of each hop added as
-            ``server`` and the names of headers against buffering as ``headers``.
+        report: the result of `undam check --json`, with what `with_observations` adds: the Server
+            header and the headers against buffering of each hop, the arrivals at the edge, and the
+            failure of the edge.
     """
+    failure = report.get("failure") or {}
     hops = tuple(_hop(one) for one in report["hops"])
     edge = report["hops"][0] if report["hops"] else {}
-    codes = [one["code"] for one in report["findings"] if one["severity"] != "info"]
-    hold = edge.get("hold_ms") or {}
+    found = [one for one in report["findings"] if one["severity"] != "info"]
+    fixes = [one["fix"] for one in found if one.get("fix")]
+    limits = report.get("limits") or {}
+    cancels = [(one["when"], one["seen_after_ms"]) for one in report.get("cancel") or ()]
     return ProbeResult(
         target,
         at_s,
         report["verdict"],
         hops,
-        is_complete=edge.get("complete") is not False and bool(hops),
+        is_complete=edge.get("complete") is not False and bool(hops) and not failure,
         ttft_ms=edge.get("ttft_ms"),
-        hold_ms=hold.get("p99"),
-        codes=tuple(sorted(set(codes))),
+        hold_ms=(edge.get("hold_ms") or {}).get("p99"),
+        error=failure.get("error"),
+        status=failure.get("status"),
+        retry_after_s=failure.get("retry_after_s"),
+        codes=tuple(sorted({one["code"] for one in found})),
         events=sum(int(one.get("events") or 0) for one in report["hops"]),
+        arrivals_ms=tuple(report.get("arrivals_ms") or ()),
+        heartbeats=int(report.get("heartbeats") or 0),
+        fixes=tuple(dict.fromkeys(f"{one['where']}: {one['text']}" for one in fixes)),
+        idle_tried_s=limits.get("tried_s"),
+        idle_cut_s=limits.get("idle_s"),
+        cancels=tuple(cancels),
     )
 
 
-def failure_of(target: str, at_s: float, error: str) -> ProbeResult:
-    """Return the result of a probe that received no stream."""
+def failure_of(
+    target: str,
+    at_s: float,
+    error: str,
+    status: int | None = None,
+    retry_after_s: float | None = None,
+) -> ProbeResult:
+    """Return the result of a probe that received no stream.
+
+    Args:
+        status: HTTP status; by default, the one in the text of the error.
+    """
     found = _STATUS.search(error)
-    status = int(found[1]) if found else None
-    return ProbeResult(target, at_s, "unknown", error=error, status=status)
+    if status is None and found is not None:
+        status = int(found[1])
+    return ProbeResult(
+        target, at_s, "unknown", error=error, status=status, retry_after_s=retry_after_s
+    )
 
 
 def _hop(row: Mapping[str, Any]) -> HopState:
     hold = row.get("hold_ms") or {}
+    integrity = row.get("integrity") or {}
     return HopState(
         row["name"],
         row["verdict"],
@@ -114,6 +187,8 @@ def _hop(row: Mapping[str, Any]) -> HopState:
         row.get("http_version"),
         tuple(row.get("intermediaries") or ()),
         tuple(row.get("headers") or ()),
+        row.get("tls_days_left"),
+        tuple((kind, int(integrity[kind])) for kind in FAULTS if integrity.get(kind)),
     )
 
 

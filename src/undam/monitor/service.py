@@ -12,14 +12,19 @@ from typing import Any
 from undam.monitor.metrics import MonitorMetrics
 from undam.monitor.notify import Webhooks, change_json, slack_json, time_text
 from undam.monitor.objectives import Objective
-from undam.monitor.probe_result import ProbeResult
+from undam.monitor.probe_result import ProbeResult, ProbeSummary
 from undam.monitor.scheduler import Scheduler
 from undam.monitor.settings import MonitorSettings, MonitorTarget
 from undam.monitor.store import StateChange, Store
 from undam.monitor.web import Asked, WebAnswer, WebServer
+from undam.secrecy import redact_url
 
 _DAY_S = 86_400
+_PAGE_PROBES = 200
+# The width of a chart in pixels is about twice as large.
+_PAGE_POINTS = 120
 _HTML = "text/html; charset=utf-8"
+_NO_PROBE = b"the budget of this target, or its Retry-After, allows no probe now\n"
 _NOT_FOUND = b"not found: use /, /target/NAME, /metrics, /probe?target=NAME or /healthz\n"
 
 RenderPage = Callable[[Mapping[str, Any]], str]
@@ -64,21 +69,29 @@ class MonitorService:
 
     def use(self, settings: MonitorSettings) -> None:
         """Apply a new configuration."""
+        before = self.scheduler.settings
+        if (settings.state, settings.retention_days) != (before.state, before.retention_days):
+            self.problem("state and retention_days apply after a restart")
         self._hooks = self._webhooks(settings)
         self.scheduler.use(settings)
+        kept = {one.name: one for one in settings.targets}
+        for one in before.targets:
+            if kept.get(one.name) != one:
+                self._metrics.remove(one.name)
+        for change in reversed(self._store.changes()):
+            if change.target in kept and kept[change.target] not in before.targets:
+                self._metrics.add_change(change)
         self._log(json.dumps({"kind": "reloaded", "at": time_text(time.time()),
                               "targets": len(settings.targets)}))  # fmt: skip
 
     def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
         """Update the metrics after a probe."""
         self._metrics.add_probe(target, result)
-        recent = self._recent(target)
+        recent = self._recent(target) or [result.summary]
         for objective in target.objectives:
             met = objective.is_met(recent)
             if met is not None:
                 self._metrics.set_objective(target, objective.text, met=met)
-        if target.probes_per_day:
-            self._metrics.set_budget_left(target, max(0, target.probes_per_day - len(recent)))
         row = {"kind": "probe", "at": time_text(result.at_s), "target": target.name,
                "verdict": result.verdict, "ttft_ms": result.ttft_ms, "error": result.error,
                "findings": list(result.codes)}  # fmt: skip
@@ -121,14 +134,16 @@ class MonitorService:
         recent = self._recent(target)
         return [one for one in target.objectives if one.is_met(recent) is not True]
 
-    def _recent(self, target: MonitorTarget) -> list[ProbeResult]:
-        return self._store.probes(target.name, time.time() - _DAY_S)
+    def _recent(self, target: MonitorTarget) -> list[ProbeSummary]:
+        return self._store.summaries(target.name, time.time() - _DAY_S)
 
     async def answer(self, asked: Asked) -> WebAnswer:
         """Return the response to a request."""
         if asked.path == "/healthz":
             return WebAnswer(b"ok\n")
         if asked.path == "/metrics":
+            for one in self.scheduler.schedules.values():
+                self._metrics.set_budget_left(one.target, self.scheduler.budget_left(one))
             body, content_type = self._metrics.exposition(asked.accept)
             return WebAnswer(body, content_type)
         if asked.path == "/probe":
@@ -148,7 +163,7 @@ class MonitorService:
             return WebAnswer(b"unknown target: use /probe?target=NAME\n", status=404)
         result = await self.scheduler.examine(schedule.target)
         if result is None:
-            return WebAnswer(b"the budget of this target allows no probe now\n", status=503)
+            return WebAnswer(_NO_PROBE, status=503)
         metrics = MonitorMetrics()
         metrics.add_probe(schedule.target, result)
         body, content_type = metrics.exposition(asked.accept)
@@ -162,14 +177,16 @@ class MonitorService:
     def _summary(self, target: MonitorTarget) -> dict[str, Any]:
         recent = self._recent(target)
         changes = self._store.changes(target.name, 1)
-        last = recent[-1] if recent else None
+        last = next(iter(self._store.probes(target.name, 0, 1)), None)
         return {
             "name": target.name,
-            "url": target.options.edge.url.partition("?")[0],
+            "url": redact_url(target.options.edge.url.partition("?")[0]),
             "verdict": last.verdict if last else None,
             "error": last.error if last else None,
             "at": time_text(last.at_s) if last else None,
-            "ttft_ms": [(one.at_s, one.ttft_ms) for one in recent if one.ttft_ms is not None],
+            "ttft_ms": _thinned(
+                [(one.at_s, one.ttft_ms) for one in recent if one.ttft_ms is not None]
+            ),
             "holds": [(hop.name, hop.hold_ms) for hop in (last.hops if last else ())],
             "last_change": _change_row(changes[0]) if changes else None,
             "missed": [one.text for one in target.objectives if one.is_met(recent) is False],
@@ -182,9 +199,21 @@ class MonitorService:
             {"at": time_text(one.at_s), "at_s": one.at_s, "verdict": one.verdict,
              "ttft_ms": one.ttft_ms, "hold_ms": one.hold_ms, "error": one.error,
              "findings": list(one.codes)}
-            for one in self._recent(target)
+            for one in self._store.probes(target.name, time.time() - _DAY_S, _PAGE_PROBES)
         ]  # fmt: skip
-        return {**self._summary(target), "changes": changes, "probes": probes}
+        return {
+            **self._summary(target),
+            "changes": changes,
+            "probes": probes,
+            "arrivals_ms": self._store.arrivals_ms(target.name),
+        }
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return at most `_PAGE_POINTS` points: the largest value of each of as many equal parts."""
+    size = -(-len(points) // _PAGE_POINTS) or 1
+    parts = (points[at : at + size] for at in range(0, len(points), size))
+    return [max(part, key=lambda one: one[1]) for part in parts]
 
 
 def _change_row(change: StateChange) -> dict[str, Any]:

@@ -13,15 +13,18 @@ from typing import Any
 from undam.errors import UsageError
 from undam.monitor.objectives import Objective, parse_objective
 from undam.probe import DEFAULT_PROMPT, CheckOptions, Place
-from undam.wire import ClientConfig
+from undam.probe.curl.command import CurlCommand, parse_curl
+from undam.wire import ClientConfig, parse_resolve
+from undam.wire.config import HttpVersion
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MAX_TARGETS = 1000
+_MAX_FILE_BYTES = 16 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TARGET_KEYS = {
     "name", "url", "hops", "interval", "headers", "model", "prompt", "data", "method", "beacon",
     "expect", "objectives", "timeout", "probes_per_hour", "probes_per_day", "tokens_per_day",
-    "insecure", "cacert",
+    "insecure", "cacert", "curl", "idle", "cancel", "trials_interval",
 }  # fmt: skip
 _MONITOR_KEYS = {"state", "retention_days", "concurrency", "webhook", "slack_webhook"}
 
@@ -35,6 +38,9 @@ class MonitorTarget:
         expect: the verdict that counts as success.
         probes_per_hour, probes_per_day, tokens_per_day: budgets that are never exceeded; 0 means
             no limit.
+        idle_s: longest silence to try; ``None`` to try none.
+        cancel: whether to measure when a disconnect reaches the origin.
+        trials_interval_s: time between two trials of silence and disconnects.
     """
 
     name: str
@@ -45,6 +51,19 @@ class MonitorTarget:
     probes_per_hour: int = 0
     probes_per_day: int = 0
     tokens_per_day: int = 0
+    idle_s: float | None = None
+    cancel: bool = False
+    trials_interval_s: float = 86_400.0
+
+    @property
+    def has_budget(self) -> bool:
+        """Return whether probes or tokens are limited."""
+        return bool(self.probes_per_hour or self.probes_per_day or self.tokens_per_day)
+
+    @property
+    def has_trials(self) -> bool:
+        """Return whether silence or disconnects are tried."""
+        return self.idle_s is not None or self.cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +72,7 @@ class MonitorSettings:
 
     Args:
         state: path of the SQLite database.
+        concurrency: maximum number of probes at the same time.
         webhook: URL that receives each change as JSON.
         slack_webhook: URL of an incoming webhook of Slack.
     """
@@ -60,7 +80,7 @@ class MonitorSettings:
     targets: tuple[MonitorTarget, ...]
     state: str = "undam-monitor.db"
     retention_days: float = 30.0
-    concurrency: int = 4
+    concurrency: int = 16
     webhook: str | None = field(default=None, repr=False)
     slack_webhook: str | None = field(default=None, repr=False)
 
@@ -108,7 +128,7 @@ def parse_settings(text: str, path: str, environ: Mapping[str, str]) -> MonitorS
         targets,
         table.text("state", "undam-monitor.db") or "",
         table.number("retention_days", 30.0, 0.01, 3650),
-        int(table.number("concurrency", 4, 1, 100)),
+        int(table.number("concurrency", 16, 1, 100)),
         table.text("webhook"),
         table.text("slack_webhook"),
     )
@@ -126,44 +146,87 @@ def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> 
         )
     table.where = f"{path}: target {name!r}"
     table.require_known(_TARGET_KEYS)
-    url = table.text("url")
+    curl = _curl(table, Path(path).parent, environ)
+    url = table.text("url") or (None if curl is None else curl.url)
     if url is None:
-        raise UsageError(f"{table.where}: url is missing")
-    headers = table.mapping("headers")
-    hops = [Place("edge", url), *(Place(*pair) for pair in table.mapping("hops").items())]
-    data = table.text("data")
+        raise UsageError(f"{table.where}: url is missing; set url, or curl with a URL in it")
     try:
         objectives = tuple(parse_objective(one) for one in table.texts("objectives"))
     except UsageError as error:
         raise UsageError(f"{table.where}: objectives: {error}") from None
-    client = ClientConfig(
-        timeout_s=table.number("timeout", 120.0, 0.1, 86400),
-        insecure=table.flag("insecure"),
-        cacert=table.text("cacert"),
-    )
-    options = CheckOptions(
-        places=tuple(hops),
-        model=table.text("model"),
-        prompt=table.text("prompt") or DEFAULT_PROMPT,
-        headers=tuple(headers.items()),
-        data=None if data is None else data.encode(),
-        method=table.text("method"),
-        beacon=table.flag("beacon"),
-        experiments=False,
-        environ=dict(environ),
-        client=client,
-    )
     expect = table.text("expect") or "streaming"
-    return MonitorTarget(
+    idle_s = table.number("idle", 0.0, 0.5, 3600) if table.has("idle") else None
+    target = MonitorTarget(
         name,
-        options,
+        _options(table, url, curl or CurlCommand(url=url), environ),
         table.number("interval", 300.0, 1, 86400),
         expect,
         (parse_objective(f"verdict={expect}"), *objectives),
         int(table.number("probes_per_hour", 0, 0, 3600)),
         int(table.number("probes_per_day", 0, 0, 86400)),
         int(table.number("tokens_per_day", 0, 0, 10**9)),
+        idle_s,
+        table.flag("cancel"),
+        table.number("trials_interval", 86_400.0, 60, 30 * 86_400),
     )
+    if target.has_trials and not target.options.beacon:
+        raise UsageError(f"{table.where}: idle and cancel need beacon = true")
+    return target
+
+
+def _options(
+    table: _TomlTable, url: str, curl: CurlCommand, environ: Mapping[str, str]
+) -> CheckOptions:
+    """Return the options of a check; keys of the table replace the values of the curl command."""
+    headers = table.mapping("headers")
+    given = {one.lower() for one in headers}
+    kept = [line for line in curl.headers if line[0].lower() not in given]
+    hops = [Place("edge", url), *(Place(*pair) for pair in table.mapping("hops").items())]
+    data = table.text("data")
+    version: HttpVersion = "2" if curl.http_version == "2" else "1.1"
+    client = ClientConfig(
+        timeout_s=table.number("timeout", 120.0, 0.1, 86400),
+        insecure=table.flag("insecure") or curl.insecure,
+        cacert=table.text("cacert") or curl.cacert,
+        cert=curl.cert,
+        proxy=curl.proxy,
+        resolve=tuple(parse_resolve(one) for one in curl.resolve),
+        http_version="auto" if curl.http_version is None else version,
+    )
+    return CheckOptions(
+        places=tuple(hops),
+        model=table.text("model"),
+        prompt=table.text("prompt") or DEFAULT_PROMPT,
+        headers=(*headers.items(), *kept),
+        data=curl.data if data is None else data.encode(),
+        method=table.text("method") or curl.method,
+        beacon=table.flag("beacon"),
+        experiments=False,
+        environ=dict(environ),
+        client=client,
+    )
+
+
+def _curl(table: _TomlTable, folder: Path, environ: Mapping[str, str]) -> CurlCommand | None:
+    """Return the curl command of a target; the names of files are relative to the configuration."""
+    text = table.text("curl")
+    if text is None:
+        return None
+
+    def read_file(name: str) -> bytes:
+        try:
+            with (folder / name).open("rb") as file:
+                return file.read(_MAX_FILE_BYTES)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{table.where}: curl: cannot read {name}: {reason}") from None
+
+    if text.startswith("@"):
+        text = read_file(text[1:]).decode("utf-8", "replace")
+    try:
+        return parse_curl(text, environ=environ, read_file=read_file)
+    except UsageError as error:
+        raise UsageError(f"{table.where}: {str(error).replace('--curl', 'curl', 1)}") from None
 
 
 class _TomlTable:
@@ -175,6 +238,10 @@ class _TomlTable:
         self._values = values
         self._environ = environ
         self.where = where
+
+    def has(self, key: str) -> bool:
+        """Return whether the table has a key."""
+        return key in self._values
 
     def require_known(self, names: set[str]) -> None:
         """Raise UsageError for a key that is not one of ``names``."""

@@ -6,31 +6,46 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from undam.monitor.probe_result import HopState, ProbeResult
+from undam.monitor.probe_result import HopState, ProbeResult, ProbeSummary
+
+_T = TypeVar("_T")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS probes (
-  id INTEGER PRIMARY KEY, target TEXT NOT NULL, at_s REAL NOT NULL, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS probes_by_target ON probes (target, at_s);
+  id INTEGER PRIMARY KEY, target TEXT NOT NULL, at_s REAL NOT NULL, verdict TEXT NOT NULL,
+  complete INTEGER NOT NULL, ttft_ms REAL, hold_ms REAL, events INTEGER NOT NULL,
+  body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS probe_summaries ON probes (
+  target, at_s, verdict, complete, ttft_ms, hold_ms, events);
+CREATE TABLE IF NOT EXISTS arrivals (target TEXT PRIMARY KEY, times_ms TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS changes (
   id INTEGER PRIMARY KEY, target TEXT NOT NULL, at_s REAL NOT NULL, text TEXT NOT NULL,
   before TEXT NOT NULL, after TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS changes_by_target ON changes (target, at_s);
 CREATE INDEX IF NOT EXISTS changes_by_time ON changes (at_s);
 CREATE TABLE IF NOT EXISTS states (target TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
-_OLD_PROBES = """DELETE FROM probes WHERE target = ? AND (at_s < ? OR id <= (
-  SELECT id FROM probes WHERE target = ? ORDER BY id DESC LIMIT 1 OFFSET ?))"""
+_OLD_PROBES = """DELETE FROM probes WHERE target = ? AND at_s < MAX(?, COALESCE((
+  SELECT at_s FROM probes WHERE target = ? ORDER BY at_s DESC LIMIT 1 OFFSET ?), 0))"""
 _OLD_CHANGES = """DELETE FROM changes WHERE id <= (
   SELECT id FROM changes ORDER BY id DESC LIMIT 1 OFFSET ?)"""
+_NEW_PROBE = """INSERT INTO probes (
+  target, at_s, verdict, complete, ttft_ms, hold_ms, events, body
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _NEW_STATE = "INSERT OR REPLACE INTO states VALUES (?, ?)"
 _DAY_S = 86_400
 _MAX_PROBES_PER_TARGET = 20_000
 _MAX_CHANGES = 10_000
+# Old probes are removed after this many new ones of a target, because that reads an index.
+_PRUNE_EVERY = 64
+_MAX_ARRIVALS = 2000
+# Primary result codes of SQLite for a damaged file.
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +67,26 @@ class StateChange:
 class Store:
     """Probes, changes, and the last confirmed state of each target.
 
-    A database that cannot be opened is renamed and replaced by a new one. If the disk is full,
-    writing fails and monitoring goes on; `fault` has the reason until a write succeeds.
+    A database that is damaged is renamed and replaced by a new one. If the disk is full, writing
+    fails and monitoring goes on; `fault` has the reason until a write succeeds.
 
     Attributes:
-        set_aside: path to which a broken database was renamed; ``None`` if it was not broken.
+        set_aside: path to which a damaged database was renamed; ``None`` if it was not damaged.
         fault: why the last write failed; ``None`` if it succeeded.
     """
 
     def __init__(self, path: str, retention_days: float) -> None:
         self._path = path
         self._retention_s = retention_days * _DAY_S
+        self._written: dict[str, int] = {}
         self.set_aside: str | None = None
         self.fault: str | None = None
         try:
             self._connection = self._open()
-        except sqlite3.DatabaseError:
-            self.set_aside = f"{path}.broken-{int(time.time())}"
-            Path(path).rename(self.set_aside)
-            for suffix in ("-wal", "-shm"):
-                Path(path + suffix).unlink(missing_ok=True)
-            self._connection = self._open()
+        except sqlite3.DatabaseError as error:
+            if _is_environmental(error):
+                raise
+            self._start_anew()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
@@ -89,21 +103,28 @@ class Store:
             raise
         return connection
 
+    def _start_anew(self) -> None:
+        """Rename the database and open a new one."""
+        self.set_aside = f"{self._path}.broken-{time.time_ns() // 1_000_000}"
+        Path(self._path).rename(self.set_aside)
+        for suffix in ("-wal", "-shm"):
+            Path(self._path + suffix).unlink(missing_ok=True)
+        self._connection = self._open()
+
     def add_probe(self, result: ProbeResult) -> None:
-        """Store a probe, and remove those beyond the retention."""
-        old = (
-            result.target,
-            result.at_s - self._retention_s,
-            result.target,
-            _MAX_PROBES_PER_TARGET,
-        )
-        self._write(
-            (
-                "INSERT INTO probes (target, at_s, body) VALUES (?, ?, ?)",
-                (result.target, result.at_s, _encode(result)),
-            ),
-            (_OLD_PROBES, old),
-        )
+        """Store a probe; from time to time, remove those beyond the retention."""
+        name = result.target
+        row = (name, result.at_s, result.verdict, result.is_complete, result.ttft_ms,
+               result.hold_ms, result.events, _encode(result))  # fmt: skip
+        statements: list[tuple[str, Sequence[Any]]] = [(_NEW_PROBE, row)]
+        if result.arrivals_ms:
+            times = json.dumps([round(one, 1) for one in result.arrivals_ms[:_MAX_ARRIVALS]])
+            statements.append(("INSERT OR REPLACE INTO arrivals VALUES (?, ?)", (name, times)))
+        self._written[name] = self._written.get(name, 0) + 1
+        if self._written[name] % _PRUNE_EVERY == 1:
+            oldest_s = result.at_s - self._retention_s
+            statements.append((_OLD_PROBES, (name, oldest_s, name, _MAX_PROBES_PER_TARGET)))
+        self._write(*statements)
 
     def add_change(self, change: StateChange) -> None:
         """Store a change together with the new state of its target."""
@@ -129,13 +150,34 @@ class Store:
         row = self._read("SELECT body FROM states WHERE target = ?", (target,))
         return _decode(row[0][0]) if row else None
 
-    def probes(self, target: str, since_s: float, limit: int = 2000) -> list[ProbeResult]:
+    def probes(self, target: str, since_s: float, limit: int) -> list[ProbeResult]:
         """Return the newest probes of a target since a Unix time, oldest first."""
         rows = self._read(
             "SELECT body FROM probes WHERE target = ? AND at_s >= ? ORDER BY at_s DESC LIMIT ?",
             (target, since_s, limit),
         )
         return [_decode(row[0]) for row in reversed(rows)]
+
+    def summaries(self, target: str, since_s: float) -> list[ProbeSummary]:
+        """Return the probes of a target since a Unix time, oldest first, without their details."""
+        rows = self._read(
+            "SELECT at_s, verdict, complete, ttft_ms, hold_ms FROM probes"
+            " WHERE target = ? AND at_s >= ? ORDER BY at_s",
+            (target, since_s),
+        )
+        return list(map(ProbeSummary._make, rows))
+
+    def arrivals_ms(self, target: str) -> list[float]:
+        """Return the times of the content events of the last stream of a target."""
+        rows = self._read("SELECT times_ms FROM arrivals WHERE target = ?", (target,))
+        return list(json.loads(rows[0][0])) if rows else []
+
+    def spending(self, target: str, since_s: float) -> list[tuple[float, int]]:
+        """Return the time and the number of events of each probe since a Unix time."""
+        return self._read(
+            "SELECT at_s, events FROM probes WHERE target = ? AND at_s >= ? ORDER BY at_s",
+            (target, since_s),
+        )
 
     def changes(self, target: str | None = None, limit: int = 100) -> list[StateChange]:
         """Return the newest changes, newest first."""
@@ -150,49 +192,66 @@ class Store:
             for name, at_s, text, before, after in rows
         ]
 
-    def spent(self, target: str, since_s: float) -> tuple[int, int]:
-        """Return the number of probes and of events since a Unix time."""
-        rows = self._read(
-            "SELECT COUNT(*), COALESCE(SUM(json_extract(body, '$.events')), 0) FROM probes"
-            " WHERE target = ? AND at_s >= ?",
-            (target, since_s),
-        )
-        return rows[0][0], rows[0][1]
-
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
 
     def _write(self, *statements: tuple[str, Sequence[Any]]) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                for text, values in statements:
-                    self._connection.execute(text, values)
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+            self._repaired(lambda: self._transact(statements))
+        except (sqlite3.Error, OSError) as error:
             self.fault = str(error)
         else:
             self.fault = None
 
+    def _transact(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for text, values in statements:
+                self._connection.execute(text, values)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
     def _read(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(text, values).fetchall()
+        return self._repaired(lambda: self._connection.execute(text, values).fetchall())
+
+    def _repaired(self, action: Callable[[], _T]) -> _T:
+        """Return the result of an action; after damage, repeat it with a new database."""
+        try:
+            return action()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
+            self._connection.close()
+            self._start_anew()
+            return action()
+
+
+def _is_environmental(error: sqlite3.DatabaseError) -> bool:
+    """Return whether the cause is not the content of the file: its folder, a lock, or the disk."""
+    codes = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
+             sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+             sqlite3.SQLITE_PERM}  # fmt: skip
+    return getattr(error, "sqlite_errorcode", -1) & 0xFF in codes
 
 
 def _encode(result: ProbeResult) -> str:
-    return json.dumps(asdict(result), separators=(",", ":"))
+    # The arrivals of the last probe are stored once, because they are large.
+    row = asdict(replace(result, arrivals_ms=()))
+    return json.dumps(row, separators=(",", ":"))
 
 
 def _decode(text: str) -> ProbeResult:
-    row = json.loads(text)
-    hops = tuple(_decode_hop(hop) for hop in row.pop("hops"))
-    return ProbeResult(**{**row, "codes": tuple(row["codes"])}, hops=hops)
+    row = {name: _as_tuple(value) for name, value in json.loads(text).items()}
+    hops = tuple(
+        HopState(**{name: _as_tuple(value) for name, value in hop.items()}) for hop in row["hops"]
+    )
+    return ProbeResult(**{**row, "hops": hops})
 
 
-def _decode_hop(row: dict[str, Any]) -> HopState:
-    lists = {name: tuple(row[name]) for name in ("intermediaries", "headers")}
-    return HopState(**{**row, **lists})
+def _as_tuple(value: Any) -> Any:
+    """Return a list of JSON as a tuple, with its inner lists."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

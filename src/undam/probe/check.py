@@ -73,11 +73,14 @@ class HopFailure:
 
     Args:
         position: index of the place; 0 is the edge.
+        status, retry_after_s: as in `ResponseError`.
     """
 
     position: int
     place: Place
     error: str
+    status: int | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -216,7 +219,11 @@ async def _measure(
             got = await _ask_calmly(options, progress, asking)
         except (NetworkError, RemoteProtocolError, ResponseError) as error:
             faults.insert(0, error)
-            measured.failures.insert(0, HopFailure(position, place, str(error)))
+            failure = HopFailure(position, place, str(error))
+            if isinstance(error, ResponseError):
+                wait_s = error.retry_after_s
+                failure = replace(failure, status=error.status, retry_after_s=wait_s)
+            measured.failures.insert(0, failure)
             continue
         measured.exchanges += got
         inner = measured.hops[0] if measured.hops else None

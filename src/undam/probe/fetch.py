@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from undam.diagnosis.reading import is_whole_page
@@ -108,7 +110,27 @@ async def require_stream(stream: Stream, sent: SentRequest) -> None:
 
 async def _require_success(stream: Stream, sent: SentRequest) -> None:
     if not 200 <= stream.head.status < 300:
-        raise ResponseError(await _refusal(stream, sent))
+        text = await _refusal(stream, sent)
+        wait = retry_after_s(stream.head.get("retry-after"), time.time())
+        raise ResponseError(text, status=stream.head.status, retry_after_s=wait)
+
+
+def retry_after_s(value: str | None, now_s: float) -> float | None:
+    """Return the seconds that a Retry-After header requests; ``None`` if missing or invalid.
+
+    Args:
+        value: a number of seconds or a date (RFC 9110 10.2.3).
+        now_s: Unix time, for a date.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
+    except ValueError:
+        return None
 
 
 def _is_page(stream: Stream) -> bool:
@@ -157,6 +179,7 @@ def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: st
         error=stream.error,
         proxy=stream.proxy,
         tls_issuer=stream.tls_issuer,
+        tls_expires_s=stream.tls_expires_s,
     )
 
 

@@ -94,6 +94,7 @@ class Exchange:
         proxy: forward proxy that the request went through, without credentials, and the variable
             that set it; ``None`` for a direct request.
         tls_issuer: issuer of the server's certificate; ``None`` without TLS.
+        tls_expires_s: Unix time at which that certificate expires; ``None`` without TLS.
     """
 
     hop: str
@@ -110,3 +111,4 @@ class Exchange:
     http2: Http2Facts | None = None
     proxy: str | None = None
     tls_issuer: str | None = None
+    tls_expires_s: int | None = None

@@ -70,6 +70,7 @@ def _start(number: int, exchange: Exchange) -> dict[str, object]:
         "clock": exchange.clock,
         "proxy": exchange.proxy,
         "tls_issuer": exchange.tls_issuer,
+        "tls_expires_s": exchange.tls_expires_s,
         "stamps": {name: getattr(exchange.stamps, name) for name in ("start_ns", *_STAMPS)},
         "head": None
         if head is None
@@ -256,6 +257,7 @@ def _read_start(row: dict[str, object]) -> dict[str, Any]:
         "clock": require_text(row["clock"]),
         "proxy": _text_or_none(row.get("proxy")),
         "tls_issuer": _text_or_none(row.get("tls_issuer")),
+        "tls_expires_s": _int_or_none(row.get("tls_expires_s")),
     }
 
 

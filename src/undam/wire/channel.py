@@ -63,6 +63,11 @@ class Channel:
         return self._tls_engine.issuer if self._tls_engine is not None else None
 
     @property
+    def tls_expires_s(self) -> int | None:
+        """Unix time at which the peer's certificate expires; ``None`` without TLS."""
+        return self._tls_engine.expires_s if self._tls_engine is not None else None
+
+    @property
     def protocol(self) -> str | None:
         """Protocol that the server selected by ALPN; ``None`` without TLS or ALPN."""
         return self._tls_engine.protocol if self._tls_engine is not None else None

@@ -65,6 +65,7 @@ class Stream:
         proxy: the proxy in use, without credentials, and the variable that set it.
         tls: TLS version, for instance "TLSv1.3"; ``None`` without TLS.
         tls_issuer: issuer of the server's certificate; ``None`` without TLS.
+        tls_expires_s: Unix time at which that certificate expires; ``None`` without TLS.
         framing: marking of the end of the body: "chunked", "length", "close", "frames" (HTTP/2)
             or "none" (no body).
         interim: number of interim (1xx) responses before the final one.
@@ -88,6 +89,7 @@ class Stream:
         self.proxy = info.proxy
         self.tls = channel.tls
         self.tls_issuer = channel.tls_issuer
+        self.tls_expires_s = channel.tls_expires_s
         self.framing = reader.framing
         self.interim = reader.interim
         self.ending: Ending | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import re
 import ssl
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -105,6 +107,7 @@ class TlsEngine:
 
     Attributes:
         issuer: issuer of the peer's certificate, such as ``CN=mitmproxy, O=mitmproxy``.
+        expires_s: Unix time at which the peer's certificate expires.
         closed: the peer has sent close_notify.
         fault: error from an invalid record or an alert that followed the returned plaintext.
     """
@@ -117,6 +120,7 @@ class TlsEngine:
         self._first = b""
         self.established = False
         self.issuer: str | None = None
+        self.expires_s: int | None = None
         self.closed = False
         self.fault: NetworkError | None = None
 
@@ -154,7 +158,9 @@ class TlsEngine:
         except ssl.SSLError as error:
             raise self.explain(error) from None
         self.established = True
-        self.issuer = issuer_of(self._tls.getpeercert(binary_form=True) or b"") or None
+        certificate = self._tls.getpeercert(binary_form=True) or b""
+        self.issuer = issuer_of(certificate) or None
+        self.expires_s = expiry_of(certificate)
         return True
 
     def encrypt(self, data: bytes) -> bytes:
@@ -209,7 +215,7 @@ class TlsEngine:
 
 
 # DER tags (X.690), and the attributes of a name that identify an issuer (RFC 5280, appendix A).
-_VERSION_TAG, _BMP_STRING = 0xA0, 0x1E
+_VERSION_TAG, _BMP_STRING, _UTC_TIME = 0xA0, 0x1E, 0x17
 _ATTRIBUTES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU"}
 
 
@@ -220,14 +226,28 @@ def issuer_of(der: bytes) -> str:
     recognised with ``--insecure`` as well.
     """
     try:
-        certificate = _elements(der)[0][1]
-        fields = _elements(_elements(certificate)[0][1])
-        # Version (optional), serial number, signature algorithm, issuer.
-        issuer = fields[3 if fields[0][0] == _VERSION_TAG else 2][1]
-        parts = [_attribute(content) for _, content in _elements(issuer)]
+        parts = [_attribute(content) for _, content in _elements(_fields(der)[2][1])]
     except (IndexError, ValueError):
         return ""
     return ", ".join(part for part in parts if part)
+
+
+def expiry_of(der: bytes) -> int | None:
+    """Return the Unix time at which a certificate expires; ``None`` if it is malformed."""
+    try:
+        kind, content = _elements(_fields(der)[3][1])[1]
+        text = content.decode("ascii")
+        if kind == _UTC_TIME:  # Two digits of the year, from 1950 to 2049 (RFC 5280 4.1.2.5.1).
+            text = ("19" if text >= "50" else "20") + text
+        return calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ"))
+    except (IndexError, ValueError):
+        return None
+
+
+def _fields(der: bytes) -> list[tuple[int, bytes]]:
+    """Return serial number, signature algorithm, issuer, validity and the rest of a certificate."""
+    fields = _elements(_elements(_elements(der)[0][1])[0][1])
+    return fields[1:] if fields[0][0] == _VERSION_TAG else fields
 
 
 def _attribute(relative_name: bytes) -> str:

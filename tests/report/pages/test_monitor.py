@@ -47,15 +47,19 @@ def test_a_target_page_has_both_states_of_each_change() -> None:
     probe = {"at": "t", "at_s": 1.0, "verdict": "batched", "ttft_ms": 520.0, "hold_ms": None,
              "error": None, "findings": ["UD102"]}  # fmt: skip
     failed = {**probe, "error": "refused", "ttft_ms": None, "findings": []}
-    view = {**summary(), "changes": [CHANGE], "probes": [probe, failed]}
+    view = {**summary(), "changes": [CHANGE], "probes": [probe, failed],
+            "arrivals_ms": [200.0, 225.0, 1250.0]}  # fmt: skip
     text = ParsedPage(render_target_page(view)).text
+    assert "Arrivals of 3 events at the edge, 0 to 1.2 s" in text
     for wanted in ("since 2026-11-28T14:02:00Z", "520.0 ms", "UD102", "refused"):
         assert wanted in text
 
 
 def test_a_target_page_without_changes_states_it() -> None:
-    view = {**summary(error="down"), "changes": [], "probes": []}
-    assert "No change was confirmed." in ParsedPage(render_target_page(view)).text
+    view = {**summary(error="down"), "changes": [], "probes": [], "arrivals_ms": []}
+    text = ParsedPage(render_target_page(view)).text
+    assert "No change was confirmed." in text
+    assert "No event has arrived yet." in text
 
 
 def test_hostile_text_is_escaped() -> None:

@@ -1,10 +1,14 @@
-"""Options of every command that sends requests: model, headers, certificates."""
+"""Options that several commands share: model, headers, certificates, and addresses."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import click
+
+from undam.errors import UsageError
+
+_MAX_PORT = 65535
 
 
 def model_option(command: Any) -> Any:
@@ -104,3 +108,15 @@ def connection_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+def listen_address(text: str, example: str) -> tuple[str, int]:
+    """Return host and port of ``--listen``; an empty host means all addresses.
+
+    Raises:
+        UsageError: the text does not have the form HOST:PORT.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
+        raise UsageError(f"--listen {text}: write HOST:PORT, for instance {example}")
+    return host.strip("[]") or "0.0.0.0", int(port)

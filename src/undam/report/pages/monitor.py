@@ -15,6 +15,7 @@ _DEFINITIONS = (
     " has confirmed it."
 )
 _WIDTH, _HEIGHT = 240.0, 36.0
+_PICTURE_WIDTH, _PICTURE_HEIGHT = 640.0, 34.0
 _BAD = {"batched", "late", "held-to-end"}
 _MAX_ROWS = 200
 
@@ -90,10 +91,29 @@ def render_target_page(view: Mapping[str, Any]) -> str:
         element("p", f"{view['url']}: {view['error'] or view['verdict'] or 'not probed yet'}",
                 class_="sub"),
         section("TTFT, 24 h", sparkline(view["ttft_ms"])),
+        section("Last stream", _arrivals(view["arrivals_ms"])),
         section("Changes", *_changes(view["changes"])),
         section("Probes", text_table(("at", "verdict", "TTFT", "hold p99", "findings"), rows)),
         footer=_DEFINITIONS,
     )  # fmt: skip
+
+
+def _arrivals(times_ms: Sequence[float]) -> Markup:
+    """Return one mark per event of the last stream, on an axis that begins with the request."""
+    if not times_ms:
+        return element("p", "No event has arrived yet.")
+    end = max(times_ms) or 1.0
+    marks: list[Child] = [
+        line(_PICTURE_WIDTH * at / end, 4, _PICTURE_WIDTH * at / end, 30, class_="one")
+        for at in times_ms
+    ]
+    caption = (
+        f"Arrivals of {len(times_ms)} events at the edge, 0 to {end / 1000:.1f} s from the request."
+        " Events in one place arrived together."
+    )
+    size = {"viewBox": f"-1 0 {_PICTURE_WIDTH + 2:.0f} {_PICTURE_HEIGHT:.0f}"}
+    svg = element("svg", join(marks), role="img", aria_label=caption, **size)
+    return element("figure", svg, element("figcaption", caption))
 
 
 def _ms(value: float | None) -> str:

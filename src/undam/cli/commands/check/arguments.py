@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from undam.cli.commands.check.curl_command import CurlCommand
 from undam.cli.commands.check.hop_arguments import with_own_requests
 from undam.cli.commands.check.request_parts import (
     parse_header,
@@ -23,6 +22,7 @@ from undam.cli.ui.output import STDOUT, require_writable
 from undam.client.chat_request import endpoint
 from undam.errors import UsageError
 from undam.probe import CheckOptions, Place
+from undam.probe.curl.command import CurlCommand
 from undam.probe.options import api_of
 from undam.wire import ClientConfig, parse_resolve, parse_url
 from undam.wire.config import HttpVersion

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from undam.cli.commands.check.curl_command import CurlCommand, parse_curl
 from undam.errors import UsageError
+from undam.probe.curl.command import CurlCommand, parse_curl
 
 # A larger body is not a prompt, and a larger file is not a curl command.
 _MAX_DATA_BYTES = 16 << 20

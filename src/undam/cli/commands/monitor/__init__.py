@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,6 +14,7 @@ import click
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
 from undam.cli.ui.output import STDOUT, console, json_option, write_json
 from undam.cli.ui.sanitize import one_line
+from undam.cli.ui.target_options import listen_address
 from undam.errors import UsageError
 
 
@@ -69,7 +72,7 @@ def command(
     service = _service(settings)
     if once:
         return _once(service, json_to)
-    host, port = _address(listen)
+    host, port = listen_address(listen, "127.0.0.1:9464")
     asyncio.run(_serve(service, path, host, port))
     return EXIT_CLEAN
 
@@ -144,11 +147,47 @@ async def _serve(service: Any, path: str, host: str, port: int) -> None:
             raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"--listen {text}: write HOST:PORT, for instance 127.0.0.1:9464")
-    return host.strip("[]") or "0.0.0.0", int(port)
+@command.command("status")
+@click.option("--target", metavar="NAME", help="Only this target.")
+@json_option
+@click.pass_context
+def status(context: click.Context, target: str | None, json_to: str | None) -> int:
+    """Print the last probe, the missed objectives and the last change of each target.
+
+    The state is read from the database, so a monitor need not run.
+
+    Exit code: 0 if all targets meet their objectives, 1 if one does not, 2 if it could not run.
+    """
+    from undam.monitor.settings import read_settings  # noqa: PLC0415
+    from undam.monitor.state import state_of_targets  # noqa: PLC0415
+
+    settings = read_settings(context.obj)
+    chosen = [one for one in settings.targets if target in {None, one.name}]
+    if not chosen:
+        raise UsageError(f"--target {target}: there is no such target")
+    with contextlib.closing(_store(settings)) as store:
+        rows = state_of_targets(chosen, store, time.time())
+    if json_to is not None:
+        write_json({"schema": 1, "command": "monitor status", "targets": rows}, json_to)
+    if json_to != STDOUT:
+        out = console()
+        for row in rows:
+            out.print(one_line(_status_line(row)))
+    met = all(row["verdict"] is not None and not row["missed"] for row in rows)
+    return EXIT_CLEAN if met else EXIT_FINDINGS
+
+
+def _status_line(row: Mapping[str, Any]) -> str:
+    text = f"{row['target']}: {row['error'] or row['verdict'] or 'not probed yet'}"
+    if row["at"] is not None:
+        text += f" at {row['at']}"
+    if row["ttft_ms"] is not None:
+        text += f", TTFT {row['ttft_ms']:.0f} ms"
+    if row["missed"]:
+        text += f"; missed: {', '.join(row['missed'])}"
+    if row["last_change"] is not None:
+        text += f"; since {row['last_change']['since']}: {row['last_change']['text']}"
+    return text
 
 
 @command.command("log")
@@ -160,7 +199,8 @@ def log(context: click.Context, target: str | None, json_to: str | None) -> int:
     from undam.monitor.notify import change_json, time_text  # noqa: PLC0415
     from undam.monitor.settings import read_settings  # noqa: PLC0415
 
-    changes = _store(read_settings(context.obj)).changes(target)
+    with contextlib.closing(_store(read_settings(context.obj))) as store:
+        changes = store.changes(target)
     if json_to is not None:
         rows = [change_json(one) for one in changes]
         write_json({"schema": 1, "command": "monitor log", "changes": rows}, json_to)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from undam.cli.commands.check.curl_command import CurlCommand, parse_curl
 from undam.errors import UsageError
+from undam.probe.curl.command import CurlCommand, parse_curl
 
 CHROME = """curl 'https://chat.example/api/chat?x=1' \\
   -H 'accept: text/event-stream' \\

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-from undam.cli.commands.check.shell_words import shell_words
 from undam.errors import UsageError
+from undam.probe.curl.shell_words import shell_words
 
 # HTTP/1 framing is the client's own, and the others depend on what a browser has cached.
 _DROPPED_HEADERS = frozenset({

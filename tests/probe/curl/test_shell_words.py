@@ -9,8 +9,8 @@ import string
 
 import pytest
 
-from undam.cli.commands.check.shell_words import shell_words
 from undam.errors import UsageError
+from undam.probe.curl.shell_words import shell_words
 
 
 @pytest.mark.parametrize(

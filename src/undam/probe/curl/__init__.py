@@ -1,0 +1,1 @@
+"""Requests from curl command lines."""

@@ -1,0 +1,125 @@
+"""`undam mcp` with the official client: every tool over stdio, and Streamable HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from support.capture_builder import pcapng, stream_through_proxy
+from support.live import CHAT, RunProxy, Simulator
+from support.undam_command import ListeningCommand, command_line, environment, run_undam
+from undam.lab.proxies import start_nginx
+
+NAMES = {"check", "explain", "lint", "tap", "monitor_status"}
+KEY = "sk-live-secret-1234567890"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+DUE = [200.0 + 25 * number + number * number % 7 for number in range(100)]
+# Blocks of ten events, so the last event of each block leaves at once.
+HELD = [DUE[min(99, number // 10 * 10 + 9)] + 0.2 for number in range(100)]
+
+
+@pytest.fixture
+def root(tmp_path: Path, model: Simulator) -> Path:
+    """Return a folder with a configuration, a capture, and a monitor that has probed once."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "nginx.conf").write_text(
+        "events {}\nhttp { server { location /v1/chat/completions {\n"
+        "  proxy_pass http://127.0.0.1:8000; } } }\n"
+    )
+    (folder / "held.pcapng").write_bytes(pcapng(stream_through_proxy(DUE, HELD)))
+    config = tmp_path / "monitor.toml"
+    config.write_text(
+        f'[monitor]\nstate = "{tmp_path / "m.db"}"\n[[target]]\nname = "chat"\n'
+        f'url = "{model.url}{CHAT}?gap=5&tokens=40"\n'
+    )
+    assert run_undam("monitor", "--config", str(config), "--once").code == 0
+    return folder
+
+
+async def use_every_tool(client: Client, url: str) -> dict[str, Any]:
+    """List the tools, call each of them, and return the results by name."""
+    listed = await client.list_tools()
+    assert {one.name for one in listed.tools} == NAMES
+    calls: dict[str, dict[str, Any]] = {
+        "check": {"url": f"{url}{CHAT}?gap=5&tokens=60", "headers": HEADERS, "experiments": False},
+        "explain": {"name": "UD102"},
+        "lint": {"paths": ["."]},
+        "tap": {"capture": "held.pcapng"},
+        "monitor_status": {},
+    }
+    return {name: await client.call_tool(name, arguments) for name, arguments in calls.items()}
+
+
+def assert_useful(results: dict[str, Any], root: Path) -> None:
+    """Check that each result is that of the command, as text and as JSON, without the key."""
+    for name, one in results.items():
+        assert not one.is_error, (name, one)
+        assert KEY not in one.model_dump_json()
+    reports = {name: one.structured_content for name, one in results.items()}
+    texts = {name: one.content[0].text for name, one in results.items()}
+    assert reports["check"]["verdict"] == "batched"
+    assert reports["check"]["hops"][0]["intermediaries"] == ["nginx"]
+    assert "proxy_buffering off" in texts["check"]
+    assert reports["explain"]["rules"][0]["code"] == "UD102"
+    assert texts["explain"].startswith("UD102 ")
+    assert {one["path"] for one in reports["lint"]["findings"]} == {"nginx.conf"}
+    assert "nginx.conf:" in texts["lint"]
+    (proxy,) = reports["tap"]["proxies"]
+    assert (proxy["address"], proxy["verdict"]) == ("10.0.0.2:8080", "batched")
+    assert "HELD" in texts["tap"]
+    (target,) = reports["monitor_status"]["targets"]
+    assert (target["target"], target["verdict"], target["missed"]) == ("chat", "streaming", [])
+    assert texts["monitor_status"].startswith("chat: streaming at ")
+
+
+def test_the_official_client_calls_every_tool_over_stdio_and_http(
+    model: Simulator, run_proxy: RunProxy, root: Path, tmp_path: Path
+) -> None:
+    proxy = run_proxy(start_nginx, model.url)
+    options = ["mcp", "--root", str(root), "--monitor-config", str(tmp_path / "monitor.toml")]
+
+    async def over_stdio() -> dict[str, Any]:
+        first, *rest = command_line(*options)
+        server = StdioServerParameters(command=first, args=rest, env=environment())
+        async with Client(server) as client:
+            return await use_every_tool(client, proxy.url)
+
+    async def over_http(url: str) -> dict[str, Any]:
+        async with Client(url) as client:
+            return await use_every_tool(client, proxy.url)
+
+    assert_useful(asyncio.run(over_stdio()), root)
+    log = tmp_path / "mcp.log"
+    running = ListeningCommand(*options, "--listen", "127.0.0.1:0", log=log)
+    try:
+        assert running.url.startswith("http://127.0.0.1:")
+        assert_useful(asyncio.run(over_http(running.url)), root)
+        for header, value in (("Host", "evil.example"), ("Origin", "http://evil.example")):
+            assert status_of(running.url, {header: value}) in {403, 421}
+    finally:
+        code = running.stop()
+    assert code == 0
+    assert "Traceback" not in running.log_text()
+
+
+def status_of(url: str, headers: dict[str, str]) -> int:
+    """Return the status of an initialization with these headers."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"}}}  # fmt: skip
+    kinds = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    request = Request(url, json.dumps(body).encode(), {**kinds, **headers})
+    try:
+        with urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
