@@ -111,6 +111,8 @@ class Dialect:
         lint: raises ConfigSyntaxError if the text cannot be parsed.
         render: returns a complete configuration that the program accepts without changes.
         comment: characters that start a comment; ``undam: allow`` follows them.
+        is_additional: its files may also be files of another dialect, and are then linted in both;
+            scripts and Dockerfiles may be its files, too.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Dialect:
     lint: Callable[[Source, Settings, IncludeOpener], LintResult]
     render: Callable[[RenderRequest], str]
     comment: str = "#"
+    is_additional: bool = False
 
 
 def has_any(text: str, *words: str) -> bool:

@@ -9,12 +9,17 @@ from undam.lint.dialects import (
     apache,
     caddy,
     envoy,
+    gateway_api,
     haproxy,
     ingress_nginx,
+    istio,
+    kserve,
+    kubernetes_ingress,
     lighttpd,
     nginx,
     squid,
     traefik,
+    traefik_crd,
     trafficserver,
     varnish,
 )
@@ -22,6 +27,11 @@ from undam.lint.dialects import (
 # Detection tries the dialects in this order.
 DIALECTS: tuple[Dialect, ...] = (
     ingress_nginx.DIALECT,
+    gateway_api.DIALECT,
+    istio.DIALECT,
+    traefik_crd.DIALECT,
+    kubernetes_ingress.DIALECT,
+    kserve.DIALECT,
     envoy.DIALECT,
     haproxy.DIALECT,
     apache.DIALECT,
@@ -55,6 +65,14 @@ def dialect_of_rule(rule: ConfigRule) -> Dialect:
 def recognise_dialect(path: str, text: str) -> Dialect | None:
     """Detect the dialect of a file by its name and content; return ``None`` if it is unknown."""
     return next((dialect for dialect in DIALECTS if dialect.recognises(path, text)), None)
+
+
+def recognise_dialects(path: str, text: str) -> tuple[Dialect, ...]:
+    """Detect the dialects that lint a file: the first that matches, and all additional ones."""
+    first = recognise_dialect(path, text)
+    more = (one for one in DIALECTS if one.is_additional and one is not first)
+    found = () if first is None else (first,)
+    return (*found, *(one for one in more if one.recognises(path, text)))
 
 
 def config_rules() -> tuple[ConfigRule, ...]:

@@ -33,7 +33,7 @@ from undam.lint.files import (
 )
 from undam.lint.includes import IncludeBudget, Includes
 from undam.lint.project_settings import ProjectSettings, SettingsResolver
-from undam.lint.registry import dialect_named, recognise_dialect
+from undam.lint.registry import dialect_named, recognise_dialects
 from undam.lint.replace_file import replace_text
 from undam.lint.reports import FileChange, FixReport, LintOptions, LintReport
 from undam.lint.settings import Settings
@@ -335,17 +335,17 @@ class _LintRun:
             return []
         if not candidate.named and is_schema(text.raw):
             return []
-        dialect = self._dialect_of(candidate)
-        if dialect is not None and text.is_too_large:
+        dialects = self._dialects_of(candidate)
+        if dialects and text.is_too_large:
             if candidate.named:
                 self.problems.append(Problem(path, "is larger than 1 MB"))
             else:
                 self._unread.append(UnreadPart(path, 1, "the file (larger than 1 MB)"))
             return []
-        found = [] if dialect is None else self._lint_whole(candidate, dialect)
+        found = [one for dialect in dialects for one in self._lint_whole(candidate, dialect)]
         if not text.is_too_large:
             found += self._lint_embedded(candidate)
-        if dialect is None and not found:
+        if not dialects and not found:
             if report_unknown:
                 message = "is not a configuration of a known dialect; specify it with --dialect"
                 self.problems.append(Problem(path, message))
@@ -355,21 +355,24 @@ class _LintRun:
                     self._passed_over.append(PassedOver(path, kind, NO_DIALECT))
         return found
 
-    def _dialect_of(self, candidate: Candidate) -> Dialect | None:
-        """Return the dialect in which to lint a file; ``None`` if it has none, or another one."""
+    def _dialects_of(self, candidate: Candidate) -> list[Dialect]:
+        """Return the dialects in which to lint a file; some files are linted in more than one."""
         if candidate.named and self._dialect is not None:
-            return self._dialect
-        if not candidate.named and candidate.use not in {FileUse.CONFIGURATION, FileUse.PROGRAM}:
-            return None
+            return [self._dialect]
+        if not candidate.named and candidate.use in {FileUse.MARKDOWN, FileUse.OTHER}:
+            return []
         text = self._texts.source(candidate.path).text
         name = _recognised_name(candidate.path, text)
-        dialect = recognise_dialect(name, text)
-        if dialect is None and has_placeholders(text):
+        dialects = recognise_dialects(name, text)
+        if not dialects and has_placeholders(text):
             # Placeholders may hide the lines by which a dialect is recognised.
-            dialect = recognise_dialect(name, template_source(candidate.path, text).text)
-        if dialect is None or (self._dialect is not None and dialect is not self._dialect):
-            return None
-        return dialect
+            dialects = recognise_dialects(name, template_source(candidate.path, text).text)
+        is_container = not candidate.named and candidate.use is FileUse.CONTAINER
+        return [
+            one
+            for one in dialects
+            if self._dialect in {None, one} and (one.is_additional or not is_container)
+        ]
 
     def _lint_whole(self, candidate: Candidate, dialect: Dialect) -> list[_LintedFile]:
         """Lint a file; one that cannot be parsed may be a template."""

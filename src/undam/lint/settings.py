@@ -15,8 +15,8 @@ from undam.versions import Version
 
 _KEYS = ("heartbeat", "ignore", "per-file", "select", "silence", "stream", "target")
 TARGETS = (
-    "apache", "caddy", "envoy", "haproxy", "ingress-nginx", "lighttpd", "nginx", "squid", "traefik",
-    "trafficserver", "varnish",
+    "apache", "caddy", "envoy", "envoy-gateway", "haproxy", "ingress-nginx", "lighttpd", "nginx",
+    "squid", "traefik", "trafficserver", "varnish",
 )  # fmt: skip
 """Programs whose version can be stated. A dialect is looked up by its name."""
 

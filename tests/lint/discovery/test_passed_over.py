@@ -17,8 +17,8 @@ from undam.lint.discovery.passed_over import is_schema, kind_of_deployment
         ("app.py", "return StreamingResponse(x())", "Python program that streams"),
         ("app.py", "print(1)", None),
         ("a.ts", "new EventSource('/x')", "TypeScript program that streams"),
-        ("r.yaml", "kind: HTTPRoute\n", "Kubernetes HTTPRoute"),
-        ("r.json", '{"kind": "VirtualService"}', "Kubernetes VirtualService"),
+        ("r.yaml", "kind: TCPRoute\n", "Kubernetes TCPRoute"),
+        ("r.json", '{"kind": "InferencePool"}', "Kubernetes InferencePool"),
         ("r.yaml", "apiVersion: route.openshift.io/v1\nkind: Route\n", "Kubernetes Route"),
         ("r.yaml", "kind: Route\n", None),
         ("c.yml", "services:\n  a:\n    labels: [traefik.enable=true]\n",
@@ -29,7 +29,7 @@ from undam.lint.discovery.passed_over import is_schema, kind_of_deployment
         ("l.yaml", "model_list:\n- a: b\n", "LiteLLM configuration"),
         ("values.yaml", "ingress:\n  enabled: true\n", "Helm values with an ingress"),
         ("values.yaml", "image: x\n", None),
-        ("notes.txt", "kind: HTTPRoute\n", None),
+        ("notes.txt", "kind: TCPRoute\n", None),
     ],
 )  # fmt: skip
 def test_kinds_of_deployment_files(path: str, text: str, kind: str | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from undam.lint.dialect import Dialect, has_any
 from undam.lint.files import FileUse
-from undam.lint.registry import recognise_dialect
+from undam.lint.registry import recognise_dialects
 from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
 from undam.textfiles.source import Source
 
@@ -17,7 +17,8 @@ _WORDS = (
     "proxy_pass", "_pass ", "server_name", "reverse_proxy", "frontend ", "backend ", "listen ",
     "static_resources", "type.googleapis.com/envoy", "entryPoints", "routers:", "ProxyPass",
     "proxy.server", "vcl 4", "http_access", "cache_peer", "proxy.config", "location ",
-    "nginx.ingress.kubernetes.io",
+    "nginx.ingress.kubernetes.io", "gateway.networking.k8s.io", "gateway.envoyproxy.io",
+    "networking.istio.io", "traefik.io/v1", "serving.kserve.io",
 )  # fmt: skip
 _YAML_NAME = re.compile(r"\.(?:ya?ml|tpl)$", re.IGNORECASE)
 # Languages of code fences, and the name of a file in that language.
@@ -56,8 +57,7 @@ def find_embedded(source: Source, use: FileUse, name: str) -> Iterator[EmbeddedC
     for one in _texts(source, use, name):
         text = source.text[one.start : one.end]
         if has_any(text, *_WORDS):
-            dialect = recognise_dialect(_name_of(one, use), _dedented(text))
-            if dialect is not None:
+            for dialect in recognise_dialects(_name_of(one, use), _dedented(text)):
                 yield EmbeddedConfig(dialect, one.start, one.end)
 
 

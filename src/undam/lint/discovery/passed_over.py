@@ -32,7 +32,6 @@ _BY_NAME = (
     (re.compile(r"wrangler\.(?:toml|jsonc?)$"), "Cloudflare Workers configuration"),
     (re.compile(r"fly\.toml$"), "Fly.io configuration"),
     (re.compile(r"web\.config$"), "IIS configuration"),
-    (re.compile(r"kong\.ya?ml$"), "Kong configuration"),
 )
 _PROXY_IN_TERRAFORM = re.compile(
     rb"aws_(?:lb|alb|elb|cloudfront|apigateway|api_gateway|lambda_function_url)"
@@ -40,11 +39,7 @@ _PROXY_IN_TERRAFORM = re.compile(
     rb"|google_cloud_run"
 )
 _KINDS = re.compile(
-    r"kind[\"']?[ \t]*:[ \t]*[\"']?(HTTPRoute|GRPCRoute|TCPRoute|Gateway"
-    r"|VirtualService|DestinationRule|EnvoyFilter|EnvoyProxy|EnvoyPatchPolicy|BackendTrafficPolicy"
-    r"|ClientTrafficPolicy|AIGatewayRoute|IngressRoute|ServersTransport|Middleware|InferenceService"
-    r"|InferencePool|Ingress|KongPlugin|KongIngress|ApisixRoute|HTTPProxy|BackendConfig"
-    r"|GCPBackendPolicy|ProxySettingsPolicy|VirtualServer|Route)\b"
+    r"kind[\"']?[ \t]*:[ \t]*[\"']?(TCPRoute|TLSRoute|EnvoyProxy|InferencePool|Ingress|Route)\b"
 )
 _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
 # The kind of a resource is among its first lines; a license may precede it.

@@ -23,6 +23,17 @@ _NAMES = re.compile(
     r"|[^/]*(?:deployment|service|statefulset|engine|serve|litellm|config)[^/]*\.ya?ml",
     re.IGNORECASE,
 )
+# Files with resources of Kubernetes, which may have any name.
+_MANIFEST_NAMES = re.compile(r".*\.(?:ya?ml|json)", re.IGNORECASE)
+_MAX_MANIFESTS = 60
+_MAX_MANIFEST_BYTES = 100_000
+_MANIFEST = re.compile(
+    r"^[ \t]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(?:(?:HTTP|GRPC|AIGateway|Ingress|Apisix)Route"
+    r"|(?:Client|Backend)?TrafficPolicy|(?:GCPBackend|EnvoyExtension|ProxySettings)Policy|Gateway"
+    r"|GatewayClass|EnvoyProxy|VirtualService|Middleware|ServersTransport|BackendConfig|KongIngress"
+    r"|KongPlugin|Ingress|Service|Deployment|StatefulSet|InferenceService)\b",
+    re.MULTILINE,
+)
 # The comment with which a generator signs a file, with the version that it was generated for.
 _HEADER_LINES = 12
 _HEADER_VERSION = re.compile(
@@ -44,6 +55,7 @@ class Surroundings:
         self._files = files
         self._roots = {os.path.realpath(root) for root in (*roots, ".")}
         self._cache: dict[Path, Neighbours] = {}
+        self._manifests: dict[Path, tuple[tuple[str, str], ...]] = {}
 
     def of(self, path: str) -> Neighbours:
         """Return the evidence in the folder of a file and in the folders around it."""
@@ -51,8 +63,10 @@ class Surroundings:
             return NO_NEIGHBOURS
         folder = Path(os.path.realpath(path)).parent
         if folder not in self._cache:
+            around = self._around(folder)
             self._cache[folder] = neighbours_from(
-                (name, text) for here in self._around(folder) for name, text in self._texts(here)
+                ((name, text) for here in around for name, text in self._texts(here)),
+                (one for here in around for one in self._manifests_in(here)),
             )
         return self._cache[folder]
 
@@ -66,15 +80,32 @@ class Surroundings:
         return found[:1]
 
     def _texts(self, folder: Path) -> list[tuple[str, str]]:
+        return self._read(folder, _NAMES, _MAX_FILES, _MAX_BYTES)
+
+    def _manifests_in(self, folder: Path) -> tuple[tuple[str, str], ...]:
+        """Return the files of a folder with resources of Kubernetes. Larger files are left out."""
+        if folder not in self._manifests:
+            texts = self._read(folder, _MANIFEST_NAMES, _MAX_MANIFESTS, _MAX_MANIFEST_BYTES + 1)
+            self._manifests[folder] = tuple(
+                (name, text)
+                for name, text in texts
+                if len(text) <= _MAX_MANIFEST_BYTES and _MANIFEST.search(text)
+            )
+        return self._manifests[folder]
+
+    def _read(
+        self, folder: Path, wanted: re.Pattern[str], most: int, size: int
+    ) -> list[tuple[str, str]]:
+        """Return name and text of the first files whose name matches, up to a size in bytes."""
         found = []
         try:
             names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
         except OSError:
             return []
-        for name in [one for one in names if _NAMES.fullmatch(one)][:_MAX_FILES]:
+        for name in [one for one in names if wanted.fullmatch(one)][:most]:
             try:
                 with (folder / name).open("rb") as file:
-                    text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+                    text = file.read(size).decode("utf-8", "replace")
             except OSError:
                 continue
             found.append((self._files.name(str(folder / name)), text))

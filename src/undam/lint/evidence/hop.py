@@ -29,14 +29,17 @@ class Hop:
         path: the file that configures it.
         line: where the route, the service or the resource is defined.
         names: names under which other files may refer to it: a service, a host name, a route's
-            parent. Names are compared in lower case.
-        upstreams: names of the services that it sends requests to, without scheme and port.
+            parent, or ``:8000`` for a port of the machine. Letter case does not matter.
+        upstreams: names or URLs of the services that it sends requests to.
         idle_limit_s: silence after which it cuts a stream, in seconds; ``None`` if that is unknown
             and ``inf`` if there is no limit.
         total_limit_s: duration after which it cuts a stream, in seconds; the same special values.
         buffers: whether it holds events back; ``None`` if that is unknown.
         compresses: whether it compresses streams; ``None`` if that is unknown.
         heartbeat_s: interval of the comments that it sends in a silence; ``None`` without any.
+        idle_line, total_line: where the limit is configured; ``None`` if it is the default of the
+            program.
+        drops_heartbeats: it does not forward the heartbeats of its upstreams.
     """
 
     tier: Tier
@@ -50,3 +53,6 @@ class Hop:
     buffers: bool | None = None
     compresses: bool | None = None
     heartbeat_s: float | None = None
+    idle_line: int | None = None
+    total_line: int | None = None
+    drops_heartbeats: bool = False

@@ -63,12 +63,14 @@ class Neighbours:
         published: services by the port that they publish on the host.
         targets: version of each program whose image has one, by its dialect.
         heartbeat_s: interval that the flags of an engine set; ``None`` if no flag sets one.
+        manifests: path and text of the files with resources of Kubernetes.
     """
 
     services: Mapping[str, ServiceWitness] = field(default_factory=dict)
     published: Mapping[int, ServiceWitness] = field(default_factory=dict)
     targets: Mapping[str, Version] = field(default_factory=dict)
     heartbeat_s: float | None = None
+    manifests: tuple[tuple[str, str], ...] = ()
 
     @property
     def apps(self) -> tuple[ServiceWitness, ...]:
@@ -107,10 +109,20 @@ def images_in(text: str) -> list[str]:
     return [*_FROM.findall(text), *_IMAGE.findall(text)]
 
 
-def neighbours_from(files: Iterable[tuple[str, str]]) -> Neighbours:
+def heartbeat_in(text: str) -> float | None:
+    """Return the shortest interval of heartbeats that the flags in a text set, in seconds."""
+    return min(map(float, _HEARTBEAT.findall(text)), default=None)
+
+
+def neighbours_from(
+    files: Iterable[tuple[str, str]], manifests: Iterable[tuple[str, str]] = ()
+) -> Neighbours:
     """Combine the evidence of files, given by path and text.
 
     A program that occurs with two versions has none.
+
+    Args:
+        manifests: files with resources of Kubernetes.
     """
     services: dict[str, ServiceWitness] = {}
     published: dict[int, ServiceWitness] = {}
@@ -120,14 +132,16 @@ def neighbours_from(files: Iterable[tuple[str, str]]) -> Neighbours:
         for image in images_in(text):
             if known := image_version(image):
                 versions.setdefault(known[0], set()).add(known[1])
-        heartbeats += [float(one) for one in _HEARTBEAT.findall(text)]
+        if (interval := heartbeat_in(text)) is not None:
+            heartbeats.append(interval)
         for names, ports, witness in _services(path, text):
             for name in names:
                 services.setdefault(name.lower(), witness)
             for port in ports:
                 published.setdefault(port, witness)
     targets = {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
-    return Neighbours(services, published, targets, min(heartbeats, default=None))
+    shortest = min(heartbeats, default=None)
+    return Neighbours(services, published, targets, shortest, tuple(manifests))
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:

@@ -7,11 +7,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
+from undam.lint.kubernetes.resources import at, entry_span
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry, Node, items_of
 from undam.textfiles.tree_edit import replace_value
+
+__all__ = [
+    "PREFIX",
+    "SnippetDirective",
+    "StringMap",
+    "at",
+    "entry_span",
+    "objects_of_kind",
+    "remove_snippet_directive",
+    "snippet_directives",
+    "value_diagnostic",
+]
 
 PREFIX = "nginx.ingress.kubernetes.io/"
 
@@ -20,13 +33,6 @@ _DIRECTIVE = re.compile(
 )
 # Lists of Kubernetes objects are rarely nested at all.
 _MAX_NESTED_LISTS = 8
-
-
-def at(node: Node | None, *names: str) -> Node | None:
-    """Return the value under these keys."""
-    for name in names:
-        node = node.get(name) if node else None
-    return node
 
 
 def objects_of_kind(roots: Iterable[Node], kind: str) -> Iterator[Node]:
@@ -87,13 +93,6 @@ def value_diagnostic(
     edits = [edit] if edit is not None and entry.value.quoted else []
     span = entry_span(source, entry)
     return diagnostic_at(rule, source, span, *edits, severity=severity, **evidence)
-
-
-def entry_span(source: Source, entry: Entry) -> tuple[int, int]:
-    """Return the span of a key and its value that is on the line of the key."""
-    _, end = source.line_span(entry.key.start)
-    line = source.text[entry.key.start : min(end, max(entry.value.end, entry.key.end))]
-    return entry.key.start, entry.key.start + len(line.rstrip())
 
 
 @dataclass(frozen=True)

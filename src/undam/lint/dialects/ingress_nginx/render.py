@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-from undam.errors import UsageError
 from undam.lint.dialect import RenderRequest
-
-_UPSTREAM = re.compile(r"http://([A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?/?")
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
-_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+from undam.lint.kubernetes.render import backend_of, service_manifests
 
 _INGRESS = """\
 # ingress-nginx in front of a streaming server.
@@ -37,35 +31,7 @@ spec:
                 port:
                   number: {port}
 ---
-apiVersion: v1
-kind: Service
-metadata:
-  name: model
-spec:
 {service}"""
-
-_NAMED = """\
-  type: ExternalName
-  externalName: {host}
-  ports:
-    - port: {port}
-"""
-_ADDRESSED = """\
-  ports:
-    - port: {port}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: model
-  labels:
-    kubernetes.io/service-name: model
-addressType: IPv4
-ports:
-  - port: {port}
-endpoints:
-  - addresses: ["{host}"]
-"""
 
 
 def render(request: RenderRequest) -> str:
@@ -74,16 +40,10 @@ def render(request: RenderRequest) -> str:
     Raises:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.
     """
-    found = _UPSTREAM.fullmatch(request.upstream)
-    if found is None:
-        raise UsageError(f"the upstream must be http://HOST:PORT, not {request.upstream!r}")
-    if not _PATH.fullmatch(request.path):
-        raise UsageError(f"{request.path!r} cannot be the path of an Ingress")
-    host, port = found[1], int(found[2] or 80)
-    service = _ADDRESSED if _ADDRESS.fullmatch(host) else _NAMED
+    host, port = backend_of(request, "an Ingress")
     return _INGRESS.format(
         idle=max(1, round(request.idle_s)),
         path=request.path,
         port=port,
-        service=service.format(host=host, port=port),
+        service=service_manifests(host, port),
     )

@@ -72,8 +72,8 @@ class TraefikConfig:
             upstreams = [entry.key.text, *self._upstreams(_service_name(entry.value))]
             rule = at(entry.value, "rule")
             text = rule.text if rule else ""
-            paths = list(_rule_paths(text)) or [("/", PathMatch.PREFIX)]
-            sites = list(_rule_hosts(text))
+            paths = list(rule_paths(text)) or [("/", PathMatch.PREFIX)]
+            sites = list(rule_hosts(text))
             assessment = strongest(
                 assess_pattern(path, match, upstreams, hints, sites=sites) for path, match in paths
             )
@@ -160,14 +160,16 @@ def _by_name(node: Node | None) -> dict[str, Entry]:
     return {entry.key.text.lower(): entry for entry in (node.entries if node else ())}
 
 
-def _rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
+def rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
+    """Yield the paths in the rule of a router."""
     for call, arguments in _PATHS.findall(rule):
         match = PathMatch.REGEX if call == "PathRegexp" else PathMatch.PREFIX
         for quoted in _QUOTED.findall(arguments):
             yield next(filter(None, quoted), "/"), match
 
 
-def _rule_hosts(rule: str) -> Iterator[str]:
+def rule_hosts(rule: str) -> Iterator[str]:
+    """Yield the host names in the rule of a router."""
     for arguments in _HOSTS.findall(rule):
         for quoted in _QUOTED.findall(arguments):
             yield next(filter(None, quoted), "")

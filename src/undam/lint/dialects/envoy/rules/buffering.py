@@ -121,7 +121,7 @@ _COMMENT = re.compile(r"--(?!\[)[^\n]*")
 
 def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
     """Find filters that hold the response on a streaming route."""
-    return find_holding_filters(manager, source, _holding_field)
+    return find_holding_filters(manager, source, holding_field)
 
 
 def unread_code(manager: ConnectionManager, source: Source) -> Iterator[UnreadPart]:
@@ -133,7 +133,8 @@ def unread_code(manager: ConnectionManager, source: Source) -> Iterator[UnreadPa
             yield UnreadPart(source.path, line, f"the Lua code in {name.value.text}")
 
 
-def _holding_field(one: HttpFilter) -> HoldingField | None:
+def holding_field(one: HttpFilter) -> HoldingField | None:
+    """Return the field that makes a filter hold the response; ``None`` if it does not."""
     if one.is_a("lua.v3.Lua"):
         return _lua(one.config)
     if one.is_a("ext_proc.v3.ExternalProcessor"):

@@ -76,10 +76,11 @@ RULES = (ZSTD, GZIP)
 
 def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
     """Find compressors of event streams."""
-    return find_holding_filters(manager, source, _compressor)
+    return find_holding_filters(manager, source, holding_compressor)
 
 
-def _compressor(one: HttpFilter) -> HoldingField | None:
+def holding_compressor(one: HttpFilter) -> HoldingField | None:
+    """Return the field that makes a compressor compress event streams, if it does."""
     config = one.config
     if not one.is_a("compressor.v3.Compressor"):
         return None

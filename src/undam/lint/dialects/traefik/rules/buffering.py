@@ -49,14 +49,20 @@ BUFFERING = ConfigRule(
 RULES = (BUFFERING,)
 
 
-def find(middleware: Middleware, source: Source) -> Iterator[Diagnostic]:
-    """Find a middleware that buffers the response."""
+def find(
+    middleware: Middleware, source: Source, rule: ConfigRule = BUFFERING
+) -> Iterator[Diagnostic]:
+    """Find a middleware that buffers the response.
+
+    Args:
+        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+    """
     entry = entry_at(middleware.node, "buffering")
     if entry is None or response_buffer_switch(middleware) is not None:
         return
     edit = remove_item(source, *middleware.listed) if middleware.listed else None
     span = entry.key.start, entry.key.end
-    yield diagnostic_at(BUFFERING, source, span, *existing(edit), name=middleware.name)
+    yield diagnostic_at(rule, source, span, *existing(edit), name=middleware.name)
 
 
 def response_buffer_switch(middleware: Middleware) -> Entry | None:

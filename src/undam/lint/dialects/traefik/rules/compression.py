@@ -50,8 +50,14 @@ RULES = (COMPRESS,)
 _EVENT_STREAM = "text/event-stream"
 
 
-def find(middleware: Middleware, source: Source) -> Iterator[Diagnostic]:
-    """Find a middleware that compresses event streams."""
+def find(
+    middleware: Middleware, source: Source, rule: ConfigRule = COMPRESS
+) -> Iterator[Diagnostic]:
+    """Find a middleware that compresses event streams.
+
+    Args:
+        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+    """
     entry = entry_at(middleware.node, "compress")
     if entry is None or entry.value.text.lower() == "false":
         return
@@ -72,7 +78,7 @@ def find(middleware: Middleware, source: Source) -> Iterator[Diagnostic]:
     else:
         edit = insert_item(source, excluded.value, _EVENT_STREAM)
     span = entry.key.start, entry.key.end
-    yield diagnostic_at(COMPRESS, source, span, *existing(edit), name=middleware.name)
+    yield diagnostic_at(rule, source, span, *existing(edit), name=middleware.name)
 
 
 def _is_event_stream(item: Node) -> bool:

@@ -65,14 +65,20 @@ FLUSH_INTERVAL = ConfigRule(
 RULES = (NO_RESPONSE_BUFFER, FLUSH_INTERVAL)
 
 
-def find_buffer_switch(middleware: Middleware, source: Source) -> Iterator[Diagnostic]:
-    """Find a buffering middleware that should not buffer responses, but does."""
+def find_buffer_switch(
+    middleware: Middleware, source: Source, rule: ConfigRule = NO_RESPONSE_BUFFER
+) -> Iterator[Diagnostic]:
+    """Find a buffering middleware that should not buffer responses, but does.
+
+    Args:
+        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+    """
     switch = response_buffer_switch(middleware)
     if switch is None:
         return
     edit = remove_item(source, *middleware.listed) if middleware.listed else None
     span = switch.key.start, switch.key.end
-    yield diagnostic_at(NO_RESPONSE_BUFFER, source, span, *existing(edit), name=middleware.name)
+    yield diagnostic_at(rule, source, span, *existing(edit), name=middleware.name)
 
 
 def find_flush_interval(service: Entry, source: Source) -> Iterator[Diagnostic]:

@@ -93,7 +93,7 @@ def find(config: TraefikConfig, service: Entry, source: Source) -> Iterator[Diag
     name = at(service.value, "loadbalancer", "serverstransport")
     if name is not None:
         used = config.transports.get(local_name(name.text))
-        yield from _find_header_timeout(used.value if used else None, source, streams=True)
+        yield from find_header_timeout(used.value if used else None, source, streams=True)
 
 
 def find_static(
@@ -124,22 +124,23 @@ def find_static(
                 name=point.key.text,
             )
     transport = at(config.root, "serverstransport")
-    yield from _find_header_timeout(transport, source, streams=has_hints or bool(routers))
+    yield from find_header_timeout(transport, source, streams=has_hints or bool(routers))
 
 
-def _find_header_timeout(
-    transport: Node | None, source: Source, *, streams: bool
+def find_header_timeout(
+    transport: Node | None, source: Source, *, streams: bool, rule: ConfigRule = HEADER_TIMEOUT
 ) -> Iterator[Diagnostic]:
     """Check the limit of a transport.
 
     Args:
+        rule: the rule to report; that of a Kubernetes resource has a code of its own.
         streams: streams are known to use the transport; if not, the severity is info.
     """
     entry = entry_at(at(transport, "forwardingtimeouts"), "responseheadertimeout")
     limit_s = seconds_of(entry.value) if entry else None
     if entry and limit_s and limit_s < _SLOW_HEAD_S:
         yield diagnostic_at(
-            HEADER_TIMEOUT,
+            rule,
             source,
             (entry.key.start, entry.key.end),
             *(existing(_remove_limit(source, entry)) if streams else ()),

@@ -1,0 +1,137 @@
+"""GWA101-GWA103: policies that hold the response body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.kubernetes.cluster import Cluster
+from undam.lint.kubernetes.envoy_config import holding_filters
+from undam.lint.kubernetes.resources import Resource, at, entry_at, entry_span
+from undam.rules import Severity
+from undam.textfiles.tree import items_of
+from undam.textfiles.tree_edit import replace_value
+
+EXT_PROC = ConfigRule(
+    code="GWA101",
+    slug="ext-proc-buffers-response",
+    severity=Severity.ERROR,
+    message="the response body is {how} for the external processor, so the whole stream is held",
+    safety=Safety.UNSAFE,
+    what="""
+        In the modes Buffered and BufferedPartial of an EnvoyExtensionPolicy, Envoy collects the
+        body, whole or up to the buffer limit, before it sends it to the processor.
+    """,
+    why="The client receives nothing until the model has finished.",
+    detection="""
+        `extProc[].processingMode.response.body` of a policy for a streaming route has one of these
+        modes. If no route in view shows whether it streams, the severity is info.
+    """,
+    measured="""
+        Envoy 1.40, which Envoy Gateway configures in the same way, 300 events 5 ms apart, in both
+        modes: all events arrived together at the end (ENV102).
+    """,
+    fix="""
+        Send the body to the processor in pieces, if it can work on pieces.
+
+            processingMode:
+              response:
+                body: Streamed
+    """,
+    source=(
+        "measured on loopback with Envoy 1.40; gateway.envoyproxy.io, API reference, "
+        "ExtProcBodyProcessingMode, read 2026-11"
+    ),
+)
+
+PATCHED_FILTER = ConfigRule(
+    code="GWA102",
+    slug="patched-filter-holds",
+    severity=Severity.ERROR,
+    message="the patch adds a filter that holds the response: {how}",
+    safety=Safety.NONE,
+    what="""
+        An EnvoyPatchPolicy adds a filter to the generated configuration that needs the whole
+        response body, or compresses event streams with zstd.
+    """,
+    why="The client receives nothing until the model has finished.",
+    detection="""
+        A patch has a Lua filter that calls `body()` on the response, an external processor in
+        a buffered mode, a file system buffer, or a zstd compressor for text/event-stream. The
+        filter `envoy.filters.http.buffer` is not reported, because it collects only requests.
+    """,
+    measured="""
+        Envoy 1.40, 300 events 5 ms apart, with each of these filters: all events arrived together
+        at the end (ENV101 to ENV104).
+    """,
+    fix="""
+        Remove the filter from the patch, or disable it for the streaming routes with a
+        `typed_per_filter_config`.
+    """,
+    source="measured on loopback with Envoy 1.40; gateway.envoyproxy.io, Envoy Patch Policy",
+)
+
+NGINX_BUFFERING = ConfigRule(
+    code="GWA103",
+    slug="proxy-settings-buffering",
+    severity=Severity.WARNING,
+    message=(
+        "buffering is on for a streaming route: the response head waits for the first byte, "
+        "and a body without chunks arrives in blocks of 4 KB"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        A ProxySettingsPolicy of NGINX Gateway Fabric turns response buffering on, which is also
+        the default of nginx.
+    """,
+    why="""
+        NGINX Gateway Fabric speaks HTTP/1.1 to the backend, so a chunked stream passes. But its
+        head waits for the first byte of the body, and a body that ends with the connection is held
+        in blocks of 4 KB.
+    """,
+    detection="`buffering.disable: false` in a policy that affects a streaming route.",
+    measured="""
+        nginx 1.22.1 with buffering: 0.1 ms late with a chunked origin over HTTP/1.1, 1651 ms with
+        one without chunks. NGINX Gateway Fabric itself was not run.
+    """,
+    fix="""
+        Turn buffering off. This affects every route that the policy targets.
+
+            buffering:
+              disable: true
+    """,
+    source=(
+        "docs.nginx.com, NGINX Gateway Fabric, ProxySettingsPolicy; nginx/nginx-gateway-fabric "
+        "2.6.7 (2026-07-15), servers.go"
+    ),
+)
+
+RULES = (EXT_PROC, PATCHED_FILTER, NGINX_BUFFERING)
+
+_HOLDING_MODES = frozenset({"Buffered", "BufferedPartial"})
+
+
+def find_in_policy(policy: Resource, cluster: Cluster) -> Iterator[Diagnostic]:
+    """Find settings of a policy that hold the response."""
+    source = cluster.source
+    if policy.kind == "EnvoyExtensionPolicy":
+        for processor in items_of(at(policy.spec, "extProc")):
+            entry = entry_at(processor, "processingMode", "response", "body")
+            if entry is not None and entry.value.text in _HOLDING_MODES:
+                edit = replace_value(source, entry.value, "Streamed")
+                span = entry_span(source, entry)
+                edits = (edit,) if edit is not None else ()
+                yield diagnostic_at(EXT_PROC, source, span, *edits, how=entry.value.text)
+    elif policy.kind == "EnvoyPatchPolicy":
+        for patch in items_of(at(policy.spec, "jsonPatches")):
+            for found in holding_filters(at(patch, "operation", "value")):
+                span = entry_span(source, found.entry)
+                yield diagnostic_at(
+                    PATCHED_FILTER, source, span, severity=found.severity, how=found.how
+                )
+    elif policy.kind == "ProxySettingsPolicy":
+        entry = entry_at(policy.spec, "buffering", "disable")
+        if entry is not None and entry.value.text == "false":
+            edit = replace_value(source, entry.value, "true")
+            edits = (edit,) if edit is not None else ()
+            yield diagnostic_at(NGINX_BUFFERING, source, entry_span(source, entry), *edits)

@@ -1,0 +1,39 @@
+"""Rendering of a VirtualService that streams, with its Service."""
+
+from __future__ import annotations
+
+from undam.lint.dialect import RenderRequest
+from undam.lint.kubernetes.render import backend_of, service_manifests
+
+_ROUTE = """\
+# Istio in front of a streaming server.
+# Check with: istioctl analyze FILE
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: token-streams
+spec:
+  hosts: [model]
+  http:
+    - match:
+        - uri:
+            prefix: {path}
+      # Istio has no limit on the whole response by default; it is repeated here for readers.
+      timeout: 0s
+      route:
+        - destination:
+            host: model
+            port:
+              number: {port}
+---
+{service}"""
+
+
+def render(request: RenderRequest) -> str:
+    """Return the manifests. Istio does not limit silence, so ``idle_s`` has no effect.
+
+    Raises:
+        UsageError: the upstream is not a URL of a host and port, or the path is invalid.
+    """
+    host, port = backend_of(request, "a VirtualService")
+    return _ROUTE.format(path=request.path, port=port, service=service_manifests(host, port))

@@ -1,0 +1,199 @@
+"""IST401-IST404: limits on the duration and the silence of a stream, and on its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.istio.parser import patches_of
+from undam.lint.dialects.istio.routes import MeshRoute
+from undam.lint.kubernetes.durations import seconds_in
+from undam.lint.kubernetes.envoy_config import patched_limits
+from undam.lint.kubernetes.resources import Resource, entry_at, entry_span
+from undam.lint.limits import ExpectedSilence, total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.source import Source
+from undam.textfiles.tree_edit import replace_value
+
+TIMEOUT = ConfigRule(
+    code="IST401",
+    slug="virtual-service-timeout",
+    severity=Severity.ERROR,
+    message="timeout {limit} limits the whole response; heartbeats do not help",
+    safety=Safety.UNSAFE,
+    what="""
+        The `timeout` of an HTTP route covers the whole response. Without it, Istio has no such
+        limit (since 1.5).
+    """,
+    why="""
+        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+    """,
+    detection="""
+        The route streams, and its `timeout` is above 0 and below one hour. Up to one minute it is
+        an error, because long answers take longer; above, a warning.
+    """,
+    measured="""
+        Envoy 1.40 with a route timeout of 2s cut the response 3.0 s after the request, truncated,
+        while events arrived every 100 ms (ENV402).
+    """,
+    fix="""
+        Remove the limit, if it was not set for another reason.
+
+            timeout: 0s
+    """,
+    source=(
+        "measured on loopback with Envoy 1.40; istio.io, VirtualService, HTTPRoute.timeout; report "
+        "ag-ui#2105 (601 s); read 2026-11"
+    ),
+)
+
+TRY = ConfigRule(
+    code="IST402",
+    slug="per-try-timeout",
+    severity=Severity.WARNING,
+    message="perTryTimeout {limit} aborts a request whose response head comes later",
+    safety=Safety.UNSAFE,
+    what="""
+        `retries.perTryTimeout` aborts a try whose response has not begun, and retries the request.
+    """,
+    why="""
+        Many servers send the response head with the first token. After a long prefill the model
+        processes the whole prompt again for each try, which adds to the load that made it slow.
+    """,
+    detection="""
+        The route streams, and the limit is above 0 and of at most one minute. The limit does not
+        cut a response that has begun.
+    """,
+    measured="""
+        Envoy 1.40 with 1s, in front of a server whose head comes after 2.5 s: 504; once the head
+        had passed, 2s did not cut a stream of 6 s (ENV406).
+    """,
+    fix="""
+        Raise the limit, if it was not set for another reason.
+
+            retries:
+              perTryTimeout: 600s
+    """,
+    source="measured on loopback with Envoy 1.40; istio.io, HTTPRetry, read 2026-11",
+)
+
+ONE_REQUEST = ConfigRule(
+    code="IST403",
+    slug="one-request-per-connection",
+    severity=Severity.INFO,
+    message="maxRequestsPerConnection {limit} opens a new connection for each stream",
+    safety=Safety.UNSAFE,
+    what="""
+        `maxRequestsPerConnection: 1` of a DestinationRule disables keep-alive to the server.
+    """,
+    why="""
+        Streams are not cut by it. But each request pays for a connection, and with mutual TLS for a
+        handshake, which adds to the time to the first token.
+    """,
+    detection="""
+        The destination streams, and the value is 1. `idleTimeout` of the same pool is not reported:
+        it ends connections that carry no request, so it does not cut streams.
+    """,
+    fix="""
+        Remove the limit, if it was not set for another reason; 0 means unlimited.
+
+            connectionPool:
+              http:
+                maxRequestsPerConnection: 0
+    """,
+    source="istio.io, DestinationRule, ConnectionPoolSettings.HTTPSettings, read 2026-11",
+)
+
+PATCHED_LIMIT = ConfigRule(
+    code="IST404",
+    slug="envoy-filter-limit",
+    severity=Severity.ERROR,
+    message="the EnvoyFilter sets {setting} {limit}, {effect}",
+    safety=Safety.UNSAFE,
+    what="""
+        An EnvoyFilter sets a limit on streams that Istio itself does not have:
+        `stream_idle_timeout`, `max_stream_duration`, or the timeouts of a route.
+    """,
+    why="A longer or silent stream is cut while the model is still working.",
+    detection="""
+        The limit is below the silence to expect (`stream_idle_timeout`, `idle_timeout`), or below
+        one hour (`max_stream_duration`, `timeout`). If neither the workload selector nor a route in
+        view shows whether anything streams, the severity is info.
+    """,
+    measured="""
+        Envoy 1.40 with 2s in each of these places cut the stream (ENV402 to ENV404).
+    """,
+    fix="""
+        Raise or remove the limit. The patch applies to all routes of the selected workloads.
+
+            stream_idle_timeout: 3600s
+    """,
+    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read 2026-11",
+)
+
+RULES = (TIMEOUT, TRY, ONE_REQUEST, PATCHED_LIMIT)
+
+# If the head takes a minute, the cause is not the model.
+_SLOW_HEAD_S = 60.0
+
+
+def find_in_route(route: MeshRoute, source: Source) -> Iterator[Diagnostic]:
+    """Find timeouts of an HTTP route."""
+    entry = entry_at(route.node, "timeout")
+    seconds = seconds_in(entry.value.text) if entry else None
+    severity = total_limit_severity(seconds) if seconds else None
+    if entry is not None and severity is not None:
+        edit = replace_value(source, entry.value, "0s")
+        yield diagnostic_at(
+            TIMEOUT,
+            source,
+            entry_span(source, entry),
+            *((edit,) if edit else ()),
+            severity=severity,
+            limit=entry.value.text,
+        )
+    entry = entry_at(route.node, "retries", "perTryTimeout")
+    seconds = seconds_in(entry.value.text) if entry else None
+    if entry is not None and seconds and seconds <= _SLOW_HEAD_S:
+        edit = replace_value(source, entry.value, "600s")
+        span = entry_span(source, entry)
+        yield diagnostic_at(TRY, source, span, *((edit,) if edit else ()), limit=entry.value.text)
+
+
+def find_in_destination(rule: Resource, source: Source) -> Iterator[Diagnostic]:
+    """Find settings of the connection pool of a destination that streams."""
+    entry = entry_at(
+        rule.spec, "trafficPolicy", "connectionPool", "http", "maxRequestsPerConnection"
+    )
+    if entry is not None and entry.value.text == "1":
+        edit = replace_value(source, entry.value, "0")
+        span = entry_span(source, entry)
+        yield diagnostic_at(
+            ONE_REQUEST, source, span, *((edit,) if edit else ()), limit=entry.value.text
+        )
+
+
+def find_in_filter(
+    resource: Resource, source: Source, silence: ExpectedSilence
+) -> Iterator[Diagnostic]:
+    """Find limits in the patches of an EnvoyFilter."""
+    for patch in patches_of(resource):
+        for limit in patched_limits(patch):
+            if limit.is_idle:
+                severity = silence.severity(limit.seconds)
+                effect = f"which cuts a stream that is silent for that long, {silence.reason}"
+            else:
+                severity = total_limit_severity(limit.seconds)
+                effect = "which limits the whole response"
+            if severity is not None:
+                edit = replace_value(source, limit.entry.value, "3600s" if limit.is_idle else "0s")
+                yield diagnostic_at(
+                    PATCHED_LIMIT,
+                    source,
+                    entry_span(source, limit.entry),
+                    *((edit,) if edit else ()),
+                    severity=severity,
+                    setting=limit.entry.key.text,
+                    limit=limit.entry.value.text or f"{limit.seconds:g} s",
+                    effect=effect,
+                )

@@ -1,0 +1,182 @@
+"""KSV401-KSV404: limits of components and revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.kserve.parser import ServingComponent
+from undam.lint.dialects.kserve.routes import KNATIVE_DEFAULT_S
+from undam.lint.kubernetes.durations import seconds_in
+from undam.lint.kubernetes.resources import entry_at, entry_span
+from undam.lint.limits import ExpectedSilence, total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry
+from undam.textfiles.tree_edit import replace_value
+
+TIMEOUT = ConfigRule(
+    code="KSV401",
+    slug="service-timeout",
+    severity=Severity.ERROR,
+    message="{setting} {limit} s limits the whole response; heartbeats do not help",
+    safety=Safety.UNSAFE,
+    what="""
+        `timeout` of a component of an InferenceService, and `timeoutSeconds` of a Knative revision,
+        cover the whole response. Without Knative, KServe writes the value into the HTTPRoute.
+    """,
+    why="""
+        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+    """,
+    detection="""
+        The component runs a model server that streams, and the limit is above 0 and below one hour.
+        Up to one minute it is an error, because long answers take longer; above, a warning.
+    """,
+    fix="""
+        Raise the limit. In Knative, `max-revision-timeout-seconds` in the ConfigMap
+        config-defaults, 600 by default, must be at least as large, or the resource is rejected.
+
+            timeout: 3600
+    """,
+    source=(
+        "knative/serving, pkg/apis/config/defaults.go; kserve.github.io, ComponentExtensionSpec; "
+        "kserve#3525, #3149; read 2026-11"
+    ),
+)
+
+TIMEOUT_DEFAULT = ConfigRule(
+    code="KSV402",
+    slug="service-timeout-default",
+    severity=Severity.WARNING,
+    message="{setting} is not set: {default}",
+    safety=Safety.NONE,
+    what="""
+        A Knative revision without `timeoutSeconds` has the default of config-defaults, 300 s for
+        the whole response. For an InferenceService in the mode Standard (RawDeployment), KServe
+        writes `request: 60s` into the HTTPRoute, if it uses the Gateway API.
+    """,
+    why="""
+        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+    """,
+    detection="""
+        The component runs a model server that streams and sets no limit. If the annotations do not
+        show that Knative serves it, the severity is info.
+    """,
+    fix="""
+        Set the limit. In Knative, `max-revision-timeout-seconds` in the ConfigMap config-defaults,
+        600 by default, must be at least as large.
+
+            timeout: 3600
+    """,
+    source=(
+        "knative/serving, pkg/apis/config/defaults.go:42; kserve/kserve, httproute_reconciler.go "
+        "(DefaultTimeout 60 s); read 2026-11"
+    ),
+)
+
+RESPONSE_START = ConfigRule(
+    code="KSV403",
+    slug="response-start-timeout",
+    severity=Severity.WARNING,
+    message="responseStartTimeoutSeconds {limit} aborts a request whose response begins later",
+    safety=Safety.UNSAFE,
+    what="""
+        `responseStartTimeoutSeconds` of a Knative revision limits the time until the first byte of
+        the response.
+    """,
+    why="""
+        Many servers send the response head with the first token. A long prefill, or a pod that is
+        started for the request, then ends in a 504.
+    """,
+    detection="The component streams, and the limit is above 0 and of at most one minute.",
+    fix="""
+        Raise the limit, if it was not set for another reason.
+
+            responseStartTimeoutSeconds: 300
+    """,
+    source="knative.dev, Serving API, RevisionSpec; knative/serving discussion 14462, read 2026-11",
+)
+
+IDLE = ConfigRule(
+    code="KSV404",
+    slug="revision-idle-timeout",
+    severity=Severity.ERROR,
+    message="idleTimeoutSeconds {limit} cuts a stream that is silent for that long, {expected}",
+    safety=Safety.UNSAFE,
+    what="`idleTimeoutSeconds` of a Knative revision ends a response without data for that long.",
+    why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
+    detection="""
+        The component streams, and the limit is below the silence to expect (setting `silence`,
+        300 s by default). If heartbeats are known, it is below two intervals instead: an error up
+        to one interval, a warning above. Without the field there is no limit.
+    """,
+    fix="""
+        Raise the limit, but not above `timeoutSeconds`.
+
+            idleTimeoutSeconds: 300
+    """,
+    source="knative.dev, Serving API, RevisionSpec, read 2026-11",
+)
+
+RULES = (TIMEOUT, TIMEOUT_DEFAULT, RESPONSE_START, IDLE)
+
+_DEFAULTS = {
+    True: "Knative cuts each response after 300 s",
+    False: "KServe limits each response to 60 s, if it uses the Gateway API",
+    None: (
+        "each response is cut after 300 s in the mode Knative (Serverless), and after 60 s in the "
+        "mode Standard with the Gateway API"
+    ),
+}
+# If the head takes a minute, the cause is not the model.
+_SLOW_HEAD_S = 60.0
+
+
+def find(one: ServingComponent, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
+    """Find limits of a component that streams, those that are set and the default."""
+    entry = entry_at(one.node, one.timeout_key)
+    seconds = seconds_in(entry.value.text) if entry else None
+    if entry is None:
+        yield from _find_default(one, source)
+    elif seconds and (severity := total_limit_severity(seconds)) is not None:
+        yield _at(
+            TIMEOUT, source, entry, "3600", severity,
+            setting=one.timeout_key, limit=entry.value.text,
+        )  # fmt: skip
+    entry = entry_at(one.node, "responseStartTimeoutSeconds")
+    seconds = seconds_in(entry.value.text) if entry else None
+    if entry is not None and seconds and seconds <= _SLOW_HEAD_S:
+        yield _at(RESPONSE_START, source, entry, "300", None, limit=entry.value.text)
+    entry = entry_at(one.node, "idleTimeoutSeconds")
+    seconds = seconds_in(entry.value.text) if entry else None
+    if entry is not None and seconds and (found := silence.severity(seconds)) is not None:
+        yield _at(
+            IDLE, source, entry, "300", found, limit=entry.value.text, expected=silence.reason
+        )
+
+
+def _find_default(one: ServingComponent, source: Source) -> Iterator[Diagnostic]:
+    severity = total_limit_severity(KNATIVE_DEFAULT_S) if one.is_serverless else Severity.INFO
+    yield diagnostic_at(
+        TIMEOUT_DEFAULT,
+        source,
+        one.resource.span,
+        severity=severity,
+        setting=one.timeout_key,
+        default=_DEFAULTS[one.is_serverless],
+    )
+
+
+def _at(
+    rule: ConfigRule,
+    source: Source,
+    entry: Entry,
+    raised: str,
+    severity: Severity | None,
+    **evidence: str,
+) -> Diagnostic:
+    edit = replace_value(source, entry.value, raised)
+    span = entry_span(source, entry)
+    return diagnostic_at(
+        rule, source, span, *((edit,) if edit else ()), severity=severity, **evidence
+    )

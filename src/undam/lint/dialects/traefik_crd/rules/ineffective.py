@@ -1,0 +1,34 @@
+"""TRK201: a setting that looks like a fix but has no effect on streams."""
+
+from __future__ import annotations
+
+from undam.lint.diagnostics import ConfigRule, Safety
+from undam.rules import Severity
+
+NO_RESPONSE_BUFFER = ConfigRule(
+    code="TRK201",
+    slug="disable-response-buffer",
+    severity=Severity.WARNING,
+    message="disableResponseBuffer does not stop the middleware {name} from holding the response",
+    safety=Safety.UNSAFE,
+    what="""
+        `disableResponseBuffer` should stream the response while the request size is limited.
+    """,
+    why="""
+        Traefik 3.7.15 accepts the line in its own configuration, but holds the whole response as
+        without it.
+    """,
+    detection="A streaming route uses a `buffering` middleware that has the line.",
+    measured="""
+        Traefik 3.7.15 with the middleware from a file, 300 events 5 ms apart: all of them arrived
+        together at the end (TRF201).
+    """,
+    fix="""
+        Remove the middleware from this route. With another version, measure first:
+
+            undam check URL --beacon
+    """,
+    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, Buffering, read 2026-11",
+)
+
+RULES = (NO_RESPONSE_BUFFER,)
