@@ -14,6 +14,7 @@ UndamError
 │   ├── IdleTimeout          no byte arrived within the time limit
 │   └── TtftTimeout          no content arrived within the time limit
 ├── ConfigSyntaxError        a configuration cannot be parsed; see `path`, `line`, `column`
+├── MissingExtra             an optional dependency is not installed
 └── UsageError               invalid argument, option or input file
 
 Packages define further classes for errors that only they raise: asgi (StreamBroken), lab (Missing).
@@ -116,6 +117,10 @@ class ConfigSyntaxError(UndamError):
         self.path = path
         self.line = line
         self.column = column
+
+
+class MissingExtra(UndamError):
+    """An optional dependency is not installed; the message names the extra to install."""
 
 
 class UsageError(UndamError):

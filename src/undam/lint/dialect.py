@@ -113,6 +113,7 @@ class Dialect:
         comment: characters that start a comment; ``undam: allow`` follows them.
         is_additional: its files may also be files of another dialect, and are then linted in both;
             scripts and Dockerfiles may be its files, too.
+        reads_programs: the dialect reads source code. Other dialects are not tried on it.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Dialect:
     render: Callable[[RenderRequest], str]
     comment: str = "#"
     is_additional: bool = False
+    reads_programs: bool = False
 
 
 def has_any(text: str, *words: str) -> bool:

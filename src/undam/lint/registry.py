@@ -13,10 +13,12 @@ from undam.lint.dialects import (
     haproxy,
     ingress_nginx,
     istio,
+    javascript_app,
     kserve,
     kubernetes_ingress,
     lighttpd,
     nginx,
+    python_app,
     squid,
     traefik,
     traefik_crd,
@@ -42,6 +44,8 @@ DIALECTS: tuple[Dialect, ...] = (
     trafficserver.DIALECT,
     varnish.DIALECT,
     squid.DIALECT,
+    python_app.DIALECT,
+    javascript_app.DIALECT,
 )
 
 
@@ -73,6 +77,12 @@ def recognise_dialects(path: str, text: str) -> tuple[Dialect, ...]:
     more = (one for one in DIALECTS if one.is_additional and one is not first)
     found = () if first is None else (first,)
     return (*found, *(one for one in more if one.recognises(path, text)))
+
+
+def recognise_program(path: str, text: str) -> Dialect | None:
+    """Detect the dialect of source code; return ``None`` if it does not stream."""
+    programs = (dialect for dialect in DIALECTS if dialect.reads_programs)
+    return next((dialect for dialect in programs if dialect.recognises(path, text)), None)
 
 
 def config_rules() -> tuple[ConfigRule, ...]:

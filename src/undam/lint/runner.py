@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from undam.errors import ConfigSyntaxError, UsageError
+from undam.errors import ConfigSyntaxError, MissingExtra, UsageError
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, LintResult
 from undam.lint.discovery.checkers import has_checker, rejection
@@ -33,7 +33,7 @@ from undam.lint.files import (
 )
 from undam.lint.includes import IncludeBudget, Includes
 from undam.lint.project_settings import ProjectSettings, SettingsResolver
-from undam.lint.registry import dialect_named, recognise_dialects
+from undam.lint.registry import dialect_named, recognise_dialects, recognise_program
 from undam.lint.replace_file import replace_text
 from undam.lint.reports import FileChange, FixReport, LintOptions, LintReport
 from undam.lint.settings import Settings
@@ -363,6 +363,9 @@ class _LintRun:
             return []
         text = self._texts.source(candidate.path).text
         name = _recognised_name(candidate.path, text)
+        if candidate.use is FileUse.PROGRAM:
+            program = recognise_program(name, text)
+            return [] if program is None or self._dialect not in {None, program} else [program]
         dialects = recognise_dialects(name, text)
         if not dialects and has_placeholders(text):
             # Placeholders may hide the lines by which a dialect is recognised.
@@ -381,6 +384,9 @@ class _LintRun:
             return [self._lint(path, dialect, self._texts.source(path))]
         except ConfigSyntaxError as error:
             failure = error
+        except MissingExtra as error:
+            self._fail(candidate, Problem(path, str(error)), f"{dialect.title}")
+            return []
         except RecursionError:
             self._fail(candidate, Problem(path, "is nested too deeply"), f"{dialect.title} file")
             return []

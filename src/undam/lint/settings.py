@@ -15,10 +15,10 @@ from undam.versions import Version
 
 _KEYS = ("heartbeat", "ignore", "per-file", "select", "silence", "stream", "target")
 TARGETS = (
-    "apache", "caddy", "envoy", "envoy-gateway", "haproxy", "ingress-nginx", "lighttpd", "nginx",
-    "squid", "traefik", "trafficserver", "varnish",
+    "apache", "caddy", "django", "envoy", "envoy-gateway", "haproxy", "ingress-nginx", "lighttpd",
+    "nginx", "squid", "starlette", "traefik", "trafficserver", "varnish",
 )  # fmt: skip
-"""Programs whose version can be stated. A dialect is looked up by its name."""
+"""Programs and frameworks whose version can be stated. A dialect is looked up by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

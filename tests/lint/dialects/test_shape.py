@@ -15,9 +15,13 @@ TOPICS = {
     "buffering",
     "caching",
     "compression",
+    "framing",
+    "generators",
     "ineffective",
     "limits",
+    "middleware",
     "protocol",
+    "relays",
     "sub_filter",
     "throttling",
 }

@@ -25,8 +25,6 @@ NO_DIALECT = "this kind of file is recognised, but not read"
 
 _BY_NAME = (
     (re.compile(r".*\.(?:tf|tofu)$"), "Terraform"),
-    (re.compile(r"next\.config\.[cm]?[jt]s$"), "Next.js configuration"),
-    (re.compile(r"vite\.config\.[cm]?[jt]s$"), "Vite configuration"),
     (re.compile(r"vercel\.json$"), "Vercel configuration"),
     (re.compile(r"serverless\.ya?ml$"), "Serverless Framework"),
     (re.compile(r"wrangler\.(?:toml|jsonc?)$"), "Cloudflare Workers configuration"),
@@ -51,19 +49,12 @@ _MODEL_SERVER = re.compile(
     r"vllm|sglang|text-generation-inference|ollama|litellm|open-webui|llama\.cpp|tritonserver"
 )
 _LITELLM = re.compile(r"^model_list[ \t]*:", re.MULTILINE)
-_PYTHON = re.compile(
-    rb"StreamingResponse|EventSourceResponse|StreamingHttpResponse|text/event-stream|stream_with_context"
+# Tests of programs are recognised by their name and are not read.
+_TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py|.*\.(?:test|spec|stories)\.[cm]?[jt]sx?")
+_STREAMING_PROGRAM = re.compile(
+    rb"StreamingResponse|EventSourceResponse|StreamingHttpResponse|text/event-stream"
+    rb"|stream_with_context|EventSource\(|createProxyMiddleware|streamText\("
 )
-_SCRIPT = re.compile(rb"text/event-stream|EventSource\(|createProxyMiddleware|streamText\(")
-_PROGRAMS = {
-    ".py": ("Python program that streams", _PYTHON),
-    ".js": ("JavaScript program that streams", _SCRIPT),
-    ".mjs": ("JavaScript program that streams", _SCRIPT),
-    ".cjs": ("JavaScript program that streams", _SCRIPT),
-    ".ts": ("TypeScript program that streams", _SCRIPT),
-    ".tsx": ("TypeScript program that streams", _SCRIPT),
-    ".jsx": ("JavaScript program that streams", _SCRIPT),
-}
 
 
 def is_schema(raw: bytes) -> bool:
@@ -90,9 +81,8 @@ def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
             is_proxy = kind != "Terraform" or _PROXY_IN_TERRAFORM.search(raw)
             return kind if is_proxy else None
     suffix = PurePosixPath(name).suffix
-    if suffix in _PROGRAMS:
-        kind, program = _PROGRAMS[suffix]
-        return kind if program.search(raw) else None
+    if _TEST_NAME.fullmatch(name):
+        return "test of a program that streams" if _STREAMING_PROGRAM.search(raw) else None
     return _kind_of_yaml(name, text) if suffix in {".yaml", ".yml", ".json", ".tpl"} else None
 
 

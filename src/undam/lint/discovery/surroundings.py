@@ -20,6 +20,7 @@ _MAX_FILES = 40
 _MAX_BYTES = 300_000
 _NAMES = re.compile(
     r"(?:docker-)?compose[^/]*\.ya?ml|(?:.*\.)?(?:docker|container)file(?:\..*)?|values[^/]*\.ya?ml"
+    r"|requirements[^/]*\.txt|pyproject\.toml|poetry\.lock|uv\.lock"
     r"|[^/]*(?:deployment|service|statefulset|engine|serve|litellm|config)[^/]*\.ya?ml",
     re.IGNORECASE,
 )

@@ -31,6 +31,12 @@ _PROGRAMS = {
     "trafficserver": "trafficserver",
 }  # fmt: skip
 _NUMBERED = re.compile(r"v?\d+\.\d+")
+# Exact versions of frameworks in requirements.txt, pyproject.toml, poetry.lock and uv.lock.
+_PINNED = re.compile(
+    r"""^[ \t]*["']?(starlette|django)(?:\[[^]\n]*\])?[ \t]*==[ \t]*(\d+(?:\.\d+)*)"""
+    r"""|^name = "(starlette|django)"\r?\nversion = "(\d+(?:\.\d+)*)\"""",
+    re.MULTILINE | re.IGNORECASE,
+)
 # Flags and settings of engines and gateways that send heartbeats, in seconds.
 _HEARTBEAT = re.compile(
     r"(?:--sse-keep-alive-interval|--sse-ping-interval|sse_keepalive_ping_interval_seconds)"
@@ -61,7 +67,8 @@ class Neighbours:
     Args:
         services: by name, container name and host name.
         published: services by the port that they publish on the host.
-        targets: version of each program whose image has one, by its dialect.
+        targets: version of each program whose image has one, by its dialect, and of each framework
+            that a requirements file pins, by its name.
         heartbeat_s: interval that the flags of an engine set; ``None`` if no flag sets one.
         manifests: path and text of the files with resources of Kubernetes.
     """
@@ -114,6 +121,14 @@ def heartbeat_in(text: str) -> float | None:
     return min(map(float, _HEARTBEAT.findall(text)), default=None)
 
 
+def pinned_versions(text: str) -> Iterator[tuple[str, Version]]:
+    """Yield the frameworks that a list of requirements or a lock file pins to one version."""
+    for name, number, locked, locked_number in _PINNED.findall(text):
+        version = Version.parse(number or locked_number)
+        assert version is not None  # the expression requires digits
+        yield (name or locked).lower(), version
+
+
 def neighbours_from(
     files: Iterable[tuple[str, str]], manifests: Iterable[tuple[str, str]] = ()
 ) -> Neighbours:
@@ -132,6 +147,8 @@ def neighbours_from(
         for image in images_in(text):
             if known := image_version(image):
                 versions.setdefault(known[0], set()).add(known[1])
+        for framework, pinned in pinned_versions(text):
+            versions.setdefault(framework, set()).add(pinned)
         if (interval := heartbeat_in(text)) is not None:
             heartbeats.append(interval)
         for names, ports, witness in _services(path, text):
@@ -146,6 +163,8 @@ def neighbours_from(
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:
     """Yield names, published ports and the witness of each service of a compose file."""
+    if not path.lower().endswith((".yaml", ".yml")):
+        return
     try:
         roots = read_yaml(Source(path, text)).roots
     except ConfigSyntaxError:

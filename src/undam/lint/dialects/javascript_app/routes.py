@@ -1,0 +1,272 @@
+"""Streaming responses and proxies of a JavaScript program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from undam.lint.dialects.javascript_app.parser import (
+    Script,
+    arguments,
+    function_of,
+    option,
+    options,
+    pair_of,
+    parents,
+)
+from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.names import address_of
+from undam.lint.routes import AssessedRoute, Assessment, RouteHints, RouteOutcome, assess_route
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_EVENT_STREAM = "text/event-stream"
+_METHODS = frozenset({"get", "post", "put", "patch", "delete", "all", "use", "route"})
+_SETTERS = frozenset({"setHeader", "writeHead", "set", "header", "type", "append"})
+_STREAM_RESPONSES = frozenset({
+    "toDataStreamResponse", "toUIMessageStreamResponse", "toTextStreamResponse",
+    "pipeDataStreamToResponse", "pipeUIMessageStreamToResponse", "pipeTextStreamToResponse",
+    "streamSSE",
+})  # fmt: skip
+_NEXT_ROUTE = re.compile(r"(?:^|/)(?:app|pages)/((?:api/)?.*?)(?:/route)?\.[cm]?[jt]sx?$")
+_REWRITE_LIMIT_S = 30.0
+_INTEGER = re.compile(r"\d[\d_]{0,15}")
+_GROUP = re.compile(r"/\([^)]*\)")
+_PARAMETER = re.compile(r"/?(?::\w+[*+?]?|\(\.\*\)|\*\w*)$")
+
+
+class RouteUse(Enum):
+    """Kind of a route."""
+
+    RESPONSE = auto()
+    """The program produces the stream."""
+    MIDDLEWARE = auto()
+    """http-proxy-middleware forwards the stream."""
+    REWRITE = auto()
+    """`rewrites()` of Next.js forwards the stream."""
+    DEV_SERVER = auto()
+    """A development server forwards the stream."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScriptRoute:
+    """A route of a program.
+
+    Args:
+        node: where it is defined: a string, a call or an entry of a configuration.
+        function: the function that sends the response, or the program.
+        config: the object literal with the options of a proxy; ``None`` for a response.
+    """
+
+    use: RouteUse
+    node: Node
+    function: Node
+    assessed: AssessedRoute
+    config: Node | None = None
+
+
+def find_routes(script: Script, hints: RouteHints) -> list[ScriptRoute]:
+    """Return the routes of a program in the order of the text."""
+    found = [
+        *_responses(script, hints),
+        *_middlewares(script, hints),
+        *_rewrites(script, hints),
+        *_dev_servers(script, hints),
+    ]
+    return sorted(found, key=lambda one: one.node.start_byte)
+
+
+def _responses(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+    seen: set[int] = set()
+    for node in script.of_type("string", "template_string", "call_expression"):
+        if node.type == "call_expression":
+            is_stream = script.method(node) in _STREAM_RESPONSES
+        else:
+            text = script.string(node) or ""
+            is_stream = text.lower().startswith(_EVENT_STREAM) and _is_sent(script, node)
+        function = function_of(node)
+        if is_stream and function.id not in seen:
+            seen.add(function.id)
+            path = _path(script, node)
+            name = path or "the response"
+            evidence = Assessment(RouteOutcome.STREAMS, ("the response is an event stream",))
+            if hints.paths:
+                evidence = assess_route(path or "/", (), hints)
+            upstreams = tuple(_urls(script, function))
+            route = _assessed(script, node, (name, path or "/"), upstreams, evidence)
+            yield ScriptRoute(RouteUse.RESPONSE, node, function, route)
+
+
+def _is_sent(script: Script, node: Node) -> bool:
+    """Return whether a string is the content type of a response, not one that a client accepts."""
+    for one in parents(node):
+        if one.type == "pair":
+            key = one.child_by_field_name("key")
+            name = "" if key is None else script.text(key).strip("\"'").lower()
+            if name in {"content-type", "contenttype"}:
+                return not _is_request(script, one)
+            return False
+        if one.type == "call_expression":
+            return script.method(one) in _SETTERS and "accept" not in script.text(one).lower()
+        if one.type == "assignment_expression":
+            left = one.child_by_field_name("left")
+            written = "" if left is None else script.text(left)
+            return written.endswith((".type", ".contentType"))
+    return False
+
+
+def _is_request(script: Script, node: Node) -> bool:
+    """Return whether a header belongs to a request."""
+    for one in parents(node):
+        if one.type in {"call_expression", "new_expression"}:
+            return script.method(one) in {"fetch", "Request", "request", "fetchEventSource"}
+    return False
+
+
+def _path(script: Script, node: Node) -> str:
+    """Return the path in the call that registers a handler, or that of a file of Next.js."""
+    for one in parents(node):
+        if one.type == "call_expression" and script.method(one) in _METHODS:
+            values = arguments(one)
+            path = script.string(values[0]) if len(values) > 1 else None
+            if path is not None and path.startswith("/"):
+                return path
+    found = _NEXT_ROUTE.search(script.source.path.replace("\\", "/"))
+    return "/" + _GROUP.sub("", "/" + found[1]).strip("/") if found else ""
+
+
+def _urls(script: Script, function: Node) -> Iterator[str]:
+    for one in script.strings_in(function):
+        text = script.string(one) or ""
+        if text.startswith(("http://", "https://")):
+            yield text
+
+
+def _assessed(
+    script: Script,
+    node: Node,
+    names: tuple[str, str],
+    upstreams: tuple[str, ...],
+    assessment: Assessment,
+    title: str = "Node.js application",
+) -> AssessedRoute:
+    line = script.line(node)
+    name, hint = names
+    folder = script.source.path.replace("\\", "/").rpartition("/")[0].rpartition("/")[2].lower()
+    hosts = {address_of(one).host: None for one in upstreams}
+    hop = Hop(
+        Tier.APP,
+        title,
+        script.source.path,
+        line,
+        names=(folder,) if folder not in {"", "."} else (),
+        upstreams=tuple(one for one in hosts if one),
+    )
+    upstream = upstreams[0] if upstreams else ""
+    return AssessedRoute(script.source.path, line, name, upstream, assessment, hint, hop)
+
+
+def _proxied(
+    script: Script, node: Node, path: str, upstream: str, hints: RouteHints, title: str
+) -> AssessedRoute:
+    """Return the route of a proxy. One that forwards every path of a backend may stream."""
+    plain = _PARAMETER.sub("", path) or "/"
+    upstream = re.sub(r"\$\{[^}]*\}", "", upstream)
+    upstream = upstream if address_of(upstream).host else ""
+    assessment = assess_route(plain, (upstream,) if upstream else (), hints)
+    if assessment.outcome is RouteOutcome.UNKNOWN and not assessment.evidence and not hints.paths:
+        phrase = "every path of a backend is forwarded"
+        assessment = Assessment(RouteOutcome.MAYBE, (phrase,))
+    upstreams = (upstream,) if upstream else ()
+    return _assessed(script, node, (path, plain), upstreams, assessment, title)
+
+
+def _middlewares(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+    for call in script.calls:
+        if script.method(call) not in {"createProxyMiddleware", "legacyCreateProxyMiddleware"}:
+            continue
+        config = options(call)
+        target = script.string(option(script, config, "target")) or ""
+        values = arguments(call)
+        own = script.string(values[0]) if values else None
+        chosen = option(script, config, "pathFilter") or option(script, config, "context")
+        path = own or script.string(chosen) or _path(script, call) or "/"
+        route = _proxied(script, call, path, target, hints, "http-proxy-middleware")
+        yield ScriptRoute(RouteUse.MIDDLEWARE, call, function_of(call), route, config)
+
+
+def _rewrites(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+    """Yield the rewrites of Next.js whose destination is another server."""
+    for node in script.of_type("object"):
+        source = script.string(option(script, node, "source"))
+        destination = script.string(option(script, node, "destination"))
+        if source is None or destination is None or not _in_rewrites(script, node):
+            continue
+        if destination.startswith(("http://", "https://", "${")):
+            config = _config(script)
+            route = _proxied(script, node, source, destination, hints, "Next.js")
+            assert route.hop is not None
+            limit = None if config is None else rewrite_limit(script, config)
+            route = replace(route, hop=replace(route.hop, idle_limit_s=limit))
+            yield ScriptRoute(RouteUse.REWRITE, node, function_of(node), route, config)
+
+
+def rewrite_limit(script: Script, config: Node) -> float | None:
+    """Return the silence after which Next.js cuts a rewrite; ``None`` if it is not a number."""
+    value = option(script, option(script, config, "experimental"), "proxyTimeout")
+    if value is None:
+        return _REWRITE_LIMIT_S
+    text = script.text(value)
+    return int(text.replace("_", "")) / 1000 if _INTEGER.fullmatch(text) else None
+
+
+def _in_rewrites(script: Script, node: Node) -> bool:
+    for one in parents(node):
+        key = one.child_by_field_name("key") or one.child_by_field_name("name")
+        if key is not None and script.text(key) == "rewrites":
+            return True
+    return False
+
+
+def _config(script: Script) -> Node | None:
+    """Return the object literal of a configuration that has `rewrites`."""
+    for node in script.of_type("object"):
+        if pair_of(script, node, "rewrites") is not None:
+            return node
+    return None
+
+
+def _dev_servers(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+    """Yield the proxies of the development servers of webpack and Vite."""
+    keys = [("devServer", "webpack-dev-server")]
+    if "defineConfig" in script.source.text:
+        keys.append(("server", "Vite"))
+    for node in script.of_type("object"):
+        for key, title in keys:
+            config = option(script, node, key)
+            proxy = option(script, config, "proxy")
+            if config is None or proxy is None:
+                continue
+            for path, entry in _proxies(script, proxy):
+                target = script.string(entry) or script.string(option(script, entry, "target"))
+                route = _proxied(script, entry, path, target or "", hints, title)
+                yield ScriptRoute(RouteUse.DEV_SERVER, entry, script.root, route, config)
+
+
+def _proxies(script: Script, proxy: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the paths and the options of the entries of `proxy`, which is an object or a list."""
+    for one in proxy.named_children:
+        if one.type == "pair":
+            key, value = one.child_by_field_name("key"), one.child_by_field_name("value")
+            assert key is not None  # the grammar requires both
+            assert value is not None
+            yield script.string(key) or script.text(key), value
+        elif one.type == "object":
+            context = option(script, one, "context")
+            named = () if context is None else script.strings_in(context)
+            paths = [script.string(text) or "/" for text in named]
+            yield (paths or ["/"])[0], one

@@ -1,0 +1,173 @@
+"""JSA601 and JSA602: readers that lose characters or lines between two chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.javascript_app.parser import (
+    Script,
+    arguments,
+    function_of,
+    loops_of,
+    option,
+    parents,
+    walk,
+)
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+DECODER = ConfigRule(
+    code="JSA601",
+    slug="decoder-without-stream",
+    severity=Severity.WARNING,
+    message="decode() without {{ stream: true }} breaks characters that two chunks share",
+    safety=Safety.SAFE,
+    what="A reader decodes each chunk of a stream as if it were a complete text.",
+    why="""
+        A chunk can end inside a character of several bytes. Without the option, the decoder
+        replaces both halves with U+FFFD, so users see broken letters and emoji now and then.
+    """,
+    detection="""
+        `TextDecoder.decode` with one argument in a loop that reads a stream, or in a handler of
+        `data`. A call without arguments ends a stream and is right.
+    """,
+    measured="""
+        Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with the option, "é".
+    """,
+    fix="""
+        Keep one decoder for the stream, and pass the option.
+
+            text += decoder.decode(value, { stream: true });
+    """,
+    source="measured with Node.js 20; encoding.spec.whatwg.org, TextDecoder",
+)
+
+LINES = ConfigRule(
+    code="JSA602",
+    slug="lines-split-per-chunk",
+    severity=Severity.WARNING,
+    message="the chunk is split into lines by itself, so a line in two chunks is torn",
+    safety=Safety.NONE,
+    what="A reader splits each chunk of a stream into lines or events without a buffer.",
+    why="""
+        A chunk can end inside a line. `JSON.parse` of the first half fails and the second half has
+        no field name, so a token is lost or the reader stops. It happens under load, not in tests.
+    """,
+    detection="""
+        `split` with a line break on the decoded chunk itself, in a loop that reads a stream. A
+        buffer that the chunk is first appended to is right.
+    """,
+    measured="""
+        Node.js 20: an event in two chunks made such a reader fail with `SyntaxError`.
+    """,
+    fix="""
+        Append the chunk to a buffer, and keep its last line for the next one.
+
+            buffer += decoder.decode(value, { stream: true });
+            const lines = buffer.split("\\n");
+            buffer = lines.pop() ?? "";
+    """,
+    source="measured with Node.js 20; html.spec.whatwg.org, 9.2.6 Interpreting an event stream",
+)
+
+RULES = (DECODER, LINES)
+
+
+def find(script: Script) -> Iterator[Diagnostic]:
+    """Find readers that lose what two chunks share."""
+    for call in script.calls:
+        if not _reads_chunk(script, call):
+            continue
+        if _is_decode(script, call):
+            yield from _decoded(script, call)
+        elif script.method(call) == "split":
+            yield from _split(script, call)
+
+
+def _reads_chunk(script: Script, call: Node) -> bool:
+    """Return whether a call is in a loop that reads a stream, or in a handler of its chunks."""
+    for loop in loops_of(call):
+        text = script.text(loop)
+        if ".read()" in text or text.startswith("for await"):
+            return True
+    function = function_of(call)
+    for one in walk(function):
+        if one.type == "call_expression" and script.method(one) == "read" and one.id != call.id:
+            # A function that calls itself for the next chunk: reader.read().then(process)
+            return "then" in script.text(function) or script.callee(one).endswith("reader.read")
+    return any(
+        one.type == "call_expression" and script.callee(one).endswith((".on", "TransformStream"))
+        for one in list(parents(function))[:3]
+    )
+
+
+def _is_decode(script: Script, call: Node) -> bool:
+    if script.method(call) != "decode":
+        return False
+    callee = script.callee(call)
+    if "TextDecoder(" in callee:
+        return True
+    receiver = callee.rpartition(".")[0].rpartition(".")[2]
+    declared = script.value_of(receiver, call)
+    if declared is not None:
+        return "TextDecoder(" in script.text(declared)
+    return "decoder" in receiver.lower() and "TextDecoder" in script.source.text
+
+
+def _decoded(script: Script, call: Node) -> Iterator[Diagnostic]:
+    values = arguments(call)
+    if not values:
+        return
+    config = values[1] if len(values) > 1 else None
+    if config is not None:
+        value = option(script, config, "stream")
+        if config.type != "object" or (value is not None and script.text(value) != "false"):
+            return
+    is_new = "TextDecoder(" in script.callee(call)
+    edits: list[Edit] = []
+    if config is None and not is_new:
+        end = script.end(values[0])
+        edits.append(Edit(end, end, ", { stream: true }"))
+    yield diagnostic_at(DECODER, script.source, script.span(call), *edits)
+
+
+def _split(script: Script, call: Node) -> Iterator[Diagnostic]:
+    values = arguments(call)
+    text = script.string(values[0]) if values else None
+    if text not in {"\\n", "\\n\\n", "\\r\\n", "\\r\\n\\r\\n"}:
+        return
+    function = call.child_by_field_name("function")
+    value = None if function is None else function.child_by_field_name("object")
+    if value is None or not _is_chunk(script, value, call):
+        return
+    yield diagnostic_at(LINES, script.source, script.span(call))
+
+
+def _is_chunk(script: Script, value: Node, near: Node) -> bool:
+    """Return whether an expression is the decoded chunk, and nothing else."""
+    if value.type == "call_expression":
+        return _is_decode(script, value) or script.method(value) == "toString"
+    if value.type != "identifier":
+        return False
+    name = script.text(value)
+    declared = script.value_of(name, near)
+    if declared is None or function_of(declared).id != function_of(near).id:
+        return False
+    if declared.type != "call_expression" or not _is_chunk(script, declared, near):
+        return False
+    return not _is_appended(script, name, near)
+
+
+def _is_appended(script: Script, name: str, near: Node) -> bool:
+    """Return whether a variable is a buffer that something is appended to."""
+    return any(
+        script.text(left) == name
+        for one in script.of_type("augmented_assignment_expression")
+        if function_of(one).id == function_of(near).id
+        and (left := one.child_by_field_name("left")) is not None
+    )

@@ -1,0 +1,81 @@
+"""JSA401: limits on silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
+from undam.lint.dialects.javascript_app.parser import Script, option, pair_of
+from undam.lint.dialects.javascript_app.routes import RouteUse, ScriptRoute, rewrite_limit
+from undam.lint.settings import Settings
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+PROXY_TIMEOUT = ConfigRule(
+    code="JSA401",
+    slug="rewrites-idle-timeout",
+    severity=Severity.WARNING,
+    message="rewrites() of Next.js cuts {path} after {limit:g} s of silence{default}, {reason}",
+    safety=Safety.UNSAFE,
+    what="`experimental.proxyTimeout` of Next.js is shorter than the silences of a stream.",
+    why="""
+        A model is silent until its first token and while it calls tools. Next.js then ends the
+        response, and the client receives a truncated body.
+    """,
+    detection="""
+        A rewrite to another server. The limit is `experimental.proxyTimeout`, by default 30 s. It
+        is compared with the interval of known heartbeats, or with the setting `silence`.
+    """,
+    measured="next 16.4.6: a silent stream was cut after the limit, a flowing one was not.",
+    fix="""
+        Raise the limit, and let the backend send heartbeats.
+
+            experimental: { proxyTimeout: 3_600_000 }
+    """,
+    source="measured on loopback with next 16.4.6; its router-utils/proxy-request.js",
+)
+
+RULES = (PROXY_TIMEOUT,)
+
+_NEW_MS = "3_600_000"
+
+
+def find(script: Script, routes: list[ScriptRoute], settings: Settings) -> Iterator[Diagnostic]:
+    """Find rewrites whose limit on silence is too short."""
+    for route in routes:
+        if route.use is not RouteUse.REWRITE or route.config is None:
+            continue
+        experimental = option(script, route.config, "experimental")
+        value = option(script, experimental, "proxyTimeout")
+        limit = rewrite_limit(script, route.config)
+        severity = None if limit is None else settings.silence.severity(limit)
+        if limit is None or severity is None:
+            continue
+        pair = pair_of(script, route.config, "rewrites")
+        assert pair is not None  # the configuration was found by this key
+        if value is not None:
+            subject = value
+            edit = Edit(script.start(value), script.end(value), _NEW_MS)
+        elif experimental is not None:
+            subject = _key(pair)
+            start = script.start(experimental) + 1
+            more = "," if experimental.named_children else " "
+            edit = Edit(start, start, f" proxyTimeout: {_NEW_MS}{more}")
+        else:
+            subject = _key(pair)
+            text = f"experimental: {{ proxyTimeout: {_NEW_MS} }}, "
+            edit = Edit(script.start(pair), script.start(pair), text)
+        found = diagnostic_at(
+            PROXY_TIMEOUT, script.source, script.span(subject), edit, severity=severity,
+            path=route.assessed.name, limit=limit, reason=settings.silence.reason,
+            default="" if value is not None else " (its default)",
+        )  # fmt: skip
+        yield from for_route(route.assessed, [found])
+
+
+def _key(pair: Node) -> Node:
+    return pair.child_by_field_name("key") or pair.child_by_field_name("name") or pair

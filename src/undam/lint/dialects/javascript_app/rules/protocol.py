@@ -1,0 +1,177 @@
+"""JSA201 and JSA301: headers of event streams, and connections of browsers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
+from undam.lint.dialects.javascript_app.parser import (
+    Script,
+    arguments,
+    loops_of,
+    option,
+    parents,
+    walk,
+)
+from undam.lint.dialects.javascript_app.routes import RouteUse, ScriptRoute
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+HEADERS = ConfigRule(
+    code="JSA201",
+    slug="proxy-headers-missing",
+    severity=Severity.INFO,
+    message="the stream has no {missing}, so proxies may compress or buffer it",
+    safety=Safety.SAFE,
+    what="An event stream is sent without the headers that ask proxies not to hold it.",
+    why="""
+        nginx buffers a response unless `X-Accel-Buffering: no` is set, and compression in proxies,
+        CDNs and middleware holds small events unless `Cache-Control` has `no-transform`.
+    """,
+    detection="""
+        A function sends text/event-stream and its text has no `no-transform` or no
+        `X-Accel-Buffering`. `undam check` reports the same as UD202.
+    """,
+    measured="""
+        nginx 1.22.1 held a stream in blocks of 4 KB; with the header each event arrived at once.
+    """,
+    fix="""
+        Send both headers.
+
+            res.setHeader("Cache-Control", "no-cache, no-transform");
+            res.setHeader("X-Accel-Buffering", "no");
+    """,
+    source="RFC 9111, 5.2.2.6 no-transform; nginx.org, proxy_buffering",
+)
+
+CONNECTIONS = ConfigRule(
+    code="JSA301",
+    slug="event-source-connections",
+    severity=Severity.WARNING,
+    message="{count} can exceed the six connections that browsers open to a server with HTTP/1.1",
+    safety=Safety.NONE,
+    what="A page opens several `EventSource` connections to the same server.",
+    why="""
+        Browsers open at most six HTTP/1.1 connections to a server, for all tabs together. An
+        `EventSource` keeps one open, so further requests of the page wait without an error.
+    """,
+    detection="""
+        `new EventSource` in a loop or in `map` or `forEach`, or more than six of them in a file.
+        HTTP/2 has no such limit; which version the server speaks is not known.
+    """,
+    measured="""
+        Not measured here; the limit is documented for Chrome and Firefox.
+    """,
+    fix="""
+        Serve the page over HTTP/2, or receive all events through one connection.
+
+            const source = new EventSource("/events?topics=a,b,c");
+    """,
+    source="html.spec.whatwg.org, 9.2; MDN, EventSource, warning about HTTP/1.1",
+)
+
+RULES = (HEADERS, CONNECTIONS)
+
+_TRANSFORM = re.compile(r"no-transform", re.IGNORECASE)
+_ACCEL = re.compile(r"x-accel-buffering", re.IGNORECASE)
+_MAX_CONNECTIONS = 6
+_REPEATS = frozenset({"map", "forEach"})
+
+
+def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
+    """Find event streams without these headers."""
+    for route in routes:
+        if route.use is not RouteUse.RESPONSE or route.node.type == "call_expression":
+            continue
+        text = script.text(route.function)
+        missing = [
+            name
+            for name, pattern in (("no-transform", _TRANSFORM), ("X-Accel-Buffering", _ACCEL))
+            if pattern.search(text) is None
+        ]
+        if missing:
+            edits = _edits(script, route, missing)
+            found = diagnostic_at(
+                HEADERS, script.source, script.span(route.node), *edits,
+                missing=" and no ".join(missing),
+            )  # fmt: skip
+            yield from for_route(route.assessed, [found])
+
+
+def _edits(script: Script, route: ScriptRoute, missing: list[str]) -> list[Edit]:
+    """Return the edits that add the headers beside the content type."""
+    around = next(parents(route.node))
+    edits: list[Edit] = []
+    new: list[tuple[str, str]] = []
+    if "no-transform" in missing:
+        cache = _cache_control(script, route.function)
+        if cache is None:
+            new.append(("Cache-Control", "no-cache, no-transform"))
+        else:
+            end = script.end(cache) - 1
+            edits.append(Edit(end, end, ", no-transform"))
+    if "X-Accel-Buffering" in missing:
+        new.append(("X-Accel-Buffering", "no"))
+    quote = script.text(route.node)[0]
+    if around.type == "pair":
+        end = script.end(around)
+        text = "".join(f", {quote}{name}{quote}: {quote}{value}{quote}" for name, value in new)
+        return [*edits, Edit(end, end, text)] if text else edits
+    call = next((one for one in parents(route.node) if one.type == "call_expression"), None)
+    statement = None if call is None else call.parent
+    if call is None or statement is None or statement.type != "expression_statement":
+        return []
+    if script.method(call) != "setHeader":
+        return []
+    callee = script.callee(call)
+    _, line_end = script.source.line_span(script.end(statement))
+    rest = script.source.text[script.end(statement) : line_end].strip()
+    if rest:  # further statements on the line
+        text = "".join(f" {callee}({quote}{n}{quote}, {quote}{v}{quote});" for n, v in new)
+        return [*edits, Edit(script.end(statement), script.end(statement), text)]
+    indent = script.source.indent_at(script.start(statement))
+    text = "".join(f"\n{indent}{callee}({quote}{n}{quote}, {quote}{v}{quote});" for n, v in new)
+    return [*edits, Edit(script.end(statement), script.end(statement), text)]
+
+
+def _cache_control(script: Script, function: Node) -> Node | None:
+    """Return the string with the value of Cache-Control in a function."""
+    for one in walk(function):
+        if one.type == "object":
+            value = option(script, one, "cache-control")
+            if script.string(value):
+                return value
+        elif one.type == "call_expression":
+            values = arguments(one)
+            name = script.string(values[0]) if len(values) == 2 else None
+            if name is not None and name.lower() == "cache-control" and script.string(values[1]):
+                return values[1]
+    return None
+
+
+def find_connections(script: Script) -> Iterator[Diagnostic]:
+    """Find pages that open several connections."""
+    opened = [
+        node for node in script.of_type("new_expression") if script.callee(node) == "EventSource"
+    ]
+    if len(opened) > _MAX_CONNECTIONS:
+        yield _connections(script, opened[_MAX_CONNECTIONS], f"{len(opened)} EventSource objects")
+        return
+    for node in opened:
+        if any(loops_of(node)) or _is_repeated(script, node):
+            yield _connections(script, node, "an EventSource for each item")
+
+
+def _connections(script: Script, node: Node, count: str) -> Diagnostic:
+    return diagnostic_at(CONNECTIONS, script.source, script.span(node), count=count)
+
+
+def _is_repeated(script: Script, node: Node) -> bool:
+    return any(
+        one.type == "call_expression" and script.method(one) in _REPEATS for one in parents(node)
+    )

@@ -1,0 +1,357 @@
+"""Streaming responses of a Python program: what creates them, and the generators that feed them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from undam.lint.dialects.python_app.parser import (
+    FunctionNode,
+    PythonProgram,
+    dict_items,
+    keyword,
+    last_name,
+    text_of,
+)
+from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.names import address_of
+from undam.lint.routes import AssessedRoute, Assessment, RouteHints, RouteOutcome, assess_route
+
+_URL = re.compile(r"https?://[\w.-]+(?::\d+)?[^\s\"']*")
+_MODEL_CALL = re.compile(
+    r"chat\.completions|completions\.create|responses\.(?:create|stream)|messages\.(?:create|stream)"
+    r"|generate_content|(?:^|\.)(?:llm|model|chain|agent|graph|ollama|engine)[\w.]*\.(?:a?stream|generate|chat)"
+    r"|acompletion|litellm\.completion"
+)
+_EVENT_FIELD = re.compile(r"(?:data|event|id|retry|):")
+_MAX_HELPERS = 4
+_METHODS = frozenset({"get", "post", "put", "patch", "delete", "route", "api_route", "websocket"})
+_CONTENT = ("content", "streaming_content", "response")
+_MEDIA = ("media_type", "mimetype", "content_type")
+
+
+class StreamKind(Enum):
+    """Media type of a response."""
+
+    SSE = auto()
+    JSON_LINES = auto()
+    TEXT = auto()
+    """Plain text, or no media type at all."""
+    DYNAMIC = auto()
+    """The media type is only known when the program runs."""
+    FILE = auto()
+    """A media type of files, which are not streams of events."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamingRoute:
+    """A streaming response with the functions that produce it.
+
+    Args:
+        call: the call that creates the response.
+        framework: display name of the framework.
+        generators: the generators that feed the response, with those that they iterate over.
+        handler: the function that returns the response; ``None`` at module level.
+    """
+
+    call: ast.Call
+    framework: str
+    kind: StreamKind
+    generators: tuple[FunctionNode, ...]
+    handler: FunctionNode | None
+    assessed: AssessedRoute
+
+    @property
+    def functions(self) -> tuple[FunctionNode, ...]:
+        """The generators and the handler, each once."""
+        handler = () if self.handler is None else (self.handler,)
+        return tuple(dict.fromkeys((*self.generators, *handler)))
+
+
+def find_routes(program: PythonProgram, hints: RouteHints) -> list[StreamingRoute]:
+    """Return the streaming responses of a program in the order of the text."""
+    found = []
+    for call in program.calls:
+        framework = _framework(program, call)
+        if framework is not None:
+            found.append(_route(program, call, framework, hints))
+    return [_with_hop(program, one) for one in found]
+
+
+def _framework(program: PythonProgram, call: ast.Call) -> str | None:
+    """Return the framework whose streaming response a call creates; ``None`` if it does not."""
+    name = program.called(call)
+    last = last_name(name)
+    if last in {"StreamingResponse", "EventSourceResponse"}:
+        return "FastAPI" if program.imports_any("fastapi") else "Starlette"
+    if last == "StreamingHttpResponse":
+        return "Django"
+    if last == "EventStream" and name.startswith("undam."):
+        return "undam.asgi"
+    if name in {"aiohttp.web.StreamResponse", "aiohttp.StreamResponse"}:
+        return "aiohttp"
+    is_response = name.startswith(("flask.Response", "werkzeug.", "quart.Response"))
+    if (is_response or last in {"response_class", "make_response"}) and _has_iterable(
+        program, call
+    ):
+        return "Quart" if program.imports_any("quart") else "Flask"
+    if last in {"get", "post", "api_route"} and _marks_generator(program, call):
+        return "FastAPI"
+    return None
+
+
+def _has_iterable(program: PythonProgram, call: ast.Call) -> bool:
+    """Return whether a response of Flask has a generator as its body."""
+    content = _content(call)
+    if isinstance(content, ast.GeneratorExp) or _generators(program, content, call):
+        return True
+    if isinstance(content, ast.Name):
+        content = program.value_of(content.id, call)
+    if not isinstance(content, ast.Call):
+        return False
+    return last_name(program.called(content)) in {
+        "stream_with_context", "iter_content", "iter_lines", "iter_raw", "iter_bytes",
+    }  # fmt: skip
+
+
+def _marks_generator(program: PythonProgram, call: ast.Call) -> bool:
+    """Return whether a decorator of FastAPI makes the events of a generator the response."""
+    response = keyword(call, "response_class")
+    if response is None or last_name(program.dotted(response)) != "EventSourceResponse":
+        return False
+    return program.is_generator(next(program.parents(call), program.tree))
+
+
+def _route(
+    program: PythonProgram, call: ast.Call, framework: str, hints: RouteHints
+) -> StreamingRoute:
+    around = next(program.parents(call), program.tree)
+    scope = program.scope_of(call)
+    handler = scope if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef) else None
+    generators: tuple[FunctionNode, ...]
+    if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef) and call in around.decorator_list:
+        handler, generators = around, (around,)
+    elif framework == "aiohttp":
+        generators = () if handler is None else (handler,)
+    else:
+        generators = _with_helpers(program, _generators(program, _content(call), call))
+    kind = _kind(program, call)
+    path = _path(handler)
+    name = path or (f"{handler.name}()" if handler else "the response")
+    route = StreamingRoute(
+        call, framework, kind, generators, handler,
+        AssessedRoute(program.source.path, program.line(call), name, "", _UNASSESSED, path or "/"),
+    )  # fmt: skip
+    upstreams = tuple(_upstreams(program, route.functions))
+    assessment = _assess(program, route, path, upstreams, hints)
+    upstream = upstreams[0] if upstreams else ""
+    assessed = replace(route.assessed, upstream=upstream, assessment=assessment)
+    return replace(route, assessed=assessed)
+
+
+_UNASSESSED = Assessment(RouteOutcome.UNKNOWN)
+
+
+def _assess(
+    program: PythonProgram,
+    route: StreamingRoute,
+    path: str,
+    upstreams: tuple[str, ...],
+    hints: RouteHints,
+) -> Assessment:
+    assessed = assess_route(path or "/", upstreams, hints)
+    if hints.paths:
+        return assessed
+    if route.kind is StreamKind.SSE:
+        return Assessment(RouteOutcome.STREAMS, ("the media type is text/event-stream",))
+    if route.kind is StreamKind.JSON_LINES:
+        return Assessment(RouteOutcome.STREAMS, ("the media type is that of JSON lines",))
+    if route.kind is StreamKind.FILE:
+        return Assessment(RouteOutcome.UNKNOWN, ("the media type is that of a file",))
+    if any(yields_events(program, one) for one in route.generators):
+        return Assessment(RouteOutcome.STREAMS, ("the generator yields events",))
+    if any(_calls_model(program, one) for one in route.functions):
+        return Assessment(RouteOutcome.STREAMS, ("the program calls a model",))
+    is_excluded = assessed.outcome is RouteOutcome.UNKNOWN and assessed.evidence
+    if assessed.outcome is not RouteOutcome.UNKNOWN or is_excluded or not route.generators:
+        return assessed
+    return Assessment(RouteOutcome.MAYBE, ("a generator produces the response",))
+
+
+def _calls_model(program: PythonProgram, scope: ast.AST) -> bool:
+    return any(
+        _MODEL_CALL.search(program.called(one))
+        for one in program.own_nodes(scope)
+        if isinstance(one, ast.Call)
+    )
+
+
+def yields_events(program: PythonProgram, generator: FunctionNode) -> bool:
+    """Return whether a generator yields a text that begins with a field of an event."""
+    return any(
+        _EVENT_FIELD.match(literal_start(one.value))
+        for one in program.own_nodes(generator)
+        if isinstance(one, ast.Yield)
+    )
+
+
+def literal_start(expression: ast.AST | None) -> str:
+    """Return the text with which a string expression begins; empty if that is not known."""
+    for _ in range(_MAX_HELPERS):
+        if isinstance(expression, ast.JoinedStr):
+            expression = expression.values[0] if expression.values else None
+        elif isinstance(expression, ast.BinOp):
+            expression = expression.left
+        elif isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute):
+            expression = expression.func.value  # "…".encode(), "…".format(…)
+        else:
+            break
+    return text_of(expression) or ""
+
+
+def _content(call: ast.Call) -> ast.expr | None:
+    return call.args[0] if call.args else keyword(call, *_CONTENT)
+
+
+def _generators(
+    program: PythonProgram, expression: ast.expr | None, near: ast.AST
+) -> tuple[FunctionNode, ...]:
+    """Return the generator functions of this file that an expression calls."""
+    for _ in range(_MAX_HELPERS):
+        if isinstance(expression, ast.Name):
+            function = program.function_named(expression.id, near)
+            if function is not None:
+                return (function,) if program.is_generator(function) else ()
+            expression = program.value_of(expression.id, near)
+        elif isinstance(expression, ast.Await):
+            expression = expression.value
+        elif isinstance(expression, ast.Call):
+            function = _called_function(program, expression)
+            if function is not None and program.is_generator(function):
+                return (function,)
+            if not expression.args:
+                return ()
+            expression = expression.args[0]
+        else:
+            return ()
+    return ()
+
+
+def _called_function(program: PythonProgram, call: ast.Call) -> FunctionNode | None:
+    if isinstance(call.func, ast.Name):
+        return program.function_named(call.func.id, call)
+    name = last_name(program.called(call))
+    methods = [one for one in program.functions if one.name == name]
+    return methods[0] if len(methods) == 1 else None
+
+
+def _with_helpers(
+    program: PythonProgram, generators: tuple[FunctionNode, ...]
+) -> tuple[FunctionNode, ...]:
+    """Add the generators that generators iterate over."""
+    found = dict.fromkeys(generators)
+    pending = list(generators)
+    while pending and len(found) <= _MAX_HELPERS:
+        for node in program.own_nodes(pending.pop()):
+            iterated = node.iter if isinstance(node, ast.For | ast.AsyncFor) else None
+            if isinstance(node, ast.YieldFrom):
+                iterated = node.value
+            for one in _generators(program, iterated, node):
+                if one not in found:
+                    found[one] = None
+                    pending.append(one)
+    return tuple(found)
+
+
+def _kind(program: PythonProgram, call: ast.Call) -> StreamKind:
+    if last_name(program.called(call)) in {"EventSourceResponse", "EventStream"}:
+        return StreamKind.SSE
+    if keyword(call, "response_class") is not None:
+        return StreamKind.SSE
+    found = keyword(call, *_MEDIA)
+    if found is None:
+        found = header_of(program, call, "content-type")
+    if found is None:
+        return StreamKind.TEXT
+    text = (text_of(found) or "").lower()
+    if not text:
+        return StreamKind.DYNAMIC
+    if "event-stream" in text:
+        return StreamKind.SSE
+    if "ndjson" in text or "json-seq" in text or "jsonl" in text or "json-lines" in text:
+        return StreamKind.JSON_LINES
+    return StreamKind.TEXT if text.startswith(("text/plain", "text/html")) else StreamKind.FILE
+
+
+def headers_of(program: PythonProgram, call: ast.Call) -> ast.expr | None:
+    """Return the expression for the headers of a response, from its argument or its variable."""
+    found = keyword(call, "headers")
+    if isinstance(found, ast.Name):
+        return program.value_of(found.id, call) or found
+    return found
+
+
+def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | None:
+    """Return the value of a header that a response is created with or given later.
+
+    ``response["Name"] = …`` and ``response.headers["Name"] = …`` count in the same function.
+    """
+    for key, value in dict_items(headers_of(program, call)):
+        if key == name:
+            return value
+    for node in program.own_nodes(program.scope_of(call)):
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        written = text_of(target.slice) if isinstance(target, ast.Subscript) else None
+        if isinstance(node, ast.Assign) and (written or "").lower() == name:
+            return node.value
+    return None
+
+
+def _path(handler: FunctionNode | None) -> str:
+    """Return the path in a decorator of a handler; empty if there is none."""
+    for one in handler.decorator_list if handler else ():
+        function = one.func if isinstance(one, ast.Call) else None
+        method = function.attr if isinstance(function, ast.Attribute) else ""
+        if isinstance(one, ast.Call) and method in _METHODS:
+            path = one.args[0] if one.args else keyword(one, "path", "rule")
+            return text_of(path) or ""
+    return ""
+
+
+def _upstreams(program: PythonProgram, functions: tuple[FunctionNode, ...]) -> Iterator[str]:
+    """Yield the URLs in the functions of a route, and those of clients of the module."""
+    for scope in (*functions, program.tree):
+        for text in program.strings(scope):
+            found = _URL.search(text)
+            if found:
+                yield found[0]
+
+
+def _with_hop(program: PythonProgram, route: StreamingRoute) -> StreamingRoute:
+    """Return a route with the description of the program for the chain."""
+    assessed = route.assessed
+    hosts = {address_of(one).host: None for one in _upstreams(program, route.functions)}
+    name = program.source.path.replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
+    hop = Hop(
+        Tier.APP,
+        f"{route.framework} application",
+        assessed.path,
+        assessed.line,
+        names=(name.lower(),) if name not in {"", "."} else (),
+        upstreams=tuple(hosts),
+        heartbeat_s=_heartbeat(program, route.call),
+    )
+    return replace(route, assessed=replace(assessed, hop=hop))
+
+
+def _heartbeat(program: PythonProgram, call: ast.Call) -> float | None:
+    """Return the interval of the heartbeats that a response class sends on its own."""
+    last = last_name(program.called(call))
+    value = keyword(call, "ping", "heartbeat")
+    if isinstance(value, ast.Constant) and isinstance(value.value, int | float):
+        return float(value.value) or None
+    is_default = value is None and last in {"EventSourceResponse", "EventStream"}
+    return 15.0 if is_default else None

@@ -1,0 +1,74 @@
+"""The rules of Python programs, one module per topic with the functions that find them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.python_app.parser import PythonProgram, is_true, text_of
+from undam.lint.dialects.python_app.routes import StreamingRoute
+from undam.lint.dialects.python_app.rules import (
+    compression,
+    framing,
+    generators,
+    limits,
+    middleware,
+    protocol,
+    relays,
+)
+from undam.lint.evidence.paths import DECISIVE, path_evidence
+from undam.lint.settings import Settings
+
+RULES: tuple[ConfigRule, ...] = tuple(
+    sorted(
+        (
+            *compression.RULES, *framing.RULES, *generators.RULES, *limits.RULES,
+            *middleware.RULES, *protocol.RULES, *relays.RULES,
+        ),
+        key=lambda rule: rule.code,
+    )
+)  # fmt: skip
+
+_STREAM_WORDS = re.compile(r"text/event-stream|^data:|^\[DONE\]$")
+
+
+def find(program: PythonProgram, route: StreamingRoute, settings: Settings) -> Iterator[Diagnostic]:
+    """Find the problems of a streaming response, except those of middleware."""
+    yield from generators.find(program, route)
+    yield from framing.find(program, route)
+    yield from protocol.find(program, route)
+    for function in route.functions:
+        nodes = program.own_nodes(function)
+        yield from relays.find(program, nodes)
+        yield from limits.find(program, nodes, settings)
+    for generator in route.generators:
+        yield from limits.find_heartbeats(program, generator)
+
+
+def find_in_readers(
+    program: PythonProgram, routes: list[StreamingRoute], settings: Settings
+) -> Iterator[Diagnostic]:
+    """Find the problems of functions that read a stream and are not part of a response."""
+    used = {function for route in routes for function in route.functions}
+    for scope in (*program.functions, program.tree):
+        if scope not in used and _reads_stream(program, scope):
+            nodes = program.own_nodes(scope)
+            yield from relays.find(program, nodes)
+            yield from limits.find(program, nodes, settings)
+
+
+def _reads_stream(program: PythonProgram, scope: ast.AST) -> bool:
+    """Return whether the constants of a function show that it requests or reads a stream."""
+    for node in program.own_nodes(scope):
+        text = text_of(node)
+        if text is not None and _STREAM_WORDS.search(text):
+            return True
+        if text is not None and "/" in text and path_evidence(text[:200]).score >= DECISIVE:
+            return True
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if text_of(key) == "stream" and is_true(value):
+                    return True
+    return False

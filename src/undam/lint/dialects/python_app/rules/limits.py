@@ -1,0 +1,216 @@
+"""PYA401, PYA402: read timeouts of clients, and heartbeats that are never sent in a silence."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.python_app.parser import (
+    FunctionNode,
+    PythonProgram,
+    is_none,
+    is_true,
+    keyword,
+    last_name,
+    number_of,
+)
+from undam.lint.dialects.python_app.rules.framing import pieces
+from undam.lint.dialects.python_app.rules.relays import add_argument
+from undam.lint.settings import Settings
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+READ_TIMEOUT = ConfigRule(
+    code="PYA401",
+    slug="client-read-timeout",
+    severity=Severity.WARNING,
+    message="the client cuts a stream after {limit:g} s of silence{default}, {reason}",
+    safety=Safety.UNSAFE,
+    what="The client of an upstream has a read timeout that is shorter than its silences.",
+    why="""
+        A model is silent until its first token and while it calls tools. The client raises
+        `ReadTimeout` then, and the stream of the user breaks off.
+    """,
+    detection="""
+        `stream()` of a client of httpx, whose default is 5 s, or a streaming request of requests
+        with `timeout=`. The limit is compared with the interval of known heartbeats, or with the
+        setting `silence`.
+    """,
+    measured="httpx 0.28.1: a stream with a silence of 6 s was cut after 5.0 s.",
+    fix="""
+        Limit the silence, not the stream. Keep short limits for connecting.
+
+            httpx.AsyncClient(timeout=httpx.Timeout(5, read=300))
+            requests.post(url, json=body, stream=True, timeout=(5, 300))
+    """,
+    source="measured on loopback with httpx 0.28.1; python-httpx.org, Timeouts",
+)
+
+HEARTBEAT = ConfigRule(
+    code="PYA402",
+    slug="heartbeat-needs-token",
+    severity=Severity.WARNING,
+    message="the heartbeat is sent only when the next item arrives, so never in a silence",
+    safety=Safety.NONE,
+    what="A loop over the items of a model sends a comment if enough time has passed.",
+    why="""
+        The loop only runs when an item arrives. In a silence nothing is sent, and proxies cut the
+        connection; the comment comes together with the item that ends the silence.
+    """,
+    detection="""
+        A `yield` of a comment inside `for` or `async for` under a condition that compares times.
+    """,
+    measured="""
+        undam check found UD401 on such a generator: a silence of 25 s had no heartbeat.
+    """,
+    fix="""
+        Wait for the next item with a timeout, or let the response class send heartbeats.
+
+            from sse_starlette import EventSourceResponse
+
+            return EventSourceResponse(events(), ping=15)
+    """,
+    source="measured on loopback with uvicorn 0.54.0",
+)
+
+RULES = (READ_TIMEOUT, HEARTBEAT)
+
+_HTTPX_DEFAULT_S = 5.0
+_CLIENTS = frozenset({"httpx.AsyncClient()", "httpx.Client()"})
+_MAX_NAMES = 4
+_ENDS = (ast.While, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimit:
+    """Limit on the silence of one streaming request.
+
+    Args:
+        call: the call that sets the limit, or whose default it is.
+        timeout: the expression that sets it; ``None`` for a default.
+        limit_s: the limit in seconds, infinite without one.
+    """
+
+    call: ast.Call
+    timeout: ast.expr | None
+    limit_s: float
+
+
+def read_limits(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[ReadLimit]:
+    """Yield the known limits of the streaming requests among the nodes of a scope."""
+    for node in nodes:
+        if not isinstance(node, ast.Call):
+            continue
+        name = program.called(node)
+        call, default = node, math.inf
+        timeout = keyword(node, "timeout")
+        if not (name.startswith("requests.") and is_true(keyword(node, "stream"))):
+            is_stream = last_name(name) == "stream" or is_true(keyword(node, "stream"))
+            client = _client(program, node) if is_stream else None
+            if client is None:
+                continue
+            default = _HTTPX_DEFAULT_S
+            if timeout is None:
+                call, timeout = client, keyword(client, "timeout")
+        limit = default if timeout is None else _read_limit(program, timeout)
+        if limit is not None:
+            yield ReadLimit(call, timeout, limit)
+
+
+def find(
+    program: PythonProgram, nodes: Iterable[ast.AST], settings: Settings
+) -> Iterator[Diagnostic]:
+    """Find the read timeouts that are shorter than the silences of a stream."""
+    for one in read_limits(program, nodes):
+        severity = None if math.isinf(one.limit_s) else settings.silence.severity(one.limit_s)
+        if severity is not None:
+            yield _too_short(program, one, severity, settings)
+
+
+def _client(program: PythonProgram, call: ast.Call) -> ast.Call | None:
+    """Return the call that creates the client of httpx for a request."""
+    if program.called(call) == "httpx.stream":
+        return call
+    value: ast.AST | None = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if isinstance(value, ast.Name):
+        value = program.value_of(value.id, call)
+    elif isinstance(value, ast.Attribute):
+        value = _attribute(program, value.attr)
+    is_client = isinstance(value, ast.Call) and program.dotted(value) in _CLIENTS
+    return value if is_client and isinstance(value, ast.Call) else None
+
+
+def _attribute(program: PythonProgram, name: str) -> ast.expr | None:
+    """Return the value that an attribute is assigned, if that happens once in the file."""
+    found = [
+        node.value
+        for node in program.nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Attribute)
+        and node.targets[0].attr == name
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _too_short(
+    program: PythonProgram, one: ReadLimit, severity: Severity, settings: Settings
+) -> Diagnostic:
+    new = f"{settings.silence_s:g}"
+    module, _, _ = ast.unparse(one.call.func).rpartition(".")
+    edits: tuple[Edit, ...] = ()
+    if one.timeout is None and module == "httpx":
+        edits = (add_argument(program, one.call, f"timeout=httpx.Timeout(5, read={new})"),)
+    elif isinstance(one.timeout, ast.Constant) and module == "httpx":
+        text = f"httpx.Timeout({ast.unparse(one.timeout)}, read={new})"
+        edits = (Edit(program.start(one.timeout), program.end(one.timeout), text),)
+    return diagnostic_at(
+        READ_TIMEOUT, program.source, program.span(one.timeout or one.call.func), *edits,
+        severity=severity, limit=one.limit_s, reason=settings.silence.reason,
+        default=" (its default)" if one.timeout is None else "",
+    )  # fmt: skip
+
+
+def _read_limit(program: PythonProgram, value: ast.expr) -> float | None:
+    """Return a read timeout in seconds; infinite without one, and ``None`` if it is not known."""
+    for _ in range(_MAX_NAMES):
+        if isinstance(value, ast.Name):
+            found = program.value_of(value.id, value)
+        elif isinstance(value, ast.Tuple) and len(value.elts) > 1:
+            found = value.elts[1]
+        elif isinstance(value, ast.Call) and last_name(program.called(value)) == "Timeout":
+            found = keyword(value, "read", "timeout") or (value.args[0] if value.args else None)
+        else:
+            return math.inf if is_none(value) else number_of(value)
+        if found is None:
+            return None
+        value = found
+    return None
+
+
+def find_heartbeats(program: PythonProgram, generator: FunctionNode) -> Iterator[Diagnostic]:
+    """Find comments that a loop over items sends after a comparison of times."""
+    for node in program.own_nodes(generator):
+        if isinstance(node, ast.Yield) and _is_comment(node) and _waits_for_item(program, node):
+            yield diagnostic_at(HEARTBEAT, program.source, program.span(node))
+
+
+def _is_comment(node: ast.Yield) -> bool:
+    first = next(iter(pieces(node.value)), "")
+    return isinstance(first, str) and first.startswith(":")
+
+
+def _waits_for_item(program: PythonProgram, node: ast.AST) -> bool:
+    compares = False
+    for one in takewhile(lambda one: not isinstance(one, _ENDS), program.parents(node)):
+        if isinstance(one, ast.If):
+            compares = compares or any(
+                isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub)
+                for inner in ast.walk(one.test)
+            )
+        elif isinstance(one, ast.For | ast.AsyncFor):
+            return compares
+    return False

@@ -1,0 +1,212 @@
+"""PYA104, PYA105: clients that read a stream as a whole or in blocks of fixed size."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.python_app.parser import (
+    PythonProgram,
+    has_unpacked,
+    is_true,
+    keyword,
+    last_name,
+    number_of,
+)
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+WHOLE = ConfigRule(
+    code="PYA104",
+    slug="client-reads-whole-response",
+    severity=Severity.ERROR,
+    message="{what}, so the program receives nothing before the response has ended",
+    safety=Safety.SAFE,
+    what="""
+        A program iterates over a response of a model as a stream, but the request was made without
+        the streaming mode of the client.
+    """,
+    why="""
+        `requests` and `httpx` read the whole body before the call returns, and the SDK of OpenAI
+        returns one complete answer. The loop then runs over data that is already complete.
+    """,
+    detection="""
+        `iter_lines`, `iter_content`, `iter_bytes` or a similar method is called on the result of a
+        request without `stream=True` (requests) or outside of `stream()` (httpx), or a loop
+        iterates over the result of `create()` without `stream=True`.
+    """,
+    measured="""
+        requests 2.34.2 and httpx 0.28.1: all 20 events of a stream arrived at its end. With the
+        streaming mode each event arrived at once.
+    """,
+    fix="""
+        Request the streaming mode.
+
+            requests.post(url, json=body, stream=True)
+            async with client.stream("POST", url, json=body) as response:
+            client.chat.completions.create(model=model, messages=messages, stream=True)
+    """,
+    source="measured on loopback with requests 2.34.2 and httpx 0.28.1",
+)
+
+BLOCKS = ConfigRule(
+    code="PYA105",
+    slug="relay-reads-fixed-blocks",
+    severity=Severity.WARNING,
+    message="{call} waits until {size} bytes have arrived{condition}",
+    safety=Safety.SAFE,
+    what="A program reads a stream of events in blocks of a fixed size.",
+    why="""
+        An event is shorter than the block, so it waits for the events after it. The last events
+        wait for the end of the stream.
+    """,
+    detection="""
+        `iter_content(n)`, `iter_lines()` with its default of 512 bytes, `iter_bytes(n)` or
+        `iter_raw(n)` on a response that streams. The methods of requests wait only if the body is
+        not chunked; those of httpx always do, so they are errors.
+    """,
+    measured="""
+        requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends with the connection, and
+        not late with `chunk_size=1`. httpx 0.28.1: `iter_bytes(4096)` held a stream of 3 KB to its
+        end.
+    """,
+    fix="""
+        Read what has arrived.
+
+            response.iter_lines(chunk_size=1)       # requests
+            response.iter_content(chunk_size=1)     # requests
+            response.aiter_raw()                    # httpx
+    """,
+    source="measured on loopback with requests 2.34.2 and httpx 0.28.1",
+)
+
+RULES = (WHOLE, BLOCKS)
+
+_ITERATIONS = frozenset({
+    "iter_lines", "iter_content", "iter_bytes", "iter_raw", "iter_text",
+    "aiter_lines", "aiter_bytes", "aiter_raw", "aiter_text",
+})  # fmt: skip
+_VERBS = frozenset({"get", "post", "put", "patch", "request"})
+_HTTPX_BLOCKS = frozenset({
+    "iter_bytes", "iter_raw", "iter_text", "aiter_bytes", "aiter_raw", "aiter_text",
+})  # fmt: skip
+_CREATES = ("chat.completions.create", "completions.create", "responses.create", "messages.create")
+
+
+def find(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[Diagnostic]:
+    """Find clients among the nodes of a scope that hold the stream that they read."""
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            if last_name(program.called(node)) in _ITERATIONS:
+                yield from _iteration(program, node)
+        elif isinstance(node, ast.For | ast.AsyncFor):
+            request = _origin(program, node.iter)
+            if request is not None and program.called(request).endswith(_CREATES):
+                yield from _without_stream(program, request, "`create` has no stream=True")
+
+
+def _iteration(program: PythonProgram, call: ast.Call) -> Iterator[Diagnostic]:
+    name = last_name(program.called(call))
+    assert isinstance(call.func, ast.Attribute)
+    request = _origin(program, call.func.value)
+    target = "" if request is None else program.called(request)
+    if request is not None and last_name(target) in _VERBS:
+        is_httpx = (
+            "httpx" in target or name.startswith("aiter_") or name in {"iter_raw", "iter_text"}
+        )
+        if _is_requests(program, target):
+            found = list(
+                _without_stream(program, request, "`requests` is called without stream=True")
+            )
+            yield from found
+            if found:
+                return
+        elif is_httpx:
+            message = f"`{last_name(target)}` of httpx reads the whole body"
+            yield diagnostic_at(WHOLE, program.source, program.span(request.func), what=message)
+            return
+    yield from _blocks(program, call, name)
+
+
+def _is_requests(program: PythonProgram, target: str) -> bool:
+    """Return whether a call is one of requests: of its module, or of a session."""
+    if target.startswith("requests."):
+        return True
+    return program.imports_any("requests") and not program.imports_any("httpx", "aiohttp")
+
+
+def _origin(program: PythonProgram, expression: ast.expr) -> ast.Call | None:
+    """Return the request whose result an expression is."""
+    if isinstance(expression, ast.Name):
+        loop = program.loop_over(expression.id, expression)
+        value = None if loop is not None else program.value_of(expression.id, expression)
+        expression = value if value is not None else expression
+    if isinstance(expression, ast.Await):
+        expression = expression.value
+    return expression if isinstance(expression, ast.Call) else None
+
+
+def _without_stream(program: PythonProgram, request: ast.Call, what: str) -> Iterator[Diagnostic]:
+    stream = keyword(request, "stream")
+    if has_unpacked(request) or (stream is not None and _may_be_true(stream)):
+        return
+    edit = None
+    if stream is not None:
+        edit = Edit(program.start(stream), program.end(stream), "True")
+    else:
+        edit = add_argument(program, request, "stream=True")
+    span = program.span(request.func)
+    yield diagnostic_at(WHOLE, program.source, span, edit, what=what)
+
+
+def _may_be_true(expression: ast.expr) -> bool:
+    return is_true(expression) or not isinstance(expression, ast.Constant)
+
+
+def add_argument(program: PythonProgram, call: ast.Call, text: str) -> Edit:
+    """Return the edit that adds an argument at the end of a call."""
+    arguments = [*call.args, *(one.value for one in call.keywords)]
+    if arguments:
+        end = max(program.end(one) for one in arguments)
+        return Edit(end, end, f", {text}")
+    end = program.end(call) - 1
+    return Edit(end, end, text)
+
+
+def _blocks(program: PythonProgram, call: ast.Call, name: str) -> Iterator[Diagnostic]:
+    size = call.args[0] if call.args else keyword(call, "chunk_size")
+    number = number_of(size)
+    if name in _HTTPX_BLOCKS:
+        if size is not None and number is not None and number > 1:
+            edit = Edit(program.start(size), program.end(size), "None")
+            yield diagnostic_at(
+                BLOCKS, program.source, _name_span(program, call), edit, severity=Severity.ERROR,
+                call=f"{name}({number:g})", size=f"{number:g}", condition="",
+            )  # fmt: skip
+    elif name in {"iter_lines", "iter_content"} and not _is_httpx_lines(program, call):
+        edit = None
+        if size is None and name == "iter_lines":
+            number = 512
+            edit = add_argument(program, call, "chunk_size=1")
+        elif size is not None:
+            edit = Edit(program.start(size), program.end(size), "1")
+        if edit is not None and number is not None and number > 1:
+            yield diagnostic_at(
+                BLOCKS, program.source, _name_span(program, call), edit,
+                call=f"{name}({number:g})", size=f"{number:g}",
+                condition=" unless the body is chunked",
+            )  # fmt: skip
+
+
+def _is_httpx_lines(program: PythonProgram, call: ast.Call) -> bool:
+    """Return whether `iter_lines` is that of httpx, which holds nothing."""
+    if last_name(program.called(call)) != "iter_lines" or call.args or call.keywords:
+        return False
+    return not program.imports_any("requests")
+
+
+def _name_span(program: PythonProgram, call: ast.Call) -> tuple[int, int]:
+    """Return the span of the name of the method."""
+    end = program.end(call.func)
+    return end - len(last_name(program.called(call))), end

@@ -1,0 +1,10 @@
+export async function POST(req: Request) {
+  const upstream = await fetch("http://vllm:8000/v1/chat/completions", {
+    method: "POST",
+    body: JSON.stringify({ ...(await req.json()), stream: true }),
+  });
+  if (!upstream.ok) {
+    return new Response(await upstream.text(), { status: 502 });
+  }
+  return new Response(upstream.body);
+}

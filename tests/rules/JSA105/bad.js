@@ -1,0 +1,6 @@
+module.exports = {
+  devServer: {
+    port: 3000,
+    proxy: [{ context: ["/v1/chat/completions"], target: "http://localhost:8000" }],
+  },
+};

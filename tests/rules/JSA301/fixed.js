@@ -1,0 +1,2 @@
+const source = new EventSource(`/events?topics=${topics.join(",")}`);
+source.onmessage = (event) => show(event.data);

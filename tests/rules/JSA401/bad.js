@@ -1,0 +1,11 @@
+module.exports = {
+  compress: false,
+  async rewrites() {
+    return [
+      {
+        source: "/v1/chat/completions",
+        destination: "http://backend:8000/v1/chat/completions",
+      },
+    ];
+  },
+};

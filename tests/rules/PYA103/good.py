@@ -1,0 +1,14 @@
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+app = FastAPI()
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+@app.get("/v1/events")
+async def events_of_model():
+    async def events():
+        async for event in model.stream():
+            yield event.sse()
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers=HEADERS)

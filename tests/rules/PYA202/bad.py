@@ -1,0 +1,14 @@
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+app = FastAPI()
+
+
+async def events():
+    async for event in model.stream("hi"):
+        yield event.sse()
+
+
+@app.get("/v1/events")
+async def events_of_model():
+    return StreamingResponse(events(), media_type="text/event-stream")

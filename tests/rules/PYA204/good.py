@@ -1,0 +1,15 @@
+from flask import Flask, Response, request
+
+app = Flask(__name__)
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+@app.post("/v1/chat")
+def chat():
+    prompt = request.json["prompt"]
+
+    def events():
+        for event in model.stream(prompt):
+            yield event.sse()
+
+    return Response(events(), mimetype="text/event-stream", headers=HEADERS)

@@ -1,0 +1,21 @@
+import asyncio
+
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+app = FastAPI()
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+async def events(queue):
+    while True:
+        try:
+            yield await queue.get()
+        except asyncio.CancelledError:
+            await queue.close()
+            raise
+
+
+@app.get("/v1/events")
+async def events_of_model():
+    return StreamingResponse(events(QUEUE), media_type="text/event-stream", headers=HEADERS)
