@@ -19,6 +19,8 @@ MODULES = (
     "gateway_affinity",
     "gateway_proxies",
     "gateway_soak",
+    "monitor_cost",
+    "monitor_changes",
 )
 """Each module has a docstring whose first line is its title, and ``run() -> list[str]``."""
 

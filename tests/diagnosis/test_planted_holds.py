@@ -221,6 +221,14 @@ def test_metrics_of_a_hop() -> None:
     assert 0 <= hold["p50"] <= hold["p99"] <= hold["max"] <= 200
     assert (shown["events"], shown["complete"], shown["cut_after_s"]) == (40, True, None)
     assert shown["events_per_read"] == {"p50": 8, "max": 8}
+    assert shown["tls_days_left"] is None
+
+
+def test_the_days_until_the_certificate_expires_count_from_the_request() -> None:
+    given = exchange(answer(even_schedule(25, 40)))
+    expires_s = given.stamps.start_ns // 10**9 + 10 * 86_400
+    shown = hop_metrics(_hop(replace(given, tls_expires_s=expires_s)))
+    assert shown["tls_days_left"] == pytest.approx(10, abs=0.01)
 
 
 def test_metrics_of_a_stream_that_never_began() -> None:

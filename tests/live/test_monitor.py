@@ -128,7 +128,7 @@ def test_a_kill_at_any_moment_loses_no_reported_probe(model: Simulator, tmp_path
     config = configuration(tmp_path / "m.toml", model.url)
     command = command_line("monitor", "--config", str(config), "--listen", "127.0.0.1:0")
     reported: set[str] = set()
-    for number in range(5):
+    for number in range(3):
         log = tmp_path / f"log-{number}"
         with log.open("wb") as file:
             process = subprocess.Popen(command, env=environment(), stdout=file, stderr=file)

@@ -74,6 +74,8 @@ def test_further_facts_of_the_head_are_part_of_a_change() -> None:
     assert "edge now sends cache-control: no-cache" in text
     assert "the intermediaries at edge went from none to nginx" in text
     assert "edge went from HTTP/1.1 to HTTP/2" in text
+    unknown = replace(after, http_version=None)
+    assert not any("HTTP/" in one for one in differences(probe(before), probe(unknown)))
 
 
 def test_a_report_is_reduced_to_its_state() -> None:

@@ -77,3 +77,52 @@ def test_a_file_without_targets_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_reported() -> None:
     with pytest.raises(UsageError, match="cannot read"):
         read_settings("no-such-file.toml", {})
+
+
+CURL = """
+[[target]]
+name = "chat"
+curl = "@request.curl"
+headers = { X-Other = "from the table" }
+"""
+
+
+def test_a_target_can_have_a_curl_command_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "body.json").write_text('{"stream": true}')
+    (tmp_path / "request.curl").write_text(
+        'curl -k --http1.1 https://chat.example/v1/chat/completions -H "Authorization: $KEY" '
+        "-H 'X-Other: from curl' --resolve chat.example:443:10.0.0.1 -d @body.json"
+    )
+    (target,) = parse_settings(CURL, str(tmp_path / "m.toml"), ENVIRON).targets
+    options = target.options
+    assert options.edge.url == "https://chat.example/v1/chat/completions"
+    assert options.data == b'{"stream": true}'
+    assert ("Authorization", "sk-secret") in options.headers
+    assert [value for name, value in options.headers if name == "X-Other"] == ["from the table"]
+    assert (options.client.insecure, options.client.http_version) == (True, "1.1")
+    assert options.client.resolve == (("chat.example", 443, "10.0.0.1"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CURL, r"target 'chat': curl: cannot read request.curl"),
+        (CURL.replace("@request.curl", "wget http://h/"), r"target 'chat': curl: "),
+        (CURL.replace("@request.curl", "curl -d @body http://h/"), r"curl: cannot read body"),
+        (CURL.replace("@request.curl", "curl -s"), r"target 'chat': curl: .* no URL"),
+    ],
+)
+def test_a_wrong_curl_command_is_reported(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_settings(text, str(tmp_path / "m.toml"), {})
+
+
+def test_trials_need_a_beacon() -> None:
+    trials = "interval = 60\nbeacon = true\nidle = 30\ncancel = true\ntrials_interval = 600"
+    (target,) = parse_settings(VALID.replace("interval = 60", trials), "m.toml", ENVIRON).targets
+    assert (target.idle_s, target.cancel, target.trials_interval_s) == (30.0, True, 600.0)
+    assert target.options.idle_s is None
+    with pytest.raises(UsageError, match="need beacon = true"):
+        parse_settings(
+            VALID.replace("interval = 60", trials.replace("true", "false", 1)), "m.toml", ENVIRON
+        )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -132,3 +136,40 @@ def test_a_locked_database_is_a_fault_until_it_is_free(store: Store, tmp_path: P
     store.add_probe(PROBE)
     assert fault(store) is None
     blocker.close()
+
+
+WRITER = """
+import sys
+from undam.monitor.probe_result import ProbeResult
+from undam.monitor.store import Store
+store = Store(sys.argv[1], 30)
+number = int(sys.argv[2])
+while True:
+    number += 1
+    store.add_probe(ProbeResult("chat", float(number), "streaming", events=number))
+    assert store.fault is None, store.fault
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_20_kills_at_random_moments_lose_no_reported_probe(tmp_path: Path) -> None:
+    path, chance, reported = tmp_path / "m.db", random.Random(5), 0
+    for _ in range(20):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(reported)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        time.sleep(chance.uniform(0, 0.05))
+        process.kill()
+        lines = [first, *process.stdout.read().splitlines()]
+        process.wait()
+        process.stdout.close()
+        reported = int([line for line in lines if line.strip()][-1])
+        store = Store(str(path), 30)
+        assert store.set_aside is None
+        assert store.spending("chat", 0)[-1][1] >= reported
+        reported = store.spending("chat", 0)[-1][1]
+        store.close()

@@ -74,6 +74,8 @@ EXCHANGES = st.builds(
     step_ns=st.integers(-(10**18), 10**18),
     error=st.none() | WORD,
     http2=st.none() | HTTP2,
+    tls_issuer=st.none() | WORD,
+    tls_expires_s=st.none() | st.integers(0, 10**12),
 )
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import trustme
 from undam.errors import NetworkError, UsageError
 from undam.record import Ending
 from undam.wire import Request
-from undam.wire.tls import issuer_of
+from undam.wire.tls import expiry_of, issuer_of
 
 pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
 
@@ -236,5 +237,40 @@ def test_the_issuer_of_the_certificate_is_known_with_and_without_verification(
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x03abc", b"\x30\x82\xff\xff", bytes(40)])
-def test_a_malformed_certificate_has_no_issuer(der: bytes) -> None:
+def test_a_malformed_certificate_has_no_issuer_and_no_expiry(der: bytes) -> None:
     assert issuer_of(der) == ""
+    assert expiry_of(der) is None
+
+
+def test_the_expiry_of_the_certificate_is_known_with_and_without_verification(
+    servers: Any, client: Any, authority: Any
+) -> None:
+    server = servers.answer(NO_CONTENT, authority.server)
+    for trust in ({"cacert": authority.cacert}, {"insecure": True}):
+        expires_s = client.get(server.url("/", "https"), **trust).stream.tls_expires_s
+        assert expires_s > time.time()
+    assert client.get(servers.answer(NO_CONTENT).url()).stream.tls_expires_s is None
+
+
+@pytest.mark.parametrize(
+    ("not_after", "seconds"),
+    [
+        (b"\x17\x0d261128123456Z", 1795869296),
+        (b"\x17\x0d500101000000Z", -631152000),
+        (b"\x17\x0d491231235959Z", 2524607999),
+        (b"\x18\x0f20501231235959Z", 2556143999),
+        (b"\x17\x0d261328123456Z", None),
+        (b"\x17\x0d26112812345\xffZ", None),
+    ],
+)
+def test_both_forms_of_a_date_are_parsed(not_after: bytes, seconds: int | None) -> None:
+    validity = element(0x30, b"\x17\x0d200101000000Z" + not_after)
+    fields = element(0xA0, b"") + element(2, b"\x01") + element(0x30, b"") * 2 + validity
+    assert expiry_of(element(0x30, element(0x30, fields))) == seconds
+    assert expiry_of(element(0x30, element(0x30, fields[2:]))) == seconds
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """Return a short DER element."""
+    assert len(content) < 128
+    return bytes([tag, len(content)]) + content

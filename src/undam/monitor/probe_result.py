@@ -229,7 +229,8 @@ def _hop_differences(before: HopState, after: HopState) -> list[str]:
     if before.intermediaries != after.intermediaries:
         names = [", ".join(one.intermediaries) or "none" for one in (before, after)]
         changes.append(f"the intermediaries at {after.name} went from {names[0]} to {names[1]}")
-    if before.http_version != after.http_version:
+    versions = {before.http_version, after.http_version}
+    if len(versions) == 2 and None not in versions:
         changes.append(
             f"{after.name} went from HTTP/{before.http_version} to HTTP/{after.http_version}"
         )

@@ -213,7 +213,7 @@ class Scheduler:
             again = await self._probe(schedule, _with_experiments(schedule.target))
             # A change must be the same in both probes; otherwise it may be noise.
             if again is not None and differences(before, again) and not differences(result, again):
-                text = ". ".join(differences(before, again))
+                text = "; ".join(differences(before, again))
                 change = StateChange(target.name, result.at_s, text, before, again)
                 self.store.add_change(change)
                 self.listener.changed(change)

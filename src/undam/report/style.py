@@ -58,6 +58,8 @@ figure+figure,.cards+figure{margin-top:12px}
 figcaption{font-size:13px;margin-top:6px}
 .scroll{overflow-x:auto}
 svg{display:block;width:100%;min-width:640px;height:auto}
+.spark{min-width:240px;width:240px}
+.picture{min-width:0}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;fill:var(--ink)}
 svg .tick{fill:var(--soft);font-size:11.5px;font-variant-numeric:tabular-nums}
 svg .end{text-anchor:end}
@@ -77,6 +79,7 @@ svg text.bad{fill:var(--bad);paint-order:stroke;stroke:var(--panel);stroke-width
 .k-p99{background:var(--ttft)}
 .k-p50{background:var(--itl)}
 .mark.missed{fill:var(--bad)}
+.spike{stroke:var(--ttft);stroke-width:1.5}
 .one{stroke:var(--soft);stroke-width:1.5}
 .interval{stroke:var(--idle);stroke-width:4;stroke-linecap:round}
 .interval.slower{stroke:var(--bad)}
@@ -129,6 +132,9 @@ th:first-child,td.words{text-align:left}
 td.words{white-space:normal;overflow-wrap:anywhere;min-width:220px}
 tbody th{font-weight:500;color:var(--ink)}
 thead th{font-weight:500;font-size:13px}
+.wrapped th,.wrapped td{text-align:left;white-space:normal;overflow-wrap:anywhere;
+  vertical-align:top}
+.wrapped td.words{min-width:0}
 details{margin-top:6px;font-size:13px}
 summary{cursor:pointer;color:var(--soft)}
 .panel{background:var(--panel);border:1px solid var(--rule);border-radius:8px;
@@ -146,6 +152,13 @@ th,td{padding:4px 3px}
 .panel{padding:6px 8px 8px}
 td.words{min-width:120px}
 .strip{grid-template-columns:repeat(auto-fit,minmax(96px,1fr))}
+.spark{min-width:0}
+.targets thead{display:none}
+.targets tr{display:block;padding:8px 0;border-bottom:1px solid var(--rule)}
+.targets th,.targets td{display:block;border:0;text-align:left;white-space:normal;font-size:14px;
+  overflow-wrap:anywhere}
+.targets th{font-weight:650}
+.targets td::before{content:attr(data-label) ": ";color:var(--soft)}
 }
 @media print{:root{--bg:#fff;--panel:#fff}
 body{max-width:none;padding:0;font-size:12px}

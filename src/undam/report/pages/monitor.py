@@ -25,11 +25,11 @@ def render_overview_page(view: Mapping[str, Any]) -> str:
     rows = [_row(one) for one in view["targets"]]
     names = ("target", "verdict", "TTFT, 24 h", "hold by hop", "last change")
     head = element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
-    table = element("table", head, element("tbody", *rows))
+    table = element("table", head, element("tbody", *rows), class_="targets")
     return document(
         "undam monitor",
         element("p", f"{len(rows)} targets, {view['at']}", class_="sub"),
-        element("div", table, class_="scroll"),
+        element("div", table, class_="wrapped"),
         footer=_DEFINITIONS,
     )
 
@@ -41,10 +41,10 @@ def _row(one: Mapping[str, Any]) -> Markup:
     return element(
         "tr",
         element("th", name, scope="row"),
-        element("td", _verdict(one)),
-        element("td", sparkline(one["ttft_ms"])),
-        element("td", _holds(one["holds"])),
-        element("td", text, class_="words"),
+        element("td", _verdict(one), data_label="verdict"),
+        element("td", sparkline(one["ttft_ms"]), data_label="TTFT, 24 h"),
+        element("td", _holds(one["holds"]), data_label="hold by hop"),
+        element("td", text, class_="words", data_label="last change"),
     )
 
 
@@ -70,11 +70,14 @@ def sparkline(points: Sequence[tuple[float, float]]) -> Markup:
     for at, value in points:
         x = 2 + (_WIDTH - 4) * ((at - first) / (last - first) if last > first else 1.0)
         y = _HEIGHT - 2 - (_HEIGHT - 6) * value / most
-        marks.append(line(x, _HEIGHT - 2, x, y, class_="axis"))
+        marks.append(line(x, _HEIGHT - 2, x, y, class_="spike"))
     label = f"{points[-1][1]:.0f} ms, at most {most:.0f} ms in 24 h"
     size = {"viewBox": f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}", "width": f"{_WIDTH:.0f}"}
     return join(
-        (element("svg", join(marks), role="img", aria_label=label, **size), element("br"), label)
+        (
+            element("svg", join(marks), class_="spark", role="img", aria_label=label, **size),
+            label,
+        )
     )
 
 
@@ -112,7 +115,7 @@ def _arrivals(times_ms: Sequence[float]) -> Markup:
         " Events in one place arrived together."
     )
     size = {"viewBox": f"-1 0 {_PICTURE_WIDTH + 2:.0f} {_PICTURE_HEIGHT:.0f}"}
-    svg = element("svg", join(marks), role="img", aria_label=caption, **size)
+    svg = element("svg", join(marks), class_="picture", role="img", aria_label=caption, **size)
     return element("figure", svg, element("figcaption", caption))
 
 
@@ -130,4 +133,4 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> Iterable[Child]:
         before, after = dict(one["before"]), dict(one["after"])
         rows = [(key, before.get(key, NO_VALUE), after.get(key, NO_VALUE))
                 for key in dict.fromkeys([*before, *after])]  # fmt: skip
-        yield text_table(("", "before", "after"), rows)
+        yield element("div", text_table(("", "before", "after"), rows), class_="wrapped")
