@@ -28,6 +28,7 @@ from undam.loadtest.protocol import (
     ClosedLoop,
     FinalReport,
     FrameReader,
+    Http2Settings,
     Job,
     Ready,
     Start,
@@ -38,11 +39,15 @@ from undam.timing import quantile
 
 ROUNDS = 3
 STREAMS = (1, 50, 200, 1000)
+HTTP2_STREAMS = (50, 200)
+STREAMS_PER_CONNECTION = 50
+HTTP1, HTTP2, SIMULATOR = "bench.truth_origin", "bench.truth_origin_http2", "undam sim"
 GAP_MS = 20
 TOKENS = 100
 TTFT_MS, SIGMA = 200, 0.3
 TTFT_LIMIT_MS = 0.1
 ITL_LIMIT_MS = 0.2
+HTTP2_TTFT_LIMIT_MS = 0.3
 # With few streams, more requests are sent one after the other.
 _MIN_REQUESTS = 12
 _SPREAD_NS = 1_000_000_000
@@ -52,18 +57,29 @@ _BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true
 
 def run() -> list[str]:
     """Return one line for each number of streams, with the errors and the goals."""
-    progress = Progress(ROUNDS * (len(STREAMS) + 1))
-    lines = [_line("", _run_rounds(streams, progress)) for streams in STREAMS]
-    return [*lines, _line("undam sim, ", _run_rounds(200, progress, simulator=True))]
+    progress = Progress(ROUNDS * (len(STREAMS) + 1 + len(HTTP2_STREAMS)))
+    lines = [_line("", run_rounds(streams, progress, HTTP1)) for streams in STREAMS]
+    lines.append(_line("undam sim, ", run_rounds(200, progress, SIMULATOR)))
+    return lines + [
+        _line(
+            f"HTTP/2 with {STREAMS_PER_CONNECTION} streams per connection, ",
+            run_rounds(streams, progress, HTTP2),
+            HTTP2_TTFT_LIMIT_MS,
+        )
+        for streams in HTTP2_STREAMS
+    ]
 
 
-def _run_rounds(streams: int, progress: Progress, *, simulator: bool = False) -> list[_Measurement]:
-    """Repeat rounds with CPU steal, and return those with the least."""
-    rounds: list[_Measurement] = []
+def run_rounds(streams: int, progress: Progress, origin: str) -> list[Measurement]:
+    """Repeat rounds with CPU steal, and return those with the least.
+
+    Args:
+        origin: ``HTTP1``, ``HTTP2`` or ``SIMULATOR``.
+    """
+    rounds: list[Measurement] = []
     while len(rounds) < 2 * ROUNDS:
-        rounds.append(_measure(streams, simulator=simulator))
-        name = "undam sim" if simulator else "truth_origin"
-        progress.finish_round(f"{name}, {streams} streams, CPU steal {rounds[-1].steal_s:.2f} s")
+        rounds.append(_measure(streams, origin))
+        progress.finish_round(f"{origin}, {streams} streams, CPU steal {rounds[-1].steal_s:.2f} s")
         if sum(result.steal_s <= machine.MAX_STEAL_S for result in rounds) == ROUNDS:
             break
     return sorted(rounds, key=lambda result: result.steal_s)[:ROUNDS]
@@ -73,6 +89,15 @@ def encode_request(path: str) -> bytes:
     """Return a request as bytes for a job."""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
+
+
+def http2_settings(path: str, streams: int = STREAMS_PER_CONNECTION) -> Http2Settings:
+    """Return the settings of HTTP/2 for a job."""
+    fields = (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"bench"),
+        (b":path", path.encode()), (b"content-type", b"application/json"),
+    )  # fmt: skip
+    return Http2Settings(fields=fields, streams=streams)
 
 
 def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
@@ -114,17 +139,25 @@ def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, floa
 
 
 @dataclass(frozen=True, slots=True)
-class _Measurement:
+class Measurement:
+    """Result of one round, with reported and true times.
+
+    Args:
+        delays_ms: time from the send to the arrival of each event, sorted; empty if some slots sent
+            several requests.
+    """
+
     streams: int
     ttft_ms: tuple[list[float], list[float]]
     itl_ms: tuple[list[float], list[float]]
+    delays_ms: list[float]
     results: list[RequestResult]
     final: FinalReport
     wait_s: float
     steal_s: float
 
 
-def _errors(measurement: _Measurement) -> dict[str, float]:
+def _errors(measurement: Measurement) -> dict[str, float]:
     """Return the reported value minus the true one of each percentile, in ms."""
     pairs = {"TTFT": measurement.ttft_ms, "ITL": measurement.itl_ms}
     return {
@@ -134,14 +167,14 @@ def _errors(measurement: _Measurement) -> dict[str, float]:
     }
 
 
-def _line(name: str, rounds: list[_Measurement]) -> str:
+def _line(name: str, rounds: list[Measurement], ttft_limit_ms: float = TTFT_LIMIT_MS) -> str:
     errors = [_errors(measurement) for measurement in rounds]
     parts, is_met = [], True
     for metric in errors[0]:
         values = sorted(of_round[metric] for of_round in errors)
         median = quantile(values, 0.5)
         parts.append(f"{metric} {median:+.3f} ({values[0]:+.3f} to {values[-1]:+.3f})")
-        limit_ms = TTFT_LIMIT_MS if metric.startswith("TTFT") else ITL_LIMIT_MS
+        limit_ms = ttft_limit_ms if metric.startswith("TTFT") else ITL_LIMIT_MS
         is_met = is_met and (metric == "ITL p50" or abs(median) <= limit_ms)
     results = [result for measurement in rounds for result in measurement.results]
     reads = [read for result in results for read in result.reads]
@@ -160,20 +193,20 @@ def _line(name: str, rounds: list[_Measurement]) -> str:
     )
 
 
-def _server(truth: Path, *, simulator: bool) -> list[str]:
-    if simulator:
+def _server(truth: Path, origin: str) -> list[str]:
+    if origin == SIMULATOR:
         ttft = f"lognormal({TTFT_MS},{SIGMA})"
         args = f"undam sim --ttft {ttft} --gap {GAP_MS} --tokens {TOKENS} --truth {truth}"
     else:
-        args = f"bench.truth_origin {TTFT_MS} {SIGMA} {GAP_MS} {TOKENS} {truth}"
+        args = f"{origin} {TTFT_MS} {SIGMA} {GAP_MS} {TOKENS} {truth}"
     return [sys.executable, "-m", *args.split()]
 
 
-def _measure(streams: int, *, simulator: bool = False) -> _Measurement:
+def _measure(streams: int, origin: str) -> Measurement:
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder) / "truth.jsonl"
-        args = _server(truth, simulator=simulator)
+        args = _server(truth, origin)
         with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
                 assert process.stdin is not None
@@ -181,33 +214,46 @@ def _measure(streams: int, *, simulator: bool = False) -> _Measurement:
                 port = int(process.stdout.readline().decode().split(":")[-1])
                 os.sched_setaffinity(process.pid, {cores[0]})
                 steal_s = machine.steal_s(cores[-1])
-                results, final, wait_s = run_job(_job(("127.0.0.1", port), streams), cores[-1])
+                job = _job(("127.0.0.1", port), streams, http2=origin == HTTP2)
+                results, final, wait_s = run_job(job, cores[-1])
                 steal_s = machine.steal_s(cores[-1]) - steal_s
             finally:
-                if simulator:
+                if origin == SIMULATOR:
                     process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=30)
         failed = [result for result in results if result.outcome is not Outcome.COMPLETE]
         if failed or any(result.events != TOKENS for result in results):
             raise RuntimeError(f"{len(failed)} requests failed: {failed[:1]}")
-        true_ttft, true_itl = _truth(truth)
-    return _Measurement(
+        true_ttft, true_itl, sent_ns = _truth(truth)
+    return Measurement(
         streams,
         (sorted((result.ttft_ns or 0) / 1e6 for result in results), true_ttft),
         (sorted(gap for result in results for gap in _gaps_ms(result)), true_itl),
+        _delays_ms(results, sent_ns) if len(results) == streams else [],
         results, final, wait_s, steal_s,
     )  # fmt: skip
 
 
-def _job(address: tuple[str, int], streams: int) -> Job:
+def _delays_ms(results: list[RequestResult], sent_ns: list[list[int]]) -> list[float]:
+    """Return the sorted delays of all events; requests arrive in the order of their starts."""
+    delays = []
+    by_start = sorted(results, key=lambda result: result.started_ns or 0)
+    for result, times in zip(by_start, sent_ns, strict=True):
+        arrivals = [read.at_ns for read in result.reads for _ in range(read.events)]
+        delays += [(at - left) / 1e6 for at, left in zip(arrivals, times, strict=True)]
+    return sorted(delays)
+
+
+def _job(address: tuple[str, int], streams: int, *, http2: bool) -> Job:
     slots = tuple(round(index * _SPREAD_NS / streams) for index in range(streams))
     return Job(
         worker=0,
         addresses=((2, address),),
-        requests=(encode_request("/v1/chat/completions"),),
+        requests=(_BODY if http2 else encode_request("/v1/chat/completions"),),
         api="openai-chat",
         load=ClosedLoop(slots=slots, count=max(streams, _MIN_REQUESTS)),
         timeout_s=_LIMIT_S,
+        http2=http2_settings("/v1/chat/completions") if http2 else None,
     )
 
 
@@ -217,8 +263,13 @@ def _gaps_ms(result: RequestResult) -> list[float]:
     return [(after - before) / 1e6 for before, after in pairwise(times)]
 
 
-def _truth(path: Path) -> tuple[list[float], list[float]]:
-    """Return the sorted TTFTs, from the arrival of the request, and the sorted gaps in ms."""
+def _truth(path: Path) -> tuple[list[float], list[float], list[list[int]]]:
+    """Return the true times of all responses.
+
+    Returns:
+        The sorted TTFTs, from the arrival of the request, and the sorted gaps, both in ms; and the
+        times at which the events of each response were sent, by the arrival of the request.
+    """
     arrived: dict[str, int] = {}
     sent: dict[str, list[int]] = defaultdict(list)
     for text in path.read_text().splitlines():
@@ -232,7 +283,8 @@ def _truth(path: Path) -> tuple[list[float], list[float]]:
     for ident, times in sent.items():
         ttft.append((times[0] - arrived[ident]) / 1e6)
         gaps += [(after - before) / 1e6 for before, after in pairwise(times)]
-    return sorted(ttft), sorted(gaps)
+    ordered = sorted(sent, key=lambda ident: arrived[ident])
+    return sorted(ttft), sorted(gaps), [sent[ident] for ident in ordered]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from support.lossy_relay import (
 from support.synthetic_streams import Write, exchange
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import analyze_hop
-from undam.diagnosis.integrity import AnswerIntegrity, analyze_integrity, compare_answers
+from undam.diagnosis.integrity import analyze_integrity, compare_answers
+from undam.diagnosis.numbering import AnswerIntegrity
 from undam.diagnosis.reading import Reading, read_exchange
 from undam.record import Ending
 

@@ -26,7 +26,7 @@ from undam.loadtest.protocol import (
     Tls,
     encode,
 )
-from undam.record.request_result import ContentRead, Outcome, RequestResult
+from undam.record.request_result import ContentRead, IntegrityCounts, Outcome, RequestResult
 
 OPEN = OpenLoop(plan=(ScheduledRequest(0, 5, 0, True), ScheduledRequest(7, 9, 1)), ahead=3)
 CLOSED = ClosedLoop(slots=(0, 10, 20), count=7, first=2, stride=4, warmup=2)
@@ -48,6 +48,7 @@ def job(load: OpenLoop | ClosedLoop) -> Job:
 RESULT = RequestResult(
     number=3, worker=1, intended_ns=1, ended_ns=9, outcome=Outcome.ERROR, kind="status-429",
     message="é", reads=(ContentRead(1795342774442236017, 0, 2, 1), ContentRead(2, 3, 4, 5)),
+    integrity=IntegrityCounts("stamps", 9, lost=1, first=(("lost", "event 2"),)),
     tokens=4, stamped=False, retry_after_s=1.5, status=429, head_ns=4, warmup=True,
 )  # fmt: skip
 FRAMES: tuple[Frame, ...] = (

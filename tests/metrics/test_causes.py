@@ -9,7 +9,8 @@ import pytest
 
 from support.load_test_model import findings, simulate
 from undam.metrics import LoadGeneratorStats, find_causes, summarize
-from undam.record import Outcome
+from undam.record import Outcome, RequestResult
+from undam.record.request_result import IntegrityCounts
 from undam.rules import Severity
 
 
@@ -232,3 +233,35 @@ def test_late_reads_with_data_of_other_streams_are_intervals() -> None:
     assert findings(short) == []
     alone = [replace(one, blurred=False) for one in late]
     assert findings(alone) == []
+
+
+def test_damaged_content_is_reported_by_kind() -> None:
+    def with_integrity(*rows: IntegrityCounts) -> list[RequestResult]:
+        results = simulate(20)
+        for index, row in enumerate(rows):
+            results[index] = replace(results[index], integrity=row)
+        return results
+
+    intact = IntegrityCounts("stamps", 30)
+    assert findings(with_integrity(intact, intact)) == []
+    lossy = IntegrityCounts("stamps", 30, lost=2, first=(("lost", "event 7"),))
+    results = with_integrity(intact, intact, lossy, lossy)
+    (found,) = findings(results)
+    assert (found.code, found.severity) == ("UD611", Severity.ERROR)
+    assert found.message == (
+        "4 of 120 events are missing, the first is event 7, request 2 (from the numbers of the "
+        "beacon)"
+    )
+    counts = summarize(results).to_json()["integrity"]
+    assert counts == {
+        "checked": 4, "damaged": 2, "lost": 4, "duplicated": 0, "reordered": 0, "altered": 0,
+        "torn": 0, "mixed": 0, "truncated_json": 0,
+    }  # fmt: skip
+    torn = IntegrityCounts("events", torn=1, first=(("torn", "near 'x'"),))
+    ids = IntegrityCounts("event-ids", 9, duplicated=1, first=(("duplicated", "event 3"),))
+    weak = findings(with_integrity(torn, ids))
+    assert [(one.code, one.severity) for one in weak] == [
+        ("UD612", Severity.WARNING), ("UD615", Severity.WARNING)
+    ]  # fmt: skip
+    (several,) = findings(with_integrity(torn, torn))
+    assert several.severity is Severity.ERROR

@@ -25,6 +25,7 @@ from undam.metrics.merging import SUM, merge_fields, merge_rule
 from undam.metrics.pattern import BurstPattern, MeanAndSpread
 from undam.metrics.time_buckets import Block, TimeBucket
 from undam.record import ContentRead, Outcome, RequestResult
+from undam.record.request_result import IntegrityCounts
 from undam.timing import quantile
 
 PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9"]
@@ -51,6 +52,7 @@ def _unusual() -> list[RequestResult]:
         replace(
             plain, number=97, answer_ns=plain.reads[9].at_ns, prompt_tokens=40, cached_tokens=16,
             reasoning_tokens=9,
+            integrity=IntegrityCounts("stamps", 40, lost=2, first=(("lost", "event 3"),)),
         ),
         replace(
             plain, number=98, head_ns=plain.reads[0].at_ns - 45 * MS,

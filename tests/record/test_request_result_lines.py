@@ -21,6 +21,7 @@ from undam.record import (
     read_request_results,
     request_result_line,
 )
+from undam.record.request_result import IntegrityCounts
 
 NS = st.integers(0, (1 << 63) - 1)
 # Text that redaction does not change.
@@ -39,7 +40,13 @@ RESULTS = st.builds(
     message=WORD,
     reads=st.lists(READS, max_size=4).map(tuple),
     retry_after_s=st.none() | st.floats(0, 1e9),
-)
+    integrity=st.sampled_from(
+        [
+            None, IntegrityCounts("stamps", 40),
+            IntegrityCounts("events", torn=2, mixed=1, first=(("torn", "near"), ("mixed", "e"))),
+        ]
+    ),
+)  # fmt: skip
 HEADER = header_line({"command": "bench", "undam": "0.1.0"})
 LINE = request_result_line(simulate(1)[0])
 
@@ -118,6 +125,9 @@ def test_error_names_the_damaged_line(line: int, lines: list[str]) -> None:
         {"outcome": "fine"},
         {"outcome": 1},
         {"stamped": 1},
+        {"blurred": "no"},
+        {"integrity": {"evidence": "stamps", "events": -1, "first": {}}},
+        {"integrity": []},
         {"failure": None},
         {"message": "\ud800"},
         {"retry_after_s": float("inf")},

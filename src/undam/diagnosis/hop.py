@@ -17,7 +17,8 @@ from undam.diagnosis.holds import (
     holds_by_inner,
     is_one_late_by_inner,
 )
-from undam.diagnosis.integrity import UNKNOWN, AnswerIntegrity, analyze_integrity, compare_answers
+from undam.diagnosis.integrity import UNKNOWN, analyze_integrity, compare_answers
+from undam.diagnosis.numbering import AnswerIntegrity
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.reported import reported_ms
 from undam.diagnosis.rhythm import Cause

@@ -92,6 +92,9 @@ class Http2Connection:
             # Header fields that RFC 9113 forbids are findings, not errors.
             validate_inbound_headers=False,
             normalize_inbound_headers=False,
+            # `wire.request` has checked the fields, and the checks of h2 take as long as the rest.
+            validate_outbound_headers=False,
+            normalize_outbound_headers=False,
         )
         self._h2 = h2.connection.H2Connection(config)
         codes = h2.settings.SettingCodes

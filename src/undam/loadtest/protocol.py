@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from undam import work_budget
-from undam.record.request_result import ContentRead, Outcome, RequestResult
+from undam.record.request_result import ContentRead, IntegrityCounts, Outcome, RequestResult
 
 # Fixed, because the machines of a cluster may run different Python versions.
 _MARSHAL_VERSION = 4
@@ -382,11 +382,12 @@ def _pack_result(result: RequestResult) -> tuple[object, ...]:
     if sys.byteorder == "big":
         numbers.byteswap()
     values = [getattr(result, name) for name in _RESULT_NAMES]
-    return (numbers.tobytes(), result.outcome.value, *values)
+    integrity = None if result.integrity is None else tuple(result.integrity)
+    return (numbers.tobytes(), result.outcome.value, integrity, *values)
 
 
 def _unpack_result(row: tuple[Any, ...]) -> RequestResult:
-    packed, outcome, *values = row
+    packed, outcome, integrity, *values = row
     numbers = array("q", packed)
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -394,6 +395,8 @@ def _unpack_result(row: tuple[Any, ...]) -> RequestResult:
     make: Callable[[tuple[int, ...]], ContentRead] = ContentRead._make
     reads = tuple(map(make, zip(every, every, every, every, strict=True)))
     named = dict(zip(_RESULT_NAMES, values, strict=True))
+    if integrity is not None:
+        named["integrity"] = IntegrityCounts._make(integrity)
     return RequestResult(reads=reads, outcome=Outcome(outcome), **named)
 
 
@@ -402,5 +405,7 @@ _NAMES: dict[type[Any], tuple[str, ...]] = {
     for cls in (*_KINDS, OpenLoop, ClosedLoop, Tls, Http2Settings)
 }
 _RESULT_NAMES = tuple(
-    spec.name for spec in fields(RequestResult) if spec.name not in {"reads", "outcome"}
+    spec.name
+    for spec in fields(RequestResult)
+    if spec.name not in {"reads", "outcome", "integrity"}
 )

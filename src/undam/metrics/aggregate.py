@@ -30,6 +30,7 @@ from undam.metrics.pattern import BurstPattern
 from undam.metrics.sections import Sections
 from undam.metrics.time_buckets import Block, LoadBucket, TimeBucket
 from undam.record import Outcome, RequestResult
+from undam.record.request_result import IntegrityCounts
 from undam.timing import Histogram
 
 SLOWEST = 20
@@ -118,6 +119,11 @@ class Aggregate:
         input_tokens: tokens of all prompts for which the server reported usage.
         nagle_answers: responses whose first content has the pattern of `nagle_delay_ns`.
         nagle_ns: sum of their delays.
+        checked_answers: responses whose events have numbers.
+        damaged_answers: responses with a fault in their content.
+        content_events: events of the responses whose content was analyzed.
+        content_faults: number of faults in the content by kind and evidence.
+        content_places: for each of these kinds, the first request in the plan, and the place.
         without_content: complete responses without content.
         silent: incomplete responses without content.
         timed_out: requests that timed out before their first content; part of the TTFT.
@@ -160,6 +166,11 @@ class Aggregate:
     cached_tokens: int = field(default=0, metadata=SUM)
     reasoning_tokens: int = field(default=0, metadata=SUM)
     input_tokens: int = field(default=0, metadata=SUM)
+    checked_answers: int = field(default=0, metadata=SUM)
+    damaged_answers: int = field(default=0, metadata=SUM)
+    content_events: int = field(default=0, metadata=SUM)
+    content_faults: Counter[tuple[str, str]] = field(default_factory=Counter, metadata=COUNTS)
+    content_places: Messages = field(default_factory=dict, metadata=merged_by(_first_messages))
     without_content: int = field(default=0, metadata=SUM)
     silent: int = field(default=0, metadata=SUM)
     timed_out: int = field(default=0, metadata=SUM)
@@ -293,6 +304,8 @@ class Aggregate:
         else:
             self.tokens += one.tokens
         self._add_usage(one)
+        if one.integrity is not None:
+            self._add_integrity(one.number, one.integrity)
         if one.reads:
             self._add_reads(one, block)
         elif complete:
@@ -303,6 +316,14 @@ class Aggregate:
             self.e2e.record(one.ended_ns - one.intended_ns)
             block.e2e.record(one.ended_ns - one.intended_ns)
         _slowest(self.slowest, (one,))
+
+    def _add_integrity(self, number: int, counts: IntegrityCounts) -> None:
+        faults = counts.faults
+        self.checked_answers += counts.evidence != "events"
+        self.damaged_answers += bool(faults)
+        self.content_events += counts.events
+        self.content_faults.update({(kind, counts.evidence): n for kind, n in faults.items()})
+        _first_messages(self.content_places, {k: (number, place) for k, place in counts.first})
 
     def _add_usage(self, one: RequestResult) -> None:
         prompt = one.prompt_tokens or 0

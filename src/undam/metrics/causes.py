@@ -20,6 +20,7 @@ from undam.metrics.stalls import count_stalls
 from undam.metrics.validity.asked import RequestedLoad
 from undam.metrics.validity.findings import find_validity
 from undam.record import Outcome
+from undam.record.request_result import INTEGRITY_FAULTS
 from undam.rules import Finding, Fix, Severity, finding
 from undam.timing import to_ms
 
@@ -41,6 +42,15 @@ _MOST_KINDS = 5
 # New connections have no delay by Nagle's algorithm. There are at most as many as streams at once.
 _MIN_DELAYED = 3
 _DELAYED_SHARE = 0.3
+# Codes of ``INTEGRITY_FAULTS``, and where the evidence is from.
+_INTEGRITY_CODES = ("UD611", "UD612", "UD613", "UD614", "UD615", "UD616")
+_SOURCES = {
+    "numbered-text": "the numbers and checksums of the beacon",
+    "stamps": "the numbers of the beacon",
+    "sequence-numbers": "the sequence numbers of the API",
+    "event-ids": "the event IDs",
+    "events": "the text",
+}
 
 
 def find_causes(
@@ -60,6 +70,7 @@ def find_causes(
     ]
     others = [
         *_find_failures(aggregate, hop),
+        *_find_integrity(aggregate, hop),
         *find_batching(aggregate, hop),
         *_find_nagle(aggregate, hop),
         *_find_server(aggregate, hop),
@@ -156,6 +167,22 @@ def _find_failures(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
             "UD609", hop, incomplete=incomplete, requests=aggregate.requests, kinds=kinds,
             silent=f" ({silent} of them before any content)" if silent else "",
         )  # fmt: skip
+
+
+def _find_integrity(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
+    for kind, code in zip(INTEGRITY_FAULTS, _INTEGRITY_CODES, strict=True):
+        found = {by: n for (known, by), n in aggregate.content_faults.items() if known == kind}
+        if found:
+            number, place = aggregate.content_places[kind]
+            count = sum(found.values())
+            # A model can emit the character itself, and IDs may have gaps for other reasons.
+            is_weak = found.keys() == {"event-ids"} or (kind == "torn" and count == 1)
+            yield finding(
+                code, hop, count=count, events=aggregate.content_events,
+                first=f"{place}, request {number}",
+                source=_SOURCES[max(found, key=found.__getitem__)],
+                severity=Severity.WARNING if is_weak else None,
+            )  # fmt: skip
 
 
 def _kinds(aggregate: Aggregate, outcome: Outcome) -> str:

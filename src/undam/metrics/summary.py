@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from undam.metrics.validity.asked import RequestedLoad, requested_load
 from undam.metrics.validity.flow import LoadFlow
 from undam.metrics.validity.report import caveats_in, caveats_json, flow_json, load_json
 from undam.record import Outcome, RequestResult
+from undam.record.request_result import INTEGRITY_FAULTS
 from undam.rules import Finding
 from undam.rules.model import finding_json
 from undam.timing import Histogram, to_ms
@@ -21,6 +23,9 @@ from undam.timing import Histogram, to_ms
 SCHEMA = 1
 
 TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
+
+# Kinds of failures of a response with JSON that is not valid, or an event that has no end.
+_TRUNCATED_JSON = frozenset({"malformed", "half-event"})
 
 # 0.1 %: precise enough for any chart.
 _CHART_BITS = 11
@@ -114,6 +119,7 @@ class Summary(Aggregate):
             **self._first_answer(),
             **self._rates(),
             **self._stalls(),
+            "integrity": self._integrity(),
             "client": self._client(client),
             "findings": [finding_json(one) for one in findings],
             "histograms": {
@@ -199,6 +205,19 @@ class Summary(Aggregate):
             ],
             "heartbeats": self.heartbeats,
             "empties": self.empties,
+        }
+
+    def _integrity(self) -> dict[str, int]:
+        """Return the faults in the content by kind, and how many responses they affect."""
+        counts = Counter[str]()
+        for (kind, _), n in self.content_faults.items():
+            counts[kind] += n
+        truncated = sum(n for (_, kind), n in self.failure_kinds.items() if kind in _TRUNCATED_JSON)
+        return {
+            "checked": self.checked_answers,
+            "damaged": self.damaged_answers,
+            **{kind: counts[kind] for kind in INTEGRITY_FAULTS},
+            "truncated_json": truncated,
         }
 
     def _client(self, client: LoadGeneratorStats) -> dict[str, Any]:

@@ -41,6 +41,38 @@ class ContentRead(NamedTuple):
     events: int
 
 
+class IntegrityCounts(NamedTuple):
+    """Events of a response that did not arrive as they were sent.
+
+    Attributes:
+        evidence: "numbered-text" or "stamps" of a beacon, "sequence-numbers", "event-ids", or
+            "events" if the events have no number.
+        events: number of events that were sent, as far as it is known.
+        torn: places with a replacement character or half of a surrogate pair.
+        mixed: events of another answer.
+        first: the first place of each kind of fault.
+    """
+
+    evidence: str
+    events: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    altered: int = 0
+    torn: int = 0
+    mixed: int = 0
+    first: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """Number of faults by kind, without the kinds that did not occur."""
+        return {kind: n for kind in INTEGRITY_FAULTS if (n := getattr(self, kind))}
+
+
+INTEGRITY_FAULTS = ("lost", "duplicated", "reordered", "altered", "torn", "mixed")
+"""Kinds of faults in ``IntegrityCounts``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestResult:
     """Result of one request.
@@ -70,6 +102,8 @@ class RequestResult:
         prompt_tokens: tokens of the prompt, if the server reported usage.
         cached_tokens: tokens of the prompt that the server took from its prefix cache, if reported.
         reasoning_tokens: completion tokens spent on reasoning, if reported.
+        integrity: comparison with what was sent; ``None`` if the events have no numbers and no
+            damaged character.
     """
 
     number: int
@@ -95,6 +129,7 @@ class RequestResult:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    integrity: IntegrityCounts | None = None
 
     @property
     def events(self) -> int:

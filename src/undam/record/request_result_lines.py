@@ -18,11 +18,18 @@ from undam.json_values import (
     require_bool,
     require_int,
     require_number,
+    require_object,
     require_text,
 )
 from undam.record.damage import LINE_ERRORS, Damage
 from undam.record.header import check_header, read_end
-from undam.record.request_result import ContentRead, Outcome, RequestResult
+from undam.record.request_result import (
+    INTEGRITY_FAULTS,
+    ContentRead,
+    IntegrityCounts,
+    Outcome,
+    RequestResult,
+)
 from undam.secrecy import redact_text
 
 _INTS = ("number", "worker", "intended_ns", "ended_ns", "empties", "heartbeats", "body_bytes")
@@ -83,7 +90,14 @@ def request_result_row(result: RequestResult, secrets: Iterable[str] = ()) -> di
         "retry_after_s": result.retry_after_s,
         "reads": [[read.at_ns - result.intended_ns, *read[1:]] for read in result.reads],
     }
+    if result.integrity is not None:
+        row["integrity"] = _integrity_row(result.integrity, hidden)
     return row
+
+
+def _integrity_row(counts: IntegrityCounts, hidden: Iterable[str]) -> dict[str, object]:
+    first = {kind: redact_text(place, hidden) for kind, place in counts.first}
+    return {"evidence": counts.evidence, "events": counts.events, **counts.faults, "first": first}
 
 
 def read_request_results(lines: Iterable[str]) -> LoadTestRecord:
@@ -182,6 +196,22 @@ def request_result_from(row: Mapping[str, Any]) -> RequestResult:
         message=require_text(row["message"]),
         retry_after_s=_retry_after(row["retry_after_s"]),
         reads=tuple(_read(read, intended_ns) for read in require_array(row["reads"])),
+        integrity=_integrity(row.get("integrity")),
+    )
+
+
+def _integrity(value: object) -> IntegrityCounts | None:
+    if value is None:
+        return None
+    row = require_object(value)
+    first = require_object(row["first"])
+    return IntegrityCounts(
+        require_text(row["evidence"]),
+        require_int(row["events"]),
+        **{kind: require_int(row.get(kind, 0)) for kind in INTEGRITY_FAULTS},
+        first=tuple(
+            (kind, require_text(first[kind])) for kind in INTEGRITY_FAULTS if kind in first
+        ),
     )
 
 

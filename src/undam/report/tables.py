@@ -26,6 +26,8 @@ _CONDITIONS = (
     ("load", "load"),
     ("workers", "workers"),
     ("warmup", "warm-up (excluded)"),
+    ("http_version", "HTTP version"),
+    ("streams_per_connection", "streams per connection"),
     ("seed", "seed"),
     ("prompts", "prompts"),
     ("unique_prompts", "a new prompt in each request"),
@@ -153,6 +155,13 @@ def limits_of(summary: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
     ]
 
 
+def _content(counts: Mapping[str, int]) -> Iterable[tuple[str, object]]:
+    """Return how many responses were compared with what was sent, if there are any."""
+    if counts.get("checked") or counts.get("damaged"):
+        yield "responses with numbered events", counts["checked"]
+        yield "responses with damaged content", counts["damaged"]
+
+
 def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Markup:
     """Return the conditions of the run and further counts."""
     known = {**about, **summary}
@@ -162,6 +171,7 @@ def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Marku
     clock = (summary.get("client") or {}).get("clock")
     if clock is not None:
         rows.append(("timestamps", "kernel" if clock == "kernel" else "load generator"))
+    rows += _content(summary.get("integrity") or {})
     facts = join(
         join((element("dt", name), element("dd", _value_text(value)))) for name, value in rows
     )

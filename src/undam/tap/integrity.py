@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
-from undam.diagnosis.integrity import REPLACEMENT, AnswerIntegrity
+from undam.diagnosis.numbering import REPLACEMENT, AnswerIntegrity
 from undam.record import Ending
 from undam.tap.legs import MIN_COMMON, Leg, Pair, common_share
 

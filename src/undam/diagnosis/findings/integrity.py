@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undam.diagnosis.hop import Hop
-from undam.diagnosis.integrity import AnswerIntegrity
+from undam.diagnosis.numbering import AnswerIntegrity
 from undam.rules import Finding, Severity, finding
 
 _CODES = (

@@ -9,6 +9,7 @@ from undam.errors import RemoteProtocolError
 from undam.framing import Framing
 from undam.framing.decoder import Decoder
 from undam.framing.text import BINARY
+from undam.loadtest.analysis.content import ContentCheck
 from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 from undam.sse import Comment, Event, LineParser, Parser
@@ -39,6 +40,7 @@ class EventCounter:
         error: text of the first error event; ``None`` if there is none.
         leftover_bytes: size of a truncated last event, after ``receive_eof``.
         malformed: data of the first event that is not valid JSON; ``None`` if there is none.
+        content: check of the numbers and characters.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class EventCounter:
         self.error: str | None = None
         self.leftover_bytes = 0
         self.malformed: str | None = None
+        self.content = ContentCheck()
         self._items = 0
         self._read = read
         self._templates = templates
@@ -89,7 +92,10 @@ class EventCounter:
             self._note_all(self._decoder.receive_data(data))
             return
         at = 0
-        if self._parser is None or not self._parser.pending_bytes:
+        content = self.content
+        content.inspect(data)
+        alone = self._parser is None or not self._parser.pending_bytes
+        if alone and not content.is_collecting:
             at = self._match_templates(data, 0)
         if at < len(data):
             if self._parser is None:
@@ -110,7 +116,7 @@ class EventCounter:
             self.leftover_bytes = self._decoder.pending_bytes
         elif isinstance(self._parser, LineParser):
             for item in self._parser.receive_eof():
-                self._note(self._read(item.event, item.data))
+                self._note(self._read(item.event, item.data), item.id)
         elif self._parser is not None:
             self.leftover_bytes = self._parser.receive_eof()
         return self.contents - before
@@ -133,16 +139,18 @@ class EventCounter:
         while at < size:
             found = last.then if last is not None else None
             match = found.match(data, at) if found is not None else None
-            if match is not None:
-                at = match.end()
-            else:
+            if match is None:
                 other = self._templates.find(data, at)
                 if other is None:
                     break
-                found, at = other
+                found, match = other
                 if last is not None:
                     last.then = found
             assert found is not None
+            at = match.end()
+            if found.numbered:
+                content = self.content
+                (content.stamps if found.stamped else content.numbers).append(int(match[1]))
             last = found
             items += 1
             kind = found.kind
@@ -178,11 +186,11 @@ class EventCounter:
                     self.heartbeats += 1
                     continue
                 meaning = self._read(item.event, item.data)
-                self._note(meaning)
+                self._note(meaning, item.id)
                 if alone and len(items) == 1:
                     self._templates.learn(block, meaning)
             at = end
-            if at < size and not parser.pending_bytes:
+            if at < size and not parser.pending_bytes and not self.content.is_collecting:
                 at = self._match_templates(data, at)
 
     def _note_all(self, items: Sequence[Event | Comment]) -> None:
@@ -193,9 +201,10 @@ class EventCounter:
             elif item.event == BINARY:
                 self._note(Meaning(Kind.CONTENT))
             else:
-                self._note(self._read(item.event, item.data))
+                self._note(self._read(item.event, item.data), item.id)
 
-    def _note(self, meaning: Meaning) -> None:
+    def _note(self, meaning: Meaning, ident: str = "") -> None:
+        self.content.add(meaning, ident)
         kind = meaning.kind
         if kind is Kind.CONTENT:
             self.contents += 1

@@ -37,6 +37,12 @@ def is_document(head: Head, framing: Framing, first_bytes: bytes, events: int) -
     return head.get("content-length") is not None or ("html" in kind and is_page(first_bytes))
 
 
+def is_utf8(head: Head) -> bool:
+    """Return whether the head declares no other coding of characters."""
+    kind = (head.get("content-type") or "").lower()
+    return "charset=" not in kind or "utf-8" in kind or "utf8" in kind
+
+
 _STREAM_TYPES = {"text/event-stream", *_LINE_TYPES}
 
 

@@ -36,7 +36,7 @@ class HeadCache:
         self._known[data] = parser
 
 
-class BodyFraming(Protocol):
+class MessageFraming(Protocol):
     """Head and body of the response to one request."""
 
     @property
@@ -69,7 +69,7 @@ class BodyFraming(Protocol):
         """Return the content coding whose data is truncated, or ``None``."""
 
 
-class BodyDecoder:
+class CodedBody:
     """Decoder of the content codings of one body.
 
     Attributes:
@@ -120,14 +120,14 @@ class BodyDecoder:
 
 
 class ResponseFraming:
-    """Framing of a response in HTTP/1.1; see ``BodyFraming``."""
+    """Framing of a response in HTTP/1.1; see ``MessageFraming``."""
 
     def __init__(self, heads: HeadCache) -> None:
         self.complete = False
         self._heads = heads
         self._parser: ResponseParser | None = None
         self._chunks: ResponseChunkDecoder | None = None
-        self._decoder = BodyDecoder()
+        self._decoder = CodedBody()
 
     @property
     def head(self) -> Head | None:
@@ -205,7 +205,7 @@ class ResponseFraming:
 
 
 class Http2Framing:
-    """Framing of a response in HTTP/2; see ``BodyFraming``.
+    """Framing of a response in HTTP/2; see ``MessageFraming``.
 
     The connection has already divided the frames. It sets ``head`` and ``complete``.
     """
@@ -214,7 +214,7 @@ class Http2Framing:
         self.complete = False
         self.until_close = False
         self.head: Head | None = None
-        self._decoder: BodyDecoder | None = None
+        self._decoder: CodedBody | None = None
 
     def receive_data(self, data: bytes) -> bytes:
         """Return the decoded body bytes in ``data``, the content of DATA frames.
@@ -225,7 +225,7 @@ class Http2Framing:
         decoder = self._decoder
         if decoder is None:
             assert self.head is not None
-            decoder = self._decoder = BodyDecoder()
+            decoder = self._decoder = CodedBody()
             decoder.open(self.head)
         return decoder.decode(data) if decoder.is_open else data
 

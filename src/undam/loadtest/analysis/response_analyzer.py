@@ -17,8 +17,8 @@ from undam.framing.decoder import new_decoder
 from undam.framing.detect import is_indented_json
 from undam.loadtest.analysis.content_path import content_reader
 from undam.loadtest.analysis.counting import MAX_EVENT_BYTES, EventCounter
-from undam.loadtest.analysis.form import form_of, is_document
-from undam.loadtest.analysis.framing import BodyFraming, HeadCache, ResponseFraming
+from undam.loadtest.analysis.form import form_of, is_document, is_utf8
+from undam.loadtest.analysis.framing import HeadCache, MessageFraming, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE
@@ -106,7 +106,7 @@ class ResponseAnalyzer:
         framing: framing of the response; ``None`` means HTTP/1.1.
     """
 
-    def __init__(self, context: ApiContext, framing: BodyFraming | None = None) -> None:
+    def __init__(self, context: ApiContext, framing: MessageFraming | None = None) -> None:
         self._context = context
         self._framing = ResponseFraming(context.heads) if framing is None else framing
         self._counter: EventCounter | None = None
@@ -181,6 +181,9 @@ class ResponseAnalyzer:
             prompt_tokens=usage.prompt,
             cached_tokens=usage.cached,
             reasoning_tokens=usage.reasoning,
+            integrity=None
+            if counter is None
+            else counter.content.finish(is_cut=outcome is not Outcome.COMPLETE),
         )
 
     def _take(self, read: RawRead, body: bytes) -> None:
@@ -226,6 +229,7 @@ class ResponseAnalyzer:
             kind = head.get("content-type") or ""
             decoder = new_decoder(form, kind, MAX_EVENT_BYTES, beginning=self._beginning)
         self._counter = EventCounter(form, self._context.read, self._context.templates, decoder)
+        self._counter.content.is_utf8 = is_utf8(head)
         return self._counter
 
     def _is_whole(self, ended: RequestEnd) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from undam.apis import Kind, Meaning
+from undam.loadtest.analysis.content import NUMBER_KEY
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 
 # Strings and integers. The names of object members are never variable, because another name can
@@ -45,6 +46,8 @@ class EventTemplate:
     Args:
         match: method of the compiled pattern.
         reasoning: whether the content is only reasoning.
+        numbered: whether the first group of a match is the number of the event.
+        stamped: whether that number is from a beacon.
         then: template of the event that followed last time; it is tried first.
     """
 
@@ -53,6 +56,8 @@ class EventTemplate:
     ends: bool
     tokens: int | None
     reasoning: bool = False
+    numbered: bool = False
+    stamped: bool = False
     then: EventTemplate | None = None
 
 
@@ -82,11 +87,11 @@ class TemplateSet:
         self._seen: dict[tuple[object, ...], _Parts] = {}
         self._trials = 0
 
-    def find(self, data: bytes, at: int) -> tuple[EventTemplate, int] | None:
-        """Return the template that matches at ``at``, and the end of the event."""
+    def find(self, data: bytes, at: int) -> tuple[EventTemplate, re.Match[bytes]] | None:
+        """Return the template that matches at ``at``, and the match."""
         for template in self.known:
             if found := template.match(data, at):
-                return template, found.end()
+                return template, found
         return None
 
     def learn(self, block: bytes, meaning: Meaning) -> None:
@@ -112,14 +117,18 @@ class TemplateSet:
 
     def _try(self, parts: _Parts, other: _Parts, meaning: Meaning) -> None:
         """Add the template of two events with the same fixed parts, if it is valid."""
-        variable = [a != b for a, b in zip(parts.tokens, other.tokens, strict=True)]
+        key = _number_key(parts)
+        variable = [
+            a != b or index == key
+            for index, (a, b) in enumerate(zip(parts.tokens, other.tokens, strict=True))
+        ]
         pieces = [re.escape(parts.before), re.escape(parts.fixed[0])]
         rows = zip(variable, parts.tokens, other.tokens, parts.fixed[1:], strict=True)
-        for varies, token, other_token, fixed in rows:
+        for index, (varies, token, other_token, fixed) in enumerate(rows):
             is_string = token[:1] == b'"'
             if varies and is_string != (other_token[:1] == b'"'):
                 return
-            pattern = _STRING if is_string else _NUMBER
+            pattern = _STRING if is_string else b"(%b)" % _NUMBER if index == key else _NUMBER
             pieces += [pattern if varies else re.escape(token), re.escape(fixed)]
         if not self._is_valid(parts, variable, meaning):
             return
@@ -130,6 +139,8 @@ class TemplateSet:
             meaning.ends,
             meaning.tokens,
             is_reasoning(meaning),
+            key is not None,
+            key is not None and b"undam" in parts.fixed[key],
         )
         self.known.insert(0, template)
 
@@ -158,6 +169,20 @@ class TemplateSet:
 
 def _features(meaning: Meaning) -> tuple[object, ...]:
     return meaning.kind, meaning.ends, meaning.tokens, is_reasoning(meaning)
+
+
+def _number_key(parts: _Parts) -> int | None:
+    """Return the index of the token that is the number of the event, if there is one.
+
+    The number of a beacon takes precedence, as in `ContentCheck`.
+    """
+    found = [
+        index
+        for index, (fixed, token) in enumerate(zip(parts.fixed, parts.tokens, strict=False))
+        if token[:1] != b'"' and NUMBER_KEY.search(fixed)
+    ]
+    stamps = [index for index in found if b"undam" in parts.fixed[index]]
+    return next(iter(stamps or found), None)
 
 
 def _sample(token: bytes, number: int) -> bytes:

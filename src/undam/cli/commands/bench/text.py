@@ -11,6 +11,7 @@ from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.tables import print_table, steps_table, times_cell
 from undam.loadtest.coordinator.search import CapacitySearch
+from undam.record.request_result import INTEGRITY_FAULTS
 from undam.rules import Finding, Severity
 
 if TYPE_CHECKING:
@@ -242,6 +243,7 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
     lines = [f"{errors}, {incomplete}"]
     if without_content := report["without_content"]:
         lines.append(f"{plural(without_content, 'complete response')} without any content")
+    lines += _integrity(report["integrity"])
     if report["failed_by_status"]:
         statuses = ", ".join(f"{status}: {n}" for status, n in report["failed_by_status"].items())
         lines.append(f"failures by status: {statuses}")
@@ -254,6 +256,17 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
             f"{retry['max_s']:g} s; counted, but not obeyed"
         )
     return lines
+
+
+def _integrity(counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield how many responses were compared with what was sent, and the faults."""
+    checked, damaged = counts["checked"], counts["damaged"]
+    if checked or damaged:
+        kinds = {name: counts[name] for name in INTEGRITY_FAULTS if counts[name]}
+        yield (
+            f"content: {plural(checked, 'response')} with numbered events, "
+            f"{damaged} damaged{_kinds(kinds)}"
+        )
 
 
 def _kinds(kinds: Mapping[str, int]) -> str:
