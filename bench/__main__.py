@@ -15,6 +15,7 @@ MODULES = (
     "load_peers",
     "asgi_streams",
     "lint_tree",
+    "tap_cost",
     "gateway_hedging",
     "gateway_affinity",
     "gateway_proxies",

@@ -21,12 +21,14 @@ from support.lossy_relay import (
     swap,
 )
 from support.synthetic_streams import Write, exchange
+from undam.diagnosis.findings.integrity import find_faults
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import analyze_hop
 from undam.diagnosis.integrity import analyze_integrity, compare_answers
 from undam.diagnosis.numbering import AnswerIntegrity
 from undam.diagnosis.reading import Reading, read_exchange
 from undam.record import Ending
+from undam.rules import Severity
 
 RUNS = 200
 CONTENT = {"UD611", "UD612", "UD613", "UD614", "UD615", "UD616"}
@@ -96,6 +98,14 @@ def test_findings_of_a_numbered_text_are_errors_with_count_and_place() -> None:
     assert lost.evidence["first"] == "event 5"
     assert lost.evidence["events"] == 60
     assert {one.severity.value for one in found} == {"error"}
+
+
+def test_both_sides_of_a_proxy_prove_every_fault_but_a_filter_may_alter_a_text() -> None:
+    found = find_faults("edge", AnswerIntegrity("both-sides", sent=9, lost=1, altered=2, torn=1))
+    severities = {one.code: one.severity for one in found}
+    assert severities == {
+        "UD611": Severity.ERROR, "UD614": Severity.WARNING, "UD615": Severity.ERROR,
+    }  # fmt: skip
 
 
 def test_the_guilty_hop_is_the_innermost_with_the_fault() -> None:

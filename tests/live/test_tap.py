@@ -32,7 +32,7 @@ from undam.lab.proxies import (
     start_lighttpd,
     start_nginx,
 )
-from undam.tap.capture.capture_file import CaptureReader
+from undam.tap.capture.capture_file import RAW_IP, CaptureReader, CaptureWriter
 from undam.tap.session import TapSession
 
 CLIENTS = 20
@@ -59,15 +59,18 @@ def _needs_raw_sockets() -> None:
 
 
 @contextmanager
-def tapping(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``undam tap`` until the end of the block; its output is then complete."""
-    before = packet_sockets()
+def tapping(*arguments: str, within: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``undam tap`` until the end of the block; its output is then complete.
+
+    Args:
+        within: command that runs it, such as ``ip netns exec NAME``.
+    """
     process = subprocess.Popen(
-        command_line("tap", *arguments), env=environment(), stdout=subprocess.PIPE,
+        (*within, *command_line("tap", *arguments)), env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        eventually(lambda: packet_sockets() > before)
+        eventually(lambda: has_packet_socket(process.pid), 40)
         time.sleep(0.5)  # Until the ring is attached to the socket.
         yield process
         time.sleep(0.5)
@@ -75,9 +78,14 @@ def tapping(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process.terminate()
 
 
-def packet_sockets() -> int:
-    """Return the number of packet sockets on this host."""
-    return len(Path("/proc/net/packet").read_text().splitlines())
+def has_packet_socket(pid: int) -> bool:
+    """Return whether a process has opened a packet socket."""
+    try:
+        lines = Path(f"/proc/{pid}/net/packet").read_text().splitlines()[1:]
+        links = [str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return any(f"socket:[{line.split()[-1]}]" in links for line in lines)
 
 
 def read_streams(url: str, count: int, context: ssl.SSLContext | None = None) -> None:
@@ -105,6 +113,13 @@ def port_of(url: str) -> int:
     port = urlsplit(url).port
     assert port is not None
     return port
+
+
+def test_lab_tap_finds_the_hold_of_nginx_and_confirms_the_fix() -> None:
+    held, fixed = (row["tap"] for row in run_undam("lab", "tap", "--json").json["rows"])
+    assert (held["proxies"][0]["verdict"], held["lost"]) == ("batched", 0)
+    assert "UD102" in {one["code"] for one in held["findings"]}
+    assert (fixed["proxies"][0]["verdict"], fixed["proxies"][0]["streams"]) == ("streaming", 20)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -193,7 +208,8 @@ def test_a_side_with_tls_is_estimated_and_exact_with_the_key_log(
     context.minimum_version = context.maximum_version = version
     context.keylog_filename = str(keys)
     ports = ("--port", str(port), "--port", str(port_of(model.url)))
-    with tapping(*ports, "-w", str(saved), "--json") as process:
+    # The text of the plain side must be kept, because that of the other side is compared with it.
+    with tapping(*ports, "-w", str(saved), "--keep-bodies", "--json") as process:
         read_streams(f"https://localhost:{port}", 5, context)
     estimated = json.loads(process.communicate(timeout=60)[0])
     (found,) = estimated["proxies"]
@@ -204,15 +220,36 @@ def test_a_side_with_tls_is_estimated_and_exact_with_the_key_log(
     assert found["integrity"]["lost"] == 0
 
 
-@pytest.mark.skipif(shutil.which("ip") is None, reason="ip (iproute2) is not installed")
-def test_a_proxy_in_another_network_namespace_is_found(
-    simulator: Callable[..., Simulator], tmp_path: Path
-) -> None:
+def test_http2_between_two_proxies_is_decoded(model: Simulator, run_proxy: RunProxy) -> None:
+    near, far = "option http-no-delay\ndefault-server proto h2", "option http-no-delay"
+    port = free_port()
+    run_proxy(start_haproxy, model.url, options=f"{far}\nbind 127.0.0.1:{port} proto h2")
+    proxy = run_proxy(start_haproxy, f"http://127.0.0.1:{port}", options=near)
+    ports = (port_of(proxy.url), port, port_of(model.url))
+    options = [option for one in ports for option in ("--port", str(one))]
+    with tapping(*options, "--json") as process:
+        read_streams(proxy.url, 5)
+    result = json.loads(process.communicate(timeout=60)[0])
+    assert result["connections_not_decoded"] == {"tls": 0, "http2": 0}
+    found = {one["address"]: one for one in result["proxies"]}
+    assert set(found) == {f"127.0.0.1:{ports[0]}", f"127.0.0.1:{port}"}
+    for one in found.values():
+        assert (one["streams"], one["verdict"], one["integrity"]["streams"]) == (5, "streaming", 5)
+        assert not [
+            one["integrity"][kind] for kind in ("lost", "altered") if one["integrity"][kind]
+        ]
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """Create a network namespace with 10.213.0.2; this one has 10.213.0.1 on ``undam0``."""
     name = f"undam{os.getpid()}"
 
     def ip(*arguments: str) -> None:
         subprocess.run(("ip", *arguments), check=True, capture_output=True)
 
+    if shutil.which("ip") is None:
+        pytest.skip("ip (iproute2) is not installed")
     try:
         ip("netns", "add", name)
     except subprocess.CalledProcessError as error:
@@ -223,22 +260,54 @@ def test_a_proxy_in_another_network_namespace_is_found(
         ip("link", "set", "undam0", "up")
         ip("netns", "exec", name, "ip", "addr", "add", "10.213.0.2/24", "dev", "undam1")
         ip("netns", "exec", name, "ip", "link", "set", "undam1", "up")
-        model = simulator("--host", "10.213.0.1")
-        relay = tmp_path / "relay.py"
-        relay.write_text(HOLDING_RELAY)
-        command = ("ip", "netns", "exec", name, sys.executable, str(relay), model.url)
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
-            assert running.stdout is not None
-            running.stdout.readline()
-            with tapping("-i", "undam0", "--json") as process:
-                read_streams("http://10.213.0.2:8080", 3)
-            result = json.loads(process.communicate(timeout=60)[0])
-            running.terminate()
+        yield name
     finally:
         ip("netns", "del", name)
-    (found,) = result["proxies"]
-    assert (found["address"], found["verdict"]) == ("10.213.0.2:8080", "held-to-end")
-    assert found["streams"] == 3
+
+
+def test_a_proxy_in_another_namespace_is_found_also_from_two_files_with_different_clocks(
+    simulator: Callable[..., Simulator], namespace: str, tmp_path: Path
+) -> None:
+    model = simulator("--host", "10.213.0.1")
+    relay, near, far = (tmp_path / one for one in ("relay.py", "near.pcapng", "far.pcapng"))
+    relay.write_text(HOLDING_RELAY)
+    within = ("ip", "netns", "exec", namespace)
+    command = (*within, sys.executable, str(relay), model.url)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        keep = ("--keep-bodies", "--json", "-w")
+        port = str(port_of(model.url))
+        with (
+            tapping("-i", "undam1", *keep, str(near), within=within) as process,
+            tapping("-i", "undam0", "--port", port, *keep, str(far)) as other,
+        ):
+            read_streams("http://10.213.0.2:8080", 3)
+        (alone,) = json.loads(process.communicate(timeout=60)[0])["proxies"]
+        other.communicate(timeout=60)
+        running.terminate()
+    assert (alone["address"], alone["verdict"]) == ("10.213.0.2:8080", "held-to-end")
+    assert alone["streams"] == 3
+    for offset_ms in (-4321.5, 0.0, 87_000.25):
+        shifted = tmp_path / "shifted.pcapng"
+        shift_times(far, shifted, offset_ms)
+        row = run_undam("tap", "-r", str(near), "-r", str(shifted), "--json").json
+        (clock,), (both,) = row["clocks"], row["proxies"]
+        error_ms = clock["uncertainty_ms"]
+        assert abs(clock["offset_ms"] - offset_ms) <= error_ms + 0.001
+        assert error_ms < 5
+        assert (both["verdict"], both["streams"]) == ("held-to-end", 3)
+        for name in ("p50", "max"):
+            # Packets are stamped on both ends of the link, a path delay apart.
+            assert abs(both["hold_ms"][name] - alone["hold_ms"][name]) <= 2 * error_ms + 0.1
+
+
+def shift_times(source: Path, target: Path, offset_ms: float) -> None:
+    """Copy a capture as if it came from a host whose clock differs."""
+    with source.open("rb") as file, target.open("wb") as out:
+        writer = CaptureWriter(out, RAW_IP)
+        for packet in CaptureReader(file, source.name):
+            writer.write(packet._replace(at_ns=packet.at_ns + round(offset_ms * 1e6)))
 
 
 HOLDING_RELAY = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undam.tap.capture.segments import Endpoint
-from undam.tap.estimates import estimate_times, turns_of
+from undam.tap.estimates import _assign, estimate_times, turns_of
 
 CLIENT, SERVER = Endpoint("10.0.0.1", 40000), Endpoint("10.0.0.2", 443)
 
@@ -33,3 +33,10 @@ def test_each_request_begins_a_turn_and_small_records_of_the_client_do_not() -> 
 
 def test_a_connection_without_a_response_has_no_turn() -> None:
     assert turns_of(CLIENT, SERVER, [(1, True, 400)]) == []
+
+
+def test_as_many_streams_as_possible_are_paired() -> None:
+    assert _assign({0: [0, 1], 1: [0]}) == {1: 0, 0: 1}
+    assert _assign({0: [0, 1], 1: [1, 2], 2: [0]}) == {1: 0, 2: 1, 0: 2}
+    assert _assign({0: [0], 1: [0]}) == {0: 0}
+    assert _assign({}) == {}

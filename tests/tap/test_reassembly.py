@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from undam.tap.capture.segments import ACK, FIN, SYN, Segment
 from undam.tap.reassembly import Direction, Piece
 
@@ -108,3 +113,59 @@ def test_gaps_that_are_never_filled_use_bounded_memory() -> None:
         )
     assert delivered >= 1400 * 10
     assert direction.stats.gaps > 0
+
+
+@st.composite
+def divided(draw: st.DrawFn) -> tuple[bytes, int, list[Segment]]:
+    """Return data, its first sequence number, and segments that cover it in any order."""
+    data = draw(st.binary(min_size=1, max_size=120))
+    first = draw(st.sampled_from([100, (1 << 32) - 40, (1 << 32) - 1]))
+    cuts = sorted({0, len(data), *draw(st.lists(st.integers(0, len(data)), max_size=10))})
+    ranges = list(pairwise(cuts))
+    more = st.tuples(st.integers(0, len(data)), st.integers(0, len(data)))
+    ranges += [(min(one), max(one)) for one in draw(st.lists(more, max_size=6))]
+    ranges += draw(st.lists(st.sampled_from(ranges), max_size=4))
+    ordered = draw(st.permutations([one for one in ranges if one[0] < one[1]]))
+    return data, first, [
+        segment((first + start) % (1 << 32), data[start:stop], 1 + number / 10, ident=number + 1)
+        for number, (start, stop) in enumerate(ordered)
+    ]  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(divided())
+def test_any_division_order_and_overlap_gives_the_same_bytes(
+    given: tuple[bytes, int, list[Segment]],
+) -> None:
+    data, first, segments = given
+    direction = Direction()
+    direction.receive_segment(segment((first - 1) % (1 << 32), b"", 0, flags=SYN))
+    pieces = [piece for one in segments for piece in direction.receive_segment(one)]
+    pieces += direction.finish()
+    assert text(pieces) == data
+    assert not any(piece.lost for piece in pieces)
+    times = [piece.at_ns for piece in pieces]
+    assert times == sorted(times)
+    assert (direction.stats.lost_bytes, direction.stats.bytes) == (0, len(data))
+
+
+@settings(max_examples=50, deadline=None)
+@given(divided(), st.sets(st.integers(0, 30), max_size=5))
+def test_missing_segments_leave_gaps_of_exactly_the_missing_bytes(
+    given: tuple[bytes, int, list[Segment]], missing: set[int]
+) -> None:
+    data, first, segments = given
+    direction = Direction()
+    direction.receive_segment(segment((first - 1) % (1 << 32), b"", 0, flags=SYN))
+    kept = [one for number, one in enumerate(segments) if number not in missing]
+    pieces = [piece for one in kept for piece in direction.receive_segment(one)]
+    pieces += direction.finish()
+    at = 0
+    for piece in pieces:
+        at += piece.lost
+        assert data[at : at + len(piece.data)] == piece.data
+        at += len(piece.data)
+    covered = {
+        (one.seq - first) % (1 << 32) + step for one in kept for step in range(len(one.payload))
+    }
+    assert sum(len(piece.data) for piece in pieces) == len(covered)

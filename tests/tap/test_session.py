@@ -101,6 +101,28 @@ def test_concurrent_streams_are_paired_with_their_own_upstream_connection() -> N
     assert sorted({round(hold / 1e6) for hold in result.holds_ns}) == list(range(1, 21))
 
 
+def test_a_chain_of_proxies_with_equal_answers_does_not_become_a_circle() -> None:
+    servers = [("10.0.0.2", 8080), ("10.0.0.2", 8081), ("10.0.0.2", 9000)]
+    connections = []
+    for number in range(6):
+        start = 0.5 * number
+        for depth, server in enumerate(servers):
+            client = "10.0.0.1" if not depth else "10.0.0.2"
+            one = Connection(Side(client, 40000 + 10 * number + depth, 1), Side(*server, 1))
+            one.open(start + 0.2 * depth)
+            one.request(start + 0.2 * depth + 0.1, chat_request("the same question"))
+            at = 200 + 0.1 * number - 0.1 * depth
+            one.response(at, head())
+            for step, event in enumerate(chat_events(60, f"answer-{number}")):
+                one.response(at + 10 * step, chunk(event))
+            one.response(at + 600, chunk(b"data: [DONE]\n\n") + chunk(b""))
+            one.close(at + 601)
+            connections.append(one.packets)
+    session = analyze(merged(connections))
+    assert {str(one) for one in session.proxies} == {"10.0.0.2:8080", "10.0.0.2:8081"}
+    assert {one.streams for one in session.proxies.values()} == {6}
+
+
 def test_a_capture_of_one_side_only_has_no_proxy() -> None:
     packets = [
         one for one in stream_through_proxy(DUE, blocks(DUE, 25)) if b"\x1f\x90" in one.data[34:38]

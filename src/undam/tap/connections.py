@@ -54,12 +54,14 @@ class _Connection:
     """Both directions of one connection, and the HTTP parsers once the roles are known."""
 
     __slots__ = (
-        "client_flow", "directions", "kind", "last_ns", "requests", "responses", "server_flow",
-        "tls",
+        "client_flow", "directions", "kind", "last_ns", "opposite", "requests", "responses",
+        "server_flow", "tls",
     )  # fmt: skip
 
     def __init__(self, flow: bytes) -> None:
-        self.directions = {flow: Direction(), reverse(flow): Direction()}
+        back, forward, backward = reverse(flow), Direction(), Direction()
+        self.directions = {flow: forward, back: backward}
+        self.opposite = {flow: backward, back: forward}
         self.client_flow = b""
         self.server_flow = b""
         self.kind = ""
@@ -113,17 +115,16 @@ class ConnectionTable:
         """Add one segment; return whether its connection is encrypted."""
         self.stats.segments += 1
         self.last_ns = max(self.last_ns, segment.at_ns)
-        flow = segment.flow
+        flow, flags = segment.flow, segment.flags
         connection = self._by_flow.get(flow)
-        is_open = segment.flags & (SYN | ACK) == SYN
-        if connection is not None and is_open and connection.last_ns:
+        if connection is not None and flags & (SYN | ACK) == SYN and connection.last_ns:
             known = connection.directions[flow]
             is_new = known.first_seq not in (None, segment.seq)
             if is_new or known.ended is not None or connection.responses is None:
                 self._close(connection, segment.at_ns)
                 connection = None
         if connection is None:
-            if segment.flags & RST:
+            if flags & RST:
                 return False
             connection = self._add(flow)
         connection.last_ns = segment.at_ns
@@ -134,16 +135,19 @@ class ConnectionTable:
         pieces = direction.receive_segment(segment)
         if pieces:
             self._deliver(connection, flow, pieces)
-        if segment.flags & ACK:
-            other = reverse(flow)
-            pieces = connection.directions[other].receive_ack(
-                segment.ack, segment.window, segment.at_ns
-            )
+        if flags & ACK:
+            other = connection.opposite[flow]
+            pieces = other.receive_ack(segment.ack, segment.window, segment.at_ns)
             if pieces:
-                self._deliver(connection, other, pieces)
-        if segment.flags & (FIN | RST) or (was_open and direction.ended is not None):
+                self._deliver(connection, reverse(flow), pieces)
+        if flags & (FIN | RST) or (was_open and direction.ended is not None):
             self._check_end(connection, flow, segment.at_ns)
         return connection.tls is not None
+
+    @property
+    def has_finished(self) -> bool:
+        """True if streams ended since the last call of `take_finished`."""
+        return bool(self._finished)
 
     def take_finished(self) -> list[CapturedStream]:
         """Return the streams that ended since the last call."""

@@ -7,7 +7,7 @@ left. Chunk sizes and frame headers differ between the sides, so times are estim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from undam.diagnosis.reading import read_exchange
@@ -82,8 +82,8 @@ def turns_of(
 def pair_estimates(legs: Sequence[Leg], turns: Sequence[OpaqueTurn]) -> list[Pair]:
     """Pair streams that were captured on one side with encrypted responses of the other side.
 
-    Each stream and each response is used at most once. The best pair has the smallest difference
-    of the start times.
+    Each stream and each response is used at most once. As many streams as possible are paired, and
+    those with the smallest difference of the start times first.
     """
     candidates = sorted(
         (abs(leg.stream.start_ns - turn.start_ns), number, index, is_outer)
@@ -91,18 +91,53 @@ def pair_estimates(legs: Sequence[Leg], turns: Sequence[OpaqueTurn]) -> list[Pai
         for index, turn in enumerate(turns)
         if (is_outer := _fit(leg, turn)) is not None
     )
-    used_legs: set[int] = set()
-    used_turns: set[int] = set()
-    pairs: list[Pair] = []
+    choices: dict[int, list[int]] = {}
+    outer: dict[tuple[int, int], bool] = {}
     for _, number, index, is_outer in candidates:
-        if number in used_legs or index in used_turns:
-            continue
-        used_legs.add(number)
-        used_turns.add(index)
+        choices.setdefault(number, []).append(index)
+        outer[number, index] = is_outer
+    pairs: list[Pair] = []
+    for index, number in sorted(_assign(choices).items()):
         leg, other = legs[number], _estimated_leg(legs[number], turns[index])
         matched = tuple((at, at) for at in range(min(len(leg.times), len(other.times))))
+        is_outer = outer[number, index]
         pairs.append(Pair(other, leg, matched) if is_outer else Pair(leg, other, matched))
     return pairs
+
+
+def _assign(choices: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Return a leg for each turn, for as many legs as possible.
+
+    Args:
+        choices: the turns that each leg fits, the best first; the most certain legs first.
+    """
+    leg_of: dict[int, int] = {}
+    for leg in choices:
+        # Search a free turn, moving earlier legs to another one of their turns (augmenting path).
+        queue, came_from, seen = [leg], {leg: -1}, set[int]()
+        while queue:
+            current = queue.pop(0)
+            free = next((one for one in choices[current] if one not in leg_of), None)
+            if free is not None:
+                _move(leg_of, came_from, current, free)
+                break
+            for turn in choices[current]:
+                if turn not in seen:
+                    seen.add(turn)
+                    if leg_of[turn] not in came_from:
+                        came_from[leg_of[turn]] = current
+                        queue.append(leg_of[turn])
+    return leg_of
+
+
+def _move(leg_of: dict[int, int], came_from: Mapping[int, int], leg: int, turn: int) -> None:
+    """Give ``turn`` to ``leg``, and the turn that it had to the leg before it on the path."""
+    while leg >= 0:
+        before = next((one for one, owner in leg_of.items() if owner == leg), -1)
+        leg_of[turn] = leg
+        if before >= 0:
+            del leg_of[before]
+        turn, leg = before, came_from[leg]
 
 
 def _fit(leg: Leg, turn: OpaqueTurn) -> bool | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -214,10 +214,13 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
         rare = 2 * upstreams[server, legs[inner].stream.server] < totals[server]
         return by_text, common, ids, rare, *rest, outer, inner
 
+    backwards: dict[tuple[Endpoint, Endpoint], bool] = {}
+
     def is_backwards(outer: int, inner: int) -> bool:
-        """Return whether the opposite direction is more frequent between these two servers."""
         servers = legs[outer].stream.server, legs[inner].stream.server
-        return upstreams[servers[::-1]] > upstreams[servers]
+        if servers not in backwards:
+            backwards[servers] = _leads_back(upstreams, *servers)
+        return backwards[servers]
 
     likely = [one for one in candidates if not is_backwards(*one[1:])]
     chosen = _choose(sorted(likely, key=usual))
@@ -227,6 +230,21 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
     ]
     taken = {outer for _, outer, _ in chosen}
     return pairs, [leg for index, leg in enumerate(legs) if index not in taken]
+
+
+def _leads_back(
+    upstreams: Mapping[tuple[Endpoint, Endpoint], float], outer: Endpoint, inner: Endpoint
+) -> bool:
+    """Return whether ``inner`` forwards to ``outer`` more often than the opposite.
+
+    It may do so through other proxies. Streams with the same text would else close a circle.
+    """
+    weight = upstreams.get((outer, inner), 0.0)
+    edges = [edge for edge, other in upstreams.items() if other > weight]
+    reached = {inner}
+    while more := {target for source, target in edges if source in reached} - reached:
+        reached |= more
+    return outer in reached
 
 
 def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, int, int]]:

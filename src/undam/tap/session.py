@@ -110,9 +110,8 @@ class TapSession:
         is_encrypted = self.table.receive_segment(segment)
         if is_encrypted and self._file is not None:
             self._file.write_packet(packet)
-        finished = self.table.take_finished()
-        if finished:
-            self._keep(finished)
+        if self.table.has_finished:
+            self._keep(self.table.take_finished())
 
     def finish(self) -> None:
         """Analyze everything that is left, at the end of the capture."""

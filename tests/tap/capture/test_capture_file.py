@@ -66,7 +66,7 @@ def test_cut_packets_are_counted() -> None:
     assert packets == cut
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from([pcap(PACKETS), pcapng(PACKETS)]))
 def test_a_damaged_file_never_raises_anything_but_a_usage_error(
     chance: random.Random, valid: bytes

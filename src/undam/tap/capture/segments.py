@@ -20,7 +20,8 @@ _VLAN = {0x8100, 0x88A8, 0x9100}
 _TCP = 6
 # IPv6 extension headers that can precede TCP: hop-by-hop, routing, destination options.
 _IPV6_EXTENSIONS = {0, 43, 60}
-_PORTS = struct.Struct(">HHIIBBH")
+_IPV4_HEADER = struct.Struct(">BxHHHxBxx8s")
+_TCP_HEADER = struct.Struct(">4sIIBBH")
 
 
 class Segment(NamedTuple):
@@ -46,14 +47,14 @@ class Segment(NamedTuple):
 
 def decode(packet: Packet) -> Segment | None:
     """Return the TCP segment in a packet, or ``None`` if it contains none."""
-    data = packet.data
-    at = _network_offset(packet.link_type, data)
+    at_ns, link_type, data, length = packet
+    at = 0 if link_type == 101 else _network_offset(link_type, data)
     if at is None or at >= len(data):
         return None
     if data[at] >> 4 == 4:
-        return _decode_ipv4(packet.at_ns, data, at, packet.length - at)
+        return _decode_ipv4(at_ns, data, at, length - at)
     if data[at] >> 4 == 6:
-        return _decode_ipv6(packet.at_ns, data, at, packet.length - at)
+        return _decode_ipv6(at_ns, data, at, length - at)
     return None
 
 
@@ -78,16 +79,15 @@ def _network_offset(link_type: int, data: bytes) -> int | None:
 
 
 def _decode_ipv4(at_ns: int, data: bytes, at: int, length: int) -> Segment | None:
-    if len(data) < at + 20 or data[at + 9] != _TCP:
+    if len(data) < at + 20:
         return None
-    if (data[at + 6] & 0x3F) or data[at + 7]:
-        return None  # A fragment: its TCP header is incomplete or absent.
-    header = (data[at] & 15) * 4
+    first, total, ident, fragment, protocol, addresses = _IPV4_HEADER.unpack_from(data, at)
+    # The TCP header of a fragment is incomplete or absent.
+    if protocol != _TCP or fragment & 0x3FFF:
+        return None
+    header = (first & 15) * 4
     # The total length is 0 if the network card segments the packet later.
-    total = int.from_bytes(data[at + 2 : at + 4], "big") or length
-    addresses = data[at + 12 : at + 20]
-    ident = int.from_bytes(data[at + 4 : at + 6], "big")
-    return _decode_tcp(at_ns, data, at + header, total - header, addresses, ident)
+    return _decode_tcp(at_ns, data, at + header, (total or length) - header, addresses, ident)
 
 
 def _decode_ipv6(at_ns: int, data: bytes, at: int, length: int) -> Segment | None:
@@ -111,15 +111,13 @@ def _decode_tcp(
 ) -> Segment | None:
     if len(data) < at + 20:
         return None
-    _, _, seq, ack, offset, flags, window = _PORTS.unpack_from(data, at)
+    ports, seq, ack, offset, flags, window = _TCP_HEADER.unpack_from(data, at)
     header = (offset >> 4) * 4
     if header < 20 or size < header:
         return None
     payload = data[at + header : at + size]
-    return Segment(
-        at_ns, addresses + data[at : at + 4], seq, ack, flags, window, payload,
-        size - header - len(payload), ident,
-    )  # fmt: skip
+    cut = size - header - len(payload)
+    return Segment(at_ns, addresses + ports, seq, ack, flags, window, payload, cut, ident)
 
 
 class Endpoint(NamedTuple):

@@ -149,7 +149,9 @@ class StreamBuilder:
         if stream.problem is not None or self._decoder is None:
             return
         try:
-            decoded = b"".join(self._decoder.receive_data(data))
+            decoded = data
+            if self._decoder.names:
+                decoded = b"".join(self._decoder.receive_data(data))
         except RemoteProtocolError as error:
             stream.problem = str(error)
             return
