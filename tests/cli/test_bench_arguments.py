@@ -9,6 +9,8 @@ import pytest
 
 from support.undam_command import RunCommand
 from undam.cli.commands.bench.arguments import (
+    make_cancels_ns,
+    make_pauses_ns,
     make_steps,
     parse_body,
     parse_models,
@@ -177,3 +179,31 @@ def test_error_is_one_line_with_exit_code_2(run: RunCommand) -> None:
         assert (done.code, done.out) == (2, ""), arguments
         assert message in done.line
         assert key not in done.err
+
+
+def test_pauses_and_times_of_cancelling_follow_their_distributions() -> None:
+    assert make_pauses_ns(BenchOptions()) == make_cancels_ns(BenchOptions(cancel_share=0.0)) == ()
+    assert set(make_pauses_ns(BenchOptions(think_time="1.5"))) == {1_500_000_000}
+    pauses = make_pauses_ns(BenchOptions(think_time="exp(2)"))
+    assert sum(pauses) / len(pauses) == pytest.approx(2e9, rel=0.1)
+    assert pauses != make_pauses_ns(BenchOptions(think_time="exp(2)", seed=1))
+    cancels = make_cancels_ns(BenchOptions(cancel_share=0.25, cancel_after="uniform(1,3)"))
+    times = [one for one in cancels if one >= 0]
+    assert len(times) / len(cancels) == pytest.approx(0.25, rel=0.15)
+    assert 1e9 <= min(times) < max(times) <= 3e9
+    with pytest.raises(UsageError):
+        make_pauses_ns(BenchOptions(think_time="soon"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"think_time": "1", "rate": 2.0}, "--think-time applies only to a closed loop"),
+        ({"cancel_after": "1"}, "--cancel-after needs --cancel-share"),
+    ],
+)
+def test_options_of_pauses_and_cancelling_need_their_load(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        BenchOptions(**given).require_consistent()

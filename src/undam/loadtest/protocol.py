@@ -103,6 +103,10 @@ class ClosedLoop:
             are read to their end. ``None`` means no limit. ``count`` or ``duration_ns`` is set.
         warmup: number of warm-up requests; they are the first ones.
         warmup_ns: requests that start earlier than this after the common start are warm-up.
+        sessions: (first, count) of the requests of each conversation. Each slot sends the requests
+            of one conversation in their order, then those of the next one. Without it, requests
+            are sent in the order of their numbers.
+        pauses_ns: pause of a slot after each response, repeated as needed; empty without pauses.
     """
 
     slots: tuple[int, ...]
@@ -112,6 +116,8 @@ class ClosedLoop:
     stride: int = 1
     warmup: int = 0
     warmup_ns: int = 0
+    sessions: tuple[tuple[int, int], ...] = ()
+    pauses_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +141,9 @@ class Job:
         keep_alive: reuse connections. Otherwise each request opens its own connection when it
             starts, and its TTFT includes the connection setup.
         backlog_bytes: see ``DEFAULT_BACKLOG_BYTES``.
+        cancel_ns: time after its start at which this client cancels a request, by request number,
+            repeated as needed; -1 means never.
+        streams: whether responses are streams. Otherwise each is one JSON document.
     """
 
     worker: int
@@ -151,6 +160,8 @@ class Job:
     http2: Http2Settings | None = None
     keep_alive: bool = True
     backlog_bytes: int = DEFAULT_BACKLOG_BYTES
+    cancel_ns: tuple[int, ...] = ()
+    streams: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

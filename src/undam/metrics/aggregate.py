@@ -30,7 +30,7 @@ from undam.metrics.pattern import BurstPattern
 from undam.metrics.sections import Sections
 from undam.metrics.time_buckets import Block, LoadBucket, TimeBucket
 from undam.record import Outcome, RequestResult
-from undam.record.request_result import IntegrityCounts
+from undam.record.request_result import CANCELLED, IntegrityCounts
 from undam.timing import Histogram
 
 SLOWEST = 20
@@ -100,6 +100,7 @@ class Aggregate:
     which the true TTFT exceeds.
 
     Attributes:
+        cancelled: abandoned requests that the load test cancelled on purpose.
         first_ns: intended start of the first request.
         last_ns: end of the last request.
         load: all requests over time, including warm-up and abandoned ones.
@@ -142,6 +143,7 @@ class Aggregate:
     """
 
     warmup: int = field(default=0, metadata=SUM)
+    cancelled: int = field(default=0, metadata=SUM)
     first_ns: int | None = field(default=None, metadata=EARLIEST)
     last_ns: int | None = field(default=None, metadata=LATEST)
     outcomes: Counter[Outcome] = field(default_factory=Counter, metadata=COUNTS)
@@ -234,6 +236,7 @@ class Aggregate:
             return
         self.outcomes[one.outcome] += 1
         if one.outcome is Outcome.ABANDONED:
+            self.cancelled += one.kind == CANCELLED
             return
         self._extend_duration(one.intended_ns, one.ended_ns)
         block, failed = self.blocks.at(one.number), one.outcome is not Outcome.COMPLETE

@@ -64,16 +64,17 @@ def find_causes(
 
     A run without problems has none.
     """
+    asked = asked or RequestedLoad()
     caveats = [
         *_find_caveats(aggregate, client or LoadGeneratorStats(), hop),
-        *find_validity(aggregate, asked or RequestedLoad(), hop),
+        *find_validity(aggregate, asked, hop),
     ]
     others = [
         *_find_failures(aggregate, hop),
         *_find_integrity(aggregate, hop),
         *find_batching(aggregate, hop),
         *_find_nagle(aggregate, hop),
-        *_find_server(aggregate, hop),
+        *_find_server(aggregate, hop, streams=asked.streams),
     ]
     order = list(Severity)
     caveats.sort(key=lambda one: order.index(one.severity))
@@ -194,7 +195,7 @@ def _kinds(aggregate: Aggregate, outcome: Outcome) -> str:
     return ", ".join([*shown, f"{rest} others"] if rest else shown)
 
 
-def _find_server(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
+def _find_server(aggregate: Aggregate, hop: str, *, streams: bool) -> Iterator[Finding]:
     stalls = count_stalls(aggregate)
     if stalls.count:
         answers = aggregate.ttft_from_sent.count
@@ -204,7 +205,7 @@ def _find_server(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
             severity=Severity.INFO if stalls.answers < 0.01 * answers else None,
         )  # fmt: skip
     events = aggregate.events - aggregate.events_without_usage
-    if events and aggregate.tokens >= _TOKENS_PER_EVENT * events:
+    if streams and events and aggregate.tokens >= _TOKENS_PER_EVENT * events:
         yield finding("UD501", hop, tokens_per_event=round(aggregate.tokens / events, 1))
 
 

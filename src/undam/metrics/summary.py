@@ -153,6 +153,7 @@ class Summary(Aggregate):
             "errors": self.outcomes[Outcome.ERROR],
             "incomplete": self.outcomes[Outcome.INCOMPLETE],
             "abandoned": self.outcomes[Outcome.ABANDONED],
+            "cancelled": self.cancelled,
             "warmup": self.warmup,
             "without_content": self.without_content,
             "duration_s": round(self.duration_ns / 1e9, 6),

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+CANCELLED = "cancelled"
+"""Kind of an abandoned request that the load test cancelled on purpose."""
+
 
 class Outcome(StrEnum):
     """How a request ended, from the reader's point of view."""
@@ -21,7 +24,8 @@ class Outcome(StrEnum):
     ERROR = "error"
     """No usable stream: connection refused, error status, timeout, or an error event."""
     ABANDONED = "abandoned"
-    """The load generator stopped before the response ended; excluded from all metrics."""
+    """The load generator stopped or cancelled it before the response ended; excluded from all
+    metrics."""
 
 
 class ContentRead(NamedTuple):
@@ -104,6 +108,9 @@ class RequestResult:
         reasoning_tokens: completion tokens spent on reasoning, if reported.
         integrity: comparison with what was sent; ``None`` if the events have no numbers and no
             damaged character.
+        session: number of its conversation among those that its worker has started; ``None`` for a
+            single request.
+        turn: position in the conversation, from 0.
     """
 
     number: int
@@ -130,6 +137,8 @@ class RequestResult:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     integrity: IntegrityCounts | None = None
+    session: int | None = None
+    turn: int | None = None
 
     @property
     def events(self) -> int:

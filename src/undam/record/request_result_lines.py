@@ -37,7 +37,9 @@ _OPTIONAL_INTS = ("started_ns", "head_ns", "status", "tokens")
 _FLAGS = ("warmup", "stamped")
 _ADDED_FLAGS = ("blurred",)
 # Fields that records of earlier versions do not have.
-_ADDED_INTS = ("answer_ns", "prompt_tokens", "cached_tokens", "reasoning_tokens")
+_ADDED_INTS = (
+    "answer_ns", "prompt_tokens", "cached_tokens", "reasoning_tokens", "session", "turn",
+)  # fmt: skip
 
 # About 30 years; larger values are hostile.
 _MAX_RETRY_AFTER_S = 1e9

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +19,19 @@ from support.undam_command import run_undam
 pytestmark = pytest.mark.live
 
 
-class QueueingServer:
-    """Answers one request at a time, and publishes the metrics of vLLM."""
+class EngineServer:
+    """Answers some requests at a time, and publishes the metrics of vLLM.
 
-    def __init__(self) -> None:
+    Args:
+        slots: number of requests at a time; others wait in the queue.
+        engine_s: time until the first token of a request that has a slot.
+        hop_s: time from the engine to the client.
+    """
+
+    def __init__(self, slots: int = 1, engine_s: float = 0.02, hop_s: float = 0.0) -> None:
+        self._engine_s, self._hop_s = engine_s, hop_s
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._turn = threading.Semaphore(slots)
         self._waiting = self._running = self._requests = 0
         self._ttft_s = self._queue_s = 0.0
 
@@ -42,12 +50,13 @@ class QueueingServer:
         with self._turn:
             begun = time.monotonic()
             self._count(waiting=-1, running=1)
-            time.sleep(0.02)
+            time.sleep(self._engine_s)
             with self._lock:
                 self._requests += 1
                 self._running -= 1
                 self._queue_s += begun - came
                 self._ttft_s += time.monotonic() - came
+        time.sleep(self._hop_s)
         conn.sendall(head() + chunk(token()) + chunk(b"data: [DONE]\n\n") + LAST_CHUNK)
 
     def _count(self, *, waiting: int = 0, running: int = 0) -> None:
@@ -64,9 +73,29 @@ class QueueingServer:
             )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("late", "server"),
+    [
+        ("engine", {"slots": 20, "engine_s": 0.15}),
+        ("hop", {"slots": 20, "hop_s": 0.15}),
+    ],
+)
+def test_slow_engine_and_slow_hop_are_named(late: str, server: dict[str, Any]) -> None:
+    with serving(EngineServer(**server)) as at:
+        base = at.url("")
+        load = ("-c", "12", "-n", "80", "--server-metrics", base)
+        done = run_undam("bench", f"{base}/v1", *load, "--json", "-", timeout_s=60)
+    assert done.code in {0, 1}, done.err
+    found = done.json["server"]
+    parts = found["ttft_parts_ms"]
+    assert found["late"] == late, parts
+    assert 150 <= parts[late] < 300
+    assert all(value < 100 for name, value in parts.items() if name != late)
+
+
 def test_queue_of_the_server_is_named_and_drawn(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    with serving(QueueingServer()) as at:
+    with serving(EngineServer()) as at:
         base = at.url("")
         done = run_undam(
             "bench", f"{base}/v1", "-c", "12", "-n", "80", "--server-metrics", base,
@@ -92,7 +121,7 @@ def test_queue_of_the_server_is_named_and_drawn(tmp_path: Path) -> None:
     ],
 )
 def test_metrics_that_cannot_be_read_end_the_command_with_one_line(url: str, reason: str) -> None:
-    with serving(QueueingServer()) as at:
+    with serving(EngineServer()) as at:
         base = at.url("")
         metrics = url.replace("MODEL", base)
         done = run_undam("bench", f"{base}/v1", "-n", "2", "--server-metrics", metrics)

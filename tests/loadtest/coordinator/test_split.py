@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from undam.loadtest.coordinator.split import (
+    JobTarget,
     JobTemplate,
     encode_requests,
     http2_settings,
@@ -47,6 +48,26 @@ def test_open_loop_cycles_through_the_prompts() -> None:
     every = sorted(planned for plan in plans for planned in plan)
     assert [(one.number, one.request) for one in every] == [(n, n % 3) for n in range(10)]
     assert [one.number for one in every if one.warmup] == [0]
+
+
+def test_each_worker_sends_to_one_of_several_urls() -> None:
+    other = JobTarget(addresses=((2, ("127.0.0.1", 1)),), requests=(b"x",))
+    template = replace(TEMPLATE, more_targets=(other,), cancel_ns=(5, -1))
+    jobs = make_jobs(Load(rate=10, requests=8), 4, template)
+    assert [job.requests for job in jobs] == [TEMPLATE.requests, (b"x",)] * 2
+    assert [len(job.addresses) for job in jobs] == [0, 1, 0, 1]
+    assert {job.cancel_ns for job in jobs} == {(5, -1)}
+
+
+def test_workers_of_a_closed_loop_share_conversations_and_documents_are_plain() -> None:
+    template = replace(
+        TEMPLATE, api="embeddings", streams=False, sessions=((0, 2), (2, 1)), pauses_ns=(7,)
+    )
+    jobs = make_jobs(Load(concurrency=4, requests=8), 2, template)
+    assert [(job.api, job.streams) for job in jobs] == [("plain", False)] * 2
+    loops = [job.load for job in jobs if isinstance(job.load, ClosedLoop)]
+    assert [loop.sessions for loop in loops] == [((0, 2),), ((2, 1),)]
+    assert {loop.pauses_ns for loop in loops} == {(7,)}
 
 
 def test_requests_refuse_compression_unless_the_user_asks_for_it() -> None:

@@ -64,3 +64,38 @@ def test_open_loop_with_a_limit_waits_for_a_response_and_keeps_intended_starts()
     schedule.release(0, 6000, rest=False)
     assert schedule.take().intended_ns == 1003
     assert schedule.unstarted == 0
+
+
+def test_slot_sends_the_turns_of_a_conversation_in_order() -> None:
+    load = ClosedLoop(slots=(0, 0), count=8, first=10, sessions=((0, 2), (2, 1)))
+    schedule = make_schedule(job(load), 1000)
+    first, second = schedule.take(), schedule.take()
+    assert first == DueRequest(10, 1000, 0, False, 0, session=0, turn=0)
+    assert second == DueRequest(11, 1000, 2, False, 1, session=1, turn=0)
+    found = []
+    for slot in (1, 0, 0, 1):
+        schedule.release(slot, 2000, rest=False)
+        due = schedule.take()
+        found.append((due.slot, due.request, due.session, due.turn))
+    # The second slot begins the first conversation again, as a new one.
+    assert found == [(1, 0, 2, 0), (0, 1, 0, 1), (0, 2, 3, 0), (1, 1, 2, 1)]
+
+
+def test_slot_pauses_after_each_response() -> None:
+    load = ClosedLoop(slots=(0, 5), count=4, pauses_ns=(100, 0, 2 * REST_NS))
+    schedule = make_schedule(job(load), 1000)
+    assert [schedule.take().slot for _ in range(2)] == [0, 1]
+    schedule.release(0, 2000, rest=False)
+    schedule.release(1, 2050, rest=False)
+    assert [(schedule.due_ns, schedule.take().slot) for _ in range(2)] == [(2050, 1), (2100, 0)]
+    schedule.release(0, 3000, rest=True)
+    assert schedule.due_ns is None
+    assert schedule.unstarted == 0
+    longer = make_schedule(job(ClosedLoop(slots=(0,), count=4, pauses_ns=(5, 2 * REST_NS))), 0)
+    dues = []
+    for _ in range(2):
+        longer.take()
+        longer.release(0, 1000, rest=True)
+        dues.append(longer.due_ns)
+    # A pause after a refused request has a minimum.
+    assert dues == [1000 + REST_NS, 1000 + 2 * REST_NS]

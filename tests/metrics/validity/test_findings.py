@@ -11,6 +11,7 @@ from support.load_test_model import simulate
 from support.queue_servers import open_loop_summary, queueing
 from undam.metrics import Summary, summarize
 from undam.record import Outcome
+from undam.record.request_result import CANCELLED
 from undam.rules import Severity
 
 OPEN = {"arrivals": "poisson", "rate": 120.0, "concurrency": None}
@@ -125,3 +126,26 @@ def test_given_findings_are_reported_instead_of_those_of_the_run() -> None:
     assert [one["code"] for one in summary.to_json(findings=[])["caveats"]] == []
     known = summary.findings()
     assert summary.to_json(findings=known) == summary.to_json()
+
+
+def test_tokens_of_a_document_are_not_events_that_were_joined() -> None:
+    one_event = [
+        replace(one, reads=one.reads[:1], tokens=40) for one in simulate(50, events=lambda _: 2)
+    ]
+    codes = {
+        streams: [one["code"] for one in report(summarize(one_event), streams=streams)["findings"]]
+        for streams in (True, False)
+    }
+    assert codes == {True: ["UD501"], False: []}
+
+
+def test_cancelled_requests_are_counted_apart_from_others_that_were_abandoned() -> None:
+    kinds = {3: CANCELLED, 4: CANCELLED, 5: ""}
+    results = [
+        replace(one, outcome=Outcome.ABANDONED, kind=kinds[one.number])
+        if one.number in kinds
+        else one
+        for one in simulate(20)
+    ]
+    found = report(summarize(results))
+    assert (found["requests"], found["abandoned"], found["cancelled"]) == (17, 3, 2)

@@ -173,3 +173,9 @@ def test_rate_served_while_overloaded_is_known_without_a_steady_state() -> None:
     nothing = LoadFlow(open_loop_summary(lambda at_s, rate: (60.0, True), 20, 2), OPEN_LOOP)
     assert nothing.served_while_offered is None
     assert LoadFlow(Summary(), OPEN_LOOP).served_while_offered is None
+
+
+def test_closed_loop_with_pauses_has_no_steady_state() -> None:
+    asked = requested_load({"concurrency": 5, "has_pauses": True})
+    flow = LoadFlow(closed(5, 60), asked)
+    assert (flow.steady, flow.reason) == (None, "the slots pause between their requests")

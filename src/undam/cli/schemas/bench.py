@@ -36,7 +36,11 @@ _CONDITIONS: dict[str, Form] = {
     "unique_prompts?": "boolean",
     "prefix_share?": "number",
     "has_history?": "boolean",
+    "streams?": "boolean: false if each response is one document",
+    "has_pauses?": "boolean: whether --think-time is used",
     "timeout_s?": "number|null",
+    "http_version?": "string",
+    "streams_per_connection?": "integer|null: limit of HTTP/2 streams",
     "load?": "string",
     "workers?": "integer",
     "concurrency?": "integer|null",
@@ -52,6 +56,7 @@ _COUNTS: dict[str, Form] = {
     "errors": "integer",
     "incomplete": "integer",
     "abandoned": "integer",
+    "cancelled": "integer: abandoned requests that --cancel-share chose",
     "warmup": "integer",
     "without_content": "integer",
     "duration_s": "number",
@@ -162,6 +167,34 @@ _SERVER: Form = {
 }
 _RUN: dict[str, Form] = {
     "server?": ("null", _SERVER),
+    "sessions?": (
+        "null",
+        {
+            "started": "integer: conversations",
+            "complete": "integer: conversations whose turns are all complete",
+            "failed": "integer: conversations with a failed turn",
+            "duration_ms": _TIMES,
+            "turns": [{"turn": "integer: from 1", "ttft_ms": _TIMES}],
+        },
+    ),
+    "targets?": [
+        {
+            "url": "string",
+            "requests": "integer",
+            "complete": "integer",
+            "failed_percent": "number",
+            "ttft_ms": _TIMES,
+            "e2e_ms": _TIMES,
+        }
+    ],
+    "http2?": (
+        "null",
+        {
+            "stream_limit": "integer|null: smallest limit that the server announced",
+            "refused_streams": "integer",
+            "goaways": "integer",
+        },
+    ),
     "warmup_asked?": "integer|null",
     "goodput_percent?": "number",
     "slo?": [

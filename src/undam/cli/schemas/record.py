@@ -59,8 +59,9 @@ _REQUEST: Form = {
     "body_bytes": "integer",
     **dict.fromkeys(
         ("started_ns", "head_ns", "status", "tokens", "answer_ns", "prompt_tokens",
-         "cached_tokens", "reasoning_tokens"), "integer|null"
+         "cached_tokens", "reasoning_tokens", "session", "turn"), "integer|null"
     ),
+    "blurred?": "boolean: a late read had data of several HTTP/2 streams",
     "warmup": "boolean",
     "stamped": "boolean: all reads have kernel timestamps",
     "outcome": "string",

@@ -17,16 +17,17 @@ from undam.framing.decoder import new_decoder
 from undam.framing.detect import is_indented_json
 from undam.loadtest.analysis.content_path import content_reader
 from undam.loadtest.analysis.counting import MAX_EVENT_BYTES, EventCounter
+from undam.loadtest.analysis.document import Document, read_document
 from undam.loadtest.analysis.form import form_of, is_document, is_utf8
 from undam.loadtest.analysis.framing import HeadCache, MessageFraming, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
-from undam.loadtest.analysis.usage import NO_USAGE
 from undam.record import Head
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
 # Body bytes kept of a response that is not a stream, to quote them in the message.
 _KEPT_BYTES = 4096
+_NO_DOCUMENT = Document()
 
 
 RawRead = tuple[int, int, int, bytes]
@@ -61,6 +62,8 @@ class RequestEnd:
     message: str = ""
     stamped: bool = True
     blurred: bool = False
+    session: int | None = None
+    turn: int | None = None
 
 
 class ApiContext:
@@ -70,14 +73,21 @@ class ApiContext:
         api: name of one of ``undam.apis``.
         content_path: see ``Job``.
         secrets: values that must not appear in messages.
+        streams: whether responses are streams. Otherwise each is one JSON document.
 
     Raises:
         KeyError: the API is unknown.
     """
 
     def __init__(
-        self, api: str, content_path: str | None = None, secrets: tuple[str, ...] = ()
+        self,
+        api: str,
+        content_path: str | None = None,
+        secrets: tuple[str, ...] = (),
+        *,
+        streams: bool = True,
     ) -> None:
+        self.streams = streams
         self._api: Api = api_named(api)
         # All streams of a worker come from one endpoint, so they share what is detected.
         detects = content_path is None and self._api is PLAIN
@@ -122,6 +132,9 @@ class ResponseAnalyzer:
         self._announced_ns: int | None = None
         self._last: RawRead | None = None
         self._answer_ns: int | None = None
+        # The body of a document.
+        self._parts: list[bytes] = []
+        self._document: Document | None = None
 
     def receive(self, read: RawRead) -> None:
         """Take the next read."""
@@ -144,11 +157,13 @@ class ResponseAnalyzer:
         """Return the result; no read may be received afterwards."""
         head = self._framing.head
         self._framing.close()
+        if self._parts:
+            self._kept = b"".join(self._parts)
         if self._fault is None and self._is_whole(ended):
-            self._finish_events()
+            self._finish_body()
         outcome, kind, message = self._classify(ended, head)
-        counter = self._counter
-        usage = NO_USAGE if counter is None else counter.usage
+        counter, document = self._counter, self._document or _NO_DOCUMENT
+        usage = document.usage if counter is None else counter.usage
         ended_ns = ended.ended_ns
         aborted = ended.cause is EndCause.FAULT or ended.cause is EndCause.STOPPED
         if aborted and outcome is Outcome.COMPLETE:
@@ -170,7 +185,7 @@ class ResponseAnalyzer:
             kind=kind,
             message=one_line(message, self._context.secrets) if message else "",
             reads=tuple(self._reads),
-            tokens=None if counter is None else counter.tokens,
+            tokens=document.tokens if counter is None else counter.tokens,
             empties=0 if counter is None else counter.empties,
             heartbeats=0 if counter is None else counter.heartbeats,
             body_bytes=self._body_bytes,
@@ -184,10 +199,15 @@ class ResponseAnalyzer:
             integrity=None
             if counter is None
             else counter.content.finish(is_cut=outcome is not Outcome.COMPLETE),
+            session=ended.session,
+            turn=ended.turn,
         )
 
     def _take(self, read: RawRead, body: bytes) -> None:
         counter = self._counter
+        if not self._context.streams:
+            self._parts.append(body)
+            return
         if counter is None:
             counter = self._open(body)
             if counter is None:
@@ -236,6 +256,18 @@ class ResponseAnalyzer:
         closed = ended.cause is EndCause.CLOSED and self._framing.until_close
         return self._framing.complete or closed
 
+    def _finish_body(self) -> None:
+        """Read a document, or the end of the events."""
+        head, last = self._framing.head, self._last
+        if self._context.streams:
+            self._finish_events()
+        elif head is not None and last is not None and head.status // 100 == 2:
+            self._document = read_document(self._kept)
+            if not self._document.kind:
+                # Its reader can use nothing before the end.
+                self._reads.append(ContentRead(*last[:3], 1))
+                self._answer_ns = last[0]
+
     def _finish_events(self) -> None:
         """Count an event that only the end of the body completes."""
         head = self._framing.head
@@ -267,11 +299,14 @@ class ResponseAnalyzer:
         if head is None:
             return self._classify_without_head(ended)
         if head.status // 100 != 2:
-            return Outcome.ERROR, f"status-{head.status}", describe_refusal(head, self._kept)
+            kept = self._kept[:_KEPT_BYTES]
+            return Outcome.ERROR, f"status-{head.status}", describe_refusal(head, kept)
+        if not self._context.streams:
+            return self._classify_document(ended)
         if self._is_stream(head):
             return self._classify_stream(ended)
         if ended.cause is EndCause.STOPPED:
-            return Outcome.ABANDONED, "", ""
+            return Outcome.ABANDONED, ended.kind, ""
         if ended.cause is EndCause.FAULT and not self._kept:
             return Outcome.ERROR, ended.kind, ended.message
         return Outcome.ERROR, "not-a-stream", describe_refusal(head, self._beginning or self._kept)
@@ -289,12 +324,26 @@ class ResponseAnalyzer:
         if self._fault is not None:
             return Outcome.ERROR, *self._fault
         if ended.cause is EndCause.STOPPED:
-            return Outcome.ABANDONED, "", ""
+            return Outcome.ABANDONED, ended.kind, ""
         if ended.cause is EndCause.FAULT:
             return Outcome.ERROR, ended.kind, ended.message
         if self._any_bytes:
             return Outcome.ERROR, "truncated", "the connection closed within the response head"
         return Outcome.ERROR, "closed", "the server closed the connection without a response"
+
+    def _classify_document(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
+        document = self._document
+        if document is not None:
+            failed = Outcome.ERROR if document.kind else Outcome.COMPLETE
+            return failed, document.kind, document.message
+        if self._fault is not None:
+            return Outcome.INCOMPLETE, *self._fault
+        if ended.cause is EndCause.STOPPED:
+            return Outcome.ABANDONED, ended.kind, ""
+        if ended.cause is EndCause.FAULT:
+            return Outcome.INCOMPLETE, ended.kind, ended.message
+        message = "the connection closed before the end of the body"
+        return Outcome.INCOMPLETE, "truncated", message
 
     def _classify_stream(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
         counter = self._counter
@@ -308,7 +357,7 @@ class ResponseAnalyzer:
         if self._fault is not None:
             return Outcome.INCOMPLETE, *self._fault
         if ended.cause is EndCause.STOPPED:
-            return Outcome.ABANDONED, "", ""
+            return Outcome.ABANDONED, ended.kind, ""
         if ended.cause is EndCause.FAULT:
             return Outcome.INCOMPLETE, ended.kind, ended.message
         if not self._is_whole(ended):

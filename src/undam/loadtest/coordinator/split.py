@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from undam.apis import PLAIN
 from undam.loadtest.protocol import (
     ClosedLoop,
     Http2Settings,
@@ -14,13 +15,27 @@ from undam.loadtest.protocol import (
     ScheduledRequest,
     Tls,
 )
-from undam.loadtest.setup.plan import Load, WorkerShare, split_load
+from undam.loadtest.setup.plan import Load, WorkerShare, session_share, split_load
 from undam.loadtest.setup.unique import mark_position
 from undam.wire import ClientConfig, Request, Target
 from undam.wire.request import encode_request, http2_fields
 
 # Before the first response frees a connection, more requests than this are rarely due.
 _MAX_CONNECTIONS_AHEAD = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTarget:
+    """One of several URLs of a load test.
+
+    Args:
+        addresses, requests, tls, http2: as in ``JobTemplate``.
+    """
+
+    addresses: tuple[tuple[int, tuple[Any, ...]], ...]
+    requests: tuple[bytes, ...] = field(repr=False)
+    tls: Tls | None = None
+    http2: Http2Settings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +46,9 @@ class JobTemplate:
         addresses: (family, sockaddr) pairs, best first.
         requests: as in ``Job``; they contain secrets.
         api: name of one of ``undam.apis``.
-        timeout_s, content_path, tls, http2: as in ``Job``.
+        timeout_s, content_path, tls, http2, cancel_ns, streams: as in ``Job``.
+        sessions, pauses_ns: as in ``ClosedLoop``, for all workers together.
+        more_targets: further URLs; each worker sends to one of the URLs.
     """
 
     addresses: tuple[tuple[int, tuple[Any, ...]], ...]
@@ -41,6 +58,21 @@ class JobTemplate:
     content_path: str | None = None
     tls: Tls | None = None
     http2: Http2Settings | None = None
+    cancel_ns: tuple[int, ...] = ()
+    streams: bool = True
+    sessions: tuple[tuple[int, int], ...] = ()
+    pauses_ns: tuple[int, ...] = ()
+    more_targets: tuple[JobTarget, ...] = ()
+
+    def for_worker(self, worker: int) -> JobTemplate:
+        """Return the template with the URL of a worker."""
+        index = worker % (1 + len(self.more_targets))
+        if index == 0:
+            return self
+        one = self.more_targets[index - 1]
+        return replace(
+            self, addresses=one.addresses, requests=one.requests, tls=one.tls, http2=one.http2
+        )
 
 
 def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -102,25 +134,30 @@ def make_jobs(load: Load, workers: int, template: JobTemplate, run: int = 0) -> 
         UsageError: the load cannot be planned.
     """
     shares = split_load(load, workers)
-    marks = tuple(map(mark_position, template.requests))
     firsts = [sum(share.total or 0 for share in shares[:worker]) for worker in range(workers)]
     return tuple(
-        Job(
-            worker=share.worker,
-            addresses=template.addresses,
-            requests=template.requests,
-            marks=marks,
-            run=run,
-            api=template.api,
-            load=_open_loop(share, load, len(template.requests))
-            if load.is_open
-            else _closed_loop(share, load, firsts[share.worker]),
-            timeout_s=template.timeout_s,
-            content_path=template.content_path,
-            tls=template.tls,
-            http2=template.http2,
-        )
+        _make_job(load, share, firsts[share.worker], template.for_worker(share.worker), run)
         for share in shares
+    )
+
+
+def _make_job(load: Load, share: WorkerShare, first: int, template: JobTemplate, run: int) -> Job:
+    return Job(
+        worker=share.worker,
+        addresses=template.addresses,
+        requests=template.requests,
+        marks=tuple(map(mark_position, template.requests)),
+        run=run,
+        api=template.api if template.streams else PLAIN.name,
+        load=_open_loop(share, load, len(template.requests))
+        if load.is_open
+        else _closed_loop(share, load, first, template),
+        timeout_s=template.timeout_s,
+        content_path=template.content_path,
+        tls=template.tls,
+        http2=template.http2,
+        cancel_ns=template.cancel_ns,
+        streams=template.streams,
     )
 
 
@@ -137,7 +174,7 @@ def _open_loop(share: WorkerShare, load: Load, requests: int) -> OpenLoop:
     return OpenLoop(plan=plan, ahead=ahead, most=most)
 
 
-def _closed_loop(share: WorkerShare, load: Load, first: int) -> ClosedLoop:
+def _closed_loop(share: WorkerShare, load: Load, first: int, template: JobTemplate) -> ClosedLoop:
     """Give the worker request numbers that no other worker uses.
 
     With a known total, they are a contiguous range; otherwise every ``workers``-th number.
@@ -152,4 +189,6 @@ def _closed_loop(share: WorkerShare, load: Load, first: int) -> ClosedLoop:
         first=first,
         stride=stride,
         warmup=share.warmup,
+        sessions=session_share(template.sessions, share.worker, share.workers),
+        pauses_ns=template.pauses_ns,
     )

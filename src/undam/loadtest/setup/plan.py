@@ -206,6 +206,13 @@ def _split_closed(load: Load, workers: int) -> tuple[WorkerShare, ...]:
     )
 
 
+def session_share(
+    sessions: Sequence[tuple[int, int]], worker: int, workers: int
+) -> tuple[tuple[int, int], ...]:
+    """Return the conversations of one worker; all of them if there are fewer than workers."""
+    return tuple(sessions[worker::workers] or sessions)
+
+
 def _ramp_ns(load: Load, slots: int) -> float:
     if load.ramp_s is not None:
         return load.ramp_s * 1e9

@@ -84,14 +84,16 @@ def request_bodies(
     models: Sequence[str],
     max_tokens: int | None,
     fields: Mapping[str, object] | None = None,
+    streams: bool = True,
 ) -> tuple[bytes, ...]:
-    """Return the request body of each prompt, in the streaming form of the API.
+    """Return the request body of each prompt.
 
     A prompt's own ``max_tokens`` and ``model`` take precedence over the arguments.
 
     Args:
         models: the model of each prompt, repeated as needed.
         fields: fields to add to each body; ``REMOVED`` removes a field. They take precedence.
+        streams: whether to request a stream instead of one document.
 
     Raises:
         UsageError: the API has no prompts, or does not accept conversations.
@@ -100,11 +102,33 @@ def request_bodies(
     for prompt, model in zip(prompts, cycle(models)):
         tokens = prompt.max_tokens or max_tokens
         body = _request_body(api, prompt, prompt.model or model, tokens)
+        if not streams:
+            body.pop("stream_options", None)
+            if "stream" in body:
+                body["stream"] = False
         for name, value in {**prompt.body, **(fields or {})}.items():
             body[name] = value
         kept = {name: value for name, value in body.items() if value is not REMOVED}
         bodies.append(json.dumps(kept).encode())
     return tuple(bodies)
+
+
+def sessions_in(prompts: Sequence[Prompt]) -> tuple[tuple[int, int], ...]:
+    """Return the index of the first prompt of each conversation, and the number of its turns.
+
+    A prompt without a conversation counts as one of a single turn. Without conversations, the
+    result is empty.
+    """
+    if all(prompt.session is None for prompt in prompts):
+        return ()
+    found: list[tuple[int, int]] = []
+    for index, prompt in enumerate(prompts):
+        before = prompts[index - 1].session if index else None
+        if found and prompt.session is not None and prompt.session == before:
+            found[-1] = found[-1][0], found[-1][1] + 1
+        else:
+            found.append((index, 1))
+    return tuple(found)
 
 
 REMOVED = object()
@@ -130,12 +154,13 @@ def _request_body(
 
 
 def _conversation(api: Api, messages: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
-    if api is COMPLETIONS:
-        raise UsageError("the completions API takes a prompt, not messages")
     if api is RESPONSES:
         return {"input": list(messages)}
-    if api is not MESSAGES:
+    if api is CHAT:
         return {"messages": list(messages)}
+    if api is not MESSAGES:
+        name = "completions" if api is COMPLETIONS else api.name
+        raise UsageError(f"the {name} API takes a prompt, not messages")
     # Anthropic's API has no system role; the system prompt is a separate field.
     system = [message.get("content") for message in messages if message.get("role") == "system"]
     rest = [message for message in messages if message.get("role") != "system"]

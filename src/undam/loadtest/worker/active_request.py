@@ -130,12 +130,14 @@ class ActiveRequest:
         """Record the end of the request."""
         # The parser refers to this object. Garbage collection is off, so the cycle is broken here.
         self._parser = None
-        number, intended_ns, _, warmup, _ = self.due
+        due = self.due
         self.ended = RequestEnd(
-            number=number,
+            number=due.number,
             worker=worker,
-            warmup=warmup,
-            intended_ns=intended_ns,
+            warmup=due.warmup,
+            intended_ns=due.intended_ns,
+            session=due.session,
+            turn=due.turn,
             started_ns=self.started_ns,
             ended_ns=at_ns,
             cause=cause,

@@ -16,6 +16,7 @@ from undam.loadtest.worker.connection import ConnectionState, Fault, WorkerConne
 from undam.loadtest.worker.pool import WorkerConnectionPool
 from undam.loadtest.worker.schedule import DueRequest
 from undam.poller import READABLE, WRITABLE, Poller
+from undam.record.request_result import CANCELLED
 from undam.wire.clock import wait_ready
 
 NEVER_NS = 1 << 63
@@ -111,6 +112,13 @@ class Engine:
             self.pool.close(connection, abort=bool(requests))
             for active in requests:
                 self._end(active, now_ns, EndCause.STOPPED)
+
+    def cancel(self, number: int) -> None:
+        """Cancel a request, unless it has ended, as a client that is no longer interested does."""
+        active = self.active.get(number)
+        if active is not None:
+            self._cancel([active])
+            self._end(active, time.time_ns(), EndCause.STOPPED, (CANCELLED, ""))
 
     def close(self) -> None:
         """Close all connections and the poller; no request may be in flight."""

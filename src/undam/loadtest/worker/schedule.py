@@ -14,13 +14,22 @@ REST_NS = 100_000_000
 
 
 class DueRequest(NamedTuple):
-    """A request that should start at ``intended_ns`` on CLOCK_REALTIME."""
+    """A request that should start at ``intended_ns`` on CLOCK_REALTIME.
+
+    Attributes:
+        request: index into ``Job.requests``.
+        session: number of its conversation among those that the worker has started; ``None`` for
+            a single request.
+        turn: position in the conversation, from 0.
+    """
 
     number: int
     intended_ns: int
     request: int
     warmup: bool
     slot: int = 0
+    session: int | None = None
+    turn: int | None = None
 
 
 class Schedule(Protocol):
@@ -81,12 +90,33 @@ class _OpenLoopSchedule:
             self.due_ns = None
 
 
+class _Conversations:
+    """Conversations of a closed loop; each slot is in one of them."""
+
+    def __init__(self, sessions: tuple[tuple[int, int], ...]) -> None:
+        self._sessions = sessions
+        self._started = 0
+        # Session of each slot, and its next turn.
+        self._now: dict[int, tuple[int, int]] = {}
+
+    def take(self, slot: int) -> tuple[int, int, int]:
+        """Return the index of the slot's next request, its session, and its turn."""
+        session, turn = self._now.get(slot, (-1, 0))
+        if session < 0 or turn == self._sessions[session % len(self._sessions)][1]:
+            session, turn = self._started, 0
+            self._started += 1
+        self._now[slot] = session, turn + 1
+        return self._sessions[session % len(self._sessions)][0] + turn, session, turn
+
+
 class _ClosedLoopSchedule:
     def __init__(self, load: ClosedLoop, start_ns: int, requests: int) -> None:
         self._load = load
         self._start_ns = start_ns
         self._requests = requests
         self._count = 0
+        self._ended = 0
+        self._conversations = _Conversations(load.sessions) if load.sessions else None
         # Slots by the time at which each may send, then by number.
         self._waiting = [(start_ns + offset, slot) for slot, offset in enumerate(load.slots)]
         heapq.heapify(self._waiting)
@@ -123,11 +153,19 @@ class _ClosedLoopSchedule:
         number = load.first + index * load.stride
         warmup = index < load.warmup or at_ns - self._start_ns < load.warmup_ns
         self._count += 1
-        return DueRequest(number, at_ns, number % self._requests, warmup, slot)
+        if self._conversations is None:
+            return DueRequest(number, at_ns, number % self._requests, warmup, slot)
+        request, session, turn = self._conversations.take(slot)
+        return DueRequest(number, at_ns, request, warmup, slot, session, turn)
 
     def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        if rest:
-            heapq.heappush(self._waiting, (now_ns + REST_NS, slot))
+        pauses, pause_ns = self._load.pauses_ns, 0
+        if pauses:
+            pause_ns = pauses[self._ended % len(pauses)]
+            self._ended += 1
+        pause_ns = max(pause_ns, REST_NS) if rest else pause_ns
+        if pause_ns:
+            heapq.heappush(self._waiting, (now_ns + pause_ns, slot))
         else:
             self._free.append((now_ns, slot))
 

@@ -7,6 +7,7 @@ last response.
 from __future__ import annotations
 
 import gc
+import heapq
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -59,11 +60,13 @@ class LoadWorker:
     def __init__(self, job: Job, pipes: WorkerPipes) -> None:
         self._job = job
         self._pipes = pipes
-        self._context = ApiContext(job.api, job.content_path, _secrets_in(job))
+        self._context = ApiContext(job.api, job.content_path, _secrets_in(job), streams=job.streams)
         self._engine = self._make_engine()
         self._engine.add_reader(pipes.source, self._receive)
         self._schedule: Schedule | None = None
         self._timeout_ns = round(job.timeout_s * 1e9)
+        # Times at which requests are cancelled, with their numbers.
+        self._cancels: list[tuple[int, int]] = []
         self._started = 0
         self._done = 0
         self._reported = 0
@@ -164,6 +167,8 @@ class LoadWorker:
                 return
             if not engine.poll() and not self._work_while_idle():
                 engine.sleep()
+            while self._cancels and self._cancels[0][0] <= time.time_ns():
+                engine.cancel(heapq.heappop(self._cancels)[1])
             while engine.backlog_bytes > self._job.backlog_bytes:
                 self._reduce_backlog()
             self._send_status_if_due()
@@ -177,6 +182,7 @@ class LoadWorker:
             due = schedule.take()
             self._started += 1
             engine.start(engine.make_request(due, self._request(due), now_ns + self._timeout_ns))
+            self._plan_cancel(due)
             self._update_due()
             now_ns = time.time_ns()
 
@@ -187,6 +193,13 @@ class LoadWorker:
         if not job.marks:
             return request
         return marked(request, job.marks[due.request], job.run, due.number)
+
+    def _plan_cancel(self, due: DueRequest) -> None:
+        """Note when to cancel a request, if it is one of those to cancel."""
+        delays = self._job.cancel_ns
+        delay_ns = delays[due.number % len(delays)] if delays else -1
+        if delay_ns >= 0:
+            heapq.heappush(self._cancels, (time.time_ns() + delay_ns, due.number))
 
     def _update_due(self) -> None:
         assert self._schedule is not None

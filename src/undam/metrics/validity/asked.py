@@ -17,6 +17,8 @@ class RequestedLoad:
         unique_prompts: whether each request has a prompt that no other request has.
         prefix_share: share of each prompt that all requests have in common.
         has_history: whether requests repeat earlier turns of their conversation.
+        has_pauses: whether the slots of a closed loop pause between their requests.
+        streams: whether responses are streams; otherwise each is one document.
     """
 
     concurrency: int | None = None
@@ -25,6 +27,8 @@ class RequestedLoad:
     unique_prompts: bool = False
     prefix_share: float = 0.0
     has_history: bool = False
+    has_pauses: bool = False
+    streams: bool = True
 
 
 def requested_load(about: Mapping[str, object]) -> RequestedLoad:
@@ -38,4 +42,6 @@ def requested_load(about: Mapping[str, object]) -> RequestedLoad:
         unique_prompts=about.get("unique_prompts") is True,
         prefix_share=float(share) if type(share) in {int, float} else 0.0,  # type: ignore[arg-type]
         has_history=about.get("has_history") is True,
+        has_pauses=about.get("has_pauses") is True,
+        streams=about.get("streams") is not False,
     )

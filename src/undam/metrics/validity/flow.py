@@ -211,6 +211,9 @@ class LoadFlow:
         if slots is None:
             self.reason = "the concurrency is unknown"
             return None
+        if self._asked.has_pauses:
+            self.reason = "the slots pause between their requests"
+            return None
         areas = self._areas()
         full = [i for i, area in enumerate(areas) if area >= _FULL_SHARE * slots * self.width_ns]
         if not full:

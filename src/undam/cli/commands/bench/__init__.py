@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from undam.cli.ui.target_options import (
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.argument("url", required=False, metavar="URL")
+@click.argument("urls", nargs=-1, metavar="URL...")
 @click.option(
     "-c",
     "--concurrency",
@@ -157,6 +158,28 @@ from undam.cli.ui.target_options import (
     metavar="A:W,B:W",
     help="Send requests to several models, in proportion to their weights.",
 )
+@click.option(
+    "--no-stream",
+    is_flag=True,
+    help="Request each response as one JSON document instead of a stream. Its TTFT is the time to "
+    "the whole document. URLs that end in /embeddings or /rerank imply this.",
+)
+@click.option(
+    "--think-time",
+    metavar="S|DIST",
+    help="Pause of each slot of a closed loop after a response, in seconds.",
+)
+@click.option(
+    "--cancel-share",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Share of the requests that this client cancels before their end, from 0 to 1.",
+)
+@click.option(
+    "--cancel-after",
+    metavar="S|DIST",
+    help="Time after which such a request is cancelled, in seconds [exp(1)].",
+)
 @header_option
 @click.option("--data", metavar="@FILE|JSON", help="Request body to send instead of prompts.")
 @method_option
@@ -204,12 +227,13 @@ from undam.cli.ui.target_options import (
 @click.option("--csv", metavar="FILE", help="Save a row for each request as CSV.")
 @click.option("--html", metavar="FILE", help="Save an HTML page with charts.")
 @json_option
-def command(url: str | None, json_to: str | None, **given: Any) -> int:
+def command(urls: tuple[str, ...], json_to: str | None, **given: Any) -> int:
     """Measure the stream of URL under load: TTFT, ITL, rates, and the causes of delays.
 
     URL is an endpoint or the base URL of an API. A base URL has no path or ends in /v1, and means
-    its chat endpoint. The keys in OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and
-    never shown. Proxy settings of the environment are ignored.
+    its chat endpoint. With several URLs, each worker sends to one of them. The keys in
+    OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and never shown. Proxy settings of
+    the environment are ignored.
 
     TTFT counts from the intended start of a request, so a delay of the load generator is included.
 
@@ -218,8 +242,11 @@ def command(url: str | None, json_to: str | None, **given: Any) -> int:
     """
     options = BenchOptions(**given)
     options.require_consistent()
+    # Each worker sends to one URL, so their number is a multiple of the number of URLs.
+    several = max(1, len(urls))
+    options = replace(options, workers=-(-options.workers // several) * several)
     # The workers load their modules while this process loads its own.
     with WorkerPools(options.workers, options.ray) as pools:
         from undam.cli.commands.bench.session import run_bench  # noqa: PLC0415
 
-        return run_bench(url, json_to, options, pools)
+        return run_bench(urls, json_to, options, pools)

@@ -16,12 +16,18 @@ from undam.loadtest.setup.plan import Load, default_warmup
 from undam.loadtest.setup.prompts import REMOVED, Prompt
 from undam.loadtest.setup.slo import Slo, parse_slo
 from undam.loadtest.setup.traces import read_workload
+from undam.timing.distribution import Distribution, parse_distribution
 
 _DEFAULT_CONCURRENCY = 10
 _DEFAULT_REQUESTS = 100
 # A step of a search must be long enough to measure its tail. Steps near the end are longer.
 _SEARCH_STEP_S = 10.0
 _SEARCH_FIRST_RATE = 1.0
+
+# Pauses and times of cancellation repeat after this many requests.
+_SAMPLES = 4096
+_MAX_DELAY_S = 86_400.0
+_CANCEL_AFTER = "exp(1)"
 
 _MAX_CONCURRENCY = 100_000
 _MAX_RATE = 1_000_000.0
@@ -108,6 +114,37 @@ def _model_and_weight(part: str) -> tuple[str, float]:
     except ValueError:
         # The names of some models contain a colon.
         return part, 1.0
+
+
+def make_pauses_ns(options: BenchOptions) -> tuple[int, ...]:
+    """Return pauses with the distribution of ``--think-time``; empty without that option.
+
+    Raises:
+        UsageError: the distribution is invalid.
+    """
+    if options.think_time is None:
+        return ()
+    pauses = parse_distribution(options.think_time)
+    rng = random.Random(f"pauses {options.seed}")  # noqa: S311 (a schedule, not a secret)
+    return tuple(_sample_ns(pauses, rng) for _ in range(_SAMPLES))
+
+
+def make_cancels_ns(options: BenchOptions) -> tuple[int, ...]:
+    """Return when to cancel requests, as in ``Job.cancel_ns``; empty if none is cancelled.
+
+    Raises:
+        UsageError: the distribution of ``--cancel-after`` is invalid.
+    """
+    share = options.cancel_share
+    if not share:
+        return ()
+    delays = parse_distribution(options.cancel_after or _CANCEL_AFTER)
+    rng = random.Random(f"cancel {options.seed}")  # noqa: S311 (a schedule, not a secret)
+    return tuple(_sample_ns(delays, rng) if rng.random() < share else -1 for _ in range(_SAMPLES))
+
+
+def _sample_ns(seconds: Distribution, rng: random.Random) -> int:
+    return max(0, round(min(seconds.sample(rng), _MAX_DELAY_S) * 1e9))
 
 
 def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple[Step, ...]:

@@ -12,6 +12,7 @@ COLUMNS = (
     "number", "worker", "warmup", "outcome", "failure", "status", "intended_s", "send_delay_ms",
     "ttft_ms", "first_answer_ms", "tpot_ms", "e2e_ms", "events", "tokens", "prompt_tokens",
     "cached_tokens", "reasoning_tokens", "body_bytes",
+    "session", "turn",
 )  # fmt: skip
 
 
@@ -23,6 +24,7 @@ def csv_row(one: RequestResult) -> tuple[object, ...]:
         f"{one.intended_ns / 1e9:.6f}", _ms(one.send_delay_ns), _ms(one.ttft_ns), _ms(answer_ns),
         _ms(one.tpot_ns), _ms(one.ended_ns - one.intended_ns), one.events, one.tokens,
         one.prompt_tokens, one.cached_tokens, one.reasoning_tokens, one.body_bytes,
+        one.session, one.turn,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ class BenchOptions:
         duration, ramp, timeout: in seconds.
         slo: texts of the objectives.
         prompts, record, hlog, html: paths of files.
-        prompt_words: a number or a distribution.
+        prompt_words, think_time, cancel_after: a number or a distribution.
         data, headers, method, http_version, cacert, cert, resolve, insecure: as in `undam check`.
     """
 
@@ -46,6 +46,10 @@ class BenchOptions:
     max_tokens: int | None = None
     body: tuple[str, ...] = ()
     models: str | None = None
+    no_stream: bool = False
+    think_time: str | None = None
+    cancel_share: float | None = None
+    cancel_after: str | None = None
     headers: tuple[str, ...] = ()
     data: str | None = None
     method: str | None = None
@@ -97,11 +101,19 @@ class BenchOptions:
             raise UsageError("use --arrivals gamma and --burstiness together")
         if self.streams_per_connection is not None and self.http_version == "1.1":
             raise UsageError("--streams-per-connection applies only to HTTP/2: remove --http1")
+        self._require_users()
         if self.server_metric and self.server_metrics is None:
             raise UsageError("--server-metric needs --server-metrics URL")
         if self.ramp is not None and self.is_open_loop:
             raise UsageError("--ramp applies only to a closed loop, and these options define an "
                              "open loop")  # fmt: skip
+
+    def _require_users(self) -> None:
+        """Reject options of simulated users that do not fit the load."""
+        if self.think_time is not None and self.is_open_loop:
+            raise UsageError("--think-time applies only to a closed loop: add -c N")
+        if self.cancel_after is not None and self.cancel_share is None:
+            raise UsageError("--cancel-after needs --cancel-share P")
 
 
 _EXCLUSIVE = (

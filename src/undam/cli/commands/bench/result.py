@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from undam.cli.commands.bench.arguments import Step
+from undam.cli.commands.bench.breakdown import Breakdown
 from undam.cli.commands.bench.live_stats import LiveStats
 from undam.cli.commands.bench.setup import BenchSetup, load_about
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
@@ -41,6 +42,7 @@ class BenchResult:
     good_percent: float | None
     about: Mapping[str, object]
     server: ServerTimeline | None = None
+    breakdown: Breakdown | None = None
 
     @property
     def findings(self) -> list[Finding]:
@@ -122,6 +124,9 @@ class BenchResult:
             self.client, hop=self.hop, about=about, findings=self.findings
         )
         result["server"] = None if self.server is None else self.server.to_json(self.summary)
+        result |= {"sessions": None, "targets": []}
+        if self.breakdown is not None:
+            result |= self.breakdown.to_json()
         result["warmup_asked"] = self.step.load.warmup
         if self.good_percent is not None:
             result["goodput_percent"] = round(self.good_percent, 3)

@@ -18,6 +18,7 @@ from undam.cli.commands.bench.arguments import (
     require_output_files,
     search_load,
 )
+from undam.cli.commands.bench.breakdown import Breakdown
 from undam.cli.commands.bench.live_stats import LiveStats
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.bench.outputs import OutputFiles
@@ -33,6 +34,7 @@ from undam.loadtest.coordinator.search import CapacitySearch
 from undam.loadtest.coordinator.split import make_jobs
 from undam.loadtest.setup.slo import Slo
 from undam.probe.secrecy import clean_error
+from undam.record import RequestResult
 
 if TYPE_CHECKING:
     from undam.cli.commands.bench.result import BenchResult
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def run_bench(
-    url: str | None, json_to: str | None, options: BenchOptions, pools: WorkerPools
+    urls: Sequence[str], json_to: str | None, options: BenchOptions, pools: WorkerPools
 ) -> int:
     """Run the load test, print its result, and return the exit code.
 
@@ -48,13 +50,14 @@ def run_bench(
         UndamError: the test could not run; the message contains no secret.
         KeyboardInterrupt: the user interrupted it; the partial result has been printed.
     """
-    url, json_to = _url_and_json(url, json_to)
+    url, json_to = _url_and_json(urls[0] if urls else None, json_to)
     prompts, slos = read_prompts_file(options), parse_slos(options)
     steps = make_steps(options, prompts)
     require_output_files(options, json_to)
     endpoint = check_options(url, options)
+    others = [check_options(other, options) for other in urls[1:]]
     try:
-        setup = prepare(endpoint, options, prompts, steps)
+        setup = prepare(endpoint, options, prompts, steps, others)
         session = BenchSession(setup, options, pools, slos)
         if options.find_max:
             return session.search(steps[0], json_to)
@@ -110,7 +113,7 @@ class BenchSession:
 
     def single(self, step: Step, json_to: str | None) -> int:
         """Make one run."""
-        with OutputFiles(self._options, self._about(step), self._setup.options.secrets) as files:
+        with OutputFiles(self._options, self._about(step), self._setup.secrets) as files:
             result, stats = self._run(step, files)
             error = files.finish(result, stats)
         _print(json_to, result.json, lambda: _text().print_result(result, console()))
@@ -179,7 +182,7 @@ class BenchSession:
     def _step_files(self) -> OutputFiles:
         """Return the files of a sweep or a search; each step has its own conditions."""
         about = {"command": "bench", "steps": True, "url": self._setup.url}
-        return OutputFiles(self._options, about, self._setup.options.secrets)
+        return OutputFiles(self._options, about, self._setup.secrets)
 
     def _run(
         self, step: Step, files: OutputFiles, *, stop_if_failing: bool = False
@@ -187,10 +190,16 @@ class BenchSession:
         # A new number for each run: its prompts are new to the server's prefix cache.
         run = secrets.randbits(32)
         jobs = make_jobs(step.load, self._pools.size, self._setup.template, run)
+        breakdown = Breakdown(self._setup, self._pools.size)
+
+        def write(batch: Sequence[RequestResult]) -> None:
+            files.write(batch)
+            breakdown.add_all(batch)
+
         stats = LiveStats(
             self._slos,
             self._setup.clean,
-            write=files.write,
+            write=write,
             keep=files.needs_results,
             progress=self._progress,
             load=step.load,
@@ -212,9 +221,8 @@ class BenchSession:
         from undam.cli.commands.bench.result import make_result  # noqa: PLC0415
 
         result = make_result(step, self._setup, run_result, stats, self._slos)
-        if scraper is not None:
-            result = replace(result, server=scraper.timeline)
-        return result, stats
+        timeline = None if scraper is None else scraper.timeline
+        return replace(result, breakdown=breakdown, server=timeline), stats
 
     def _server_metrics(self) -> ServerMetrics | None:
         """Return the scraper of --server-metrics, which has read the metrics once."""

@@ -5,24 +5,33 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import undam
 from undam.apis import PLAIN, Api
-from undam.cli.commands.bench.arguments import Step, parse_body, parse_models
+from undam.cli.commands.bench.arguments import (
+    Step,
+    make_cancels_ns,
+    make_pauses_ns,
+    parse_body,
+    parse_models,
+)
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.check.arguments import options_from
 from undam.errors import UsageError
 from undam.host import host_name
 from undam.loadtest.coordinator.split import (
+    JobTarget,
     JobTemplate,
     encode_requests,
     http2_settings,
     tls_for,
 )
+from undam.loadtest.setup.documents import asks_for_document, document_api
 from undam.loadtest.setup.plan import Load
-from undam.loadtest.setup.prompts import Prompt, request_bodies
+from undam.loadtest.setup.prompts import Prompt, request_bodies, sessions_in
 from undam.loadtest.setup.synthetic_prompts import make_prompts
 from undam.loadtest.setup.target import ReachableTarget, ensure_file_limit, resolve_reachable
 from undam.probe import DEFAULT_PROMPT, CheckOptions
@@ -31,7 +40,7 @@ from undam.probe.options import api_of, request_for
 from undam.probe.secrecy import clean_text
 from undam.record import redact_url
 from undam.timing.distribution import parse_distribution
-from undam.wire import Target, parse_url
+from undam.wire import Request, Target, parse_url
 
 # Fields of `BenchOptions` that are options of `undam check`, too.
 _SHARED_OPTIONS = (
@@ -59,6 +68,7 @@ class BenchSetup:
         unique_prompts: whether each request has a prompt of its own.
         has_history: whether requests repeat earlier turns of their conversation.
         prefix_share: share of each generated prompt that all prompts have in common.
+        others: the same as ``options`` for each further URL.
     """
 
     options: CheckOptions
@@ -68,15 +78,26 @@ class BenchSetup:
     unique_prompts: bool = False
     prefix_share: float = 0.0
     has_history: bool = False
+    others: tuple[CheckOptions, ...] = ()
 
     @property
     def url(self) -> str:
-        """URL without secrets."""
-        return self.clean(redact_url(self.options.edge.url))
+        """URL without secrets; several URLs are separated by spaces."""
+        return " ".join(self.urls)
+
+    @property
+    def urls(self) -> list[str]:
+        """URLs without secrets."""
+        return [self.clean(redact_url(one.edge.url)) for one in (self.options, *self.others)]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Secrets of all URLs."""
+        return tuple(secret for one in (self.options, *self.others) for secret in one.secrets)
 
     def clean(self, text: str) -> str:
         """Return ``text`` without secrets."""
-        return clean_text(text, self.options.secrets)
+        return clean_text(text, self.secrets)
 
     def about(self, load: Mapping[str, object]) -> dict[str, object]:
         """Return the test conditions, for JSON, the record and the HTML page."""
@@ -93,6 +114,8 @@ class BenchSetup:
             "unique_prompts": self.unique_prompts,
             "prefix_share": self.prefix_share,
             "has_history": self.has_history,
+            "streams": self.template.streams,
+            "has_pauses": bool(self.template.pauses_ns),
             "timeout_s": self.template.timeout_s,
             "http_version": "1.1" if self.template.http2 is None else "2",
             "streams_per_connection": None
@@ -121,50 +144,119 @@ def prepare(
     options: BenchOptions,
     prompts: Sequence[Prompt] | None,
     steps: Sequence[Step],
+    others: Sequence[CheckOptions] = (),
 ) -> BenchSetup:
-    """Check that the endpoint is reachable, and build the requests.
+    """Check that the endpoints are reachable, and build the requests.
+
+    Args:
+        others: the same as ``endpoint`` for each further URL.
 
     Raises:
-        NetworkError: the endpoint accepts no connection.
-        UsageError: the options do not fit the endpoint's API.
+        NetworkError: an endpoint accepts no connection.
+        UsageError: the options do not fit the endpoint's API, or the URLs belong to several APIs.
     """
-    api, target = api_of(endpoint.edge), parse_url(endpoint.edge.url)
+    api, streams = _api_and_form(endpoint, options)
     _require_fitting(api, options)
+    if any(_api_and_form(other, options)[0] is not api for other in others):
+        raise UsageError("all URLs must belong to the same API")
     used = _choose_prompts(api, endpoint, options, prompts, steps)
-    reachable, listed = asyncio.run(_resolve(endpoint, target))
-    streams = options.streams_per_connection or _DEFAULT_STREAMS
-    if reachable.http_version == "1.1":
-        streams = 1
+    first, *more = [
+        _make_target(one, options, api, used, streams=streams) for one in (endpoint, *others)
+    ]
     slots = max(_slots(step.load, options.workers) for step in steps)
-    ensure_file_limit(-(-slots // streams))
-    model = endpoint.model or listed or _DEFAULT_MODEL
-    models = [model] if options.models is None else parse_models(options, len(used))
-    bodies = request_bodies(
-        api, used, models=models, max_tokens=options.max_tokens, fields=parse_body(options)
-    )
-    request = request_for(endpoint, endpoint.edge, model=model)
-    is_http2 = reachable.http_version == "2"
+    ensure_file_limit(max(-(-slots // one.streams_per_connection) for one in (first, *more)))
     template = JobTemplate(
-        addresses=reachable.addresses,
-        requests=tuple(bodies or [request.body])
-        if is_http2
-        else encode_requests(request, target, bodies),
+        addresses=first.job.addresses,
+        requests=first.job.requests,
         api=api.name,
         timeout_s=endpoint.client.timeout_s,
         content_path=options.content_path,
-        tls=tls_for(target, endpoint.client),
-        http2=http2_settings(request, target, streams) if is_http2 else None,
+        tls=first.job.tls,
+        http2=first.job.http2,
+        cancel_ns=make_cancels_ns(options),
+        streams=streams,
+        sessions=sessions_in(used),
+        pauses_ns=make_pauses_ns(options),
+        more_targets=tuple(one.job for one in more),
     )
     share = options.prefix_share or 0.0
     return BenchSetup(
         options=endpoint,
         template=template,
-        model=(options.models or model) if used else "",
+        model=(options.models or first.model) if used else "",
         prompts=len(used) or (api is not PLAIN and endpoint.data is not None),
         unique_prompts=bool(used) and prompts is None and share < 1,
         has_history=any(prompt.session is not None for prompt in used),
         prefix_share=share,
+        others=tuple(others),
     )
+
+
+def _api_and_form(endpoint: CheckOptions, options: BenchOptions) -> tuple[Api, bool]:
+    """Return the API of an endpoint, and whether its responses are streams."""
+    api = document_api(urlsplit(endpoint.edge.url).path)
+    if api is not None:
+        return api, False
+    is_document = options.no_stream or (
+        endpoint.data is not None and asks_for_document(endpoint.data)
+    )
+    return api_of(endpoint.edge), not is_document
+
+
+class _EncodedTarget(NamedTuple):
+    job: JobTarget
+    model: str
+
+    @property
+    def streams_per_connection(self) -> int:
+        return 1 if self.job.http2 is None else self.job.http2.streams
+
+
+def _make_target(
+    endpoint: CheckOptions,
+    options: BenchOptions,
+    api: Api,
+    used: Sequence[Prompt],
+    *,
+    streams: bool,
+) -> _EncodedTarget:
+    """Check that one URL is reachable, and encode its requests."""
+    target = parse_url(endpoint.edge.url)
+    reachable, listed = asyncio.run(_resolve(endpoint, target))
+    model = endpoint.model or listed or _DEFAULT_MODEL
+    models = [model] if options.models is None else parse_models(options, len(used))
+    bodies = request_bodies(
+        api, used, models=models, max_tokens=options.max_tokens, fields=parse_body(options),
+        streams=streams,
+    )  # fmt: skip
+    request = request_for(endpoint, endpoint.edge, model=model)
+    if not streams:
+        request = _for_document(request, endpoint)
+    is_http2 = reachable.http_version == "2"
+    job = JobTarget(
+        addresses=reachable.addresses,
+        requests=tuple(bodies or [request.body])
+        if is_http2
+        else encode_requests(request, target, bodies),
+        tls=tls_for(target, endpoint.client),
+        http2=http2_settings(request, target, options.streams_per_connection or _DEFAULT_STREAMS)
+        if is_http2
+        else None,
+    )
+    return _EncodedTarget(job, model)
+
+
+def _for_document(request: Request, endpoint: CheckOptions) -> Request:
+    """Return a request that accepts JSON and, unless the user chose otherwise, posts JSON."""
+    own = {name.lower() for name, _ in endpoint.edge.headers}
+    headers = [
+        (name, value)
+        for name, value in request.headers
+        if name.lower() not in {"accept", "content-type"} or name.lower() in own
+    ]
+    added = {"Accept": "application/json", "Content-Type": "application/json"}
+    headers += [(name, value) for name, value in added.items() if name.lower() not in own]
+    return replace(request, headers=tuple(headers), method=endpoint.method or "POST")
 
 
 async def _resolve(endpoint: CheckOptions, target: Target) -> tuple[ReachableTarget, str | None]:

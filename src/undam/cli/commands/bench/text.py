@@ -35,7 +35,10 @@ def print_result(result: BenchResult, out: Console) -> None:
     out.print()
     print_table(_times_table(report), out)
     out.print()
-    lines = (*_rates(report), *_server(report), *_failures(report), *_conditions(result, report))
+    lines = (
+        *_rates(report), *_targets(report), *_sessions(report), *_server(report),
+        *_failures(report), *_conditions(result, report),
+    )  # fmt: skip
     for line in lines:
         out.print(f"  {one_line(line)}")
 
@@ -213,6 +216,34 @@ def _input_text(report: Mapping[str, Any]) -> str:
     return "".join(f", {part}" for part in parts)
 
 
+def _targets(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the metrics of each URL, if there are several."""
+    for one in report["targets"]:
+        p50, p99 = (_ms_text(one["ttft_ms"][name]) for name in ("p50", "p99"))
+        yield (
+            f"{one['url']}: {plural(one['requests'], 'request')}, {one['failed_percent']:g} % "
+            f"failed, TTFT p50 {p50}, p99 {p99}"
+        )
+
+
+def _sessions(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the metrics of conversations, if there are any."""
+    sessions = report["sessions"]
+    if sessions is None:
+        return
+    yield (
+        f"{plural(sessions['started'], 'conversation')}, {sessions['complete']} complete, "
+        f"{sessions['failed']} with a failed turn, duration p50 "
+        f"{_ms_text(sessions['duration_ms']['p50'])}"
+    )
+    turns = [f"{one['turn']}: {_ms_text(one['ttft_ms']['p50'])}" for one in sessions["turns"]]
+    yield f"TTFT p50 by turn: {', '.join(turns) or 'unknown'}"
+
+
+def _ms_text(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} ms"
+
+
 def _server(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the server published about itself."""
     server = report["server"]
@@ -283,7 +314,10 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
             f"agree within {doubt_ms:.1f} ms"
         )
     excluded = [f"{report['warmup']} warm-up"] if report["warmup"] else []
-    excluded += [f"{report['abandoned']} abandoned"] if report["abandoned"] else []
+    cancelled = report["cancelled"]
+    abandoned = report["abandoned"] - cancelled
+    excluded += [f"{cancelled} cancelled"] if cancelled else []
+    excluded += [f"{abandoned} abandoned"] if abandoned else []
     if excluded:
         lines.append(f"requests excluded from all metrics: {', '.join(excluded)}")
     settings = [f"api {report['api']}"]

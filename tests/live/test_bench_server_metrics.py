@@ -1,0 +1,44 @@
+"""`undam bench --server-metrics` against the real server of llama.cpp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.engine_server import engine_server
+from support.live import CHAT
+from support.undam_command import run_undam
+
+SLOTS = 4
+
+
+def test_queue_of_llama_cpp_is_on_the_time_axis(tmp_path: Path) -> None:
+    with engine_server(tmp_path) as url:
+        reports = {
+            load: run_undam(
+                "bench", url + CHAT, "-c", str(load), "-n", str(3 * load), "--max-tokens", "20",
+                "--warmup", "0", "--server-metrics", url, "--json", "-", timeout_s=120,
+            ).json
+            for load in (2, 5 * SLOTS)
+        }  # fmt: skip
+    for report in reports.values():
+        assert report["complete"] == report["requests"]
+        assert report["server"]["engine"] == "llama.cpp"
+        assert report["server"]["columns"] == ["at_ms", "running", "waiting", "kv_usage"]
+        end_ms = 1000 * report["duration_s"]
+        times = [row[0] for row in report["server"]["rows"]]
+        # Metrics are read once before the run, during it, and after its end.
+        assert times == sorted(times)
+        assert times[0] < end_ms
+        assert times[-1] > end_ms - 1000
+    idle, busy = (report["server"] for report in reports.values())
+    assert not idle["waiting_max"]
+    assert busy["running_max"] == SLOTS
+    assert busy["waiting_max"] >= 2 * SLOTS
+    assert busy["late"] == "queue"
+    assert busy["ttft_parts_ms"]["queue"] > 2 * busy["ttft_parts_ms"]["engine"]
+    # The usage of llama.cpp counts the tokens of the prompts and of the answers.
+    report = reports[2]
+    assert report["tokens"] == pytest.approx(20 * report["requests"], abs=report["requests"])
+    assert report["input_tokens"] > 0
