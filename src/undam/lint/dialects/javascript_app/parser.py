@@ -42,7 +42,7 @@ def _parser(*, typescript: bool) -> Parser:
     return Parser(Language(grammar))
 
 
-def parse_script(source: Source) -> Script:
+def parse_script(source: Source) -> JavaScriptProgram:
     """Parse a program. A part that is not JavaScript does not prevent reading the rest.
 
     Raises:
@@ -50,10 +50,10 @@ def parse_script(source: Source) -> Script:
     """
     raw = source.text.encode("utf-8", "replace")
     tree = _parser(typescript=source.path.lower().endswith(_TYPESCRIPT)).parse(raw)
-    return Script(source, raw, tree.root_node)
+    return JavaScriptProgram(source, raw, tree.root_node)
 
 
-class Script:
+class JavaScriptProgram:
     """A parsed program.
 
     Args:
@@ -230,7 +230,7 @@ def options(call: Node) -> Node | None:
     return values[-1] if values and values[-1].type == "object" else None
 
 
-def pair_of(script: Script, node: Node | None, name: str) -> Node | None:
+def pair_of(script: JavaScriptProgram, node: Node | None, name: str) -> Node | None:
     """Return the entry of an object literal with a key: a pair or a method."""
     for one in node.named_children if node is not None and node.type == "object" else ():
         key = one.child_by_field_name("key") or one.child_by_field_name("name")
@@ -242,7 +242,7 @@ def pair_of(script: Script, node: Node | None, name: str) -> Node | None:
     return None
 
 
-def option(script: Script, node: Node | None, name: str) -> Node | None:
+def option(script: JavaScriptProgram, node: Node | None, name: str) -> Node | None:
     """Return the value of a key of an object literal."""
     pair = pair_of(script, node, name)
     return None if pair is None else pair.child_by_field_name("value")

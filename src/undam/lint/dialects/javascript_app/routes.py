@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from undam.lint.dialects.javascript_app.parser import (
-    Script,
+    JavaScriptProgram,
     arguments,
     function_of,
     option,
@@ -69,7 +69,7 @@ class ScriptRoute:
     config: Node | None = None
 
 
-def find_routes(script: Script, hints: RouteHints) -> list[ScriptRoute]:
+def find_routes(script: JavaScriptProgram, hints: RouteHints) -> list[ScriptRoute]:
     """Return the routes of a program in the order of the text."""
     found = [
         *_responses(script, hints),
@@ -80,7 +80,7 @@ def find_routes(script: Script, hints: RouteHints) -> list[ScriptRoute]:
     return sorted(found, key=lambda one: one.node.start_byte)
 
 
-def _responses(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+def _responses(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRoute]:
     seen: set[int] = set()
     for node in script.of_type("string", "template_string", "call_expression"):
         if node.type == "call_expression":
@@ -101,7 +101,7 @@ def _responses(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
             yield ScriptRoute(RouteUse.RESPONSE, node, function, route)
 
 
-def _is_sent(script: Script, node: Node) -> bool:
+def _is_sent(script: JavaScriptProgram, node: Node) -> bool:
     """Return whether a string is the content type of a response, not one that a client accepts."""
     for one in parents(node):
         if one.type == "pair":
@@ -119,7 +119,7 @@ def _is_sent(script: Script, node: Node) -> bool:
     return False
 
 
-def _is_request(script: Script, node: Node) -> bool:
+def _is_request(script: JavaScriptProgram, node: Node) -> bool:
     """Return whether a header belongs to a request."""
     for one in parents(node):
         if one.type in {"call_expression", "new_expression"}:
@@ -127,7 +127,7 @@ def _is_request(script: Script, node: Node) -> bool:
     return False
 
 
-def _path(script: Script, node: Node) -> str:
+def _path(script: JavaScriptProgram, node: Node) -> str:
     """Return the path in the call that registers a handler, or that of a file of Next.js."""
     for one in parents(node):
         if one.type == "call_expression" and script.method(one) in _METHODS:
@@ -139,7 +139,7 @@ def _path(script: Script, node: Node) -> str:
     return "/" + _GROUP.sub("", "/" + found[1]).strip("/") if found else ""
 
 
-def _urls(script: Script, function: Node) -> Iterator[str]:
+def _urls(script: JavaScriptProgram, function: Node) -> Iterator[str]:
     for one in script.strings_in(function):
         text = script.string(one) or ""
         if text.startswith(("http://", "https://")):
@@ -147,7 +147,7 @@ def _urls(script: Script, function: Node) -> Iterator[str]:
 
 
 def _assessed(
-    script: Script,
+    script: JavaScriptProgram,
     node: Node,
     names: tuple[str, str],
     upstreams: tuple[str, ...],
@@ -171,7 +171,7 @@ def _assessed(
 
 
 def _proxied(
-    script: Script, node: Node, path: str, upstream: str, hints: RouteHints, title: str
+    script: JavaScriptProgram, node: Node, path: str, upstream: str, hints: RouteHints, title: str
 ) -> AssessedRoute:
     """Return the route of a proxy. One that forwards every path of a backend may stream."""
     plain = _PARAMETER.sub("", path) or "/"
@@ -185,7 +185,7 @@ def _proxied(
     return _assessed(script, node, (path, plain), upstreams, assessment, title)
 
 
-def _middlewares(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+def _middlewares(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRoute]:
     for call in script.calls:
         if script.method(call) not in {"createProxyMiddleware", "legacyCreateProxyMiddleware"}:
             continue
@@ -199,7 +199,7 @@ def _middlewares(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
         yield ScriptRoute(RouteUse.MIDDLEWARE, call, function_of(call), route, config)
 
 
-def _rewrites(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+def _rewrites(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRoute]:
     """Yield the rewrites of Next.js whose destination is another server."""
     for node in script.of_type("object"):
         source = script.string(option(script, node, "source"))
@@ -215,7 +215,7 @@ def _rewrites(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
             yield ScriptRoute(RouteUse.REWRITE, node, function_of(node), route, config)
 
 
-def rewrite_limit(script: Script, config: Node) -> float | None:
+def rewrite_limit(script: JavaScriptProgram, config: Node) -> float | None:
     """Return the silence after which Next.js cuts a rewrite; ``None`` if it is not a number."""
     value = option(script, option(script, config, "experimental"), "proxyTimeout")
     if value is None:
@@ -224,7 +224,7 @@ def rewrite_limit(script: Script, config: Node) -> float | None:
     return int(text.replace("_", "")) / 1000 if _INTEGER.fullmatch(text) else None
 
 
-def _in_rewrites(script: Script, node: Node) -> bool:
+def _in_rewrites(script: JavaScriptProgram, node: Node) -> bool:
     for one in parents(node):
         key = one.child_by_field_name("key") or one.child_by_field_name("name")
         if key is not None and script.text(key) == "rewrites":
@@ -232,7 +232,7 @@ def _in_rewrites(script: Script, node: Node) -> bool:
     return False
 
 
-def _config(script: Script) -> Node | None:
+def _config(script: JavaScriptProgram) -> Node | None:
     """Return the object literal of a configuration that has `rewrites`."""
     for node in script.of_type("object"):
         if pair_of(script, node, "rewrites") is not None:
@@ -240,7 +240,7 @@ def _config(script: Script) -> Node | None:
     return None
 
 
-def _dev_servers(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
+def _dev_servers(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRoute]:
     """Yield the proxies of the development servers of webpack and Vite."""
     keys = [("devServer", "webpack-dev-server")]
     if "defineConfig" in script.source.text:
@@ -257,7 +257,7 @@ def _dev_servers(script: Script, hints: RouteHints) -> Iterator[ScriptRoute]:
                 yield ScriptRoute(RouteUse.DEV_SERVER, entry, script.root, route, config)
 
 
-def _proxies(script: Script, proxy: Node) -> Iterator[tuple[str, Node]]:
+def _proxies(script: JavaScriptProgram, proxy: Node) -> Iterator[tuple[str, Node]]:
     """Yield the paths and the options of the entries of `proxy`, which is an object or a list."""
     for one in proxy.named_children:
         if one.type == "pair":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic
-from undam.lint.dialects.javascript_app.parser import Script
+from undam.lint.dialects.javascript_app.parser import JavaScriptProgram
 from undam.lint.dialects.javascript_app.routes import ScriptRoute
 from undam.lint.dialects.javascript_app.rules import (
     compression,
@@ -26,7 +26,9 @@ RULES: tuple[ConfigRule, ...] = tuple(
 )  # fmt: skip
 
 
-def find(script: Script, routes: list[ScriptRoute], settings: Settings) -> Iterator[Diagnostic]:
+def find(
+    script: JavaScriptProgram, routes: list[ScriptRoute], settings: Settings
+) -> Iterator[Diagnostic]:
     """Find all problems of a program.
 
     Args:

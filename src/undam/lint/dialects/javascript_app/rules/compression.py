@@ -15,7 +15,7 @@ from undam.lint.diagnostics import (
     if_anything_streams,
 )
 from undam.lint.dialects.javascript_app.parser import (
-    Script,
+    JavaScriptProgram,
     arguments,
     option,
     options,
@@ -126,7 +126,7 @@ _FREE = re.compile(r"no-transform|\.flush\(|Content-Encoding|content-encoding")
 _COMPRESSES_STREAMS = re.compile(r"event-stream|text\\?/(?:\\?\*|\.\*)|/\.\*/|=>\s*true")
 
 
-def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
+def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
     """Find compression of the streams of a program."""
     handlers = [one for one in routes if one.use in {RouteUse.RESPONSE, RouteUse.MIDDLEWARE}]
     for call in script.calls:
@@ -145,7 +145,7 @@ def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
     yield from _configured(script, routes)
 
 
-def _library(script: Script, call: Node) -> str | None:
+def _library(script: JavaScriptProgram, call: Node) -> str | None:
     """Return the compression library that a call uses."""
     function = call.child_by_field_name("function")
     assert function is not None  # the grammar requires it
@@ -164,7 +164,7 @@ def _library(script: Script, call: Node) -> str | None:
     return None if found == "@fastify/compress" else found
 
 
-def _leaves_streams(script: Script, call: Node, library: str) -> bool:
+def _leaves_streams(script: JavaScriptProgram, call: Node, library: str) -> bool:
     config = options(call)
     if library == "@fastify/compress":
         types = option(script, config, "customTypes")
@@ -175,7 +175,7 @@ def _leaves_streams(script: Script, call: Node, library: str) -> bool:
     return pair_of(script, config, "filter") is not None
 
 
-def _covers(script: Script, call: Node, route: ScriptRoute) -> bool:
+def _covers(script: JavaScriptProgram, call: Node, route: ScriptRoute) -> bool:
     """Return whether a middleware compresses the responses of a route."""
     if _FREE.search(script.text(route.function)) and route.function.type != "program":
         return False
@@ -194,7 +194,7 @@ def _covers(script: Script, call: Node, route: ScriptRoute) -> bool:
     return registration.start_byte < route.node.start_byte
 
 
-def _filter(script: Script, call: Node, library: str) -> list[Edit]:
+def _filter(script: JavaScriptProgram, call: Node, library: str) -> list[Edit]:
     """Return the edit that excludes event streams."""
     function = call.child_by_field_name("function")
     assert function is not None  # the grammar requires it
@@ -216,7 +216,7 @@ def _filter(script: Script, call: Node, library: str) -> list[Edit]:
     return [Edit(start, start, f" {text}{more}")]
 
 
-def _configured(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
+def _configured(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
     """Find compression in the configurations of Next.js and of webpack."""
     for route in routes:
         rule = {RouteUse.REWRITE: REWRITES, RouteUse.DEV_SERVER: DEV_SERVER}.get(route.use)
@@ -239,6 +239,6 @@ def _configured(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnosti
         yield from for_route(route.assessed, [found])
 
 
-def _key_span(script: Script, pair: Node) -> tuple[int, int]:
+def _key_span(script: JavaScriptProgram, pair: Node) -> tuple[int, int]:
     key = pair.child_by_field_name("key") or pair.child_by_field_name("name") or pair
     return script.span(key)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.javascript_app.parser import (
-    Script,
+    JavaScriptProgram,
     arguments,
     function_of,
     loops_of,
@@ -78,7 +78,7 @@ LINES = ConfigRule(
 RULES = (DECODER, LINES)
 
 
-def find(script: Script) -> Iterator[Diagnostic]:
+def find(script: JavaScriptProgram) -> Iterator[Diagnostic]:
     """Find readers that lose what two chunks share."""
     for call in script.calls:
         if not _reads_chunk(script, call):
@@ -89,7 +89,7 @@ def find(script: Script) -> Iterator[Diagnostic]:
             yield from _split(script, call)
 
 
-def _reads_chunk(script: Script, call: Node) -> bool:
+def _reads_chunk(script: JavaScriptProgram, call: Node) -> bool:
     """Return whether a call is in a loop that reads a stream, or in a handler of its chunks."""
     for loop in loops_of(call):
         text = script.text(loop)
@@ -106,7 +106,7 @@ def _reads_chunk(script: Script, call: Node) -> bool:
     )
 
 
-def _is_decode(script: Script, call: Node) -> bool:
+def _is_decode(script: JavaScriptProgram, call: Node) -> bool:
     if script.method(call) != "decode":
         return False
     callee = script.callee(call)
@@ -119,7 +119,7 @@ def _is_decode(script: Script, call: Node) -> bool:
     return "decoder" in receiver.lower() and "TextDecoder" in script.source.text
 
 
-def _decoded(script: Script, call: Node) -> Iterator[Diagnostic]:
+def _decoded(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
     values = arguments(call)
     if not values:
         return
@@ -136,7 +136,7 @@ def _decoded(script: Script, call: Node) -> Iterator[Diagnostic]:
     yield diagnostic_at(DECODER, script.source, script.span(call), *edits)
 
 
-def _split(script: Script, call: Node) -> Iterator[Diagnostic]:
+def _split(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
     values = arguments(call)
     text = script.string(values[0]) if values else None
     if text not in {"\\n", "\\n\\n", "\\r\\n", "\\r\\n\\r\\n"}:
@@ -148,7 +148,7 @@ def _split(script: Script, call: Node) -> Iterator[Diagnostic]:
     yield diagnostic_at(LINES, script.source, script.span(call))
 
 
-def _is_chunk(script: Script, value: Node, near: Node) -> bool:
+def _is_chunk(script: JavaScriptProgram, value: Node, near: Node) -> bool:
     """Return whether an expression is the decoded chunk, and nothing else."""
     if value.type == "call_expression":
         return _is_decode(script, value) or script.method(value) == "toString"
@@ -163,7 +163,7 @@ def _is_chunk(script: Script, value: Node, near: Node) -> bool:
     return not _is_appended(script, name, near)
 
 
-def _is_appended(script: Script, name: str, near: Node) -> bool:
+def _is_appended(script: JavaScriptProgram, name: str, near: Node) -> bool:
     """Return whether a variable is a buffer that something is appended to."""
     return any(
         script.text(left) == name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
-from undam.lint.dialects.javascript_app.parser import Script, option, pair_of
+from undam.lint.dialects.javascript_app.parser import JavaScriptProgram, option, pair_of
 from undam.lint.dialects.javascript_app.routes import RouteUse, ScriptRoute, rewrite_limit
 from undam.lint.settings import Settings
 from undam.rules import Severity
@@ -44,7 +44,9 @@ RULES = (PROXY_TIMEOUT,)
 _NEW_MS = "3_600_000"
 
 
-def find(script: Script, routes: list[ScriptRoute], settings: Settings) -> Iterator[Diagnostic]:
+def find(
+    script: JavaScriptProgram, routes: list[ScriptRoute], settings: Settings
+) -> Iterator[Diagnostic]:
     """Find rewrites whose limit on silence is too short."""
     for route in routes:
         if route.use is not RouteUse.REWRITE or route.config is None:

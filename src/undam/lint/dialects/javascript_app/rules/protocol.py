@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
 from undam.lint.dialects.javascript_app.parser import (
-    Script,
+    JavaScriptProgram,
     arguments,
     loops_of,
     option,
@@ -83,7 +83,7 @@ _MAX_CONNECTIONS = 6
 _REPEATS = frozenset({"map", "forEach"})
 
 
-def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
+def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
     """Find event streams without these headers."""
     for route in routes:
         if route.use is not RouteUse.RESPONSE or route.node.type == "call_expression":
@@ -103,7 +103,7 @@ def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
             yield from for_route(route.assessed, [found])
 
 
-def _edits(script: Script, route: ScriptRoute, missing: list[str]) -> list[Edit]:
+def _edits(script: JavaScriptProgram, route: ScriptRoute, missing: list[str]) -> list[Edit]:
     """Return the edits that add the headers beside the content type."""
     around = next(parents(route.node))
     edits: list[Edit] = []
@@ -139,7 +139,7 @@ def _edits(script: Script, route: ScriptRoute, missing: list[str]) -> list[Edit]
     return [*edits, Edit(script.end(statement), script.end(statement), text)]
 
 
-def _cache_control(script: Script, function: Node) -> Node | None:
+def _cache_control(script: JavaScriptProgram, function: Node) -> Node | None:
     """Return the string with the value of Cache-Control in a function."""
     for one in walk(function):
         if one.type == "object":
@@ -154,7 +154,7 @@ def _cache_control(script: Script, function: Node) -> Node | None:
     return None
 
 
-def find_connections(script: Script) -> Iterator[Diagnostic]:
+def find_connections(script: JavaScriptProgram) -> Iterator[Diagnostic]:
     """Find pages that open several connections."""
     opened = [
         node for node in script.of_type("new_expression") if script.callee(node) == "EventSource"
@@ -167,11 +167,11 @@ def find_connections(script: Script) -> Iterator[Diagnostic]:
             yield _connections(script, node, "an EventSource for each item")
 
 
-def _connections(script: Script, node: Node, count: str) -> Diagnostic:
+def _connections(script: JavaScriptProgram, node: Node, count: str) -> Diagnostic:
     return diagnostic_at(CONNECTIONS, script.source, script.span(node), count=count)
 
 
-def _is_repeated(script: Script, node: Node) -> bool:
+def _is_repeated(script: JavaScriptProgram, node: Node) -> bool:
     return any(
         one.type == "call_expression" and script.method(one) in _REPEATS for one in parents(node)
     )

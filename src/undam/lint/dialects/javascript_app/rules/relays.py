@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
 from undam.lint.dialects.javascript_app.parser import (
     FUNCTIONS,
-    Script,
+    JavaScriptProgram,
     function_of,
     parents,
     walk,
@@ -33,13 +33,13 @@ INTERCEPTOR = ConfigRule(
         end first. The response gets a Content-Length and arrives as one block.
     """,
     detection="`createProxyMiddleware` with `responseInterceptor` on a route that streams.",
-    measured="http-proxy-middleware 3.0.5: 120 events arrived after 3.0 s in one read.",
+    measured="http-proxy-middleware 3.0.10: 15 events arrived in one read at the end.",
     fix="""
         Use a proxy without an interceptor for streaming routes.
 
             app.use("/v1", createProxyMiddleware({ target }));
     """,
-    source="measured on loopback with http-proxy-middleware 3.0.5; Intercept Responses",
+    source="measured on loopback with http-proxy-middleware 3.0.10; Intercept Responses",
 )
 
 COLLECTS = ConfigRule(
@@ -58,7 +58,7 @@ COLLECTS = ConfigRule(
         intended, for instance in a job; then suppress the finding.
     """,
     measured="""
-        Express 5.2: 20 events that the upstream sent 50 ms apart arrived together after 1 s.
+        Express 4.22.3: 15 events that the upstream sent 40 ms apart arrived together at the end.
     """,
     fix="""
         Forward the body.
@@ -83,7 +83,7 @@ _ANSWERS = re.compile(
 )
 
 
-def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
+def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
     """Find handlers that collect a stream."""
     for route in routes:
         if route.use is RouteUse.MIDDLEWARE:
@@ -102,7 +102,7 @@ def find(script: Script, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
         yield from _collected(script, loop)
 
 
-def _read_whole(script: Script, call: Node) -> Iterator[Diagnostic]:
+def _read_whole(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
     """Find `await response.text()` for a response that was requested as a stream."""
     function = call.child_by_field_name("function")
     value = None if function is None else function.child_by_field_name("object")
@@ -117,7 +117,7 @@ def _read_whole(script: Script, call: Node) -> Iterator[Diagnostic]:
     yield diagnostic_at(COLLECTS, script.source, script.span(call), what=what)
 
 
-def _reads_error(script: Script, call: Node) -> bool:
+def _reads_error(script: JavaScriptProgram, call: Node) -> bool:
     """Return whether a call is reached only after a check of the status."""
     inner = takewhile(lambda one: one.type not in FUNCTIONS, parents(call))
     conditions = [
@@ -126,7 +126,7 @@ def _reads_error(script: Script, call: Node) -> bool:
     return any(one is not None and _ERROR_CHECK.search(script.text(one)) for one in conditions)
 
 
-def _requests_stream(script: Script, request: Node, function: Node) -> bool:
+def _requests_stream(script: JavaScriptProgram, request: Node, function: Node) -> bool:
     """Return whether an expression is a request of a stream, also with a body in a variable."""
     text = script.text(request)
     if "fetch(" not in text and ".post(" not in text and ".create(" not in text:
@@ -142,7 +142,7 @@ def _requests_stream(script: Script, request: Node, function: Node) -> bool:
     )
 
 
-def _is_handler(script: Script, node: Node) -> bool:
+def _is_handler(script: JavaScriptProgram, node: Node) -> bool:
     """Return whether a node is in a function that answers a request."""
     for one in parents(node):
         if one.type not in FUNCTIONS:
@@ -157,7 +157,7 @@ def _is_handler(script: Script, node: Node) -> bool:
     return False
 
 
-def _collected(script: Script, loop: Node) -> Iterator[Diagnostic]:
+def _collected(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
     """Find `for await` over a stream that only appends, in a function that then answers."""
     right, body = loop.child_by_field_name("right"), loop.child_by_field_name("body")
     if right is None or body is None or not script.text(loop).startswith("for await"):

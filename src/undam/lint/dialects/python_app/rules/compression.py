@@ -68,8 +68,7 @@ DJANGO_GZIP = ConfigRule(
         item by item in older versions as well. State the version with `--target django=VERSION`.
     """,
     measured="""
-        Django 5.2.19: a synchronous stream of 20 events arrived in one read at its end. Without
-        the middleware each event arrived at once.
+        Django 5.2.19: a synchronous stream of 15 events arrived in one read at its end.
     """,
     fix="""
         Use Django 6.1, or encode the response as `identity` so that the middleware skips it.

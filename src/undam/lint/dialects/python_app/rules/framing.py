@@ -36,7 +36,7 @@ UNFRAMED = ConfigRule(
         content is not known are not reported.
     """,
     measured="""
-        undam check reported UD205 or UD602 for such streams, and no event.
+        `undam check` received the bytes of such a stream, but no event (UD604).
     """,
     fix="""
         Write the field and the blank line.
@@ -62,7 +62,8 @@ NEWLINE = ConfigRule(
         that is not the result of `json.dumps` or a similar function.
     """,
     measured="""
-        A stream of `f"data: {token}\\n\\n"` with the token "a\\n\\nb" delivered "a" and lost "b".
+        A stream with a token that had two line breaks between "a" and "b" delivered "a" and lost
+        "b".
     """,
     fix="""
         Encode the text.

@@ -65,7 +65,7 @@ HEARTBEAT = ConfigRule(
         A `yield` of a comment inside `for` or `async for` under a condition that compares times.
     """,
     measured="""
-        undam check found UD401 on such a generator: a silence of 25 s had no heartbeat.
+        `undam check` reported UD401 for such a generator: a silence of 25 s had no heartbeat.
     """,
     fix="""
         Wait for the next item with a timeout, or let the response class send heartbeats.

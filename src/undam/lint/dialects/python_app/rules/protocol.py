@@ -93,7 +93,10 @@ CONTEXT = ConfigRule(
         The generator of a streaming response uses an object of the request context, and neither the
         call nor the generator is wrapped in `stream_with_context`.
     """,
-    measured="Flask 3.1.3: the body was empty and the connection ended without the last chunk.",
+    measured="""
+        Flask 3.1.3: a use before the first event gave status 500. A use after it broke the
+        connection, which `undam check` reported as UD602.
+    """,
     fix="""
         Keep the context until the generator has ended.
 

@@ -37,7 +37,7 @@ WHOLE = ConfigRule(
         iterates over the result of `create()` without `stream=True`.
     """,
     measured="""
-        requests 2.34.2 and httpx 0.28.1: all 20 events of a stream arrived at its end. With the
+        requests 2.34.2 and httpx 0.28.1: all 15 events of a stream arrived at its end. With the
         streaming mode each event arrived at once.
     """,
     fix="""
@@ -68,7 +68,7 @@ BLOCKS = ConfigRule(
     """,
     measured="""
         requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends with the connection, and
-        not late with `chunk_size=1`. httpx 0.28.1: `iter_bytes(4096)` held a stream of 3 KB to its
+        not late with `chunk_size=1`. httpx 0.28.1: `aiter_bytes(4096)` held a short stream to its
         end.
     """,
     fix="""
