@@ -17,8 +17,11 @@ from support.rule_cases import LIVE_DIALECTS, LiveDialect, RuleCase
 from support.rule_cases.model import KINDS, QUICK, SILENT, StartSim, rule_text, verify_case
 from undam.lint import DIALECTS
 
-# Its controller needs a cluster; test_rules_in_detail.py tests what nginx itself decides.
-WITHOUT_PROGRAM = {"ingress-nginx"}
+# Their controllers need a cluster. test_rules_in_detail.py tests what nginx itself decides, and
+# test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
+WITHOUT_PROGRAM = {
+    "gateway-api", "ingress-nginx", "istio", "kserve", "kubernetes-ingress", "traefik-crd",
+}  # fmt: skip
 
 
 def _param(live: LiveDialect, *values: object) -> object:

@@ -37,7 +37,7 @@ _PROXY_IN_TERRAFORM = re.compile(
     rb"|google_cloud_run"
 )
 _KINDS = re.compile(
-    r"kind[\"']?[ \t]*:[ \t]*[\"']?(TCPRoute|TLSRoute|EnvoyProxy|InferencePool|Ingress|Route)\b"
+    r"kind[\"']?[ \t]*:[ \t]*[\"']?(TCPRoute|TLSRoute|InferencePool|Ingress|Route)\b"
 )
 _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
 # The kind of a resource is among its first lines; a license may precede it.

@@ -91,9 +91,13 @@ class Resource:
         return self.source.position(self.anchor.start)[0]
 
     def hole(self) -> str | None:
-        """Return the first part of a template inside the resource that was not read."""
+        """Return the first part of a template inside the resource that was not read.
+
+        A hole after the last value may also belong to the resource, up to the next document.
+        """
+        limit = self.source.text.find("\n---", self.node.end)
         for start, end in self.source.holes:
-            if self.node.start <= start <= self.node.end:
+            if self.node.start <= start and (limit < 0 or start < limit):
                 line, _ = self.source.position(start)
                 return f"{self.source.written[start:end]} at line {line}"
         return None

@@ -78,17 +78,18 @@ class GatewayRouteRule:
 
     def is_target_of(self, policy: Resource) -> bool:
         """Return whether a policy names the route, one of its Gateways or one of its backends."""
-        backends = {name.partition(":")[0] for name in backends_of(self.node)}
-        for target in targets_of(policy):
-            if target.kind in ROUTE_KINDS:
-                if target.name == self.resource.name:
-                    return True
-            elif target.kind == "Gateway":
-                if target.name in self.gateways:
-                    return True
-            elif target.name in backends:
-                return True
-        return False
+        backends = [name.partition(":")[0] for name in backends_of(self.node)]
+        return any(
+            target.name
+            in (
+                [self.resource.name]
+                if target.kind in ROUTE_KINDS
+                else self.gateways
+                if target.kind == "Gateway"
+                else backends
+            )
+            for target in targets_of(policy)
+        )
 
 
 def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayRouteRule]:

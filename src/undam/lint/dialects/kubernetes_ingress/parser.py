@@ -148,9 +148,6 @@ def seconds_of(entry: Entry, controller: IngressController) -> float | None:
 
 def raised_text(entry: Entry, controller: IngressController) -> str:
     """Return the value of an annotation with a limit that no stream reaches."""
-    text = entry.value.text
     if entry.key.text != _ALB_ATTRIBUTES:
         return controller.raised
-    if _ALB_IDLE.search(text):
-        return _ALB_IDLE.sub(controller.raised, text)
-    return f"{text},{controller.raised}" if text else controller.raised
+    return _ALB_IDLE.sub(controller.raised, entry.value.text)

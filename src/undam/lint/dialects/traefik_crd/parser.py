@@ -68,11 +68,9 @@ def references_in(listing: Entry | None) -> list[tuple[str, Node, tuple[Entry, N
 
 
 def references_in_annotation(
-    entry: Entry | None,
+    entry: Entry,
 ) -> list[tuple[str, Node, tuple[Entry, Node] | None]]:
     """Return the references in the annotation of an Ingress, separated by commas."""
-    if entry is None:
-        return []
     return [(name.strip(), entry.key, None) for name in entry.value.text.split(",")]
 
 

@@ -19,7 +19,7 @@ from undam.lint.kubernetes.cluster import Cluster
 from undam.lint.kubernetes.ingress import ingress_hosts, ingress_paths
 from undam.lint.kubernetes.resources import Resource, at, entry_at, text_at
 from undam.lint.routes import AssessedRoute, PathMatch, assess_pattern, assess_route, strongest
-from undam.textfiles.tree import Node, items_of
+from undam.textfiles.tree import Entry, Node, items_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +44,8 @@ def find_routes(cluster: Cluster, resources: Iterable[Resource]) -> list[Ingress
     for one in resources:
         if one.kind == "IngressRoute":
             found += (_route(one, node, cluster) for node in items_of(at(one.spec, "routes")))
-        elif one.kind == "Ingress" and one.annotation(MIDDLEWARES) is not None:
-            found.append(_ingress(one, cluster))
+        elif one.kind == "Ingress" and (entry := one.annotation(MIDDLEWARES)) is not None:
+            found.append(_ingress(one, entry, cluster))
     return found
 
 
@@ -71,7 +71,7 @@ def _route(resource: Resource, node: Node, cluster: Cluster) -> IngressRouteRule
     return IngressRouteRule(resource, services, used, assessed)
 
 
-def _ingress(resource: Resource, cluster: Cluster) -> IngressRouteRule:
+def _ingress(resource: Resource, entry: Entry, cluster: Cluster) -> IngressRouteRule:
     sites = [*ingress_hosts(resource), resource.name]
     paths = list(ingress_paths(resource))
     found = [
@@ -79,8 +79,7 @@ def _ingress(resource: Resource, cluster: Cluster) -> IngressRouteRule:
         for one in paths
     ] or [("/", "", assess_route("/", (), cluster.hints, sites=sites))]
     path, upstream, assessment = max(found, key=lambda one: one[2].outcome)
-    references = references_in_annotation(resource.annotation(MIDDLEWARES))
-    used = tuple(middlewares_of(references, cluster))
+    used = tuple(middlewares_of(references_in_annotation(entry), cluster))
     hop = _hop(resource, resource.line, sites, [one.service for one in paths], used)
     assessed = AssessedRoute(
         resource.source.path, resource.line, path, upstream, assessment, path, hop

@@ -1,4 +1,4 @@
-"""GWA401-GWA406: limits on the duration and the silence of a stream."""
+"""GWA401-GWA407: limits on the duration and the silence of a stream."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ DEFAULT_TIMEOUT = ConfigRule(
         the severity is info.
     """,
     measured="""
-        Envoy 1.40 with the route that Envoy Gateway generates for such a rule: events arrived until
-        15 s, then the connection was closed. With the one for `request: 0s` it stayed open.
+        Envoy 1.40 with a route without `timeout`, as Envoy Gateway generates it for such a rule:
+        events arrived until 15 s, then the connection was closed (ENV401). With `timeout: 0s` and
+        `idle_timeout: 0s`, as it generates them for `request: 0s`, the stream was complete.
     """,
     fix="""
         Remove the timeout. In Envoy Gateway, `0s` also disables the limit on silence of 5 min.
@@ -225,10 +226,38 @@ DEFAULT_IDLE = ConfigRule(
     ),
 )
 
-RULES = (DEFAULT_TIMEOUT, TIMEOUT, POLICY_TIMEOUT, POLICY_IDLE, RETRY, DEFAULT_IDLE)
+DRAIN = ConfigRule(
+    code="GWA407",
+    slug="proxy-drain-timeout",
+    severity=Severity.INFO,
+    message="drainTimeout {limit}: streams that are still open are cut when this time is over",
+    safety=Safety.UNSAFE,
+    what="""
+        `shutdown.drainTimeout` of an EnvoyProxy is the time that a pod of the gateway has to finish
+        its open requests when it is stopped, 60 s by default.
+    """,
+    why="""
+        Each update of the gateway, and each time that it is scaled down, cuts the streams that are
+        still open when the time is over, even while data is arriving. Heartbeats do not help.
+    """,
+    detection="""
+        The time is below 60 s. The severity is info, because the resource does not show which
+        routes stream.
+    """,
+    fix="""
+        Raise the time. Pods of the gateway then take longer to stop.
+
+            shutdown:
+              drainTimeout: 600s
+    """,
+    source="gateway.envoyproxy.io, EnvoyProxy, ShutdownConfig, read 2026-11",
+)
+
+RULES = (DEFAULT_TIMEOUT, TIMEOUT, POLICY_TIMEOUT, POLICY_IDLE, RETRY, DEFAULT_IDLE, DRAIN)
 
 # If the head takes a minute, the cause is not the model.
 _SLOW_HEAD_S = 60.0
+_DEFAULT_DRAIN_S = 60.0
 _UNKNOWN_DEFAULT = (
     "the default of the Gateway's controller applies, which nothing in view shows (Envoy Gateway, "
     "kgateway and Contour cut each response after 15 s, GKE after 30 s, Istio not at all)"
@@ -276,6 +305,7 @@ POLICY_LIMITS = (
     ),
     PolicyLimit("ProxySettingsPolicy", ("timeout", "read"), POLICY_IDLE, "3600s"),
     PolicyLimit("GCPBackendPolicy", ("default", "timeoutSec"), POLICY_TIMEOUT, "3600"),
+    PolicyLimit("EnvoyProxy", ("shutdown", "drainTimeout"), DRAIN, "600s"),
 )
 """The settings of policies that limit streams."""
 
@@ -437,6 +467,8 @@ def _limit(
     severity: Severity | None
     if rule is POLICY_IDLE:
         severity = silence.severity(found.seconds)
+    elif rule is DRAIN:
+        severity = Severity.INFO if found.seconds < _DEFAULT_DRAIN_S else None
     elif rule is RETRY:
         severity = Severity.WARNING if 0 < found.seconds <= _SLOW_HEAD_S else None
     else:
