@@ -200,12 +200,11 @@ def test_a_policy_of_another_kind_of_gateway_decides_about_the_timeout() -> None
     )  # fmt: skip
     assert reported("gateway-api", route(BACKEND), selected) == []
     proxy = policy("ProxySettingsPolicy", OF_ROUTE, "timeout: {read: 1h}", "gateway.nginx.org")
-    options = {"heartbeat_s": 45.0}
     text = route(BACKEND, gateway="nginx-gateway")
-    assert reported("gateway-api", text, **options) == ["GWA406 warning"]
-    assert reported("gateway-api", text, proxy, **options) == []
+    assert reported("gateway-api", text, heartbeat_s=45.0) == ["GWA406 warning"]
+    assert reported("gateway-api", text, proxy, heartbeat_s=45.0) == []
     service = "kind: Service\nmetadata: {annotations: {konghq.com/read-timeout: '900000'}}\n"
-    assert reported("gateway-api", route(BACKEND, gateway="kong"), service, **options) == []
+    assert reported("gateway-api", route(BACKEND, gateway="kong"), service, heartbeat_s=45.0) == []
 
 
 def test_a_policy_of_the_route_replaces_that_of_its_gateway() -> None:

@@ -15,7 +15,6 @@ from undam.lint.diagnostics import (
 from undam.lint.dialects.gateway_api.parser import ENVOY_AI_GATEWAY
 from undam.lint.dialects.gateway_api.routes import (
     GatewayRouteRule,
-    has_replaced_policy,
     request_timeout_of,
 )
 from undam.lint.kubernetes.cluster import Cluster
@@ -395,8 +394,6 @@ def _has_policy_timeout(rule: GatewayRouteRule, cluster: Cluster) -> bool:
         # The controller writes the 60 s into the generated HTTPRoute, which takes precedence.
         return False
     if any(request_timeout_of(one) is not None for one in rule.policies):
-        return True
-    if has_replaced_policy(rule):
         return True
     others = {
         "TrafficPolicy": ("timeouts", "request"),
