@@ -142,3 +142,30 @@ def test_a_kill_at_any_moment_loses_no_reported_probe(model: Simulator, tmp_path
     (stored,) = database.execute("SELECT COUNT(*) FROM probes").fetchone()
     database.close()
     assert stored >= len(reported)
+
+
+def test_trials_of_a_beacon_are_metrics(run_proxy: RunProxy, tmp_path: Path) -> None:
+    """The path cuts silent streams after a second, and passes disconnects on."""
+    log = tmp_path / "sim.log"
+    origin = ListeningCommand("sim", "--port", "0", log=log)
+    try:
+        location = f"{FREE} proxy_read_timeout 1s;"
+        proxy = run_proxy(start_nginx, origin.url, location=location)
+        config = configuration(tmp_path / "m.toml", proxy.url, interval=600)
+        with config.open("a") as file:
+            file.write("beacon = true\nidle = 3\ncancel = true\n")
+        monitor = start_monitor(config, tmp_path / "log")
+        try:
+            eventually(lambda: rows(monitor.log_text(), "probe") != [])
+            metrics = monitor.get("/metrics")[1]
+        finally:
+            assert monitor.stop() == 0
+    finally:
+        origin.stop()
+    samples = dict(line.rpartition(" ")[::2] for line in metrics.splitlines())
+    assert 0.5 < float(samples['undam_idle_cut_seconds{target="chat"}']) < 2.5
+    assert float(samples['undam_idle_tried_seconds{target="chat"}']) == 3
+    seen_s = samples['undam_cancel_seen_after_seconds{target="chat",when="between tokens"}']
+    assert 0 <= float(seen_s) < 2
+    assert float(samples['undam_http_version{hop="edge",target="chat"}']) == 1.1
+    assert float(samples['undam_intermediary{hop="edge",name="nginx",target="chat"}']) == 1

@@ -153,7 +153,8 @@ class Store:
     def probes(self, target: str, since_s: float, limit: int) -> list[ProbeResult]:
         """Return the newest probes of a target since a Unix time, oldest first."""
         rows = self._read(
-            "SELECT body FROM probes WHERE target = ? AND at_s >= ? ORDER BY at_s DESC LIMIT ?",
+            "SELECT body FROM probes WHERE target = ? AND at_s >= ?"
+            " ORDER BY at_s DESC, id DESC LIMIT ?",
             (target, since_s, limit),
         )
         return [_decode(row[0]) for row in reversed(rows)]
@@ -162,7 +163,7 @@ class Store:
         """Return the probes of a target since a Unix time, oldest first, without their details."""
         rows = self._read(
             "SELECT at_s, verdict, complete, ttft_ms, hold_ms FROM probes"
-            " WHERE target = ? AND at_s >= ? ORDER BY at_s",
+            " WHERE target = ? AND at_s >= ? ORDER BY at_s, id",
             (target, since_s),
         )
         return list(map(ProbeSummary._make, rows))

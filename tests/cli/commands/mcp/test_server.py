@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,10 @@ def test_a_used_address_is_reported() -> None:
         port = used.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
             invoke("mcp", "--listen", f"127.0.0.1:{port}")
+
+
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "undam.cli.commands.mcp.server", None)
+    monkeypatch.delattr("undam.cli.commands.mcp.server")
+    with pytest.raises(UsageError, match=r"pip install 'undam\[mcp\]'"):
+        invoke("mcp")

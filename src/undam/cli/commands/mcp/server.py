@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +25,14 @@ from undam.cli.commands.mcp.arguments import (
     ToolArguments,
     ToolContext,
 )
+from undam.cli.commands.mcp.input_lines import InputLines
 from undam.cli.commands.mcp.run_tool import ToolResult, run_tool
 from undam.wire.url import bracketed, is_loopback
 
 _PATH = "/mcp"
 _MAX_RUNNING = 2
+# Clients keep a stream open for notifications, so their connections do not end by themselves.
+_SHUTDOWN_S = 2
 _INSTRUCTIONS = (
     "undam finds the proxy that buffers the token stream of a language model. Start with check on "
     "the URL that users reach, with the hops further in if they are known; explain describes a "
@@ -151,8 +155,10 @@ def _problems(error: ValidationError) -> str:
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one client on standard input and output until the input ends."""
-    async with stdio_server() as (receive, send):
+    """Serve one client on standard input and output, until its input ends."""
+    # The SDK only iterates over its input, although its type is that of a file.
+    lines: Any = InputLines(sys.stdin.fileno())
+    async with stdio_server(stdin=lines) as (receive, send):
         await server.run(receive, send, server.create_initialization_options())
 
 
@@ -180,6 +186,8 @@ async def serve_http(
             allowed_hosts=hosts, allowed_origins=[f"http://{one}" for one in hosts]
         ),
     )
-    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=_SHUTDOWN_S
+    )
     ready(f"http://{bracketed(address[0])}:{address[1]}{_PATH}")
     await uvicorn.Server(config).serve(sockets=[listening])
