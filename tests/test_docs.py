@@ -254,11 +254,12 @@ def outputs() -> dict[str, str]:
         find_program("nginx")
     except Missing as missing:
         pytest.skip(str(missing))
+    # One example per command first, so that no command runs twice at the same time.
     chosen = [one for one in EXAMPLES if one.name != "tap" or may_capture()]
-    with ThreadPoolExecutor(4) as pool:
-        return dict(
-            zip([one.name for one in chosen], pool.map(DocExample.run, chosen), strict=True)
-        )
+    firsts = {(one.shown, one.set_up): one for one in chosen}
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(DocExample.run, firsts.values()))
+    return {one.name: one.run() for one in chosen}
 
 
 @pytest.mark.live
@@ -271,11 +272,11 @@ def test_the_page_shows_the_real_output(page: str, name: str, outputs: dict[str,
     (text,) = {
         text for path, blocks in pages() if path.name == page for n, text in blocks if n == name
     }
-    written, real = comparable(text).splitlines(), comparable(outputs[name]).splitlines()
+    written, real = comparable(text), comparable(outputs[name])
     hint = f"run scripts/readme-output --write {name}\n{outputs[name]}"
-    assert written[:2] == real[:2], hint
+    assert written.splitlines()[:2] == real.splitlines()[:2], hint
     # Findings about a busy machine come and go.
-    assert difflib.SequenceMatcher(None, written, real).ratio() >= 0.7, hint
+    assert difflib.SequenceMatcher(None, written.split(), real.split()).ratio() >= 0.75, hint
 
 
 def test_an_example_is_found_by_its_name() -> None:

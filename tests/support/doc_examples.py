@@ -7,6 +7,7 @@ programs; the page shows it with the usual ports (8080 for the proxy, 8000 for t
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -59,19 +60,7 @@ class DocExample:
 
     def run(self) -> str:
         """Run the command, and return it with its output, as the page shows them."""
-        with (
-            tempfile.TemporaryDirectory(prefix="undam-docs-") as name,
-            self.set_up(Path(name)) as addresses,
-        ):
-            done = subprocess.run(
-                command_line(*shlex.split(_replaced(self.shown, addresses))[1:]),
-                cwd=name, env=environment(NO_COLOR="1", COLUMNS="100"), stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
-            )  # fmt: skip
-        if done.returncode not in {0, 1} or "Traceback" in done.stdout:
-            raise AssertionError(f"{self.name}: exit code {done.returncode}: {done.stdout}")
-        text = _replaced(done.stdout, {real: shown for shown, real in addresses.items()})
-        return f"$ {self.shown}\n{self._shortened(text)}"
+        return f"$ {self.shown}\n{self._shortened(_output(self.shown, self.set_up))}"
 
     def _shortened(self, text: str) -> str:
         lines = [line.rstrip() for line in _INFO.sub("", text).splitlines()]
@@ -80,6 +69,23 @@ class DocExample:
         shown = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n").splitlines()
         more = ["…"] if len(shown) > self.most else []
         return "\n".join([*shown[: self.most], *more]) + "\n"
+
+
+@functools.cache
+def _output(shown: str, set_up: SetUp) -> str:
+    """Run a command; examples that show different parts of one output share the run."""
+    with (
+        tempfile.TemporaryDirectory(prefix="undam-docs-") as name,
+        set_up(Path(name)) as addresses,
+    ):
+        done = subprocess.run(
+            command_line(*shlex.split(_replaced(shown, addresses))[1:]),
+            cwd=name, env=environment(NO_COLOR="1", COLUMNS="100"), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    if done.returncode not in {0, 1} or "Traceback" in done.stdout:
+        raise AssertionError(f"{shown}: exit code {done.returncode}: {done.stdout}")
+    return _replaced(done.stdout, {real: shown for shown, real in addresses.items()})
 
 
 def _replaced(text: str, addresses: Addresses) -> str:
@@ -257,7 +263,7 @@ EXAMPLES: tuple[DocExample, ...] = (
     DocExample("check-cut", f"undam check {CHAT} --beacon --idle 8", CUT),
     DocExample(
         "bench-held",
-        f"undam bench {CHAT} -c 20 -n 100 --slo 'ttft_p99<500ms'",
+        f"undam bench {CHAT} -c 20 -n 60 --slo 'ttft_p99<500ms'",
         HELD,
         _DETAILS,
     ),
@@ -274,7 +280,7 @@ EXAMPLES: tuple[DocExample, ...] = (
     DocExample("check", f"undam check {CHAT} --hop model={MODEL}", HELD, "^  more:"),
     DocExample("explain", "undam explain UD102", files(), "^$", most=3),
     DocExample(
-        "bench", f"undam bench {CHAT} -c 20 -n 100 --slo 'ttft_p99<500ms'", HELD, _DETAILS, most=3
+        "bench", f"undam bench {CHAT} -c 20 -n 60 --slo 'ttft_p99<500ms'", HELD, _DETAILS, most=3
     ),
     DocExample(
         "tap",
