@@ -10,14 +10,14 @@ from undam.cli.schemas.bench import BENCH, COMPARE
 from undam.cli.schemas.check import CHECK, MONITOR, MONITOR_LOG, TAP, WATCH
 from undam.cli.schemas.lint import EXPLAIN, FIX, LINT, RENDER, RULES
 from undam.cli.schemas.notation import JsonSchema, NamedForm, compile_form
-from undam.cli.schemas.other import COMPLETION, DOCTOR, GATEWAY, LAB, SIM
+from undam.cli.schemas.other import COMPLETION, DOCTOR, GATEWAY, LAB, MCP, SIM
 from undam.cli.schemas.record import RECORD
 
 VERSION = 1
 """The value of "schema" in every result."""
 
 FORMS: tuple[NamedForm, ...] = (
-    BENCH, CHECK, COMPARE, COMPLETION, DOCTOR, EXPLAIN, FIX, GATEWAY, LAB, LINT, MONITOR,
+    BENCH, CHECK, COMPARE, COMPLETION, DOCTOR, EXPLAIN, FIX, GATEWAY, LAB, LINT, MCP, MONITOR,
     MONITOR_LOG, RECORD, RENDER, RULES, SIM, TAP, WATCH,
 )  # fmt: skip
 """One form per command; `report` writes the forms of check and bench."""

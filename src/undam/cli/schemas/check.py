@@ -53,6 +53,7 @@ _HOP: Form = {
     "intermediaries?": ("null", ["string"]),
     "proxy?": "string|null",
     "tls_issuer?": "string|null",
+    "tls_days_left?": "number|null: until the certificate expires",
     "complete?": "boolean|null",
     "cut_after_s?": "number|null",
     "ending?": "'complete'|'closed'|'truncated'|'reset'|'timeout'|'limit'|null",
@@ -154,9 +155,13 @@ _PROXY: Form = {
     "retransmitted": "integer",
     "zero_windows": "integer",
     "streams_with_missing_packets": "integer",
-    "integrity": dict.fromkeys(
-        ("sent", "received", "lost", "duplicated", "reordered", "altered", "torn"), "integer"
-    ),
+    "integrity": {
+        **dict.fromkeys(
+            ("sent", "received", "lost", "duplicated", "reordered", "altered", "torn"), "integer"
+        ),
+        "streams": "integer: streams that were compared",
+        "first": {"*": "string: the first place of each kind of fault"},
+    },
     "estimated": "boolean: one side is TLS, so holds follow from record sizes",
 }
 

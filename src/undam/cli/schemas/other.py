@@ -20,6 +20,12 @@ GATEWAY = NamedForm(
     (_ADDRESS, _CONFIGURATION),
 )
 
+MCP = NamedForm(
+    "mcp",
+    "Announcement of undam mcp --listen",
+    {"schema": SCHEMA, "command": command("mcp"), "url": "string"},
+)
+
 LAB = NamedForm(
     "lab",
     "Result of an experiment of undam lab",

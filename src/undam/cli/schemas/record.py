@@ -19,6 +19,7 @@ _EXCHANGE: Form = {
     "clock": "'kernel'|'user'",
     "proxy": "string|null",
     "tls_issuer": "string|null",
+    "tls_expires_s?": "integer|null: Unix time at which the certificate expires",
     "stamps": {
         "start_ns": "integer",
         **dict.fromkeys(
