@@ -70,6 +70,7 @@ _REQUEST: Form = {
     "message": "string",
     "retry_after_s": "number|null",
     "reads": [["integer"]],
+    "integrity?": "object|array|null: comparison of the content with what was sent",
 }  # fmt: skip
 _STEP: Form = {"kind": "'step'", "step": "string", "about": {"*": "any"}}
 _END_OF_RUN: Form = {

@@ -1,4 +1,4 @@
-"""What the facts about a machine mean for the features of undam."""
+"""Features of undam that work on a machine, by the facts about it."""
 
 from __future__ import annotations
 
