@@ -12,6 +12,7 @@ MODULES = (
     "client_reading",
     "load_accuracy",
     "load_ceiling",
+    "load_http2",
     "load_peers",
     "asgi_streams",
     "lint_tree",

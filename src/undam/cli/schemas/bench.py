@@ -39,8 +39,8 @@ _CONDITIONS: dict[str, Form] = {
     "streams?": "boolean: false if each response is one document",
     "has_pauses?": "boolean: whether --think-time is used",
     "timeout_s?": "number|null",
-    "http_version?": "string",
-    "streams_per_connection?": "integer|null: limit of HTTP/2 streams",
+    "http_version?": "'1.1'|'2'",
+    "streams_per_connection?": "integer|null: the limit of HTTP/2; null with HTTP/1.1",
     "load?": "string",
     "workers?": "integer",
     "concurrency?": "integer|null",
@@ -112,6 +112,12 @@ _METRICS: dict[str, Form] = {
     "stalled_answers": "integer",
     "longest_gaps": [{"gap_ms": "number", "request": "integer", "after_events": "integer"}],
     "heartbeats": "integer",
+    "integrity": {
+        "checked": "integer: responses whose events have numbers",
+        "damaged": "integer: responses with a fault in their content",
+        **dict.fromkeys(("lost", "duplicated", "reordered", "altered", "torn", "mixed"), "integer"),
+        "truncated_json": "integer: responses with an event that is not whole",
+    },
     "empties": "integer",
     "client": {
         "clock": "'kernel'|'user'",
@@ -191,9 +197,9 @@ _RUN: dict[str, Form] = {
     "http2?": (
         "null",
         {
-            "stream_limit": "integer|null: smallest limit that the server announced",
-            "refused_streams": "integer",
-            "goaways": "integer",
+            "stream_limit": "integer|null: streams per connection that the server allows, if fewer",
+            "refused_streams": "integer: each request was sent again once",
+            "goaways": "integer: connections on which the server sent GOAWAY",
         },
     ),
     "warmup_asked?": "integer|null",

@@ -65,6 +65,15 @@ _REQUEST: Form = {
     "blurred?": "boolean: a late read had data of several HTTP/2 streams",
     "warmup": "boolean",
     "stamped": "boolean: all reads have kernel timestamps",
+    "blurred?": "boolean: a late read also has later data of other HTTP/2 streams",
+    "integrity?": {
+        "evidence": "string",
+        "events": "integer",
+        **dict.fromkeys(
+            ("lost?", "duplicated?", "reordered?", "altered?", "torn?", "mixed?"), "integer"
+        ),
+        "first": {"*": "string: the first place of a kind of fault"},
+    },
     "outcome": "string",
     "failure": "string",
     "message": "string",

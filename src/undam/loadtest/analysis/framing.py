@@ -41,15 +41,15 @@ class MessageFraming(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the body has ended according to its framing; later data is ignored."""
+        """Return whether the body has ended according to its framing; later data is ignored."""
 
     @property
     def head(self) -> Head | None:
-        """The final head, once it is complete."""
+        """Return the final head, once it is complete."""
 
     @property
     def until_close(self) -> bool:
-        """Whether only the end of the connection ends the body."""
+        """Return whether only the end of the connection ends the body."""
 
     def receive_data(self, data: bytes) -> bytes:
         """Return the decoded body bytes in ``data``.
