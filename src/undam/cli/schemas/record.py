@@ -62,7 +62,6 @@ _REQUEST: Form = {
         ("started_ns", "head_ns", "status", "tokens", "answer_ns", "prompt_tokens",
          "cached_tokens", "reasoning_tokens", "session", "turn"), "integer|null"
     ),
-    "blurred?": "boolean: a late read had data of several HTTP/2 streams",
     "warmup": "boolean",
     "stamped": "boolean: all reads have kernel timestamps",
     "blurred?": "boolean: a late read also has later data of other HTTP/2 streams",
@@ -79,7 +78,6 @@ _REQUEST: Form = {
     "message": "string",
     "retry_after_s": "number|null",
     "reads": [["integer"]],
-    "integrity?": "object|array|null: comparison of the content with what was sent",
 }  # fmt: skip
 _STEP: Form = {"kind": "'step'", "step": "string", "about": {"*": "any"}}
 _END_OF_RUN: Form = {
