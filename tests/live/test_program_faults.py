@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -32,12 +33,13 @@ from starlette.routing import Mount, Route
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
+from support.eventually import eventually
 from support.live import skip_or_fail
 from support.program_corpus import codes_of
 from support.uvicorn_thread import under_uvicorn
 from undam.errors import ResponseError
 from undam.lab.proxies import Missing
-from undam.lint import Settings, Source, dialect_named, fix_source
+from undam.lint import RenderRequest, Settings, Source, dialect_named, fix_source
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 from undam.sse import Event, Parser
 
@@ -475,3 +477,39 @@ def test_a_reader_loses_what_two_chunks_share(option: str, text: str, expected: 
     assert _lint_js(program) == expected
     done = subprocess.run([_node(), "-e", program], capture_output=True, timeout=30, check=True)
     assert json.loads(done.stdout) == [text, 0]
+
+
+@pytest.fixture
+def model() -> Iterator[str]:
+    upstream = Starlette(routes=[Route("/{path:path}", _upstream, methods=["POST"])])
+    with under_uvicorn(upstream) as url:
+        yield url
+
+
+def test_the_rendered_program_of_python_relays_each_event(model: str) -> None:
+    text = dialect_named("python-app").render(RenderRequest(upstream=model, path="/v1"))
+    names: dict[str, Any] = {"__name__": "relay"}
+    exec(text, names)
+    with under_uvicorn(names["app"]) as url:
+        assert report_json(_check(f"{url}/v1/events"))["verdict"] == "streaming"
+
+
+def test_the_rendered_program_of_javascript_relays_each_event(model: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    request = RenderRequest(upstream=model, path="/v1", listen=listen)
+    script = tmp_path / "relay.mjs"
+    script.write_text(dialect_named("javascript-app").render(request))
+    with subprocess.Popen([_node(), str(script)]) as process:
+        try:
+            eventually(lambda: _accepts(listen))
+            assert report_json(_check(f"http://{listen}/v1/events"))["verdict"] == "streaming"
+        finally:
+            process.kill()
+
+
+def _accepts(listen: str) -> bool:
+    host, _, port = listen.partition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
+        return True
+    return False

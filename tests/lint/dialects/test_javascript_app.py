@@ -381,3 +381,43 @@ def test_damaged_programs_are_read() -> None:
         for cut in range(0, len(text), 211):
             assert robustness_faults(DIALECT, text[:cut]) == []
             assert robustness_faults(DIALECT, text[:cut] + text[cut + 40 :]) == []
+
+
+READ_LOOP = (
+    "const r = await fetch(u, { body: JSON.stringify({ stream: true }) });"
+    " const reader = r.body.getReader(); let t = ''; %s { const { value } = await reader.read(); %s }"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "collects"),
+    [
+        (READ_LOOP % ("while (true)", "t += value;") + " res.json({ t });", True),
+        (READ_LOOP % ("for (;;)", "t += value;") + " res.json({ t });", True),
+        (READ_LOOP % ("while (true)", "res.write(value);") + " res.end();", False),
+        (READ_LOOP % ("while (true)", "t += value;"), False),
+        (
+            READ_LOOP.replace("true }", "false }") % ("while (1)", "t += value;") + " res.json(t);",
+            False,
+        ),
+        ("while (queue.length) t += queue.pop(); res.json(t);", False),
+    ],
+)
+def test_handlers_that_collect_what_a_reader_returns(body: str, collects: bool) -> None:
+    assert codes(HANDLER_104 % body) == (["JSA104"] if collects else [])
+    assert codes(f"async function ask(text) {{ {body} }}") == []
+
+
+@pytest.mark.parametrize(
+    ("timer", "heartbeat_s"),
+    [
+        ("setInterval(() => res.write(': ping\\n\\n'), 15_000);", 15),
+        ("setInterval(() => { res.write(`: ping\\n\\n`); }, 20000);", 20),
+        ("setInterval(() => res.write('data: x\\n\\n'), 1000);", None),
+    ],
+)
+def test_timers_that_send_comments_are_heartbeats(timer: str, heartbeat_s: float | None) -> None:
+    text = f"app.get('/a', (req, res) => {{ {SSE} {timer} }})"
+    (route,) = lint_program("javascript-app", "f.js", text).routes
+    assert route.hop is not None
+    assert route.hop.heartbeat_s == heartbeat_s

@@ -403,6 +403,7 @@ def view(request):
 """
     assert codes(text.format("def")) == ["PYA109"]
     assert codes(text.format("async def")) == []
+    assert codes(text.format("def").replace("def view", "@login\ndef view")) == ["PYA109"]
     known = Neighbours(targets={"django": Version((6, 1, 3))})
     assert codes(text.format("def"), neighbours=known) == []
     ndjson = text.format("def").replace("text/event-stream", "application/x-ndjson")
@@ -495,3 +496,55 @@ def test_damaged_programs_give_findings_or_a_syntax_error() -> None:
         for cut in range(0, len(text), 211):
             assert robustness_faults(DIALECT, text[:cut]) == []
             assert robustness_faults(DIALECT, text[:cut] + text[cut + 40 :]) == []
+
+
+def test_compression_of_streams_in_other_files_is_a_remark() -> None:
+    app = f"{HEAD}{GZIP}"
+    assert codes(app) == []
+    for included in ("app.include_router(chat.router)\n", "app.mount('/a', other)\n"):
+        (found,) = lint_program("python-app", "f.py", app + included).diagnostics
+        assert (found.rule.code, found.severity) == ("PYA101", Severity.INFO)
+        assert found.message.startswith("if anything here streams: ")
+    django = "MIDDLEWARE = ['django.middleware.gzip.GZipMiddleware']\n"
+    (found,) = lint_program("python-app", "settings.py", django).diagnostics
+    assert (found.rule.code, found.severity) == ("PYA109", Severity.INFO)
+
+
+@pytest.mark.parametrize(
+    ("registration", "name"),
+    [
+        ("routes = [Route('/v1/events', handler)]", "/v1/events"),
+        ("urlpatterns = [path('v1/events', handler)]", "/v1/events"),
+        ("app.add_route('/v1/events', other)", "handler()"),
+        ("app.add_route('/v1/events')", "handler()"),
+    ],
+)
+def test_the_path_may_be_registered_beside_the_handler(registration: str, name: str) -> None:
+    text = sse("async for e in x: yield e.sse()").replace('@app.get("/v1/events")\n', "")
+    assert outcome(f"{text}{registration}\n") == [(name, RouteOutcome.STREAMS)]
+
+
+@pytest.mark.parametrize(
+    ("body", "heartbeat_s"),
+    [
+        ("while True:\n    e = await asyncio.wait_for(q.get(), 20)\n    yield ': ping\\n\\n'", 20),
+        ("while True:\n    e = await asyncio.wait_for(q.get(), timeout=9)\n    yield ':\\n\\n'", 9),
+        ("while True:\n    e = await asyncio.wait_for(q.get(), LIMIT)\n    yield ':\\n\\n'", None),
+        ("while True:\n    print(await q.get())\n    yield ':\\n\\n'", None),
+        ("while True:\n    e = await asyncio.wait_for(q.get(), 20)\n    yield e.sse()", None),
+    ],
+)
+def test_the_interval_of_heartbeats_is_that_of_the_wait(
+    body: str, heartbeat_s: float | None
+) -> None:
+    (route,) = lint_program("python-app", "f.py", sse(body)).routes
+    assert route.hop is not None
+    assert route.hop.heartbeat_s == heartbeat_s
+
+
+def test_response_classes_send_heartbeats_of_their_own() -> None:
+    text = "from sse_starlette import EventSourceResponse\nEventSourceResponse(g()%s)\n"
+    for option, expected in (("", 15), (", ping=5", 5), (", ping=PING", None)):
+        (route,) = lint_program("python-app", "f.py", text % option).routes
+        assert route.hop is not None
+        assert route.hop.heartbeat_s == expected

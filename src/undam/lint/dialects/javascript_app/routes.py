@@ -34,6 +34,11 @@ _STREAM_RESPONSES = frozenset({
 })  # fmt: skip
 _NEXT_ROUTE = re.compile(r"(?:^|/)(?:app|pages)/((?:api/)?.*?)(?:/route)?\.[cm]?[jt]sx?$")
 _REWRITE_LIMIT_S = 30.0
+# A timer whose function writes a comment.
+_TIMER = re.compile(
+    r"setInterval\([^;]{0,80}?(?:write|enqueue|send)\([^;]{0,40}?[\"'`]:[^;]{0,80};?[\s}]{0,9}, *"
+    r"(\d[\d_]{0,15})\b"
+)
 _INTEGER = re.compile(r"\d[\d_]{0,15}")
 _GROUP = re.compile(r"/\([^)]*\)")
 _PARAMETER = re.compile(r"/?(?::\w+[*+?]?|\(\.\*\)|\*\w*)$")
@@ -98,7 +103,16 @@ def _responses(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptR
                 evidence = assess_route(path or "/", (), hints)
             upstreams = tuple(_urls(script, function))
             route = _assessed(script, node, (name, path or "/"), upstreams, evidence)
+            assert route.hop is not None
+            heartbeat = _heartbeat(script.text(function))
+            route = replace(route, hop=replace(route.hop, heartbeat_s=heartbeat))
             yield ScriptRoute(RouteUse.RESPONSE, node, function, route)
+
+
+def _heartbeat(text: str) -> float | None:
+    """Return the interval in seconds at which a timer in a function sends a comment."""
+    found = _TIMER.search(text)
+    return int(found[1].replace("_", "")) / 1000 if found else None
 
 
 def _is_sent(script: JavaScriptProgram, node: Node) -> bool:

@@ -25,7 +25,7 @@ _WORDS = (
     "StreamingResponse", "EventSourceResponse", "StreamingHttpResponse", "event-stream",
     "stream_with_context", "EventStream", "StreamResponse", "body_iterator", "iter_lines",
     "iter_content", "iter_bytes", "iter_raw", ".completions.create", ".messages.create",
-    "ndjson",
+    "GZipMiddleware", "ndjson",
 )  # fmt: skip
 _COMPRESSING = frozenset({"PYA101", "PYA109"})
 _BUFFERING = frozenset({"PYA102", "PYA104", "PYA105"})
@@ -59,6 +59,8 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         found += for_route(route.assessed, own)
     for route, one in compression.find(program, considered, settings):
         found += for_route(route.assessed, [one])
+    if not considered:
+        found += compression.find_elsewhere(program)
     streams = any(one.assessed.outcome is RouteOutcome.STREAMS for one in considered)
     collecting = find_collecting(program)
     found += collecting if streams else map(if_anything_streams, collecting)

@@ -14,6 +14,7 @@ from undam.lint.dialects.python_app.parser import (
     dict_items,
     keyword,
     last_name,
+    number_of,
     text_of,
 )
 from undam.lint.evidence.hop import Hop, Tier
@@ -28,7 +29,11 @@ _MODEL_CALL = re.compile(
 )
 _EVENT_FIELD = re.compile(r"(?:data|event|id|retry|):")
 _MAX_HELPERS = 4
+_DEFAULT_HEARTBEAT_S = 15.0
+_WAITS = frozenset({"wait_for", "timeout", "move_on_after", "wait"})
 _METHODS = frozenset({"get", "post", "put", "patch", "delete", "route", "api_route", "websocket"})
+# Calls with a path and the function that handles it.
+_REGISTRATIONS = frozenset({"Route", "path", "re_path", "add_route", "add_get", "add_post"})
 _CONTENT = ("content", "streaming_content", "response")
 _MEDIA = ("media_type", "mimetype", "content_type")
 
@@ -139,7 +144,7 @@ def _route(
     else:
         generators = _with_helpers(program, _generators(program, _content(call), call))
     kind = _kind(program, call)
-    path = _path(handler)
+    path = _path(program, handler)
     name = path or (f"{handler.name}()" if handler else "the response")
     route = StreamingRoute(
         call, framework, kind, generators, handler,
@@ -310,14 +315,18 @@ def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | N
     return None
 
 
-def _path(handler: FunctionNode | None) -> str:
-    """Return the path in a decorator of a handler; empty if there is none."""
+def _path(program: PythonProgram, handler: FunctionNode | None) -> str:
+    """Return the path that a handler is registered with; empty if this file does not show it."""
     for one in handler.decorator_list if handler else ():
         function = one.func if isinstance(one, ast.Call) else None
         method = function.attr if isinstance(function, ast.Attribute) else ""
         if isinstance(one, ast.Call) and method in _METHODS:
             path = one.args[0] if one.args else keyword(one, "path", "rule")
             return text_of(path) or ""
+    for call in program.calls if handler else ():
+        is_registration = last_name(program.called(call)) in _REGISTRATIONS and len(call.args) > 1
+        if is_registration and handler and program.dotted(call.args[1]) == handler.name:
+            return "/" + (text_of(call.args[0]) or "").lstrip("/^")
     return ""
 
 
@@ -342,16 +351,27 @@ def _with_hop(program: PythonProgram, route: StreamingRoute) -> StreamingRoute:
         assessed.line,
         names=(name.lower(),) if name not in {"", "."} else (),
         upstreams=tuple(hosts),
-        heartbeat_s=_heartbeat(program, route.call),
+        heartbeat_s=_heartbeat(program, route),
     )
     return replace(route, assessed=replace(assessed, hop=hop))
 
 
-def _heartbeat(program: PythonProgram, call: ast.Call) -> float | None:
-    """Return the interval of the heartbeats that a response class sends on its own."""
-    last = last_name(program.called(call))
-    value = keyword(call, "ping", "heartbeat")
-    if isinstance(value, ast.Constant) and isinstance(value.value, int | float):
-        return float(value.value) or None
-    is_default = value is None and last in {"EventSourceResponse", "EventStream"}
-    return 15.0 if is_default else None
+def _heartbeat(program: PythonProgram, route: StreamingRoute) -> float | None:
+    """Return the interval of the heartbeats that a response class or its generator sends."""
+    last = last_name(program.called(route.call))
+    value = keyword(route.call, "ping", "heartbeat")
+    if value is not None or last in {"EventSourceResponse", "EventStream"}:
+        return _DEFAULT_HEARTBEAT_S if value is None else number_of(value) or None
+    for generator in route.generators:
+        nodes = program.own_nodes(generator)
+        sends = any(isinstance(one, ast.Yield) and _is_comment(one) for one in nodes)
+        for call in nodes if sends else ():
+            if isinstance(call, ast.Call) and last_name(program.called(call)) in _WAITS:
+                limits = [*call.args[:2], *(one.value for one in call.keywords)]
+                found = [number for one in limits if (number := number_of(one)) is not None]
+                return found[0] if found else None
+    return None
+
+
+def _is_comment(node: ast.Yield) -> bool:
+    return literal_start(node.value).startswith(":")

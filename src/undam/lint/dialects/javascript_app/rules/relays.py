@@ -100,6 +100,8 @@ def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagn
             yield from _read_whole(script, call)
     for loop in script.of_type("for_in_statement"):
         yield from _collected(script, loop)
+    for loop in script.of_type("while_statement", "do_statement", "for_statement"):
+        yield from _read_in_loop(script, loop)
 
 
 def _read_whole(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
@@ -168,9 +170,37 @@ def _collected(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
     text = script.text(body)
     if not _STREAM_OPTION.search(script.text(request)) or not _is_handler(script, loop):
         return
-    if not _COLLECTING.search(text) or _SENDS.search(text):
-        return
-    rest = script.raw[loop.end_byte : function_of(loop).end_byte].decode("utf-8", "replace")
-    if _ANSWERS.search(rest):
+    if _only_collects(script, loop, text):
         span = script.span(right)
         yield diagnostic_at(COLLECTS, script.source, span, what="the loop collects the stream")
+
+
+def _read_in_loop(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
+    """Find a loop over `reader.read()` that only appends, in a function that then answers."""
+    function = function_of(loop)
+    read = next(
+        (
+            one
+            for one in walk(loop)
+            if one.type == "call_expression" and script.callee(one).endswith("reader.read")
+        ),
+        None,
+    )
+    if read is None or not _is_handler(script, loop):
+        return
+    requests_stream = any(
+        _requests_stream(script, one, function)
+        for one in walk(function)
+        if one.type == "variable_declarator" and "fetch(" in script.text(one)
+    )
+    if requests_stream and _only_collects(script, loop, script.text(loop)):
+        span = script.span(read)
+        yield diagnostic_at(COLLECTS, script.source, span, what="the loop collects the stream")
+
+
+def _only_collects(script: JavaScriptProgram, loop: Node, text: str) -> bool:
+    """Return whether a loop appends and does not send, and its function answers after it."""
+    if not _COLLECTING.search(text) or _SENDS.search(text):
+        return False
+    rest = script.raw[loop.end_byte : function_of(loop).end_byte].decode("utf-8", "replace")
+    return _ANSWERS.search(rest) is not None

@@ -5,7 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.diagnostics import (
+    ConfigRule,
+    Diagnostic,
+    Safety,
+    diagnostic_at,
+    if_anything_streams,
+)
 from undam.lint.dialects.python_app.parser import (
     PythonProgram,
     last_name,
@@ -83,6 +89,7 @@ RULES = (STARLETTE_GZIP, DJANGO_GZIP)
 _SSE_HELD = VersionRange(until="0.46")
 _OTHERS_HELD = VersionRange(until="1.5")
 _DJANGO_HELD = VersionRange(until="6.1")
+_INCLUDES = frozenset({"include_router", "mount", "Mount"})
 _DJANGO_GZIP = "django.middleware.gzip.GZipMiddleware"
 
 
@@ -97,6 +104,24 @@ def find(
         elif route.framework in {"FastAPI", "Starlette"}:
             for node in uses:
                 yield from _starlette(program, node, route, settings)
+
+
+def find_elsewhere(program: PythonProgram) -> Iterator[Diagnostic]:
+    """Find compression middleware of a program whose streams are in other files, as remarks."""
+    includes = any(last_name(program.called(one)) in _INCLUDES for one in program.calls)
+    for node in program.nodes:
+        if includes and _is_gzip(program, node):
+            yield if_anything_streams(_elsewhere(STARLETTE_GZIP, program, node, _OTHERS_HELD))
+        elif text_of(node) == _DJANGO_GZIP:
+            yield if_anything_streams(_elsewhere(DJANGO_GZIP, program, node, _DJANGO_HELD))
+
+
+def _elsewhere(
+    rule: ConfigRule, program: PythonProgram, node: ast.AST, held: VersionRange
+) -> Diagnostic:
+    kind = "streams that are not text/event-stream"
+    span = program.span(node)
+    return diagnostic_at(rule, program.source, span, kind=kind, versions=held, known="")
 
 
 def _is_gzip(program: PythonProgram, node: ast.AST) -> bool:

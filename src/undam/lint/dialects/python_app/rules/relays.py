@@ -182,7 +182,7 @@ def _blocks(program: PythonProgram, call: ast.Call, name: str) -> Iterator[Diagn
             edit = Edit(program.start(size), program.end(size), "None")
             yield diagnostic_at(
                 BLOCKS, program.source, _name_span(program, call), edit, severity=Severity.ERROR,
-                call=f"{name}({number:g})", size=f"{number:g}", condition="",
+                call=name, size=f"{number:g}", condition="",
             )  # fmt: skip
     elif name in {"iter_lines", "iter_content"} and not _is_httpx_lines(program, call):
         edit = None
@@ -194,8 +194,8 @@ def _blocks(program: PythonProgram, call: ast.Call, name: str) -> Iterator[Diagn
         if edit is not None and number is not None and number > 1:
             yield diagnostic_at(
                 BLOCKS, program.source, _name_span(program, call), edit,
-                call=f"{name}({number:g})", size=f"{number:g}",
-                condition=" unless the body is chunked",
+                call=name, size=f"{number:g}",
+                condition=", unless the body is chunked",
             )  # fmt: skip
 
 
