@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -72,16 +73,19 @@ def _measure_live() -> list[str]:
 def _tap_live(url: str, origin: str) -> str:
     ports = [option for one in (url, origin) for option in ("--port", str(urlsplit(one).port))]
     command = [sys.executable, "-m", "undam", "tap", "-i", "lo", *ports, "--json"]
+    children_s = _children_s()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tap:
         time.sleep(2.0)
-        before_s, _ = run_and_wait_s(tap.pid)
+        before_s, waited_s = run_and_wait_s(tap.pid)
         start_s = time.monotonic()
         events = _read_streams(url)
         elapsed_s = time.monotonic() - start_s
-        cpu_s = run_and_wait_s(tap.pid)[0] - before_s
+        cpu_s, wait_s = run_and_wait_s(tap.pid)
+        cpu_s, wait_s = cpu_s - before_s, wait_s - waited_s
         peak_mb = _peak_mb(tap.pid)
         tap.send_signal(signal.SIGINT)
         out, errors = tap.communicate(timeout=120)
+    total_s = _children_s() - children_s
     if not out:
         return f"live: could not capture: {errors.decode().strip()}"
     row = json.loads(out)
@@ -91,8 +95,15 @@ def _tap_live(url: str, origin: str) -> str:
         f"live: {STREAMS} streams, {events / elapsed_s:,.0f} events/s on each side,"
         f" {row['packets']:,} packets, {row['lost']} lost; {share:.0%} of one core"
         f" ({goal} {MAX_SHARE:.0%}), {cpu_s / row['packets'] * 1e6:.1f} us per packet;"
-        f" peak memory {peak_mb:.0f} MB"
+        f" it waited for a core {wait_s / elapsed_s:.0%} of the time;"
+        f" {total_s - cpu_s:.1f} s of CPU for start and analysis; peak memory {peak_mb:.0f} MB"
     )
+
+
+def _children_s() -> float:
+    """Return the CPU time of the child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _read_streams(url: str) -> int:

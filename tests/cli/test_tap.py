@@ -76,9 +76,20 @@ def test_the_written_capture_has_no_secret_and_gives_the_same_result(
 ) -> None:
     copy = tmp_path / "copy.pcapng"
     first = run_undam("tap", "-r", str(held), "-w", str(copy), "--json")
-    assert b"sk-secret" not in copy.read_bytes()
+    data = copy.read_bytes()
+    assert not [text for text in (b"sk-secret", b"word", b"question", b"answer-0") if text in data]
     second = run_undam("tap", "-r", str(copy), "--json")
     assert json.loads(second.out)["proxies"] == json.loads(first.out)["proxies"]
+
+
+def test_the_packets_themselves_are_written_only_with_keep_bodies(
+    held: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.pcapng"
+    run_undam("tap", "-r", str(held), "-w", str(copy), "--keep-bodies")
+    data = copy.read_bytes()
+    assert b"word 7" in data
+    assert b"sk-secret" not in data
 
 
 def test_a_truncated_file_is_analyzed_and_reported(held: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from undam.tap.capture.capture_file import Packet
@@ -64,6 +64,7 @@ class TapSession:
         max_streams: maximum number of streams to analyze.
         keys: secrets of TLS connections; ``None`` without a key log.
         file: where to keep the analyzed streams without their text; ``None`` keeps nothing.
+        between: called after each stream that is analyzed, at most some ten ms after the last call.
 
     Attributes:
         proxies: results by the address at which a proxy listens.
@@ -78,8 +79,10 @@ class TapSession:
         max_streams: int = 100_000,
         keys: KeyLog | None = None,
         file: StreamFile | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self.stats = TapStats()
+        self.between = between
         self._file = file
         self.table = ConnectionTable(keys)
         self._turns: list[OpaqueTurn] = []
@@ -154,7 +157,7 @@ class TapSession:
             self.analyze_old()
 
     def _analyze(self, streams: list[CapturedStream]) -> None:
-        legs = [leg for leg in map(parse_leg, streams) if not leg.reading.is_document]
+        legs = [leg for leg in map(self._parse, streams) if not leg.reading.is_document]
         self.stats.streams -= len(streams) - len(legs)
         pairs, rest = pair_legs(legs)
         for pair in pairs:
@@ -169,10 +172,15 @@ class TapSession:
         for leg in rest:
             self._add_single(leg)
 
+    def _parse(self, stream: CapturedStream) -> Leg:
+        self.between()
+        return parse_leg(stream)
+
     def _add(self, pair: Pair, *, estimated: bool = False) -> None:
         result = self.proxies.setdefault(pair.proxy, ProxyResult(pair.proxy))
         result.estimated |= estimated
         result.add(pair)
+        self.between()
         self.upstreams.add(pair.inner.stream.server)
 
     def _add_single(self, leg: Leg) -> None:

@@ -12,6 +12,7 @@ import mmap
 import select
 import socket
 import struct
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from undam.errors import UsageError
@@ -27,6 +28,9 @@ _SO_ATTACH_FILTER = 26
 # after 50 ms.
 _BLOCK_BYTES, _BLOCKS, _FRAME_BYTES, _RETIRE_MS = 1 << 19, 64, 2048, 50
 _BLOCK_HEADER = struct.Struct("=IIIIII")
+_BLOCK_STATUS = struct.Struct("=8xI8xI")
+# Blocks that are copied during an analysis, beyond those in the ring.
+_MAX_SAVED_BYTES = 256 << 20
 _PACKET_HEADER = struct.Struct("=IIIIIIHH")
 _USER = 1
 
@@ -45,6 +49,8 @@ class LiveCapture:
     def __init__(self, interfaces: Sequence[str], ports: Sequence[int]) -> None:
         self._sockets: list[socket.socket] = []
         self._rings: list[tuple[mmap.mmap, int]] = []
+        self._saved: deque[bytes] = deque()
+        self._saved_bytes = 0
         self.dropped = 0
         try:
             for name in interfaces or [""]:
@@ -100,26 +106,30 @@ class LiveCapture:
 
     def packets(self, timeout_s: float) -> Iterator[Packet]:
         """Yield the packets that the kernel has handed over; wait for at most ``timeout_s``."""
-        if not select.select(self._sockets, [], [], timeout_s)[0]:
+        if not self._saved and not select.select(self._sockets, [], [], timeout_s)[0]:
             return
-        for index in range(len(self._rings)):
-            yield from self._read_ring(index)
+        self.save_blocks()
+        for _ in range(len(self._saved)):
+            block = self._saved.popleft()
+            self._saved_bytes -= len(block)
+            yield from _packets_of(block)
 
-    def _read_ring(self, index: int) -> Iterator[Packet]:
-        ring, block = self._rings[index]
-        for _ in range(_BLOCKS):
-            start = block * _BLOCK_BYTES
-            _, _, status, count, first, _ = _BLOCK_HEADER.unpack_from(ring, start)
-            if not status & _USER:
-                break
-            at = start + first
-            for _ in range(count):
-                step, sec, nsec, size, length, _, _, net = _PACKET_HEADER.unpack_from(ring, at)
-                begin = at + net
-                yield Packet(sec * 1_000_000_000 + nsec, RAW_IP, ring[begin : begin + size], length)
-                at += step
-            struct.pack_into("=I", ring, start + 8, 0)
-            block = (block + 1) % _BLOCKS
+    def save_blocks(self) -> None:
+        """Copy what the kernel has handed over, to be read later, so that the ring has space.
+
+        A long analysis calls this from time to time, so that no packet is lost meanwhile.
+        """
+        for index, (ring, first) in enumerate(self._rings):
+            block = first
+            for _ in range(_BLOCKS):
+                start = block * _BLOCK_BYTES
+                status, size = _BLOCK_STATUS.unpack_from(ring, start)
+                if not status & _USER or self._saved_bytes > _MAX_SAVED_BYTES:
+                    break
+                self._saved.append(ring[start : start + size])
+                self._saved_bytes += size
+                struct.pack_into("=I", ring, start + 8, 0)
+                block = (block + 1) % _BLOCKS
             self._rings[index] = (ring, block)
 
     def count_drops(self) -> int:
@@ -137,3 +147,14 @@ class LiveCapture:
         for sock in self._sockets:
             sock.close()
         self._rings, self._sockets = [], []
+
+
+def _packets_of(block: bytes) -> Iterator[Packet]:
+    """Yield the packets of one block of the ring."""
+    _, _, _, count, at, _ = _BLOCK_HEADER.unpack_from(block)
+    unpack = _PACKET_HEADER.unpack_from
+    for _ in range(count):
+        step, sec, nsec, size, length, _, _, net = unpack(block, at)
+        begin = at + net
+        yield Packet(sec * 1_000_000_000 + nsec, RAW_IP, block[begin : begin + size], length)
+        at += step
