@@ -65,6 +65,7 @@ def test_a_reload_that_turns_buffering_on_and_off_is_reported_once_each(
         held, freed = rows(monitor.log_text(), "change")
         assert str(held["text"]).startswith("edge sends blocks of 4096 bytes; before: streams")
         assert (held["verdict"], "UD102" in held["findings"]) == ("batched", True)  # type: ignore[operator]
+        assert any("proxy_buffering off" in str(one) for one in held["fixes"])  # type: ignore[attr-defined]
         assert str(freed["text"]).startswith("edge streams; before: sends blocks of 4096 bytes")
         assert_served(monitor.url)
     finally:

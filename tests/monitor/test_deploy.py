@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ KINDS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.ya
 DOCKERFILE = (DEPLOY.parent / "Dockerfile").read_text()
 
 
+@cache
 def metric_names() -> set[str]:
     return {one.partition("{")[0] for one in exported(full())}
 

@@ -81,6 +81,21 @@ def test_an_unknown_target_is_reported(config: Path) -> None:
         invoke("monitor", "--config", str(config), "status", "--target", "chats")
 
 
+@pytest.mark.parametrize("command", ["status", "log"])
+@pytest.mark.parametrize("content", [None, b"this is not a database" * 100])
+def test_reading_neither_creates_nor_repairs_a_database(
+    tmp_path: Path, command: str, content: bytes | None
+) -> None:
+    config = tmp_path / "m.toml"
+    config.write_text(f'[monitor]\nstate = "{tmp_path / "m.db"}"\n{TEXT}')
+    if content is not None:
+        (tmp_path / "m.db").write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=r"cannot read the database .*a monitor creates it"):
+        invoke("monitor", "--config", str(config), command)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_the_log_has_changes_with_their_fixes(config: Path) -> None:
     (change,) = invoke("monitor", "--config", str(config), "log", "--json").json["changes"]
     assert (change["target"], change["fixes"]) == ("chat", ["nginx: proxy_buffering off;"])

@@ -70,13 +70,18 @@ class Store:
     A database that is damaged is renamed and replaced by a new one. If the disk is full, writing
     fails and monitoring goes on; `fault` has the reason until a write succeeds.
 
+    Args:
+        is_reader: the database must exist, and is neither repaired nor created. Another process may
+            use it at the same time.
+
     Attributes:
         set_aside: path to which a damaged database was renamed; ``None`` if it was not damaged.
         fault: why the last write failed; ``None`` if it succeeded.
     """
 
-    def __init__(self, path: str, retention_days: float) -> None:
+    def __init__(self, path: str, retention_days: float, *, is_reader: bool = False) -> None:
         self._path = path
+        self._is_reader = is_reader
         self._retention_s = retention_days * _DAY_S
         self._written: dict[str, int] = {}
         self.set_aside: str | None = None
@@ -84,11 +89,14 @@ class Store:
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            if _is_environmental(error):
+            if is_reader or _is_environmental(error):
                 raise
             self._start_anew()
 
     def _open(self) -> sqlite3.Connection:
+        if self._is_reader:
+            place = f"{Path(self._path).absolute().as_uri()}?mode=rw"
+            return sqlite3.connect(place, uri=True, timeout=5, isolation_level=None)
         connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
         try:
             # With WAL, a process that is killed loses no committed probe and blocks no reader.
@@ -224,7 +232,8 @@ class Store:
         try:
             return action()
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            is_damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+            if self._is_reader or not is_damaged:
                 raise
             self._connection.close()
             self._start_anew()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -97,6 +97,25 @@ def _store(settings: Any) -> Any:
         raise UsageError(f"cannot open the database {settings.state}: {error}") from None
 
 
+@contextlib.contextmanager
+def _reading(settings: Any) -> Iterator[Any]:
+    """Yield the store for reading, while a monitor may run."""
+    import sqlite3  # noqa: PLC0415
+
+    from undam.monitor.store import Store  # noqa: PLC0415
+
+    try:
+        with contextlib.closing(
+            Store(settings.state, settings.retention_days, is_reader=True)
+        ) as store:
+            yield store
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"cannot read the database {settings.state}: {error}; a monitor creates it when it"
+            " starts"
+        ) from None
+
+
 def _once(service: Any, json_to: str | None) -> int:
     results = asyncio.run(service.run_once())
     rows: list[dict[str, Any]] = []
@@ -165,7 +184,7 @@ def status(context: click.Context, target: str | None, json_to: str | None) -> i
     chosen = [one for one in settings.targets if target in {None, one.name}]
     if not chosen:
         raise UsageError(f"--target {target}: there is no such target")
-    with contextlib.closing(_store(settings)) as store:
+    with _reading(settings) as store:
         rows = state_of_targets(chosen, store, time.time())
     if json_to is not None:
         write_json({"schema": 1, "command": "monitor status", "targets": rows}, json_to)
@@ -199,7 +218,7 @@ def log(context: click.Context, target: str | None, json_to: str | None) -> int:
     from undam.monitor.notify import change_json, time_text  # noqa: PLC0415
     from undam.monitor.settings import read_settings  # noqa: PLC0415
 
-    with contextlib.closing(_store(read_settings(context.obj))) as store:
+    with _reading(read_settings(context.obj)) as store:
         changes = store.changes(target)
     if json_to is not None:
         rows = [change_json(one) for one in changes]
