@@ -21,10 +21,22 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
 from support.capture_builder import pcapng, stream_through_proxy
+from support.check_reports import hop, report
 from support.undam_command import ListeningCommand, invoke
+from undam.cli.commands.lab import _as_json
 from undam.cli.main import undam
 from undam.cli.schemas import FORMS, schema_of
 from undam.errors import UndamError
+from undam.lab.readers import FirstTokenTimes
+from undam.lab.scenario import (
+    BUFFERED,
+    DIRECT,
+    FORMATS,
+    UNBUFFERED,
+    Measurement,
+    ScenarioResult,
+)
+from undam.rules import Fix
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "tests" / "rules"
@@ -183,6 +195,19 @@ def test_servers_announce_their_address(tmp_path: Path) -> None:
         server = ListeningCommand(name, *arguments, "--json", str(path), log=tmp_path / "log")
         server.stop()
         assert errors(name, json.loads(path.read_text("utf-8"))) == []
+
+
+def test_lab_with_few_readers() -> None:
+    """The experiment takes 80 seconds, so its result is made of synthetic streams."""
+    times = FirstTokenTimes((190.0, 200.0, 210.0), 0)
+    rows = [
+        Measurement(form, setup.name, times, report(hop()))
+        for form in FORMATS
+        for setup in (DIRECT, BUFFERED, UNBUFFERED)
+    ]
+    fixes = ((BUFFERED.name, BUFFERED.fix or Fix("", "")),)
+    result = ScenarioResult("nginx 1.22.1", tuple(rows), fixes, None)
+    assert errors("lab", json.loads(json.dumps(_as_json(result)))) == []
 
 
 def test_a_line_of_another_kind_is_not_a_record() -> None:
