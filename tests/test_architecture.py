@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,14 @@ HEAVY_MODULES = {
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
+def _trees() -> list[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text("utf-8"))) for path in _FILES]
+
+
 def _functions() -> Iterator[tuple[str, _Function]]:
-    for path in _FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in _trees():
+        for node in ast.walk(tree):
             if isinstance(node, _Function):
                 yield f"{path.relative_to(_SOURCE)}:{node.lineno} {node.name}", node
 
@@ -81,19 +87,19 @@ def _name(path: Path) -> str:
 
 
 def _classes() -> Iterator[tuple[str, str]]:
-    for path in _FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in _trees():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 yield node.name, _name(path)
 
 
 def _imports() -> dict[str, set[str]]:
     """Return each module's direct imports of other modules, type-only imports included."""
-    modules = {_dotted(path): path for path in _FILES}
+    modules = {_dotted(path): tree for path, tree in _trees()}
     found: dict[str, set[str]] = {}
-    for name, path in modules.items():
+    for name, tree in modules.items():
         targets = found.setdefault(name, set())
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
@@ -168,8 +174,12 @@ def test_no_import_is_circular() -> None:
 
 
 def test_every_public_module_has_a_docstring() -> None:
-    public = [path for path in _FILES if not path.name.startswith("_") or path.stem == "__init__"]
-    silent = [_name(path) for path in public if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [
+        _name(path)
+        for path, tree in _trees()
+        if (not path.name.startswith("_") or path.stem == "__init__")
+        and not ast.get_docstring(tree)
+    ]
     assert silent == []
 
 

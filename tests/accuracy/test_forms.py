@@ -116,6 +116,7 @@ def test_healthy_stream_of_every_form_is_streaming_from_its_first_content(path: 
     assert hop.reading.problem is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hold", HOLDS)
 @pytest.mark.parametrize("path", sorted(_FORMATS.keys() - WITHOUT_EVENTS))
 def test_planted_hold_of_every_form_is_found(path: str, hold: str) -> None:
@@ -130,6 +131,7 @@ def test_hold_of_binary_data_is_never_called_a_fault_of_another_kind(path: str, 
     assert verdict in {Verdict.UNKNOWN, Verdict.STREAMING, EXPECTED[hold]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(FORMS))
 def test_clean_cut_is_found_in_every_form_with_an_end_marker(path: str) -> None:
     writes, head = _writes(path)
@@ -157,6 +159,7 @@ def _table() -> str:
     return "".join([*lines, *map(_row, sorted(_FORMATS))])
 
 
+@pytest.mark.slow
 def test_table_of_forms_is_up_to_date() -> None:
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)

@@ -57,6 +57,7 @@ recognisers = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @recognisers
 @given(text=st.text(max_size=50))
 def test_recognition_accepts_any_text(recognises: Callable[[str, str], bool], text: str) -> None:

@@ -27,6 +27,7 @@ _QUERIES = st.one_of(
 
 
 class TestHead:
+    @pytest.mark.slow
     @given(st.builds(BeaconHead, _IDS, _NUMBERS, _IDS))
     def test_round_trip(self, head: BeaconHead) -> None:
         assert parse_head(format_head(head)) == head
@@ -71,6 +72,7 @@ class TestHead:
 
 
 class TestQuery:
+    @pytest.mark.slow
     @given(_QUERIES)
     def test_round_trip(self, query: BeaconQuery) -> None:
         assert parse_query(format_query(query)) == query

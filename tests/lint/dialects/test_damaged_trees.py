@@ -42,6 +42,7 @@ def texts_tried(name: str, examples: int) -> int:
     return tried
 
 
+@pytest.mark.slow
 @each_dialect
 def test_damaged_text_gives_findings_or_a_syntax_error(name: str) -> None:
     assert texts_tried(name, 100) > 50
@@ -53,6 +54,7 @@ def test_ten_thousand_damaged_texts(name: str) -> None:
     assert texts_tried(name, 10_000) > 5_000
 
 
+@pytest.mark.slow
 @each_dialect
 def test_an_undamaged_text_is_read(name: str) -> None:
     for text in texts_of(name):

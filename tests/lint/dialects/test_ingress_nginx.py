@@ -347,6 +347,7 @@ def test_values_that_are_invalid_in_a_manifest_are_rejected(wrong: dict[str, str
         DIALECT.render(replace(RenderRequest(upstream="http://a:1"), **wrong))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(text=damaged_texts(TEXTS))
 @settings(max_examples=300, deadline=None)
 def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:

@@ -265,6 +265,7 @@ def test_files_that_include_each_other_are_read_once_and_reported() -> None:
     assert "includes itself" in read.unread[0].what
 
 
+@pytest.mark.slow
 def test_multiplying_includes_terminate() -> None:
     files = {f"f{n}": f"include f{n + 1};" * 10 for n in range(40)}
     read = read_configuration(Source("f", "include f0;"), opened(**files))

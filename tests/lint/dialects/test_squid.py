@@ -221,6 +221,7 @@ def test_work_is_linear_in_the_length(part: str) -> None:
     assert_linear(lint, 128)
 
 
+@pytest.mark.slow
 @given(text=damaged_texts(SQUID.texts))
 @settings(max_examples=300, deadline=None)
 def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:

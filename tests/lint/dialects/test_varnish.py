@@ -88,6 +88,7 @@ def test_unread_parts_are_reported() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 20])
 def test_recursive_includes_terminate(times: int) -> None:
     found = VARNISH.lint('include "a";', include_opener(a='include "a";\n' * times))
@@ -330,6 +331,7 @@ def test_work_is_linear_in_the_length(part: str) -> None:
     assert_linear(lint, 128)
 
 
+@pytest.mark.slow
 @given(text=damaged_texts(VARNISH.texts))
 @settings(max_examples=300, deadline=None)
 def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
