@@ -19,6 +19,7 @@ MODULES = (
     "tap_cost",
     "gateway_hedging",
     "gateway_affinity",
+    "gateway_large_body",
     "gateway_proxies",
     "gateway_soak",
     "monitor_cost",

@@ -20,15 +20,19 @@ import time
 from bench.gateway_events import DONE, EVENT, HEAD, TTFT_S
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+# The parameters precede the messages, which may be long.
+_PARAMETER_BYTES = 2000
 _PARAMETER = re.compile(rb'"(max_tokens|gap_ms)": *(\d+)')
 
 
 class _Stream:
-    __slots__ = ("gap_s", "left", "received", "serial", "sock")
+    __slots__ = ("gap_s", "left", "needed", "received", "serial", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.received = b""
+        self.received = bytearray()
+        self.needed = 0
+        """Length of the request with its body; 0 before the head is complete."""
         self.left = 0
         self.gap_s = 0.0
         self.serial = 0
@@ -105,11 +109,15 @@ class Origin:
             self._close(number)
             return
         stream.received += data
-        head, _, body = stream.received.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if b"\r\n\r\n" in stream.received and len(body) >= int(length[1] if length else 0):
-            stream.received = b""
-            parameters = dict(_PARAMETER.findall(body))
+        if not stream.needed:
+            head, end, _ = stream.received.partition(b"\r\n\r\n")
+            if not end:
+                return
+            length = _LENGTH.search(head)
+            stream.needed = len(head) + len(end) + int(length[1] if length else 0)
+        if len(stream.received) >= stream.needed:
+            parameters = dict(_PARAMETER.findall(stream.received[:_PARAMETER_BYTES]))
+            stream.received, stream.needed = bytearray(), 0
             stream.left = int(parameters.get(b"max_tokens", 100))
             stream.gap_s = int(parameters.get(b"gap_ms", 20)) / 1000
             stream.serial += 1

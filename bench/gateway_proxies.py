@@ -49,7 +49,10 @@ _MIN_PAIRS = 2
 
 T = TypeVar("T")
 OURS = "undam"
-_NGINX = "proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection '';"
+_NGINX = (
+    "proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection '';"
+    " client_max_body_size 0;"
+)
 _NGINX_POOL = "upstream origin {{ server {authority}; keepalive 1024; }}"
 _WARM_S = 1.0
 _CPU_S = 2.0
@@ -110,9 +113,9 @@ def run() -> list[str]:
     try:
         with contextlib.ExitStack() as stack:
             os.sched_setaffinity(0, {cores[-1]})
-            origins = stack.enter_context(_origins(2))
+            urls = stack.enter_context(origins(2))
             steal_s = machine.steal_s()
-            starters = _starters(origins)
+            starters = _starters(urls)
             results: dict[str, HopResults] = {name: HopResults() for name in starters}
             lines = []
             progress = Progress(ROUNDS * len(starters))
@@ -130,7 +133,7 @@ def run() -> list[str]:
             lines += _report(results, in_step=False)
             lines += [*_report(results, in_step=True), _memory(results)]
             os.sched_setaffinity(0, {cores[0]})
-            lines.append(_litellm(stack, origins[0], cores[-1]))
+            lines.append(_litellm(stack, urls[0], cores[-1]))
             lines.append(f"CPU steal: {machine.steal_s() - steal_s:.2f} s")
             return lines
     finally:
@@ -183,7 +186,7 @@ def _run_round(
 
 
 @contextlib.contextmanager
-def _origins(count: int) -> Iterator[list[str]]:
+def origins(count: int) -> Iterator[list[str]]:
     command = [sys.executable, "-m", "bench.gateway_origin", str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
@@ -210,23 +213,23 @@ def gateway(*upstreams: str, options: tuple[str, ...] = ()) -> Iterator[Hop]:
             process.kill()
 
 
-def _starters(origins: list[str]) -> dict[str, Starter]:
+def _starters(urls: list[str]) -> dict[str, Starter]:
     return {
-        "direct": lambda: contextlib.nullcontext(Hop(origins[0])),
-        "nginx": lambda: _through(_nginx(origins[0])),
-        "haproxy": lambda: _through(start_haproxy(origins[0], options="option http-no-delay")),
-        "envoy": lambda: _through(start_envoy(origins[0], route_timeout="0s")),
-        OURS: lambda: gateway(*origins),
+        "direct": lambda: contextlib.nullcontext(Hop(urls[0])),
+        "nginx": lambda: through(start_nginx(urls[0])),
+        "haproxy": lambda: through(start_haproxy(urls[0], options="option http-no-delay")),
+        "envoy": lambda: through(start_envoy(urls[0], route_timeout="0s")),
+        OURS: lambda: gateway(*urls),
     }
 
 
 @contextlib.contextmanager
-def _through(proxy: RunningProxy) -> Iterator[Hop]:
+def through(proxy: RunningProxy) -> Iterator[Hop]:
     with proxy:
         yield Hop(proxy.url, proxy.pid)
 
 
-def _nginx(origin: str) -> RunningProxy:
+def start_nginx(origin: str) -> RunningProxy:
     """Start nginx with limits for 1,000 streams and a pool of idle connections to the origin."""
     upstream = parse_upstream(origin)
 
