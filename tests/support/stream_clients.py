@@ -172,3 +172,58 @@ def curl_pieces(url: str) -> Iterator[str]:
         for event in parser.receive_data(line):
             if isinstance(event, Event) and event.event == "message":
                 yield json.loads(event.data)
+
+
+_AI_SDK = """
+const { streamText, readUIMessageStream, DefaultChatTransport } = require("ai");
+const { createOpenAICompatible } = require("@ai-sdk/openai-compatible");
+const [how, url] = process.argv.slice(2);
+
+async function model() {
+  const provider = createOpenAICompatible({ name: "m", baseURL: url, apiKey: "none",
+    includeUsage: true });
+  const parts = [];
+  const result = streamText({ model: provider("m"), prompt: "hi", maxRetries: 0,
+    onError: () => {} });
+  for await (const { id, request, response, providerMetadata, ...part } of result.fullStream) {
+    if (part.type === "error") {
+      parts.push({ type: "error", status: part.error.statusCode ?? null });
+    } else if (!part.type.startsWith("start")) parts.push(part);
+  }
+  return parts;
+}
+
+async function page() {
+  const stream = await new DefaultChatTransport({ api: url }).sendMessages({
+    chatId: "c", trigger: "submit-message", messageId: undefined, abortSignal: undefined,
+    messages: [{ id: "q", role: "user", parts: [{ type: "text", text: "hi" }] }],
+  });
+  let last = null;
+  for await (const message of readUIMessageStream({ stream })) last = message;
+  return [last];
+}
+
+(how === "page" ? page() : model()).then(
+  (lines) => lines.forEach((line) => console.log(JSON.stringify(line))),
+  (error) => { console.error(String(error)); process.exit(1); },
+);
+"""
+
+
+def ai_sdk_parts(base_url: str, folder: Path) -> list[Any]:
+    """Return the parts of ``streamText`` of the Vercel AI SDK, without IDs and times."""
+    return _ai_sdk("model", base_url, folder)
+
+
+def ai_sdk_message(url: str, folder: Path) -> dict[str, Any]:
+    """Return the message that the Vercel AI SDK reads from a UI message stream."""
+    (message,) = _ai_sdk("page", url, folder)
+    assert isinstance(message, dict)
+    return message
+
+
+def _ai_sdk(how: str, url: str, folder: Path) -> list[Any]:
+    script = folder / "ai_sdk.js"
+    script.write_text(_AI_SDK)
+    lines = _lines([_program("node"), str(script), how, url], NODE_PATH=str(_node_modules()))
+    return [json.loads(line) for line in lines]

@@ -19,9 +19,9 @@ from langchain_openai import ChatOpenAI
 
 from support import upstream_app
 from support.asgi_calls import Call, run
-from support.stream_clients import node_chunks
+from support.stream_clients import ai_sdk_message, ai_sdk_parts, node_chunks
 from support.uvicorn_thread import read_raw, under_uvicorn
-from undam.asgi import StreamBroken, relay
+from undam.asgi import StreamBroken, UIMessageAnswer, relay
 from undam.asgi import starlette as undam_starlette
 from undam.sse import Event, Parser
 
@@ -167,6 +167,40 @@ def test_openai_node_reads_what_the_upstream_sends(urls: tuple[str, str], tmp_pa
     assert direct == upstream_app.CHAT
     assert node_chunks(f"{urls[1]}/sdk/ok/v1", tmp_path) == direct
     assert node_chunks(f"{urls[1]}/sdk/refuse-429/v1", tmp_path) == [{"status": 429}]
+
+
+@pytest.mark.live
+def test_the_ai_sdk_reads_what_the_upstream_sends(urls: tuple[str, str], tmp_path: Path) -> None:
+    direct = ai_sdk_parts(f"{urls[0]}/ok/v1", tmp_path)
+    kinds = {part["type"] for part in direct}
+    assert {"text-delta", "tool-call", "finish"} <= kinds
+    assert ai_sdk_parts(f"{urls[1]}/sdk/ok/v1", tmp_path) == direct
+    refused = ai_sdk_parts(f"{urls[1]}/sdk/refuse-429/v1", tmp_path)
+    assert {"type": "error", "status": 429} in refused
+
+
+@pytest.mark.live
+def test_the_ai_sdk_reads_a_ui_message_stream(tmp_path: Path) -> None:
+    def source() -> Iterator[Any]:
+        yield "Hel"
+        yield "lo"
+        yield {"type": "data-weather", "data": {"degrees": 20}}
+        yield " again"
+
+    app = FastAPI()
+
+    @app.post("/chat")
+    def chat() -> undam_starlette.EventStreamResponse:
+        return undam_starlette.EventStreamResponse(
+            source, protocol=UIMessageAnswer(id="answer-1"), heartbeat=0.05
+        )
+
+    with under_uvicorn(app) as url:
+        message = ai_sdk_message(f"{url}/chat", tmp_path)
+    assert message["id"] == "answer-1"
+    assert [(part["type"], part.get("text")) for part in message["parts"]] == [
+        ("text", "Hello"), ("data-weather", None), ("text", " again"),
+    ]  # fmt: skip
 
 
 @pytest.mark.live
