@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI
 from fastapi.testclient import TestClient
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.sdk.trace import TracerProvider
+from sentry_sdk.integrations.asgi import SentryAsgiMiddleware
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -110,6 +113,9 @@ SURROUNDINGS: dict[str, Wrap] = {
     "gzip": _with(GZipMiddleware, minimum_size=1),
     "cors": _with(CORSMiddleware, allow_origins=["*"]),
     "mounted": _mounted,
+    "OpenTelemetry": _with(OpenTelemetryMiddleware, tracer_provider=TracerProvider()),
+    # The ASGI middleware alone: `sentry_sdk.init` would patch the libraries of the whole process.
+    "Sentry": SentryAsgiMiddleware,
 }
 try:
     import itsdangerous  # noqa: F401
