@@ -237,7 +237,7 @@ def test_members_come_and_go_without_losing_a_stream() -> None:
                     change()
 
             churning = asyncio.create_task(churn())
-            responses = await asyncio.gather(*(_delayed(running, rng.random()) for _ in range(100)))
+            responses = await asyncio.gather(*(_delayed(running, rng.random()) for _ in range(300)))
             churning.cancel()
             assert all(one.count(b'"content"') >= 10 and b"[DONE]" in one for one in responses)
 
