@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -12,12 +13,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from click.testing import CliRunner
 
+from support.command_server import CommandServer
 from undam.cli.main import undam
 
 TIMEOUT_S = 60.0
@@ -98,15 +101,26 @@ def run_undam(
     Args:
         more: further arguments of ``subprocess.run``.
     """
-    done = subprocess.run(
-        command_line(*args), env=environment(**(env or {})), capture_output=True,
-        timeout=timeout_s, check=False, **{"stdin": subprocess.DEVNULL, **more},
-    )  # fmt: skip
-    result = CompletedCommand(
-        done.returncode, done.stdout.decode(), done.stderr.decode(), done.stdout
-    )
+    given = environment(**(env or {}))
+    if not more.keys() - {"cwd", "input"} and _command_server().can_run(given):
+        folder, stdin = str(more.get("cwd") or Path.cwd()), more.get("input") or b""
+        code, out, err = _command_server().run(args, given, folder, stdin, timeout_s)
+    else:
+        done = subprocess.run(
+            command_line(*args), env=given, capture_output=True, timeout=timeout_s, check=False,
+            **({} if {"input", "stdin"} & more.keys() else {"stdin": subprocess.DEVNULL}), **more,
+        )  # fmt: skip
+        code, out, err = done.returncode, done.stdout, done.stderr
+    result = CompletedCommand(code, out.decode(), err.decode(), out)
     assert "Traceback" not in result.out + result.err, result.err
     return result
+
+
+@cache
+def _command_server() -> CommandServer:
+    server = CommandServer(environment())
+    atexit.register(server.close)
+    return server
 
 
 class ListeningCommand:
