@@ -106,9 +106,11 @@ def run_undam(
         folder, stdin = str(more.get("cwd") or Path.cwd()), more.get("input") or b""
         code, out, err = _command_server().run(args, given, folder, stdin, timeout_s)
     else:
+        if not {"input", "stdin"} & more.keys():
+            more["stdin"] = subprocess.DEVNULL
         done = subprocess.run(
             command_line(*args), env=given, capture_output=True, timeout=timeout_s, check=False,
-            **({} if {"input", "stdin"} & more.keys() else {"stdin": subprocess.DEVNULL}), **more,
+            **more,
         )  # fmt: skip
         code, out, err = done.returncode, done.stdout, done.stderr
     result = CompletedCommand(code, out.decode(), err.decode(), out)
