@@ -4,11 +4,13 @@
 and do no I/O.
 """
 
+from undam.lint.chain import Chain, ChainLimit, ChainLink
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, RenderRequest
 from undam.lint.discovery.passed_over import PassedOver
 from undam.lint.engine import fix_source, fix_sources, lint_source
 from undam.lint.evidence.assessment import AssessedRoute, Assessment, RouteOutcome
+from undam.lint.evidence.hop import Hop, Tier
 from undam.lint.files import Problem
 from undam.lint.project_settings import SettingsOverrides
 from undam.lint.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
@@ -22,12 +24,16 @@ __all__ = [
     "DIALECTS",
     "AssessedRoute",
     "Assessment",
+    "Chain",
+    "ChainLimit",
+    "ChainLink",
     "ConfigRule",
     "Diagnostic",
     "Dialect",
     "Edit",
     "FileChange",
     "FixReport",
+    "Hop",
     "IncludeOpener",
     "LintOptions",
     "LintReport",
@@ -40,6 +46,7 @@ __all__ = [
     "Settings",
     "SettingsOverrides",
     "Source",
+    "Tier",
     "UnreadPart",
     "apply_edits",
     "config_rules",

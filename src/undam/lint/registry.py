@@ -8,6 +8,9 @@ from undam.lint.dialect import Dialect
 from undam.lint.dialects import (
     apache,
     caddy,
+    cloud,
+    commands,
+    compose,
     envoy,
     gateway_api,
     haproxy,
@@ -17,6 +20,7 @@ from undam.lint.dialects import (
     kserve,
     kubernetes_ingress,
     lighttpd,
+    litellm,
     nginx,
     python_app,
     squid,
@@ -28,6 +32,9 @@ from undam.lint.dialects import (
 
 # Detection tries the dialects in this order.
 DIALECTS: tuple[Dialect, ...] = (
+    cloud.DIALECT,
+    compose.DIALECT,
+    litellm.DIALECT,
     ingress_nginx.DIALECT,
     gateway_api.DIALECT,
     istio.DIALECT,
@@ -46,6 +53,7 @@ DIALECTS: tuple[Dialect, ...] = (
     squid.DIALECT,
     python_app.DIALECT,
     javascript_app.DIALECT,
+    commands.DIALECT,
 )
 
 

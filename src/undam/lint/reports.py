@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from undam.lint.chain import Chain
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect
 from undam.lint.discovery.passed_over import PassedOver
@@ -58,6 +59,7 @@ class LintReport:
             deployment or look like a configuration.
         dialects: dialect of each file in ``files``.
         texts: the texts of the files.
+        chains: the programs on the way of a request, joined over all files.
         restrictions: for each settings file, the settings that can hide findings.
     """
 
@@ -70,6 +72,7 @@ class LintReport:
     dialects: Mapping[str, Dialect] = field(repr=False)
     texts: ConfigFiles = field(repr=False)
     restrictions: Mapping[str, str] = field(default_factory=dict)
+    chains: tuple[Chain, ...] = ()
 
     @property
     def has_faults(self) -> bool:

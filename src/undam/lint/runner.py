@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from undam.errors import ConfigSyntaxError, MissingExtra, UsageError
+from undam.lint.chain import join_hops
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, LintResult
 from undam.lint.discovery.checkers import has_checker, rejection
@@ -21,6 +22,8 @@ from undam.lint.discovery.embedded_configs import find_embedded
 from undam.lint.discovery.passed_over import NO_DIALECT, PassedOver, is_schema, kind_of_deployment
 from undam.lint.discovery.surroundings import Surroundings, header_targets
 from undam.lint.engine import fix_sources, lint_source
+from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
+from undam.lint.evidence.hop import Hop
 from undam.lint.files import (
     STDIN,
     Candidate,
@@ -223,6 +226,7 @@ class _LintRun:
             dialects=self._dialects,
             texts=self._texts,
             restrictions=dict(sorted(self._settings.restrictions.items())),
+            chains=join_hops(_streaming_hops(routes)),
         )
 
     def fix(self, *, unsafe: bool) -> list[FileChange]:
@@ -449,6 +453,13 @@ class _LintRun:
         result = lint_source(dialect, source, settings, open_include)
         unopened = open_include.unread([source, *result.included])
         return _LintedFile(path, dialect, settings, result, tuple(unopened))
+
+
+def _streaming_hops(routes: Iterable[AssessedRoute]) -> list[Hop]:
+    """Return the hops of the routes that stream, in the order of their files."""
+    found = [one for one in routes if one.outcome is RouteOutcome.STREAMS and one.hop is not None]
+    found.sort(key=lambda one: (one.path, one.line))
+    return [one.hop for one in found if one.hop is not None]
 
 
 def _recognised_name(path: str, text: str) -> str:

@@ -25,10 +25,7 @@ NO_DIALECT = "this kind of file is recognised, but not read"
 
 _BY_NAME = (
     (re.compile(r".*\.(?:tf|tofu)$"), "Terraform"),
-    (re.compile(r"vercel\.json$"), "Vercel configuration"),
-    (re.compile(r"serverless\.ya?ml$"), "Serverless Framework"),
     (re.compile(r"wrangler\.(?:toml|jsonc?)$"), "Cloudflare Workers configuration"),
-    (re.compile(r"fly\.toml$"), "Fly.io configuration"),
     (re.compile(r"web\.config$"), "IIS configuration"),
 )
 _PROXY_IN_TERRAFORM = re.compile(
@@ -43,12 +40,6 @@ _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTIL
 # The kind of a resource is among its first lines; a license may precede it.
 _HEAD_BYTES = 4000
 _OPENSHIFT = re.compile(r"route\.openshift\.io")
-_TRAEFIK_LABEL = re.compile(r"traefik\.(?:http|tcp|enable)\b")
-_COMPOSE = re.compile(r"^services[ \t]*:", re.MULTILINE)
-_MODEL_SERVER = re.compile(
-    r"vllm|sglang|text-generation-inference|ollama|litellm|open-webui|llama\.cpp|tritonserver"
-)
-_LITELLM = re.compile(r"^model_list[ \t]*:", re.MULTILINE)
 # Tests of programs are recognised by their name and are not read.
 _TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py|.*\.(?:test|spec|stories)\.[cm]?[jt]sx?")
 _STREAMING_PROGRAM = re.compile(
@@ -90,11 +81,5 @@ def _kind_of_yaml(name: str, text: str) -> str | None:
     found = _KINDS.search(text)
     if found is not None and (found[1] != "Route" or _OPENSHIFT.search(text)):
         return f"Kubernetes {found[1]}"
-    if "services" in text and _COMPOSE.search(text):
-        if _TRAEFIK_LABEL.search(text):
-            return "compose file with Traefik labels"
-        return "compose file with a model server" if _MODEL_SERVER.search(text) else None
-    if "model_list" in text and _LITELLM.search(text):
-        return "LiteLLM configuration"
     is_values = name.startswith("values") and re.search(r"^[ ]*ingress[ \t]*:", text, re.MULTILINE)
     return "Helm values with an ingress" if is_values else None

@@ -35,6 +35,8 @@ _MANIFEST = re.compile(
     r"|KongPlugin|Ingress|Service|Deployment|StatefulSet|InferenceService)\b",
     re.MULTILINE,
 )
+# Programs are examined only in the folder of the configuration itself.
+_PROGRAMS = re.compile(r"[^/]+\.py", re.IGNORECASE)
 # The comment with which a generator signs a file, with the version that it was generated for.
 _HEADER_LINES = 12
 _HEADER_VERSION = re.compile(
@@ -65,10 +67,10 @@ class Surroundings:
         folder = Path(os.path.realpath(path)).parent
         if folder not in self._cache:
             around = self._around(folder)
-            self._cache[folder] = neighbours_from(
-                ((name, text) for here in around for name, text in self._texts(here)),
-                (one for here in around for one in self._manifests_in(here)),
-            )
+            texts = [one for here in around for one in self._texts(here)]
+            programs = self._read(folder, _PROGRAMS, _MAX_FILES, _MAX_BYTES)
+            manifests = (one for here in around for one in self._manifests_in(here))
+            self._cache[folder] = neighbours_from([*texts, *programs], manifests)
         return self._cache[folder]
 
     def _around(self, folder: Path) -> list[Path]:
@@ -100,10 +102,10 @@ class Surroundings:
         """Return name and text of the first files whose name matches, up to a size in bytes."""
         found = []
         try:
-            names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+            present = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
         except OSError:
             return []
-        for name in [one for one in names if wanted.fullmatch(one)][:most]:
+        for name in [one for one in present if wanted.fullmatch(one)][:most]:
             try:
                 with (folder / name).open("rb") as file:
                     text = file.read(size).decode("utf-8", "replace")

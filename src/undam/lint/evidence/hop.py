@@ -20,7 +20,7 @@ class Tier(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class ChainHop:
     """A program on the way of a request, as far as its configuration describes it.
 
     Args:
@@ -37,8 +37,8 @@ class Hop:
         buffers: whether it holds events back; ``None`` if that is unknown.
         compresses: whether it compresses streams; ``None`` if that is unknown.
         heartbeat_s: interval of the comments that it sends in a silence; ``None`` without any.
-        idle_line, total_line: where the limit is configured; ``None`` if it is the default of the
-            program.
+        idle_at, total_at: path and line where the limit is configured; ``None`` if it is the
+            default of the program.
         drops_heartbeats: it does not forward the heartbeats of its upstreams.
     """
 
@@ -53,6 +53,10 @@ class Hop:
     buffers: bool | None = None
     compresses: bool | None = None
     heartbeat_s: float | None = None
-    idle_line: int | None = None
-    total_line: int | None = None
+    idle_at: tuple[str, int] | None = None
+    total_at: tuple[str, int] | None = None
     drops_heartbeats: bool = False
+
+
+Hop = ChainHop
+"""The name under which dialects import it; `undam.diagnosis` has a hop of its own."""

@@ -43,6 +43,11 @@ _HEARTBEAT = re.compile(
     r"[\"']?[ =:,]+[\"']?(\d{1,6}(?:\.\d{1,3})?)"
 )
 
+_STREAMS = re.compile(
+    r"text/event-stream|EventSourceResponse|StreamingHttpResponse|StreamingResponse"
+    r"|stream_with_context"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceWitness:
@@ -71,6 +76,7 @@ class Neighbours:
             that a requirements file pins, by its name.
         heartbeat_s: interval that the flags of an engine set; ``None`` if no flag sets one.
         manifests: path and text of the files with resources of Kubernetes.
+        programs: paths of the Python programs beside it that send streams.
     """
 
     services: Mapping[str, ServiceWitness] = field(default_factory=dict)
@@ -78,6 +84,7 @@ class Neighbours:
     targets: Mapping[str, Version] = field(default_factory=dict)
     heartbeat_s: float | None = None
     manifests: tuple[tuple[str, str], ...] = ()
+    programs: tuple[str, ...] = ()
 
     @property
     def apps(self) -> tuple[ServiceWitness, ...]:
@@ -143,7 +150,11 @@ def neighbours_from(
     published: dict[int, ServiceWitness] = {}
     versions: dict[str, set[Version]] = {}
     heartbeats: list[float] = []
+    programs: list[str] = []
     for path, text in files:
+        if path.endswith(".py"):
+            programs += [path] if _STREAMS.search(text) else []
+            continue
         for image in images_in(text):
             if known := image_version(image):
                 versions.setdefault(known[0], set()).add(known[1])
@@ -158,7 +169,7 @@ def neighbours_from(
                 published.setdefault(port, witness)
     targets = {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
     shortest = min(heartbeats, default=None)
-    return Neighbours(services, published, targets, shortest, tuple(manifests))
+    return Neighbours(services, published, targets, shortest, tuple(manifests), tuple(programs))
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:

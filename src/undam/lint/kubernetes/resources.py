@@ -90,6 +90,10 @@ class Resource:
     def line(self) -> int:
         return self.source.position(self.anchor.start)[0]
 
+    def at(self, offset: int) -> tuple[str, int]:
+        """Return path and line of a character of the file."""
+        return self.source.path, self.source.position(offset)[0]
+
     def hole(self) -> str | None:
         """Return the first part of a template inside the resource that was not read.
 

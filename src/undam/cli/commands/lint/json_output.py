@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from undam.cli.commands.lint.chain_output import chain_json
 from undam.cli.ui.sanitize import one_line, sanitize
 from undam.lint import Diagnostic, LintReport, Problem, RouteOutcome
 from undam.lint.discovery.passed_over import NO_DIALECT
@@ -31,6 +32,7 @@ def lint_json(report: LintReport) -> dict[str, object]:
         "passed_over": [
             {"path": one.path, "kind": one.kind, "reason": one.reason} for one in report.passed_over
         ],
+        "chain": [chain_json(one) for one in report.chains],
     }
 
 

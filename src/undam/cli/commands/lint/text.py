@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from undam.cli.commands.lint.chain_output import chain_lines
 from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line, sanitize
 from undam.lint import Diagnostic, LintReport, RouteOutcome, Safety
@@ -46,6 +47,8 @@ def print_report(report: LintReport, out: Console) -> None:
         out.print(one_line(f"{position}: not read: {unread.what}"), style="dim")
     if report.diagnostics or report.unread:
         out.print()
+    for line in chain_lines(report.chains):
+        out.print(f"{line[: len(line) - len(line.lstrip())]}{one_line(line)}", soft_wrap=True)
     for line in _coverage(report):
         out.print(one_line(line), style="dim")
     out.print(_summary(report))

@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_name_or_content
+from undam.lint.dialects.apache.hop import describe_all
 from undam.lint.dialects.apache.parser import read_config
 from undam.lint.dialects.apache.render import render
 from undam.lint.dialects.apache.routes import find_routes
@@ -40,11 +41,12 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     """
     config = read_config(source, open_include)
     routes = list(find_routes(config, settings.hints_for(source.path)))
+    found = list(find(config, routes, settings))
     return LintResult(
-        unique_diagnostics(find(config, routes, settings)),
+        unique_diagnostics(found),
         tuple(config.unread),
         tuple(config.included),
-        tuple(assessed for _, assessed in routes),
+        tuple(describe_all(config, routes, found, settings.target("apache"))),
         tuple(config.unopened),
     )
 

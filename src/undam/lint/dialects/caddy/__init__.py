@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_name_or_content
+from undam.lint.dialects.caddy.hop import describe
 from undam.lint.dialects.caddy.render import render
 from undam.lint.dialects.caddy.routes import find_routes, read_config
 from undam.lint.dialects.caddy.rules import RULES, find
@@ -33,11 +34,17 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     """
     config = read_config(source, open_include)
     routes = list(find_routes(config, settings.hints_for(source.path)))
+    found = list(find(config, routes, settings))
+    version = settings.target("caddy")
+    described = [
+        describe(config, one, (each for each in found if each.route == one.assessed), version)
+        for one in routes
+    ]
     return LintResult(
-        unique_diagnostics(find(config, routes, settings)),
+        unique_diagnostics(found),
         tuple(config.unread),
         tuple(config.included),
-        tuple(route.assessed for route in routes),
+        tuple(described),
         tuple(config.unopened),
     )
 

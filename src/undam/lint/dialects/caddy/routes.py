@@ -32,11 +32,18 @@ class CaddyRoute:
     Args:
         around: the directives of outer levels that apply to it.
         assessed: the route with its outcome.
+        names: the addresses of the site.
     """
 
     relay: CaddyDirective
     around: tuple[CaddyDirective, ...]
     assessed: AssessedRoute
+    names: tuple[str, ...] = ()
+
+    @property
+    def upstreams(self) -> list[str]:
+        """The servers that requests are sent to."""
+        return _upstreams(self.relay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,7 @@ class _SiteRoutes:
                 yield from self.walk(one.block or [], here, around, known)
             elif one.name == "reverse_proxy":
                 applying = (outer for outer in around if _applies(_matched(outer, known), here))
-                yield CaddyRoute(one, tuple(applying), self._assess(one, here))
+                yield CaddyRoute(one, tuple(applying), self._assess(one, here), self._names)
 
     def _assess(self, relay: CaddyDirective, paths: Paths) -> AssessedRoute:
         upstreams = _upstreams(relay)

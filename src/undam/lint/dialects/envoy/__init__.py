@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import Diagnostic, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
+from undam.lint.dialects.envoy.hop import describe
 from undam.lint.dialects.envoy.parser import unread_parts
 from undam.lint.dialects.envoy.render import render
 from undam.lint.dialects.envoy.routes import find_managers
@@ -51,8 +52,13 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     for root in documents.roots[:1]:
         unread += unread_parts(root, source)
         for manager in find_managers(root, settings.hints_for(source.path), source):
-            routes += [*(one.assessed for one in manager.routes), *manager.others]
-            diagnostics += find(manager, source, settings)
+            found = list(find(manager, source, settings))
+            diagnostics += found
+            for one in manager.routes:
+                own = (each for each in found if each.route == one.assessed)
+                version = settings.target("envoy")
+                routes.append(describe(manager, one, source, own, version))
+            routes += manager.others
             unread += unread_code(manager, source)
             for route in manager.routes:
                 unread += unread_limits(route, source)

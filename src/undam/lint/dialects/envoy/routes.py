@@ -46,6 +46,7 @@ class EnvoyRoute:
         entry: the entry of the action, ``route``.
         around: the virtual host and the route configuration that contain the route.
         clusters: the clusters that it may use, if the text contains them.
+        addresses: the names of the clusters and the addresses of their endpoints.
         assessed: the route with its outcome.
     """
 
@@ -54,6 +55,7 @@ class EnvoyRoute:
     around: tuple[Node, ...]
     clusters: tuple[Node, ...]
     assessed: AssessedRoute
+    addresses: tuple[str, ...] = ()
 
     @property
     def action(self) -> Node:
@@ -141,7 +143,8 @@ class _RouteTables:
                 upstream = names[0] if names else ""
                 hint = path if path.startswith("/") else "/"
                 assessed = AssessedRoute(self.source.path, line, path, upstream, assessment, hint)
-                yield EnvoyRoute(node, entry, (host, table), used, assessed)
+                servers = (*names, *addresses)
+                yield EnvoyRoute(node, entry, (host, table), used, assessed, servers)
 
 
 def _path(route: Node) -> tuple[str, PathMatch]:

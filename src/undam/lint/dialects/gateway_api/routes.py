@@ -143,10 +143,10 @@ def backends_of(rule: Node) -> list[str]:
 
 def with_hop(rule: GatewayRouteRule) -> AssessedRoute:
     """Return the assessed rule with its description for the chain."""
-    total_s, total_line = _total_limit(rule)
+    total_s, total_at = _total_limit(rule)
     implementation = rule.implementation
     idle_s = implementation.idle_s if implementation else None
-    if implementation is ENVOY_GATEWAY and total_line is not None and total_s is not None:
+    if implementation is ENVOY_GATEWAY and total_at is not None and total_s is not None:
         # A request timeout raises the limit on silence to at least one hour.
         idle_s = max(3600.0, total_s)
     hop = Hop(
@@ -159,7 +159,7 @@ def with_hop(rule: GatewayRouteRule) -> AssessedRoute:
         idle_limit_s=idle_s,
         total_limit_s=total_s,
         buffers=False if implementation and implementation.total_s else None,
-        total_line=total_line,
+        total_at=total_at,
     )
     return replace(rule.assessed, hop=hop)
 
@@ -188,20 +188,19 @@ def has_replaced_policy(rule: GatewayRouteRule) -> bool:
     )
 
 
-def _total_limit(rule: GatewayRouteRule) -> tuple[float | None, int | None]:
-    """Return the limit on the whole response, and the line that sets it."""
+def _total_limit(rule: GatewayRouteRule) -> tuple[float | None, tuple[str, int] | None]:
+    """Return the limit on the whole response, and the path and line that set it."""
     own = [(limit_s(seconds), entry) for entry, seconds in rule.timeouts()]
     limits = [(seconds, entry) for seconds, entry in own if seconds is not None]
     if limits:
         seconds, entry = min(limits, key=lambda one: one[0])
-        return seconds, rule.resource.source.position(entry.key.start)[0]
+        return seconds, rule.resource.at(entry.key.start)
     if rule.sets_timeout:
         return None, None
     for policy in rule.policies:
         found = request_timeout_of(policy)
         if found is not None:
-            line, _ = policy.source.position(found[0].key.start)
-            return limit_s(found[1]), line
+            return limit_s(found[1]), policy.at(found[0].key.start)
     implementation = rule.implementation
     if implementation is None:
         return None, None

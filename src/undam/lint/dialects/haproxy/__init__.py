@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import for_route, if_anything_streams, unique_diagnostics
+from undam.lint.diagnostics import Diagnostic, for_route, if_anything_streams, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
+from undam.lint.dialects.haproxy.hop import describe
 from undam.lint.dialects.haproxy.parser import read_config
 from undam.lint.dialects.haproxy.render import render
 from undam.lint.dialects.haproxy.routes import find_routes, unread_choices
 from undam.lint.dialects.haproxy.rules import RULES, compression, find
+from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -42,12 +44,15 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     """
     config = read_config(source)
     routes = find_routes(config, settings.hints_for(source.path), source)
-    diagnostics = unique_diagnostics(
-        diagnostic
-        for route in routes
-        if route.assessed.assessment.is_considered
-        for diagnostic in for_route(route.assessed, find(route, source, settings))
-    )
+    found: list[Diagnostic] = []
+    described: list[AssessedRoute] = []
+    for route in routes:
+        own: list[Diagnostic] = []
+        if route.assessed.assessment.is_considered:
+            own = for_route(route.assessed, find(route, source, settings))
+        found += own
+        described.append(describe(route, source, own, settings.target("haproxy")))
+    diagnostics = unique_diagnostics(found)
     if not any(route.assessed.assessment.is_considered for route in routes):
         # Compression concerns every route, also those that nothing is known about.
         diagnostics = unique_diagnostics(
@@ -56,7 +61,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     return LintResult(
         diagnostics,
         (*config.unread, *unread_choices(config, source)),
-        routes=tuple(route.assessed for route in routes),
+        routes=tuple(described),
     )
 
 

@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import Diagnostic, for_route
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
+from undam.lint.dialects.ingress_nginx.hop import describe
 from undam.lint.dialects.ingress_nginx.parser import PREFIX
 from undam.lint.dialects.ingress_nginx.render import render
 from undam.lint.dialects.ingress_nginx.routes import find_config_maps, find_ingresses
@@ -59,10 +60,13 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     routes: list[AssessedRoute] = []
     config_maps = list(find_config_maps(documents.roots))
     for ingress in find_ingresses(documents.roots, settings.hints_for(source.path), source):
-        routes += [ingress.assessed, *ingress.others]
+        own: list[Diagnostic] = []
         if ingress.assessed.assessment.is_considered:
             problems = find_in_ingress(ingress, config_maps, source, settings)
-            found += for_route(ingress.assessed, problems)
+            own = for_route(ingress.assessed, problems)
+        found += own
+        version = settings.target("ingress-nginx")
+        routes += describe(ingress, config_maps, source, own, version)
     for data in config_maps:
         found += find_in_config_map(data, source, settings)
     return LintResult(tuple(dict.fromkeys(found)), documents.unread, routes=tuple(routes))

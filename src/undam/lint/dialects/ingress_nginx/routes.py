@@ -38,6 +38,7 @@ class Ingress:
         all_stream: every path streams, so that changing an annotation affects only streams.
         assessed: the path with the most certain outcome.
         others: the outcomes of its other paths.
+        hosts: the host names of its rules.
     """
 
     annotations: StringMap | None
@@ -45,6 +46,7 @@ class Ingress:
     all_stream: bool
     assessed: AssessedRoute
     others: tuple[AssessedRoute, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 def find_ingresses(roots: Sequence[Node], hints: RouteHints, source: Source) -> Iterator[Ingress]:
@@ -85,6 +87,7 @@ def _ingress(one: Node, annotations: Node | None, hints: RouteHints, source: Sou
         all(route.outcome is RouteOutcome.STREAMS for route in found),
         best,
         tuple(route for route in found if route is not best),
+        tuple(rule.text for rule in _hosts(one)),
     )
 
 
@@ -103,7 +106,7 @@ def _annotated_values(root: Node, node: Node, hints: RouteHints, source: Source)
     assessment = assess_route("/", upstreams, hints, sites=hosts)
     assessed = AssessedRoute(source.path, line, "/", ", ".join(upstreams), assessment)
     streams = assessed.outcome is RouteOutcome.STREAMS
-    return Ingress(StringMap(node, PREFIX), node, streams, assessed)
+    return Ingress(StringMap(node, PREFIX), node, streams, assessed, hosts=tuple(hosts))
 
 
 def _hosts(ingress: Node) -> Iterator[Node]:

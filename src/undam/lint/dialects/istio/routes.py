@@ -69,7 +69,7 @@ def _assess(
         idle_limit_s=math.inf,
         total_limit_s=limit_s(seconds),
         buffers=False,
-        total_line=resource.source.position(timeout.key.start)[0] if timeout else None,
+        total_at=resource.at(timeout.key.start) if timeout else None,
     )
     hint = path if path.startswith("/") else "/"
     upstream = upstreams[0] if upstreams else ""

@@ -56,7 +56,7 @@ def _assess(one: ServingComponent, cluster: Cluster) -> AssessedRoute:
         idle_limit_s=limit_s(seconds_in(idle.value.text)) if idle else math.inf,
         total_limit_s=total_s,
         buffers=False,
-        total_line=resource.source.position(entry.key.start)[0] if entry else None,
+        total_at=resource.at(entry.key.start) if entry else None,
     )
     return AssessedRoute(
         resource.source.path, resource.line, "/", resource.name, assessment, "/", hop

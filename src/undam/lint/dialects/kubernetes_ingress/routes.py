@@ -316,8 +316,8 @@ def _with_hop(route: EdgeRoute) -> EdgeRoute:
         title=route.controller.title.removeprefix("the "),
         idle_limit_s=_hop_limit(route.idle),
         total_limit_s=_hop_limit(route.total),
-        idle_line=_line(route, route.idle),
-        total_line=_line(route, route.total),
+        idle_at=_position(route, route.idle),
+        total_at=_position(route, route.total),
     )
     return replace(route, assessed=replace(route.assessed, hop=described))
 
@@ -326,7 +326,7 @@ def _hop_limit(limit: EdgeLimit | None) -> float | None:
     return math.inf if limit is None else limit_s(limit.seconds)
 
 
-def _line(route: EdgeRoute, limit: EdgeLimit | None) -> int | None:
+def _position(route: EdgeRoute, limit: EdgeLimit | None) -> tuple[str, int] | None:
     if limit is None or limit.entry is None:
         return None
-    return route.resource.source.position(limit.entry.key.start)[0]
+    return route.resource.at(limit.entry.key.start)

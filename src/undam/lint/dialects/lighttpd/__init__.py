@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import for_route, unique_diagnostics
+from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialects.lighttpd.hop import describe
 from undam.lint.dialects.lighttpd.parser import read_config
 from undam.lint.dialects.lighttpd.render import render
 from undam.lint.dialects.lighttpd.routes import find_routes
 from undam.lint.dialects.lighttpd.rules import RULES, find
+from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -34,17 +36,19 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     """
     config = read_config(source, open_include)
     routes = list(find_routes(config, settings.hints_for(source.path)))
-    diagnostics = unique_diagnostics(
-        diagnostic
-        for route in routes
-        if route.assessed.assessment.is_considered
-        for diagnostic in for_route(route.assessed, find(route, config, settings))
-    )
+    found: list[Diagnostic] = []
+    described: list[AssessedRoute] = []
+    for route in routes:
+        own: list[Diagnostic] = []
+        if route.assessed.assessment.is_considered:
+            own = for_route(route.assessed, find(route, config, settings))
+        found += own
+        described.append(describe(config, route, own, settings.target("lighttpd")))
     return LintResult(
-        diagnostics,
+        unique_diagnostics(found),
         tuple(config.unread),
         tuple(config.included),
-        tuple(route.assessed for route in routes),
+        tuple(described),
         tuple(one.what for one in config.unread if one.what.startswith("include")),
     )
 

@@ -13,11 +13,13 @@ from undam.lint.diagnostics import (
     with_unread_part,
 )
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialects.nginx.hop import describe
 from undam.lint.dialects.nginx.render import render
 from undam.lint.dialects.nginx.routes import NginxRoute, find_routes
 from undam.lint.dialects.nginx.rules import RULES, find
 from undam.lint.dialects.nginx.rules.buffering import find_compression
 from undam.lint.dialects.nginx.scopes import read_configuration
+from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -59,9 +61,14 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     configuration = read_configuration(source, open_include)
     routes = list(find_routes(configuration, settings.hints_for(source.path)))
     found: list[Diagnostic] = []
+    described: list[AssessedRoute] = []
+    version = settings.target("nginx")
     for route in routes:
+        own: list[Diagnostic] = []
         if route.assessed.assessment.is_considered:
-            found += for_route(route.assessed, _find(route, settings))
+            own = for_route(route.assessed, _find(route, settings))
+        found += own
+        described.append(describe(route, own, version))
     if not found:
         found = [if_anything_streams(one) for route in routes for one in find_compression(route)]
     # A file that is included twice is reported once. What is in force there may differ between the
@@ -70,7 +77,7 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         unique_diagnostics(found),
         configuration.unread,
         configuration.included,
-        tuple(route.assessed for route in routes),
+        tuple(described),
         knows_scopes=True,
     )
 

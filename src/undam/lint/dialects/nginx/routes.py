@@ -65,6 +65,7 @@ class NginxRoute:
         passes: each `proxy_pass`, or similar directive of the same protocol, in it.
         protocol: the prefix of its directives: ``proxy``, ``uwsgi``, …
         assessed: the route with its outcome.
+        upstreams: the targets of the passes, and servers behind them.
     """
 
     scope: NginxScope
@@ -72,6 +73,7 @@ class NginxRoute:
     passes: tuple[NginxDirective, ...]
     protocol: str
     assessed: AssessedRoute
+    upstreams: tuple[str, ...] = ()
 
     def insert(self, text: str) -> Placement:
         """Insert a directive into the location."""
@@ -106,7 +108,10 @@ def find_routes(configuration: NginxConfig, hints: RouteHints) -> Iterator[Nginx
             if passes:
                 assessed = _assess(scope, passes, targets, hints)
                 protocol = name.removesuffix("_pass")
-                yield NginxRoute(scope, scope.opener, passes, protocol, assessed)
+                behind = (one for each in passes for one in targets.upstreams_behind(each.value))
+                yield NginxRoute(
+                    scope, scope.opener, passes, protocol, assessed, tuple(dict.fromkeys(behind))
+                )
 
 
 class _Targets:

@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import for_route, if_anything_streams, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialects.squid.hop import describe
 from undam.lint.dialects.squid.parser import read_config
 from undam.lint.dialects.squid.render import render
 from undam.lint.dialects.squid.routes import assess_traffic
@@ -43,7 +44,7 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         unique_diagnostics(found),
         tuple(config.unread),
         tuple(config.included),
-        (traffic,),
+        (describe(config, traffic, found, settings.target("squid")),),
         tuple(one.what for one in config.unread),
     )
 

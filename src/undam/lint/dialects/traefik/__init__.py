@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from undam.errors import ConfigSyntaxError
 from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
+from undam.lint.dialects.traefik.hop import describe
 from undam.lint.dialects.traefik.render import render
 from undam.lint.dialects.traefik.routes import TraefikConfig
 from undam.lint.dialects.traefik.rules import RULES, find
 from undam.lint.dialects.traefik.rules.limits import find_static
-from undam.lint.routes import RouteOutcome
+from undam.lint.routes import AssessedRoute, RouteOutcome
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.toml_reader import read_toml
@@ -62,12 +64,28 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         )
     if root is None:
         return LintResult((), tuple(unread))
+    found = lint_tree(root, source, settings)
+    return replace(found, unread=tuple(dict.fromkeys((*unread, *found.unread))))
+
+
+def lint_tree(root: Node, source: Source, settings: Settings) -> LintResult:
+    """Find the problems of the streaming routers in a tree.
+
+    The tree may have been built from something else than a file of Traefik, such as labels.
+    """
+    unread: list[UnreadPart] = []
     diagnostics: list[Diagnostic] = []
     config = TraefikConfig(root)
     routers = list(config.routers(settings.hints_for(source.path), source))
     considered = [one for one in routers if one.assessed.assessment.is_considered]
+    described: list[AssessedRoute] = []
+    for router in routers:
+        own: list[Diagnostic] = []
+        if router.assessed.assessment.is_considered:
+            own = for_route(router.assessed, find(config, router, source))
+        diagnostics += own
+        described.append(describe(config, router, source, own, settings.target("traefik")))
     for router in considered:
-        diagnostics += for_route(router.assessed, find(config, router, source))
         unread += config.unread_middlewares(router, source)
     streaming = [one for one in considered if one.assessed.outcome is RouteOutcome.STREAMS]
     has_hints = bool(settings.stream_paths)
@@ -75,7 +93,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     return LintResult(
         unique_diagnostics(diagnostics),
         tuple(dict.fromkeys(unread)),
-        routes=tuple(router.assessed for router in routers),
+        routes=tuple(described),
     )
 
 

@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
+from undam.lint.dialects.trafficserver.hop import describe
 from undam.lint.dialects.trafficserver.parser import read_records, read_yaml_records
 from undam.lint.dialects.trafficserver.render import render
 from undam.lint.dialects.trafficserver.routes import assess_maps, has_streaming_map
@@ -72,10 +73,12 @@ def _lint_remap(source: Source, settings: Settings) -> LintResult:
     found: list[Diagnostic] = []
     routes = []
     for rule, assessed in assess_maps(source, settings.hints_for(source.path)):
-        routes.append(assessed)
+        own: list[Diagnostic] = []
         if assessed.assessment.is_considered:
             limited = limits.find(source, rule.parameters, settings.silence, streams=True)
-            found += for_route(assessed, limited)
+            own = for_route(assessed, limited)
+        found += own
+        routes.append(describe(assessed, own, settings.target("trafficserver")))
     return LintResult(unique_diagnostics(found), routes=tuple(routes))
 
 

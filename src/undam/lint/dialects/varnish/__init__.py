@@ -6,6 +6,7 @@ import re
 
 from undam.lint.diagnostics import for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialects.varnish.hop import describe
 from undam.lint.dialects.varnish.parser import read_vcl
 from undam.lint.dialects.varnish.render import render
 from undam.lint.dialects.varnish.routes import VclRoutes
@@ -40,11 +41,12 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         outcome = RouteOutcome.MAYBE if routes.streams_pass else RouteOutcome.UNKNOWN
     upstream = vcl.backends[0].name if vcl.backends else ""
     traffic = AssessedRoute(source.path, 1, "/", upstream, Assessment(outcome))
+    found = for_route(traffic, find(vcl, routes, settings))
     return LintResult(
-        unique_diagnostics(for_route(traffic, find(vcl, routes, settings))),
+        unique_diagnostics(found),
         (*vcl.unread, *unread_flags(vcl, routes)),
         tuple(vcl.included),
-        (traffic,),
+        (describe(vcl, traffic, found, settings.target("varnish")),),
         tuple(one.what for one in vcl.unread if one.what.startswith("include")),
     )
 

@@ -60,19 +60,24 @@ _LONG_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _WorkerLimit:
-    """A limit in seconds, and the part of a line that sets it."""
+class WorkerLimit:
+    """A limit in seconds, and the part of a line that sets it.
+
+    Args:
+        is_default: no line sets it; ``line`` is that of the worker.
+    """
 
     seconds: int
     line: ApacheDirective
     span: tuple[int, int]
+    is_default: bool = False
 
 
 def find(
     route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     """Find an idle limit of a worker that is shorter than the silence to expect."""
-    limit = _limit_of(route, worker, sections)
+    limit = limit_in_force(route, worker, sections)
     severity = silence.severity(limit.seconds) if limit else None
     if limit is None or severity is None:
         return
@@ -92,9 +97,9 @@ def find(
     )
 
 
-def _limit_of(
+def limit_in_force(
     route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex
-) -> _WorkerLimit | None:
+) -> WorkerLimit | None:
     """Return the limit that applies to a worker; ``None`` if its value cannot be parsed."""
     word, line = worker.parameter("timeout"), worker.line
     if word is None:
@@ -113,9 +118,9 @@ def _limit_of(
             last = scope.last(name)
             if last is not None:
                 return _parsed(last.texts[0], last, last.span)
-    return _WorkerLimit(_DEFAULT_S, worker.line, worker.line.span)
+    return WorkerLimit(_DEFAULT_S, worker.line, worker.line.span, is_default=True)
 
 
-def _parsed(text: str, line: ApacheDirective, span: tuple[int, int]) -> _WorkerLimit | None:
+def _parsed(text: str, line: ApacheDirective, span: tuple[int, int]) -> WorkerLimit | None:
     is_number = text.isascii() and text.isdecimal() and len(text) < 12
-    return _WorkerLimit(int(text), line, span) if is_number else None
+    return WorkerLimit(int(text), line, span) if is_number else None

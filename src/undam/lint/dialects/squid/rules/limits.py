@@ -122,7 +122,7 @@ def find(config: SquidConfig, settings: Settings) -> Iterator[Diagnostic]:
 
 def _find_timeouts(config: SquidConfig, silence: ExpectedSilence) -> Iterator[Diagnostic]:
     line = config.last("read_timeout")
-    limit_s = _seconds(line)
+    limit_s = seconds_of(line)
     if line is not None and limit_s is not None:
         severity = silence.severity(limit_s)
         yield from _limit(READ_TIMEOUT, line, severity, "1 hour", silence)
@@ -132,7 +132,7 @@ def _find_timeouts(config: SquidConfig, silence: ExpectedSilence) -> Iterator[Di
 def find_total(config: SquidConfig) -> Iterator[Diagnostic]:
     """Find limits on the duration of every response."""
     line = config.last("client_lifetime")
-    limit_s = _seconds(line)
+    limit_s = seconds_of(line)
     if line is not None and limit_s is not None:
         severity = total_limit_severity(limit_s)
         yield from _limit(LIFETIME, line, severity, "1 day", ExpectedSilence())
@@ -169,7 +169,7 @@ def _limit(
         )
 
 
-def _seconds(line: SquidLine | None) -> float | None:
+def seconds_of(line: SquidLine | None) -> float | None:
     """Parse a squid.conf time value; the default unit is seconds."""
     if line is None or not is_number(line.texts[0]):
         return None

@@ -125,11 +125,8 @@ def _find_default(
 def _find_short(
     rule: ConfigRule, source: Source, value: Token, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    match = _DURATION.fullmatch(value.text)
-    if match is None:
-        return
-    limit_s = float(match[1]) * _UNITS_S[match[2] or "s"]
-    severity = silence.severity(limit_s)
+    limit_s = duration_s(value.text)
+    severity = silence.severity(limit_s) if limit_s is not None else None
     if severity is None:
         return
     yield diagnostic_at(
@@ -141,3 +138,9 @@ def _find_short(
         limit=value.text,
         expected=silence.reason,
     )
+
+
+def duration_s(text: str) -> float | None:
+    """Parse a duration of VCL; ``None`` if it is an expression."""
+    match = _DURATION.fullmatch(text)
+    return None if match is None else float(match[1]) * _UNITS_S[match[2] or "s"]

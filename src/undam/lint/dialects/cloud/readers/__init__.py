@@ -1,0 +1,1 @@
+"""Readers of files that define resources of cloud platforms, one module per kind of file."""

@@ -1,0 +1,198 @@
+"""Resources of CloudFormation and SAM templates, and of serverless.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.dialects.cloud.routes import (
+    CloudFact,
+    CloudResource,
+    CloudSetting,
+    LimitSpec,
+    blocks_at,
+    insert,
+    seconds_of,
+)
+from undam.lint.evidence.hop import Tier
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry, Node, items_of
+from undam.textfiles.tree_edit import replace_value
+
+_IDLE, _TOTAL, _BUFFERING = CloudFact.IDLE, CloudFact.TOTAL, CloudFact.BUFFERING
+_ORIGIN = LimitSpec(
+    _IDLE,
+    ("DistributionConfig", "Origins", "CustomOriginConfig", "OriginReadTimeout"),
+    30.0,
+    "120",
+    max_s=120.0,
+)
+_API_TIMEOUT = LimitSpec(_TOTAL, ("Integration", "TimeoutInMillis"), None, "900000", 1e-3, 900.0)
+_FUNCTION_TIMEOUT = LimitSpec(_TOTAL, ("Timeout",), None, "900", max_s=900.0)
+_SERVERLESS_TIMEOUT = LimitSpec(_TOTAL, ("timeout",), None, "900", max_s=900.0)
+_STREAM = "RESPONSE_STREAM"
+
+
+def read_template(root: Node, source: Source) -> list[CloudResource]:
+    """Return the resources of a CloudFormation or SAM template that streams pass through."""
+    table = root.get("Resources")
+    found: list[CloudResource] = []
+    for entry in table.entries if table is not None else ():
+        kind = _text(entry.value, "Type")
+        properties = entry.value.get("Properties") or Node(
+            "map", entry.value.start, entry.value.end
+        )
+        if kind == "AWS::Serverless::Function":
+            found += _sam_function(entry, properties, source)
+        elif (one := _resource(kind, entry, properties, source)) is not None:
+            found.append(one)
+    return found
+
+
+def _resource(kind: str, entry: Entry, properties: Node, source: Source) -> CloudResource | None:
+    owner = entry.key.start, entry.key.end
+    new = CloudResource(Tier.GATEWAY, "", entry.key.text, entry.key.start)
+    new.names += [text for name in ("Name", "FunctionName") if (text := _text(properties, name))]
+    match kind:
+        case "AWS::ElasticLoadBalancingV2::LoadBalancer":
+            if _text(properties, "Type") in {"network", "gateway"}:
+                return None
+            new.tier, new.title = Tier.LOAD_BALANCER, "AWS load balancer"
+            new.settings.append(_balancer_limit(properties, owner, source))
+        case "AWS::CloudFront::Distribution":
+            new.tier, new.title = Tier.CDN, "CloudFront"
+            new.settings += _ORIGIN.settings(properties, owner, source)
+        case "AWS::Lambda::Url":
+            new.title = "Lambda function URL"
+            new.settings += _mode(properties, "InvokeMode", _STREAM, owner, source)
+        case "AWS::ApiGateway::Method":
+            integration = properties.get("Integration")
+            if integration is None or _text(integration, "Type") not in {"AWS_PROXY", "HTTP_PROXY"}:
+                return None
+            new.title = "API Gateway"
+            new.settings += _API_TIMEOUT.settings(properties, owner, source)
+            new.settings += _mode(integration, "ResponseTransferMode", "STREAM", owner, source)
+        case "AWS::ApiGatewayV2::Integration":
+            new.title = "API Gateway (HTTP API)"
+            new.settings.append(_never_streams(owner))
+        case _:
+            return None
+    return new
+
+
+def _balancer_limit(properties: Node, owner: tuple[int, int], source: Source) -> CloudSetting:
+    name = "idle_timeout.timeout_seconds"
+    for item in items_of(properties.get("LoadBalancerAttributes")):
+        value = item.get("Value")
+        if _text(item, "Key") == name and value is not None:
+            edit = replace_value(source, value, "3600")
+            return CloudSetting(_IDLE, name, (value.start, value.end), seconds_of(value), edit=edit)
+    return CloudSetting(_IDLE, name, owner, 60.0, is_explicit=False)
+
+
+def _never_streams(span: tuple[int, int], *, is_explicit: bool = False) -> CloudSetting:
+    return CloudSetting(_BUFFERING, "HTTP APIs cannot stream", span, is_explicit=is_explicit)
+
+
+def _sam_function(entry: Entry, properties: Node, source: Source) -> Iterator[CloudResource]:
+    owner = entry.key.start, entry.key.end
+    limits = _FUNCTION_TIMEOUT.settings(properties, owner, source)
+    names = [entry.key.text, *filter(None, [_text(properties, "FunctionName")])]
+    for url in blocks_at([properties], ("FunctionUrlConfig",)):
+        one = CloudResource(Tier.GATEWAY, "Lambda function URL", entry.key.text, entry.key.start)
+        one.names, one.settings = names, [*_mode(url, "InvokeMode", _STREAM, owner, source)]
+        one.settings += limits
+        yield one
+    events = properties.get("Events")
+    for event in events.entries if events is not None else ():
+        kind = _text(event.value, "Type")
+        path = next((_text(one, "Path") for one in blocks_at([event.value], ("Properties",))), "")
+        span = event.key.start, event.key.end
+        one = CloudResource(Tier.GATEWAY, "API Gateway", entry.key.text, event.key.start)
+        one.names, one.paths = names, [path] if path else []
+        one.settings += limits
+        if kind == "HttpApi":
+            one.title = "API Gateway (HTTP API)"
+            one.settings.append(_never_streams(span))
+            yield one
+        elif kind == "Api":
+            mode = next(iter(blocks_at([event.value], ("Properties",))), event.value)
+            one.settings += _mode(mode, "ResponseTransferMode", "STREAM", span, source)
+            yield one
+
+
+def read_serverless(root: Node, source: Source) -> list[CloudResource]:
+    """Return the functions of a serverless.yml with the events and URLs that reach them."""
+    table = root.get("functions")
+    found: list[CloudResource] = []
+    for entry in table.entries if table is not None else ():
+        if entry.value.kind == "map":
+            found += _function(entry, source)
+    return found
+
+
+def _function(entry: Entry, source: Source) -> Iterator[CloudResource]:
+    node, owner = entry.value, (entry.key.start, entry.key.end)
+    limits = _SERVERLESS_TIMEOUT.settings(node, owner, source)
+    url = node.entry("url")
+    if url is not None and url.value.text != "false":
+        one = CloudResource(Tier.GATEWAY, "Lambda function URL", entry.key.text, entry.key.start)
+        span = url.key.start, url.key.end
+        if url.value.kind == "map":
+            one.settings += _mode(url.value, "invokeMode", _STREAM, span, source)
+        else:
+            label = f"invokeMode is not {_STREAM}"
+            one.settings.append(CloudSetting(_BUFFERING, label, span, is_explicit=False))
+        one.names, one.settings = [entry.key.text], [*one.settings, *limits]
+        yield one
+    for event in items_of(node.get("events")):
+        for api in event.entries:
+            if api.key.text not in {"http", "httpApi"}:
+                continue
+            span = api.key.start, api.key.end
+            one = CloudResource(Tier.GATEWAY, "API Gateway", entry.key.text, api.key.start)
+            one.names = [entry.key.text]
+            one.paths += list(filter(None, [_path_of(api.value)]))
+            one.settings += limits
+            if api.key.text == "httpApi":
+                one.title = "API Gateway (HTTP API)"
+                one.settings.append(_never_streams(span, is_explicit=True))
+            elif not _has_stream_mode(api.value):
+                label = "the response transfer mode is not STREAM"
+                one.settings.append(CloudSetting(_BUFFERING, label, span, is_explicit=False))
+            yield one
+
+
+def _path_of(event: Node) -> str:
+    """Return the path of an event: ``{path: /chat}`` or ``POST /chat``."""
+    text = event.text if event.kind == "scalar" else _text(event, "path")
+    path = text.rpartition(" ")[2]
+    return "" if path in {"", "*"} else "/" + path.lstrip("/")
+
+
+def _has_stream_mode(event: Node) -> bool:
+    nodes = [event, *blocks_at([event], ("response",))]
+    return any(
+        "transfermode" in one.key.text.lower() and one.value.text.upper() == "STREAM"
+        for node in nodes
+        for one in node.entries
+    )
+
+
+def _mode(
+    node: Node, name: str, wanted: str, owner: tuple[int, int], source: Source
+) -> list[CloudSetting]:
+    entry = node.entry(name)
+    if entry is None:
+        edit = insert(node, name, wanted, source)
+        label = f"{name} is not {wanted}"
+        return [CloudSetting(_BUFFERING, label, owner, is_explicit=False, edit=edit)]
+    if entry.value.kind != "scalar" or entry.value.has_properties or entry.value.text == wanted:
+        return []
+    edit = replace_value(source, entry.value, wanted)
+    label = f"{name} is {entry.value.text}"
+    return [CloudSetting(_BUFFERING, label, (entry.key.start, entry.value.end), edit=edit)]
+
+
+def _text(node: Node, name: str) -> str:
+    found = node.get(name)
+    return found.text if found is not None and found.kind == "scalar" else ""

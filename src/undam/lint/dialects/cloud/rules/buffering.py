@@ -1,0 +1,58 @@
+"""CLD101: services that return a response only when it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.cloud.routes import CloudFact, CloudResource
+from undam.rules import Severity
+from undam.textfiles.source import Source
+
+WHOLE_RESPONSE = ConfigRule(
+    code="CLD101",
+    slug="whole-response-buffered",
+    severity=Severity.ERROR,
+    message="{title} buffers the response: {name}",
+    safety=Safety.UNSAFE,
+    what="""
+        API Gateway buffers the whole response unless the integration of a REST API has the response
+        transfer mode STREAM; HTTP APIs cannot stream. A Lambda function URL buffers unless its
+        invoke mode is RESPONSE_STREAM. App Engine's standard environment cannot stream. Azure
+        Application Gateway and IIS with Application Request Routing buffer responses by default.
+    """,
+    why="""
+        The client receives nothing while the model generates, and then many tokens at once, or a
+        timeout.
+    """,
+    detection="""
+        A resource that streams, by its paths, its names or what it leads to, has one of these
+        services without the setting that makes it stream. If nothing is known about the resource,
+        only a setting that is written in the file is reported, with severity info.
+    """,
+    measured="Documented, not measured: the services cannot be run locally.",
+    fix="""
+        Turn on streaming. A Lambda function must also write its response as a stream. A client that
+        expects the buffered form may need a change.
+
+            response_transfer_mode = "STREAM"           # aws_api_gateway_integration
+            invoke_mode            = "RESPONSE_STREAM"  # aws_lambda_function_url
+    """,
+    source=(
+        "docs.aws.amazon.com, response-transfer-mode (2025-11) and config-rs-invoke-furls; "
+        "cloud.google.com, App Engine, How requests are handled; learn.microsoft.com, Application "
+        "Gateway, proxy-buffers (2025-04), and ARR, response buffer; read in 2026-11"
+    ),
+)
+
+RULES = (WHOLE_RESPONSE,)
+
+
+def find(resource: CloudResource, source: Source, *, only_explicit: bool) -> Iterator[Diagnostic]:
+    """Find services that buffer."""
+    for one in resource.of(CloudFact.BUFFERING):
+        if one.is_explicit or not only_explicit:
+            edits = (one.edit,) if one.edit is not None else ()
+            yield diagnostic_at(
+                WHOLE_RESPONSE, source, one.span, *edits, title=resource.title, name=one.name
+            )

@@ -1,0 +1,122 @@
+"""Programs whose flags are known: inference engines and application servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from undam.lint.dialects.commands.parser import Command, Flag
+from undam.lint.evidence.hop import Tier
+from undam.lint.evidence.neighbours import profile_of_image
+from undam.textfiles.tokens import Word
+
+# The program is among the first words, after `exec`, `uv run`, `python -m` and assignments.
+_FIRST_WORDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program that serves streams.
+
+    Args:
+        words: names of its executable, and of its module for ``python -m``.
+        profile: name of the profile of its container image; empty if it has none.
+        heartbeat_flags: flags that set the interval of its heartbeats, in seconds.
+        heartbeat_s: the interval without such a flag; ``None`` if it then sends none.
+        port: the port without a flag.
+    """
+
+    title: str
+    tier: Tier
+    words: tuple[str, ...]
+    profile: str = ""
+    heartbeat_flags: tuple[str, ...] = ()
+    heartbeat_s: float | None = None
+    port: int | None = None
+
+    @property
+    def is_engine(self) -> bool:
+        return self.tier is Tier.ENGINE
+
+    def heartbeat_of(self, command: Command) -> tuple[float | None, Flag | None]:
+        """Return the interval of the heartbeats that a command sets, and its flag."""
+        flag = command.flag(*self.heartbeat_flags) if self.heartbeat_flags else None
+        if flag is None:
+            return self.heartbeat_s, None
+        seconds = number_of(flag.value)
+        return (seconds if seconds is not None and seconds > 0 else None), flag
+
+
+VLLM = Program(
+    title="vLLM",
+    tier=Tier.ENGINE,
+    words=("vllm", "vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server"),
+    profile="vllm",
+    heartbeat_flags=("--sse-keep-alive-interval",),
+    port=8000,
+)
+SGLANG = Program(
+    title="SGLang",
+    tier=Tier.ENGINE,
+    words=("sglang.launch_server", "sglang"),
+    profile="sglang",
+    port=30000,
+)
+LLAMA_CPP = Program(
+    title="llama.cpp",
+    tier=Tier.ENGINE,
+    words=("llama-server", "llama.cpp-server"),
+    profile="llama-cpp",
+    heartbeat_flags=("--sse-ping-interval",),
+    heartbeat_s=30.0,
+    port=8080,
+)
+TENSORRT_LLM = Program(title="TensorRT-LLM", tier=Tier.ENGINE, words=("trtllm-serve",), port=8000)
+OLLAMA = Program(title="Ollama", tier=Tier.ENGINE, words=("ollama",), profile="ollama", port=11434)
+UNKNOWN_ENGINE = Program(title="engine", tier=Tier.ENGINE, words=())
+GUNICORN = Program(title="Gunicorn", tier=Tier.APP, words=("gunicorn",), port=8000)
+UVICORN = Program(title="Uvicorn", tier=Tier.APP, words=("uvicorn",), port=8000)
+HYPERCORN = Program(title="Hypercorn", tier=Tier.APP, words=("hypercorn",), port=8000)
+DAPHNE = Program(title="Daphne", tier=Tier.APP, words=("daphne",), port=8000)
+UWSGI = Program(title="uWSGI", tier=Tier.APP, words=("uwsgi",))
+
+PROGRAMS = (
+    VLLM, SGLANG, LLAMA_CPP, TENSORRT_LLM, OLLAMA, GUNICORN, UVICORN, HYPERCORN, DAPHNE, UWSGI,
+)  # fmt: skip
+_BY_WORD = {word: one for one in PROGRAMS for word in one.words}
+_BY_PROFILE = {one.profile: one for one in PROGRAMS if one.profile}
+_ENGINE_FLAGS = ("--stream-interval", "--sse-keep-alive-interval", "--sse-ping-interval")
+
+
+def program_of(command: Command) -> tuple[Program, Word | None] | None:
+    """Return the program that a command starts, and the word that names it.
+
+    A command of flags alone is that of the image, or of an engine that a chart starts.
+    """
+    for word in _leading(command.words):
+        program = _BY_WORD.get(word.text.rpartition("/")[2])
+        if program is not None:
+            return program, word
+    profile = profile_of_image(command.image) if command.image else None
+    if profile is not None and profile.name in _BY_PROFILE:
+        return _BY_PROFILE[profile.name], None
+    return (UNKNOWN_ENGINE, None) if command.flag(*_ENGINE_FLAGS) is not None else None
+
+
+def _leading(words: Sequence[Word]) -> list[Word]:
+    """Return the first words up to the first flag other than ``-m``."""
+    found: list[Word] = []
+    for word in words[:_FIRST_WORDS]:
+        if word.text.startswith("-") and word.text not in {"-m", "--"}:
+            return found
+        found.append(word)
+    return found
+
+
+def number_of(text: str) -> float | None:
+    """Parse a number of seconds; ``None`` for a variable and other text."""
+    bare = text.strip("\"' ")
+    negative = bare.startswith("-")
+    digits = bare.removeprefix("-")
+    is_number = digits.replace(".", "", 1).isdecimal() and digits.isascii() and len(digits) < 12
+    return (-float(digits) if negative else float(digits)) if is_number else None

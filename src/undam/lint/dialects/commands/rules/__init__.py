@@ -1,0 +1,18 @@
+"""The rules of command lines, one module per topic with the functions that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.commands.routes import ServerCommand
+from undam.lint.dialects.commands.rules import buffering, limits
+from undam.textfiles.source import Source
+
+RULES: tuple[ConfigRule, ...] = (*buffering.RULES, *limits.RULES)
+
+
+def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
+    """Find all problems of a command that streams or may stream."""
+    yield from buffering.find(server, source)
+    yield from limits.find(server, source)

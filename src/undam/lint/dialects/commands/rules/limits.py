@@ -1,0 +1,179 @@
+"""CMD401-CMD403: servers that cut long responses, and engines without heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import (
+    ConfigRule,
+    Diagnostic,
+    Safety,
+    diagnostic_at,
+    with_unread_part,
+)
+from undam.lint.dialects.commands.parser import CommandStyle
+from undam.lint.dialects.commands.programs import GUNICORN, LLAMA_CPP, UWSGI
+from undam.lint.dialects.commands.routes import ServerCommand, total_limit_of
+from undam.lint.limits import total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+
+SYNC_WORKER = ConfigRule(
+    code="CMD401",
+    slug="gunicorn-sync-worker",
+    severity=Severity.ERROR,
+    message=(
+        "gunicorn uses sync workers: a response is cut after {limit:g} s, and a worker serves "
+        "nothing else while it streams"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        A sync worker reports to the arbiter only between requests. The arbiter kills a worker that
+        has not reported for `--timeout` seconds, 30 by default, with the response that it is
+        sending.
+    """,
+    why="""
+        An answer that takes longer ends in the middle, and heartbeats do not prevent it. Each
+        stream also occupies a whole worker process.
+    """,
+    detection="""
+        A command starts gunicorn without another worker class and without threads, and something
+        shows that the application streams: its image, its name, or a program beside the file. With
+        a configuration file, which may set the class, the severity is lower.
+    """,
+    measured="""
+        gunicorn 27.0.1 with `--timeout 2`: a sync worker that sent an event every 0.2 s was killed
+        3.1 s after the request, and the response was truncated. With `--worker-class gthread
+        --threads 32` the whole stream of 6 s arrived. `--timeout-keep-alive 1` of uvicorn 0.54 and
+        `--read-timeout 2` of hypercorn 0.18 did not cut it.
+    """,
+    fix="""
+        Use threads, whose number limits the concurrent streams, or gevent; for an ASGI application,
+        use the worker class asgi or uvicorn_worker.UvicornWorker.
+
+            gunicorn --worker-class gthread --threads 32 app:app
+    """,
+    source="measured on loopback with gunicorn 27.0.1; docs.gunicorn.org, timeout, worker_class",
+)
+
+HARAKIRI = ConfigRule(
+    code="CMD402",
+    slug="uwsgi-harakiri",
+    severity=Severity.WARNING,
+    message="harakiri {limit:g} kills the worker of each response that takes longer",
+    safety=Safety.UNSAFE,
+    what="""
+        `--harakiri` kills a worker that spends more than this many seconds on one request. By
+        default, requests are not limited.
+    """,
+    why="A longer stream is cut while tokens are still arriving; heartbeats do not prevent it.",
+    detection="""
+        A command starts uwsgi with a limit below one hour, and something shows that the application
+        streams: an error up to one minute, a warning above.
+    """,
+    measured="Documented, not measured.",
+    fix="""
+        Raise the limit. A request that hangs then occupies its worker for longer.
+
+            --harakiri 3600
+    """,
+    source="uwsgi-docs.readthedocs.io, Options, harakiri (uWSGI 2.0.31); read in 2026-11",
+)
+
+NO_PINGS = ConfigRule(
+    code="CMD403",
+    slug="heartbeats-turned-off",
+    severity=Severity.WARNING,
+    message="{flag} {value} turns off the heartbeats that llama.cpp sends in a silence",
+    safety=Safety.SAFE,
+    what="""
+        llama-server sends a comment when a stream has been silent for `--sse-ping-interval`
+        seconds, 30 by default. A negative value or 0 turns these heartbeats off.
+    """,
+    why="""
+        During a long prefill nothing is sent then, and each proxy on the way cuts the stream at its
+        idle limit, often after 60 s.
+    """,
+    detection="A command sets the flag to 0 or a negative number.",
+    measured="Documented, not measured.",
+    fix="""
+        Remove the flag, or set an interval of at most half of the shortest idle limit on the way.
+
+            --sse-ping-interval 15
+    """,
+    source="ggml-org/llama.cpp#25241 and tools/server/README.md (b9864, 2026); read in 2026-11",
+)
+
+RULES = (SYNC_WORKER, HARAKIRI, NO_PINGS)
+
+_THREADS = ("--worker-class", "gthread", "--threads", "32")
+_CONFIG = ("-c", "--config")
+
+
+def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
+    """Find limits of a server, and heartbeats that are turned off."""
+    if server.program is GUNICORN:
+        yield from _find_sync(server, source)
+    elif server.program is UWSGI:
+        yield from _find_harakiri(server, source)
+    elif server.program is LLAMA_CPP:
+        yield from _find_pings(server, source)
+
+
+def _find_sync(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
+    limit = total_limit_of(server.command, server.program)
+    severity = total_limit_severity(limit.seconds) if limit is not None else None
+    if limit is None or severity is None:
+        return
+    found = diagnostic_at(
+        SYNC_WORKER,
+        source,
+        limit.span or server.span,
+        *_use_threads(server, source),
+        severity=severity,
+        limit=limit.seconds,
+    )
+    config = server.command.flag(*_CONFIG)
+    variables = "GUNICORN_CMD_ARGS" in source.text
+    if config is not None or variables:
+        what = f"the configuration {config.value}" if config else "GUNICORN_CMD_ARGS"
+        found = with_unread_part(found, what)
+    yield found
+
+
+def _use_threads(server: ServerCommand, source: Source) -> list[Edit]:
+    """Return the edits that select threads; none if the command names a class or its threads."""
+    named = server.command.flag("-k", "--worker-class", "--threads")
+    if named is not None or server.word is None:
+        return []
+    if server.command.style is CommandStyle.FLOW and source.text[server.word.start] != '"':
+        return []
+    return [server.command.insert_after(source, server.word, _THREADS)]
+
+
+def _find_harakiri(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
+    limit = total_limit_of(server.command, server.program)
+    severity = total_limit_severity(limit.seconds) if limit is not None else None
+    if limit is not None and limit.value_span is not None and severity is not None:
+        yield diagnostic_at(
+            HARAKIRI,
+            source,
+            limit.value_span,
+            Edit(*limit.value_span, "3600"),
+            severity=severity,
+            limit=limit.seconds,
+        )
+
+
+def _find_pings(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
+    seconds, flag = server.program.heartbeat_of(server.command)
+    if flag is not None and seconds is None and flag.value.lstrip("-").isdecimal():
+        yield diagnostic_at(
+            NO_PINGS,
+            source,
+            flag.value_span,
+            Edit(*flag.value_span, "15"),
+            flag=flag.name,
+            value=flag.value,
+        )

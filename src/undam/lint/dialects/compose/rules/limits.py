@@ -1,0 +1,116 @@
+"""CMP401-CMP402: limits on streams in the settings of a service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.compose.routes import ServiceRoute
+from undam.lint.limits import total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+from undam.textfiles.tree_edit import replace_value
+
+STOP_GRACE = ConfigRule(
+    code="CMP401",
+    slug="short-stop-grace-period",
+    severity=Severity.WARNING,
+    message="stop_grace_period {limit}: each deployment cuts streams that run for longer",
+    safety=Safety.SAFE,
+    what="""
+        When a container is replaced, Docker sends SIGTERM and, after `stop_grace_period`, SIGKILL.
+        The default is 10 s.
+    """,
+    why="""
+        A server that finishes its streams after SIGTERM has only this long to do so. All longer
+        answers end in the middle at each deployment.
+    """,
+    detection="""
+        A service that streams, by its image or name, has a period below the default. That the
+        default itself is short for long answers is not reported.
+    """,
+    measured="Documented, not measured.",
+    fix="""
+        Allow as much time as a usual answer takes. A server that has no streams left stops earlier.
+
+            stop_grace_period: 2m
+    """,
+    source="docs.docker.com, Compose file reference, stop_grace_period; read in 2026-11",
+)
+
+CLIENT_TIMEOUT = ConfigRule(
+    code="CMP402",
+    slug="application-total-timeout",
+    severity=Severity.WARNING,
+    message="{name}={limit:g}: {program} cuts each answer of the model after {limit:g} s",
+    safety=Safety.UNSAFE,
+    what="""
+        `AIOHTTP_CLIENT_TIMEOUT` of Open WebUI and `REQUEST_TIMEOUT` of LiteLLM limit the whole
+        request to the model, in seconds. Open WebUI has no limit without the variable, and LiteLLM
+        one of 6000 s.
+    """,
+    why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
+    detection="""
+        The environment of a service with the image of one of the two sets a value below one hour:
+        an error up to one minute, a warning above.
+    """,
+    measured="Documented, not measured.",
+    fix="""
+        Remove the variable, or set one hour.
+
+            AIOHTTP_CLIENT_TIMEOUT: 3600
+    """,
+    source=(
+        "docs.openwebui.com, AIOHTTP_CLIENT_TIMEOUT; docs.litellm.ai, proxy/timeout (2026-10-10); "
+        "read in 2026-11"
+    ),
+)
+
+RULES = (STOP_GRACE, CLIENT_TIMEOUT)
+
+_DURATION = re.compile(r"(?:\d{1,6}(?:\.\d{1,6})?(?:us|ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DEFAULT_GRACE_S = 10.0
+_VARIABLES = {"open-webui": "AIOHTTP_CLIENT_TIMEOUT", "litellm": "REQUEST_TIMEOUT"}
+
+
+def find(route: ServiceRoute, source: Source) -> Iterator[Diagnostic]:
+    """Find limits of a service that cut its streams."""
+    entry = route.service.node.entry("stop_grace_period")
+    limit_s = _seconds(entry.value.text) if entry is not None else None
+    if entry is not None and limit_s is not None and limit_s < _DEFAULT_GRACE_S:
+        edit = replace_value(source, entry.value, "2m")
+        span = entry.key.start, entry.value.end
+        edits = (edit,) if edit is not None else ()
+        yield diagnostic_at(STOP_GRACE, source, span, *edits, limit=entry.value.text)
+    yield from _find_variable(route, source)
+
+
+def _find_variable(route: ServiceRoute, source: Source) -> Iterator[Diagnostic]:
+    name = _VARIABLES.get(route.profile.name)
+    for one in route.service.settings(source, "environment"):
+        text = one.value.text
+        if one.key.text != name or not (text.isascii() and text.isdecimal() and len(text) < 9):
+            continue
+        severity = total_limit_severity(float(text))
+        if severity is not None:
+            edits = [Edit(*one.value.span, "3600")] if one.is_exact else []
+            yield diagnostic_at(
+                CLIENT_TIMEOUT,
+                source,
+                one.value.span,
+                *edits,
+                severity=severity,
+                name=name,
+                limit=float(text),
+                program=route.profile.title,
+            )
+
+
+def _seconds(text: str) -> float | None:
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))

@@ -1,0 +1,57 @@
+"""Configuration of the LiteLLM proxy: guardrails that hold streams, and limits."""
+
+from __future__ import annotations
+
+import re
+
+from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialects.litellm.render import render
+from undam.lint.dialects.litellm.routes import find_models
+from undam.lint.dialects.litellm.rules import RULES, buffering, limits
+from undam.lint.routes import RouteOutcome
+from undam.lint.settings import Settings
+from undam.textfiles.source import Source
+from undam.textfiles.yaml_reader import read_yaml
+
+_CONTENT = re.compile(r"^model_list[ \t]*:", re.MULTILINE)
+
+
+def recognises(path: str, text: str) -> bool:
+    """Return whether a YAML file has a list of models and their parameters for LiteLLM."""
+    if not path.lower().endswith((".yaml", ".yml", "-")) or "model_list" not in text:
+        return False
+    return bool(_CONTENT.search(text)) and "litellm" in text
+
+
+def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
+    """Find the problems of the models, and those of the whole gateway.
+
+    Raises:
+        ConfigSyntaxError: the text is not YAML.
+    """
+    documents = read_yaml(source)
+    if not documents.roots:
+        return LintResult()
+    root = documents.roots[0]
+    models = list(find_models(root, settings.hints_for(source.path), source))
+    streaming = [one for one in models if one.assessed.outcome is RouteOutcome.STREAMS]
+    found: list[Diagnostic] = []
+    for model in streaming:
+        found += for_route(model.assessed, limits.find(model, source))
+    if streaming:
+        found += limits.find_global(root, streaming, source)
+        found += buffering.find(root, source)
+    return LintResult(
+        unique_diagnostics(found), documents.unread, routes=tuple(one.assessed for one in models)
+    )
+
+
+DIALECT = Dialect(
+    name="litellm",
+    title="LiteLLM",
+    rules=RULES,
+    recognises=recognises,
+    lint=lint,
+    render=render,
+)

@@ -1,0 +1,40 @@
+"""Access to a configuration of the LiteLLM proxy in a YAML tree."""
+
+from __future__ import annotations
+
+from undam.textfiles.tree import Entry, Node
+
+_WITHOUT = frozenset({"", "null", "none", "~"})
+
+
+def at(node: Node | None, *names: str) -> Node | None:
+    """Return the value under these keys."""
+    for name in names:
+        node = node.get(name) if node is not None else None
+    return node
+
+
+def entry_at(node: Node | None, *names: str) -> Entry | None:
+    """Return the entry under these keys."""
+    outer = at(node, *names[:-1])
+    return outer.entry(names[-1]) if outer is not None else None
+
+
+def text_at(node: Node | None, *names: str) -> str:
+    """Return the text of a scalar; empty if there is none."""
+    found = at(node, *names)
+    return found.text if found is not None and found.kind == "scalar" else ""
+
+
+def seconds_of(entry: Entry | None) -> float | None:
+    """Return a number of seconds; ``None`` without a value, and for other text."""
+    text = entry.value.text.strip() if entry is not None and entry.value.kind == "scalar" else ""
+    is_number = text.isascii() and text.replace(".", "", 1).isdecimal() and len(text) < 12
+    return float(text) if is_number else None
+
+
+def is_true(entry: Entry | None) -> bool | None:
+    """Return a flag; ``None`` if it is not set."""
+    if entry is None or entry.value.text.lower() in _WITHOUT:
+        return None
+    return entry.value.text.lower() == "true"

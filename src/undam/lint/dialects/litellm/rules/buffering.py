@@ -1,0 +1,71 @@
+"""LIT101: guardrails that hold a stream until they have examined all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.litellm.parser import is_true, text_at
+from undam.lint.dialects.litellm.routes import guardrails_of
+from undam.rules import Severity
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Node
+from undam.textfiles.tree_edit import insert_entry, replace_value
+
+HELD_BY_GUARDRAIL = ConfigRule(
+    code="LIT101",
+    slug="guardrail-holds-stream",
+    severity=Severity.ERROR,
+    message="the guardrail {name} holds each stream to its end before the first event is sent",
+    safety=Safety.UNSAFE,
+    what="""
+        A guardrail of the mode post_call with `streaming_buffer_until_moderated` withholds every
+        chunk until the whole answer has been moderated. For Bedrock guardrails this is the default.
+    """,
+    why="""
+        The client receives nothing while the model generates, and then the whole answer at once.
+        The proxies in front see a silence as long as the answer and may cut it.
+    """,
+    detection="""
+        `guardrails` has one with the mode post_call that sets `streaming_buffer_until_moderated:
+        true`, or a Bedrock guardrail of this mode that does not set it to false.
+    """,
+    measured="Documented, not measured; the behaviour is tested in LiteLLM itself.",
+    fix="""
+        Let the guardrail examine the answer at its end, while the chunks pass. It can then report
+        but no longer prevent an answer, so this is a decision about safety.
+
+            streaming_buffer_until_moderated: false
+            streaming_end_of_stream_only: true
+    """,
+    source="BerriAI/litellm#31389 (2026-06), #38722 (2026-08); LiteLLM 1.110.2; read in 2026-11",
+)
+
+RULES = (HELD_BY_GUARDRAIL,)
+
+_FLAG = "streaming_buffer_until_moderated"
+_BUFFERS_BY_DEFAULT = frozenset({"bedrock"})
+
+
+def find(root: Node, source: Source) -> Iterator[Diagnostic]:
+    """Find guardrails that hold streams."""
+    for parameters in guardrails_of(root):
+        mode = parameters.entry("mode")
+        modes = [item.text for item in mode.value.items] if mode is not None else []
+        if mode is None or "post_call" not in {mode.value.text, *modes}:
+            continue
+        flag = parameters.entry(_FLAG)
+        switched = is_true(flag)
+        provider = text_at(parameters, "guardrail")
+        if switched is None and provider not in _BUFFERS_BY_DEFAULT:
+            continue
+        if switched is False:
+            continue
+        if flag is not None:
+            edit = replace_value(source, flag.value, "false")
+            span = flag.key.start, flag.value.end
+        else:
+            edit = insert_entry(source, parameters, _FLAG, value=False)
+            span = mode.key.start, mode.key.end
+        edits = (edit,) if edit is not None else ()
+        yield diagnostic_at(HELD_BY_GUARDRAIL, source, span, *edits, name=provider or "here")

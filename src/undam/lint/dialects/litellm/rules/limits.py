@@ -1,0 +1,112 @@
+"""LIT401-LIT402: limits on answers, and on the wait for their first chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.litellm.parser import seconds_of
+from undam.lint.dialects.litellm.routes import LiteLlmModel, total_limits
+from undam.lint.limits import total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry, Node
+from undam.textfiles.tree_edit import replace_value
+
+TIMEOUT = ConfigRule(
+    code="LIT401",
+    slug="total-timeout",
+    severity=Severity.WARNING,
+    message="{name} {limit:g} cuts each answer that takes longer than {limit:g} s",
+    safety=Safety.UNSAFE,
+    what="""
+        `timeout` of a model or of the router, and `request_timeout` for all others, limit the whole
+        call to the model. Without them the limit is 6000 s. For /v1/messages and /v1/responses,
+        `request_timeout` limits each wait for the next chunk instead.
+    """,
+    why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
+    detection="""
+        A limit below one hour: an error up to one minute, a warning above. A model that sets
+        `timeout` itself is not affected by the other two.
+    """,
+    measured="Documented, not measured.",
+    fix="""
+        Raise the limit, and set `stream_timeout` for the wait for the first chunk.
+
+            timeout: 3600
+            stream_timeout: 300
+    """,
+    source="docs.litellm.ai, proxy/timeout (2026-10-10); LiteLLM 1.110.2; read in 2026-11",
+)
+
+FIRST_CHUNK = ConfigRule(
+    code="LIT402",
+    slug="short-stream-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "stream_timeout {limit:g} aborts a stream whose first chunk takes longer than {limit:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="`stream_timeout` limits the wait for the first chunk of a stream.",
+    why="""
+        A model that is queued, reads a long prompt or reasons sends its first token later than
+        this. The request fails, or is sent again to another deployment, which processes the whole
+        prompt again.
+    """,
+    detection="The limit of a model, or of the router, is below one minute.",
+    measured="Documented, not measured.",
+    fix="""
+        Raise the limit, unless another deployment takes over and the retry is intended.
+
+            stream_timeout: 300
+    """,
+    source="docs.litellm.ai, proxy/timeout (2026-10-10); read in 2026-11",
+)
+
+RULES = (TIMEOUT, FIRST_CHUNK)
+
+# If the first token takes a minute, the cause is not the model.
+_SLOW_FIRST_CHUNK_S = 60.0
+
+
+def find(model: LiteLlmModel, source: Source) -> Iterator[Diagnostic]:
+    """Find limits of one model."""
+    if model.parameters is not None:
+        yield from _find_total(model.parameters.entry("timeout"), source)
+        yield from _find_first(model.parameters.entry("stream_timeout"), source)
+
+
+def find_global(root: Node, models: list[LiteLlmModel], source: Source) -> Iterator[Diagnostic]:
+    """Find limits of all models that do not set one themselves."""
+    own = [one.parameters is not None and bool(one.parameters.entry("timeout")) for one in models]
+    if not all(own):
+        for entry in list(total_limits(root))[:1]:
+            yield from _find_total(entry, source)
+    router = root.get("router_settings")
+    if router is not None:
+        yield from _find_first(router.entry("stream_timeout"), source)
+
+
+def _find_total(entry: Entry | None, source: Source) -> Iterator[Diagnostic]:
+    limit = seconds_of(entry)
+    severity = total_limit_severity(limit) if limit is not None else None
+    if entry is not None and severity is not None:
+        edit = replace_value(source, entry.value, "3600")
+        yield diagnostic_at(
+            TIMEOUT,
+            source,
+            (entry.key.start, entry.value.end),
+            *((edit,) if edit is not None else ()),
+            severity=severity,
+            name=entry.key.text,
+            limit=limit,
+        )
+
+
+def _find_first(entry: Entry | None, source: Source) -> Iterator[Diagnostic]:
+    limit = seconds_of(entry)
+    if entry is not None and limit is not None and 0 < limit < _SLOW_FIRST_CHUNK_S:
+        edit = replace_value(source, entry.value, "300")
+        span = entry.key.start, entry.value.end
+        edits = (edit,) if edit is not None else ()
+        yield diagnostic_at(FIRST_CHUNK, source, span, *edits, limit=limit)

@@ -1,0 +1,104 @@
+"""Attach the description of its program to each route, for the chain of a project."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.evidence.assessment import AssessedRoute
+from undam.lint.evidence.hop import Hop, Tier
+from undam.textfiles.source import Source
+from undam.versions import EVERY_VERSION, Version
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimit:
+    """A limit of a route, in seconds.
+
+    Args:
+        seconds: ``inf`` if there is no limit; ``None`` if it is not known.
+        at: path and line where it is configured; ``None`` if it is the default of the program.
+    """
+
+    seconds: float | None
+    at: tuple[str, int] | None = None
+
+
+def limit_at(source: Source, offset: int, seconds: float | None) -> RouteLimit:
+    """Return a limit that is configured at an offset of a text."""
+    return RouteLimit(seconds, (source.path, source.position(offset)[0]))
+
+
+NO_LIMIT = RouteLimit(math.inf)
+UNKNOWN_LIMIT = RouteLimit(None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramTraits:
+    """The properties that all routes of a program share.
+
+    Args:
+        buffering: rules that report that the program holds events back.
+        compression: rules that report that it compresses streams.
+    """
+
+    tier: Tier
+    title: str
+    buffering: tuple[ConfigRule, ...] = ()
+    compression: tuple[ConfigRule, ...] = ()
+
+    def describe(  # noqa: PLR0913 (each is a property of the hop)
+        self,
+        route: AssessedRoute,
+        found: Iterable[Diagnostic],
+        version: Version | None = None,
+        *,
+        names: Iterable[str] = (),
+        upstreams: Iterable[str] = (),
+        idle: RouteLimit = NO_LIMIT,
+        total: RouteLimit = NO_LIMIT,
+    ) -> AssessedRoute:
+        """Return a route with its hop. A route that is not considered has none.
+
+        Args:
+            found: the diagnostics of the route.
+            version: the version of the program; ``None`` if it is not known.
+            upstreams: the servers behind the route, if its ``upstream`` is not all of them.
+            idle, total: limits on silence and on the whole response.
+        """
+        if not route.assessment.is_considered:
+            return route
+        known = list(found)
+        hop = Hop(
+            self.tier,
+            self.title,
+            route.path,
+            route.line,
+            tuple(dict.fromkeys(name for name in names if name)),
+            tuple(dict.fromkeys(one for one in (*upstreams, route.upstream) if one)),
+            idle_limit_s=_or_none(idle),
+            total_limit_s=_or_none(total),
+            buffers=_holds(self.buffering, known, version),
+            compresses=_holds(self.compression, known, version),
+            idle_at=idle.at,
+            total_at=total.at,
+        )
+        return replace(route, hop=hop)
+
+
+def _or_none(limit: RouteLimit) -> float | None:
+    """Return the seconds; a limit of 0 is none in every program."""
+    return math.inf if limit.seconds == 0 else limit.seconds
+
+
+def _holds(
+    rules: tuple[ConfigRule, ...], found: list[Diagnostic], version: Version | None
+) -> bool | None:
+    """Return whether one of the rules fired; ``None`` if that depends on an unknown version."""
+    codes = {one.code for one in rules}
+    ranges = [one.affected for one in found if one.rule.code in codes]
+    if any(one == EVERY_VERSION or (version and one.contains(version)) for one in ranges):
+        return True
+    return None if version is None and ranges else False

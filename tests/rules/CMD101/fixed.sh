@@ -1,0 +1,6 @@
+#!/bin/sh
+# One event for twenty tokens.
+exec vllm serve mistralai/Ministral-8B-Instruct-2410 \
+  --port 8000 \
+  --stream-interval 1 \
+  --max-num-seqs 256
