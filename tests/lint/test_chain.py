@@ -152,3 +152,28 @@ def test_a_program_that_drops_comments_hides_the_heartbeats_behind_it() -> None:
     assert chain_of(NGINX, gateway, beating).heartbeat is None
     own = replace(gateway, heartbeat_s=10.0)
     assert chain_of(NGINX, own, beating).heartbeat == own
+
+
+def test_programs_that_may_stream_count_in_front_of_one_that_does() -> None:
+    front = Hop(Tier.APP, "Next.js", "web/next.config.js", 2, ("web",), ("http://api:9000",))
+    other = Hop(Tier.APP, "Express", "shop/server.js", 1, ("shop",), ("http://db:5432",))
+    (chain,) = join_hops([API, VLLM], [front, other])
+    assert [one.title for one in chain.hops] == ["Next.js", "Uvicorn", "vLLM"]
+
+
+def test_one_service_that_two_files_describe_is_one_program() -> None:
+    image = Hop(
+        *(Tier.APP, "Gunicorn", "api/Dockerfile", 3, ("api", ":8000")),
+        total_limit_s=30.0,
+        total_at=("api/Dockerfile", 3),
+    )
+    code = Hop(Tier.APP, "FastAPI application", "api/main.py", 9, ("API",), heartbeat_s=10.0)
+    limited = replace(API, idle_limit_s=600.0, compresses=True)
+    chain = chain_of(NGINX, image, code, limited, VLLM)
+    (_, merged, engine) = chain.hops
+    assert engine == VLLM
+    assert (merged.title, merged.total_limit_s, merged.total_at) == (
+        *("Uvicorn", 30.0, ("api/Dockerfile", 3)),
+    )
+    assert (merged.idle_limit_s, merged.compresses, merged.heartbeat_s) == (600.0, True, 10.0)
+    assert chain.heartbeat == merged

@@ -107,9 +107,21 @@ class Chain:
         return found
 
 
-def join_hops(hops: Iterable[Hop]) -> tuple[Chain, ...]:
-    """Return the chains with at least two programs, in the order of their first file."""
-    distinct = _merged(_without_duplicates(hops))
+def join_hops(hops: Iterable[Hop], possible: Iterable[Hop] = ()) -> tuple[Chain, ...]:
+    """Return the chains with at least two programs, in the order of their first file.
+
+    Args:
+        hops: programs that stream.
+        possible: programs that may stream. They count if they send requests to one that does.
+    """
+    known = list(hops)
+    names = {name.lower() for hop in known for name in hop.names}
+    known += [
+        hop
+        for hop in possible
+        if any(name in names for upstream in hop.upstreams for name in _names_of(upstream))
+    ]
+    distinct = _merged(_without_duplicates(known))
     if len(distinct) > _MAX_HOPS:
         return ()
     graph = _HopGraph(distinct)

@@ -226,7 +226,9 @@ class _LintRun:
             dialects=self._dialects,
             texts=self._texts,
             restrictions=dict(sorted(self._settings.restrictions.items())),
-            chains=join_hops(_streaming_hops(routes)),
+            chains=join_hops(
+                _hops(routes, RouteOutcome.STREAMS), _hops(routes, RouteOutcome.MAYBE)
+            ),
         )
 
     def fix(self, *, unsafe: bool) -> list[FileChange]:
@@ -455,9 +457,9 @@ class _LintRun:
         return _LintedFile(path, dialect, settings, result, tuple(unopened))
 
 
-def _streaming_hops(routes: Iterable[AssessedRoute]) -> list[Hop]:
-    """Return the hops of the routes that stream, in the order of their files."""
-    found = [one for one in routes if one.outcome is RouteOutcome.STREAMS and one.hop is not None]
+def _hops(routes: Iterable[AssessedRoute], outcome: RouteOutcome) -> list[Hop]:
+    """Return the hops of the routes with an outcome, in the order of their files."""
+    found = [one for one in routes if one.outcome is outcome]
     found.sort(key=lambda one: (one.path, one.line))
     return [one.hop for one in found if one.hop is not None]
 

@@ -14,7 +14,7 @@ from undam.lint.dialects.javascript_app.parser import parse_script
 from undam.lint.dialects.javascript_app.render import render
 from undam.lint.dialects.javascript_app.routes import find_routes
 from undam.lint.dialects.javascript_app.rules import RULES, find
-from undam.lint.program_facts import with_facts
+from undam.lint.evidence.program_facts import with_facts
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 

@@ -16,7 +16,7 @@ from undam.lint.dialects.python_app.routes import StreamingRoute, find_routes
 from undam.lint.dialects.python_app.rules import RULES, compression, find, find_in_readers
 from undam.lint.dialects.python_app.rules.limits import read_limits
 from undam.lint.dialects.python_app.rules.middleware import find_collecting, find_wrapping
-from undam.lint.program_facts import with_facts
+from undam.lint.evidence.program_facts import with_facts
 from undam.lint.routes import RouteOutcome
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
