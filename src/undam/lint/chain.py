@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
 from undam.lint.evidence.hop import Hop, Tier
 from undam.lint.evidence.names import address_of
 
@@ -105,6 +106,16 @@ class Chain:
             if one.drops_heartbeats:
                 break
         return found
+
+
+def chains_of(routes: Iterable[AssessedRoute]) -> tuple[Chain, ...]:
+    """Return the chains of the programs that the routes of a project describe."""
+    listed = sorted(routes, key=lambda one: (one.path, one.line))
+    streaming, possible = (
+        [one.hop for one in listed if one.outcome is outcome and one.hop is not None]
+        for outcome in (RouteOutcome.STREAMS, RouteOutcome.MAYBE)
+    )
+    return join_hops(streaming, possible)
 
 
 def join_hops(hops: Iterable[Hop], possible: Iterable[Hop] = ()) -> tuple[Chain, ...]:

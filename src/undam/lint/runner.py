@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from undam.errors import ConfigSyntaxError, MissingExtra, UsageError
-from undam.lint.chain import join_hops
+from undam.lint.chain import chains_of
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, LintResult
 from undam.lint.discovery.checkers import has_checker, rejection
@@ -22,8 +22,6 @@ from undam.lint.discovery.embedded_configs import find_embedded
 from undam.lint.discovery.passed_over import NO_DIALECT, PassedOver, is_schema, kind_of_deployment
 from undam.lint.discovery.surroundings import Surroundings, header_targets
 from undam.lint.engine import fix_sources, lint_source
-from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
-from undam.lint.evidence.hop import Hop
 from undam.lint.files import (
     STDIN,
     Candidate,
@@ -226,9 +224,7 @@ class _LintRun:
             dialects=self._dialects,
             texts=self._texts,
             restrictions=dict(sorted(self._settings.restrictions.items())),
-            chains=join_hops(
-                _hops(routes, RouteOutcome.STREAMS), _hops(routes, RouteOutcome.MAYBE)
-            ),
+            chains=chains_of(routes),
         )
 
     def fix(self, *, unsafe: bool) -> list[FileChange]:
@@ -455,13 +451,6 @@ class _LintRun:
         result = lint_source(dialect, source, settings, open_include)
         unopened = open_include.unread([source, *result.included])
         return _LintedFile(path, dialect, settings, result, tuple(unopened))
-
-
-def _hops(routes: Iterable[AssessedRoute], outcome: RouteOutcome) -> list[Hop]:
-    """Return the hops of the routes with an outcome, in the order of their files."""
-    found = [one for one in routes if one.outcome is outcome]
-    found.sort(key=lambda one: (one.path, one.line))
-    return [one.hop for one in found if one.hop is not None]
 
 
 def _recognised_name(path: str, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from undam.lint.evidence.neighbours import Neighbours
 
 COMMANDS = dialect_named("commands")
 CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "commands").glob("*"))
-STREAMS = {"stream_paths": ("/",)}
+STREAMS: dict[str, Any] = {"stream_paths": ("/",)}
 
 
 def found(text: str, path: str = "start.sh", **options: object) -> list[str]:

@@ -21,6 +21,7 @@ def chain_lines(chains: Sequence[Chain]) -> Iterator[str]:
             f"  buffers: {_names(chain.buffering)}; compresses: {_names(chain.compressing)}; "
             f"heartbeats: {_heartbeat(chain)}"
         )
+        yield f"  files: {', '.join(f'{one.path}:{one.line}' for one in chain.hops)}"
     if len(chains) > _MAX_SHOWN:
         yield f"{plural(len(chains) - _MAX_SHOWN, 'more chain')} in --json"
     if any(link.is_assumed for chain in chains[:_MAX_SHOWN] for link in chain.links):
@@ -33,8 +34,7 @@ def _drawn(chain: Chain) -> str:
     parts = ["client"]
     for index, link in enumerate(chain.links):
         arrow = "⇢" if link.is_assumed else "→"
-        place = f"{link.hop.title} ({link.hop.path}:{link.hop.line})"
-        parts.append(f"{arrow if index else '→'} {place}")
+        parts.append(f"{arrow if index else '→'} {link.hop.title}")
     return " ".join(parts)
 
 

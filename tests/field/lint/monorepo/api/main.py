@@ -1,4 +1,5 @@
 import os
+from collections.abc import AsyncIterator
 
 import httpx
 from fastapi import FastAPI, Request
@@ -14,7 +15,7 @@ client = httpx.AsyncClient(
 async def chat(request: Request) -> StreamingResponse:
     body = await request.body()
 
-    async def events():
+    async def events() -> AsyncIterator[bytes]:
         async with client.stream("POST", "/chat/completions", content=body) as answer:
             async for chunk in answer.aiter_raw():
                 yield chunk
