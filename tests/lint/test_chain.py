@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from undam.lint import Chain, Hop, Tier
-from undam.lint.chain import join_hops
+from undam.lint import AssessedRoute, Assessment, Chain, Hop, RouteOutcome, Tier
+from undam.lint.chain import chains_of, join_hops
 
 NGINX = Hop(
     Tier.PROXY, "nginx", "deploy/nginx.conf", 4, (":443", "chat.example.org"), ("http://api:8000",)
@@ -177,3 +177,21 @@ def test_one_service_that_two_files_describe_is_one_program() -> None:
     )
     assert (merged.idle_limit_s, merged.compresses, merged.heartbeat_s) == (600.0, True, 10.0)
     assert chain.heartbeat == merged
+
+
+def test_chains_of_routes_leave_out_those_that_do_not_stream() -> None:
+    def route(hop: Hop | None, outcome: RouteOutcome) -> AssessedRoute:
+        return AssessedRoute("f", 1, "/", "", Assessment(outcome), hop=hop)
+
+    routes = [
+        route(VLLM, RouteOutcome.STREAMS),
+        route(replace(NGINX, upstreams=("db",)), RouteOutcome.MAYBE),
+        route(API, RouteOutcome.STREAMS),
+        route(replace(NGINX, title="other"), RouteOutcome.UNKNOWN),
+        route(None, RouteOutcome.STREAMS),
+    ]
+    joined = [[one.title for one in chain.hops] for chain in chains_of(routes)]
+    assert joined == [["Uvicorn", "vLLM"]]
+    named = replace(NGINX, upstreams=("api",))
+    (chain,) = chains_of([*routes, route(named, RouteOutcome.MAYBE)])
+    assert [one.title for one in chain.hops] == ["nginx", "Uvicorn", "vLLM"]

@@ -20,7 +20,8 @@ from undam.lint import DIALECTS
 # Their controllers need a cluster. test_rules_in_detail.py tests what nginx itself decides, and
 # test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
 WITHOUT_PROGRAM = {
-    "gateway-api", "ingress-nginx", "istio", "kserve", "kubernetes-ingress", "traefik-crd",
+    "cloud", "commands", "compose", "gateway-api", "ingress-nginx", "istio", "kserve",
+    "kubernetes-ingress", "litellm", "traefik-crd",
 }  # fmt: skip
 
 

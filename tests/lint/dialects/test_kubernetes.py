@@ -373,7 +373,7 @@ def test_the_hop_of_a_virtual_service_has_its_timeout() -> None:
         "    route: [{destination: {host: vllm.ai.svc.cluster.local, port: {number: 80}}}]\n"
     )
     hop = hop_of("istio", text)
-    assert (hop.total_limit_s, hop.total_line, hop.idle_limit_s) == (90, 7, math.inf)
+    assert (hop.total_limit_s, hop.total_at, hop.idle_limit_s) == (90, ("f.yaml", 7), math.inf)
     assert (hop.names, hop.upstreams) == (("v", "llm.example.com"), ("vllm",))
     assert hop_of("istio", text.replace("timeout: 90s", "name: a")).total_limit_s == math.inf
 
@@ -565,7 +565,8 @@ def test_a_backend_config_in_view_decides_about_the_default_of_gke() -> None:
 
 def test_the_hop_of_an_ingress_has_its_limits() -> None:
     hop = hop_of("kubernetes-ingress", ingress(f"{ALB}: idle_timeout.timeout_seconds=120"))
-    assert (hop.title, hop.idle_limit_s, hop.idle_line) == ("AWS Load Balancer Controller", 120, 5)
+    assert (hop.title, hop.idle_limit_s) == ("AWS Load Balancer Controller", 120)
+    assert hop.idle_at == ("f.yaml", 5)
     assert (hop.total_limit_s, hop.upstreams) == (math.inf, ("vllm",))
 
 

@@ -15,7 +15,7 @@ TEXTS = {
     "nginx": """\
 upstream model { server vllm:8000; }
 server {
-    listen 443 ssl;
+    listen 443 ssl; listen unix:/run/nginx.sock;
     server_name chat.example.org _;
     proxy_read_timeout 90s;
     gzip on; gzip_types text/event-stream;

@@ -7,6 +7,13 @@ from undam.cli.schemas.findings import PROBLEM, SCHEMA, SEVERITY, command
 from undam.cli.schemas.notation import Form, NamedForm
 
 _SAFETY = "'safe'|'unsafe'|'none'"
+_LIMIT: Form = {
+    "seconds": "number",
+    "title": "string",
+    "path": "string",
+    "line": "integer",
+    "default": "boolean: no line sets it",
+}
 
 LINT = NamedForm(
     "lint",
@@ -58,7 +65,29 @@ LINT = NamedForm(
         "files": [{"path": "string", "dialect": "string", "read": "boolean"}],
         "settings": [{"file": "string", "restrictions": "string"}],
         "passed_over": [{"path": "string", "kind": "string", "reason": "string"}],
-        "chain?": "array: the hops in front of each other, outermost first",
+        "chain": [
+            {
+                "hops": [
+                    {
+                        "tier": "string",
+                        "title": "string",
+                        "path": "string",
+                        "line": "integer",
+                        "assumed": "boolean: joined to the previous hop by its position",
+                        "idle_limit_s": "number|null: 0 without a limit, null if it is unknown",
+                        "total_limit_s": "number|null: 0 without a limit, null if it is unknown",
+                        "buffers": "boolean|null",
+                        "compresses": "boolean|null",
+                        "heartbeat_s": "number|null",
+                    }
+                ],
+                "idle_limit": ("null", _LIMIT),
+                "total_limit": ("null", _LIMIT),
+                "buffers": ["string"],
+                "compresses": ["string"],
+                "heartbeat": ("null", {"seconds": "number", "title": "string"}),
+            }
+        ],
     },
 )
 

@@ -28,7 +28,8 @@ _YAML_KEYS = re.compile(
 )
 _SHELL = re.compile(
     r"(?:^|[\s\"'/;&=])(?:vllm[ \t]+serve|vllm\.entrypoints|sglang\.launch_server|trtllm-serve"
-    r"|llama-server|ollama[ \t]+serve|gunicorn|uvicorn|hypercorn|daphne|uwsgi)(?=[\s\"'])"
+    r"|llama-server|ollama[ \t]+serve|gunicorn|uvicorn|hypercorn|daphne|uwsgi"
+    r"|--stream-interval|--sse-(?:ping|keep-alive)-interval)(?=[\s\"'=])"
 )
 
 
