@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -14,7 +15,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from support.live import RunProxy, Simulator, check, hop_json, measure
 from support.proxy_programs import Program, start_with_config
@@ -128,7 +128,7 @@ def _as_file(text: str) -> str:
     service["loadbalancer"].pop("server")
     service["loadbalancer"]["servers"] = [{"url": "http://127.0.0.1:9000"}]
     config["providers"] = {"file": {"filename": "traefik.yaml"}}
-    return yaml.safe_dump(config)
+    return json.dumps(config)  # JSON is YAML
 
 
 def _plain(node: Node) -> object:
