@@ -320,6 +320,9 @@ READERS = [
     ("for await (const c of body) show(new TextDecoder().decode(c));", ["JSA601"]),
     (("const d = new TextDecoder();\nreader.read().then(function step({ value }) {"
      " show(d.decode(value)); return reader.read().then(step); });"), ["JSA601"]),
+    ("res.on('message', (m) => show(new TextDecoder().decode(m)));", []),
+    ("new TransformStream({ transform(c) { show(new TextDecoder().decode(c)); } });", ["JSA601"]),
+    ("reader.read().then(({ value }) => { show(new TextDecoder().decode(value)); });", ["JSA601"]),
     ("for (const c of chunks) show(new TextDecoder().decode(c));", []),
     ("const text = new TextDecoder().decode(bytes);", []),
     ("function f(b) { cache.read(); return new TextDecoder().decode(b); }", []),
@@ -421,3 +424,20 @@ def test_timers_that_send_comments_are_heartbeats(timer: str, heartbeat_s: float
     (route,) = lint_program("javascript-app", "f.js", text).routes
     assert route.hop is not None
     assert route.hop.heartbeat_s == heartbeat_s
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        f"const sse = (req, res) => {{ {SSE.replace('no-transform', 'no-cache')} }};",
+        f"function sse(req, res) {{ {SSE.replace('no-transform', 'no-cache')} }}",
+    ],
+)
+def test_a_handler_is_registered_where_its_name_is_used(handler: str) -> None:
+    after = f"{EXPRESS}{handler}\napp.use(compression());\napp.get('/events', sse);\n"
+    assert "JSA101" in codes(after)
+    assert routes(after) == [("/events", RouteOutcome.STREAMS)]
+    before = f"{EXPRESS}{handler}\napp.get('/events', other, sse);\napp.use(compression());\n"
+    assert "JSA101" not in codes(before)
+    unused = f"{EXPRESS}{handler}\napp.get('/events', other);\n"
+    assert routes(unused) == [("the response", RouteOutcome.STREAMS)]

@@ -548,3 +548,51 @@ def test_response_classes_send_heartbeats_of_their_own() -> None:
         (route,) = lint_program("python-app", "f.py", text % option).routes
         assert route.hop is not None
         assert route.hop.heartbeat_s == expected
+
+
+def test_flask_may_return_a_generator_with_headers() -> None:
+    text = """
+from flask import Flask, session
+app = Flask("a")
+def generate():
+    yield "data: a\\n\\n"
+    yield f"data: {session['user']}\\n\\n"
+@app.get("/v1/events")
+def f():
+    return generate(), 200, {"Content-Type": "text/event-stream"}
+@app.get("/other")
+def g():
+    return {"a": 1}, {}
+@app.get("/plain")
+def h():
+    return other()
+@app.get("/last")
+def i():
+    return
+"""
+    assert outcome(text) == [("/v1/events", RouteOutcome.STREAMS)]
+    found = lint_program("python-app", "f.py", text).diagnostics
+    assert [one.rule.code for one in found] == ["PYA204", "PYA202"]
+    assert found[0].edits[0].text == "stream_with_context("
+    bare = text.replace(', 200, {"Content-Type": "text/event-stream"}', "")
+    assert outcome(bare) == [("/v1/events", RouteOutcome.STREAMS)]
+    assert codes(bare) == ["PYA204"]
+    later = bare.replace(
+        "    return generate()",
+        "    h['Content-Type'] = 'text/event-stream'\n    return generate()",
+    )
+    assert codes(later) == ["PYA204"]
+    named = text.replace('{"Content-Type": "text/event-stream"}', "HEADERS")
+    named = f'HEADERS = {{"Content-Type": "text/event-stream"}}\n{named}'
+    assert codes(named) == ["PYA204", "PYA202"]
+    quart = text.replace("flask", "quart").replace("Flask", "Quart")
+    assert codes(quart) == ["PYA202"]
+
+
+def test_a_variable_named_token_may_be_an_event_already() -> None:
+    (found,) = lint_program(
+        "python-app", "f.py", sse("async for token in x: yield token")
+    ).diagnostics
+    assert (found.rule.code, found.severity) == ("PYA601", Severity.WARNING)
+    (found,) = lint_program("python-app", "f.py", sse("async for t in x: yield t.text")).diagnostics
+    assert (found.rule.code, found.severity) == ("PYA601", Severity.ERROR)

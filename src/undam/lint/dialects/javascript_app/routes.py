@@ -65,6 +65,7 @@ class ScriptRoute:
         node: where it is defined: a string, a call or an entry of a configuration.
         function: the function that sends the response, or the program.
         config: the object literal with the options of a proxy; ``None`` for a response.
+        registered: the call that registers the handler, or ``node`` if there is none.
     """
 
     use: RouteUse
@@ -72,6 +73,12 @@ class ScriptRoute:
     function: Node
     assessed: AssessedRoute
     config: Node | None = None
+    registered: Node | None = None
+
+    @property
+    def position(self) -> int:
+        """Offset in bytes at which the handler of the route is registered."""
+        return (self.registered or self.node).start_byte
 
 
 def find_routes(script: JavaScriptProgram, hints: RouteHints) -> list[ScriptRoute]:
@@ -96,7 +103,8 @@ def _responses(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptR
         function = function_of(node)
         if is_stream and function.id not in seen:
             seen.add(function.id)
-            path = _path(script, node)
+            registered = _registration(script, node, function)
+            path = _path(script, registered)
             name = path or "the response"
             evidence = Assessment(RouteOutcome.STREAMS, ("the response is an event stream",))
             if hints.paths:
@@ -106,7 +114,7 @@ def _responses(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptR
             assert route.hop is not None
             heartbeat = _heartbeat(script.text(function))
             route = replace(route, hop=replace(route.hop, heartbeat_s=heartbeat))
-            yield ScriptRoute(RouteUse.RESPONSE, node, function, route)
+            yield ScriptRoute(RouteUse.RESPONSE, node, function, route, registered=registered)
 
 
 def _heartbeat(text: str) -> float | None:
@@ -139,6 +147,21 @@ def _is_request(script: JavaScriptProgram, node: Node) -> bool:
         if one.type in {"call_expression", "new_expression"}:
             return script.method(one) in {"fetch", "Request", "request", "fetchEventSource"}
     return False
+
+
+def _registration(script: JavaScriptProgram, node: Node, function: Node) -> Node:
+    """Return a node inside the call that registers a handler, which may be given by its name."""
+    declared = function.child_by_field_name("name")
+    around = function.parent
+    if declared is None and around is not None and around.type == "variable_declarator":
+        declared = around.child_by_field_name("name")
+    name = "" if declared is None else script.text(declared)
+    for call in script.calls if name else ():
+        if script.method(call) in _METHODS:
+            for one in arguments(call)[1:]:
+                if script.text(one) == name:
+                    return one
+    return node
 
 
 def _path(script: JavaScriptProgram, node: Node) -> str:

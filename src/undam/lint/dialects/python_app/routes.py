@@ -83,6 +83,13 @@ def find_routes(program: PythonProgram, hints: RouteHints) -> list[StreamingRout
         framework = _framework(program, call)
         if framework is not None:
             found.append(_route(program, call, framework, hints))
+    if program.imports_any("flask", "quart"):
+        framework = "Quart" if program.imports_any("quart") else "Flask"
+        for returned in program.nodes:
+            content = _returned_stream(program, returned)
+            if content is not None:
+                found.append(_route(program, content, framework, hints))
+    found.sort(key=lambda one: (one.call.lineno, one.call.col_offset))
     return [_with_hop(program, one) for one in found]
 
 
@@ -106,6 +113,22 @@ def _framework(program: PythonProgram, call: ast.Call) -> str | None:
     if last in {"get", "post", "api_route"} and _marks_generator(program, call):
         return "FastAPI"
     return None
+
+
+def _returned_stream(program: PythonProgram, node: ast.AST) -> ast.Call | None:
+    """Return the call of a generator in ``return generate(), headers`` of Flask."""
+    if not isinstance(node, ast.Return):
+        return None
+    value = node.value
+    content = value.elts[0] if isinstance(value, ast.Tuple) and value.elts else value
+    if isinstance(content, ast.Call) and _framework(program, content) is None:
+        return content if _generators(program, content, content) else None
+    return None
+
+
+def is_returned(program: PythonProgram, call: ast.Call) -> bool:
+    """Return whether the call of a route is that of a generator, not that of a response."""
+    return _framework(program, call) is None
 
 
 def _has_iterable(program: PythonProgram, call: ast.Call) -> bool:
@@ -142,7 +165,8 @@ def _route(
     elif framework == "aiohttp":
         generators = () if handler is None else (handler,)
     else:
-        generators = _with_helpers(program, _generators(program, _content(call), call))
+        content = call if is_returned(program, call) else _content(call)
+        generators = _with_helpers(program, _generators(program, content, call))
     kind = _kind(program, call)
     path = _path(program, handler)
     name = path or (f"{handler.name}()" if handler else "the response")
@@ -293,7 +317,10 @@ def _kind(program: PythonProgram, call: ast.Call) -> StreamKind:
 
 def headers_of(program: PythonProgram, call: ast.Call) -> ast.expr | None:
     """Return the expression for the headers of a response, from its argument or its variable."""
+    around = next(program.parents(call), program.tree)
     found = keyword(call, "headers")
+    if isinstance(around, ast.Tuple) and is_returned(program, call):
+        found = around.elts[-1]
     if isinstance(found, ast.Name):
         return program.value_of(found.id, call) or found
     return found

@@ -188,10 +188,10 @@ def _covers(script: JavaScriptProgram, call: Node, route: ScriptRoute) -> bool:
     path = script.string(values[0]) if values else None
     is_used = script.method(registration) in {"use", "register"}
     if path is not None and not is_used:
-        return registration.start_byte <= route.node.start_byte <= registration.end_byte
+        return registration.start_byte <= route.position <= registration.end_byte
     if path is not None and not route.assessed.name.startswith(path):
         return False
-    return registration.start_byte < route.node.start_byte
+    return registration.start_byte < route.position
 
 
 def _filter(script: JavaScriptProgram, call: Node, library: str) -> list[Edit]:

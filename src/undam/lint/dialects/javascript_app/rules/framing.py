@@ -100,10 +100,18 @@ def _reads_chunk(script: JavaScriptProgram, call: Node) -> bool:
         if one.type == "call_expression" and script.method(one) == "read" and one.id != call.id:
             # A function that calls itself for the next chunk: reader.read().then(process)
             return "then" in script.text(function) or script.callee(one).endswith("reader.read")
-    return any(
-        one.type == "call_expression" and script.callee(one).endswith((".on", "TransformStream"))
-        for one in list(parents(function))[:3]
-    )
+    return any(_gives_chunks(script, one) for one in list(parents(function))[:3])
+
+
+def _gives_chunks(script: JavaScriptProgram, node: Node) -> bool:
+    """Return whether a call passes each chunk of a stream to a function."""
+    if node.type not in {"call_expression", "new_expression"}:
+        return False
+    callee = script.callee(node)
+    values = arguments(node)
+    if callee.endswith(".on"):
+        return bool(values) and script.string(values[0]) == "data"
+    return callee.endswith("TransformStream") or ".read().then" in callee
 
 
 def _is_decode(script: JavaScriptProgram, call: Node) -> bool:

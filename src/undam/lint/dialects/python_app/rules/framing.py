@@ -165,7 +165,11 @@ def _unframed(
     node = yields[0]
     if not any(one and isinstance(one[0], str) and _FIELD.match(one[0]) for one in texts):
         what = "no yield of this generator begins with a field such as `data:`"
-        yield diagnostic_at(UNFRAMED, program.source, program.span(node), what=what)
+        # A variable named `token` may be an event that its source has already framed.
+        is_certain = not all(isinstance(one, ast.Name) for text in texts for one in text)
+        severity = Severity.ERROR if is_certain else Severity.WARNING
+        span = program.span(node)
+        yield diagnostic_at(UNFRAMED, program.source, span, severity=severity, what=what)
     elif not any(_ends_event(one) for one in texts):
         what = "no yield of this generator ends an event with a blank line"
         yield diagnostic_at(UNFRAMED, program.source, program.span(node), what=what)

@@ -18,6 +18,7 @@ from undam.lint.dialects.python_app.routes import (
     StreamKind,
     header_of,
     headers_of,
+    is_returned,
 )
 from undam.lint.dialects.python_app.rules.relays import add_argument
 from undam.rules import Severity
@@ -131,6 +132,8 @@ def _headers(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnost
     if route.framework not in _WITH_HEADERS or name in {"EventSourceResponse", "get", "post"}:
         return
     headers = headers_of(program, call)
+    if headers is None and is_returned(program, call):
+        return
     if headers is not None and not (isinstance(headers, ast.Dict) and None not in headers.keys):
         return
     cache = header_of(program, call, "cache-control")
@@ -227,9 +230,10 @@ def _context(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnost
 
 def _wrapped(program: PythonProgram, call: ast.Call) -> list[Edit]:
     """Return the edits that wrap the content of a response, and import the function."""
-    if not call.args:
+    content = call if is_returned(program, call) else next(iter(call.args), None)
+    if content is None:
         return []
-    start, end = program.start(call.args[0]), program.end(call.args[0])
+    start, end = program.start(content), program.end(content)
     imported = [
         node
         for node in program.nodes
