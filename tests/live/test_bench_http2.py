@@ -6,14 +6,18 @@ import json
 import ssl
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
 from support.http2_origin import TOKENS, Http2Origin, serving_http2_origin
+from support.http2_proxies import PROGRAMS, make_files
+from support.live import CHAT, Simulator, skip_or_fail
 from support.load_worker import WorkerRun, finished
 from support.threaded_server import serving
 from support.undam_command import run_undam
+from undam.lab.proxies import Missing
 from undam.loadtest.protocol import (
     ClosedLoop,
     Frame,
@@ -176,3 +180,27 @@ def test_server_without_http2_is_named() -> None:
         done = run_undam("bench", url, "--http2", "-c", "1", "-n", "1", "--warmup", "0")
     assert done.code == 2
     assert done.line.startswith("undam: nothing was measured: ")
+
+
+@pytest.mark.flaky(reruns=2)
+def test_real_servers(model: Simulator, tmp_path_factory: pytest.TempPathFactory) -> None:
+    files = make_files(tmp_path_factory.mktemp("tls"))
+    arguments = ("--cacert", str(files.cacert), "-c", "6", "-n", "12", "--json", "-")
+    found = {}
+    for name in ("nginx-unbuffered", "caddy", "envoy", "haproxy"):
+        try:
+            running = PROGRAMS[name][0](files)(model.url)
+        except Missing as missing:
+            skip_or_fail(missing)
+        with running as proxy:
+            url = f"https://localhost:{urlsplit(proxy.url).port}{CHAT}"
+            reports = [
+                run_undam("bench", url, *arguments, *more).json for more in ((), ("--http1",))
+            ]
+        found[name] = [(one["http_version"], one["complete"], one["events"]) for one in reports]
+        assert reports[0]["client"]["connections"] == 1
+        assert reports[0]["integrity"]["checked"] == 12
+    events = {counts[2] for rows in found.values() for counts in rows}
+    assert len(events) == 1
+    assert {tuple(row[0] for row in rows) for rows in found.values()} == {("2", "1.1")}
+    assert {row[1] for rows in found.values() for row in rows} == {12}

@@ -79,7 +79,6 @@ _COUNTS: dict[str, Form] = {
     },
 }
 _METRICS: dict[str, Form] = {
-    "integrity?": {"*": "integer|number|null"},
     "ttft_ms": {
         **_TIMES,
         "of": "integer: requests sent",

@@ -93,7 +93,9 @@ class EventCounter:
             return
         at = 0
         content = self.content
-        content.inspect(data)
+        # Most reads are text in ASCII, which needs no call.
+        if not data.isascii() or b"[u" in data:
+            content.inspect(data)
         alone = self._parser is None or not self._parser.pending_bytes
         if alone and not content.is_collecting:
             at = self._match_templates(data, 0)
