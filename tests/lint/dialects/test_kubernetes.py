@@ -142,6 +142,11 @@ spec: {selector: {app: engine}}
 ---
 kind: Service
 apiVersion: v1
+metadata: {name: canary}
+spec: {selector: {app: engine, track: canary}}
+---
+kind: Service
+apiVersion: v1
 metadata: {name: chat}
 spec: {selector: {app: ollama}}
 ---
@@ -164,7 +169,8 @@ def test_workloads_are_read_with_their_image_flags_and_shutdown() -> None:
 
 
 def test_services_lead_to_the_programs_of_their_pods() -> None:
-    found = service_witnesses(resources(WORKLOADS))
+    known = resources(WORKLOADS)
+    found = service_witnesses(known, workloads_in(known))
     assert {name: one.image for name, one in found.items()} == {
         "models": "vllm/vllm-openai:v0.11",
         "engine": "vllm/vllm-openai:v0.11",
@@ -243,6 +249,8 @@ def test_the_controller_of_a_gateway_class_is_stronger_than_its_name() -> None:
         ("timeouts: {request: 0s}, " + CHAT, []),
         (CHAT, ["GWA401 error"]),
         ("matches: [{path: {value: /healthz}}], " + BACKEND, []),
+        ("timeouts: {request: 0s}, streamIdleTimeout: 9s, " + CHAT, ["GWA404 error"]),
+        ("timeouts: {request: 0s}, streamIdleTimeout: ξξ, " + CHAT, []),
     ],
 )  # fmt: skip
 def test_rules_with_unusual_matches(rule: str, expected: list[str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from undam.lint.kubernetes.resources import Resource, read_resources, resources_of_neighbour
-from undam.lint.kubernetes.workloads import service_witnesses, workloads_in
+from undam.lint.kubernetes.workloads import Workload, service_witnesses, workloads_in
 from undam.lint.routes import RouteHints
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
@@ -21,6 +22,7 @@ class Cluster:
         beside: resources of the neighbouring files, which are only evidence.
         settings: the settings, with the evidence of the workloads in view.
         unread: parts of the file that were not read.
+        groups: API groups of the resources in view.
     """
 
     source: Source
@@ -28,6 +30,9 @@ class Cluster:
     beside: tuple[Resource, ...]
     settings: Settings
     unread: tuple[UnreadPart, ...]
+    groups: frozenset[str]
+    _by_kind: Mapping[str, tuple[Resource, ...]]
+    _by_name: Mapping[tuple[str, str], Resource]
 
     @property
     def hints(self) -> RouteHints:
@@ -40,16 +45,22 @@ class Cluster:
 
     def all_of(self, *kinds: str) -> Iterator[Resource]:
         """Yield the resources in view that have one of the kinds, those of the file first."""
-        return (one for one in (*self.own, *self.beside) if one.kind in kinds)
+        return (one for kind in kinds for one in self._by_kind.get(kind, ()))
 
     def named(self, kind: str, name: str) -> Resource | None:
         """Return the resource in view with this kind and name."""
-        return next((one for one in self.all_of(kind) if one.name == name), None)
+        return self._by_name.get((kind, name))
 
-    def has_group(self, group: str) -> bool:
-        """Return whether a resource in view belongs to an API group or to a part of it."""
-        every = (*self.own, *self.beside)
-        return any(one.group == group or one.group.endswith(f".{group}") for one in every)
+
+# Kept for the files of one folder, which have the same neighbours.
+@lru_cache(maxsize=4)
+def _read_neighbours(
+    manifests: tuple[tuple[str, str], ...],
+) -> tuple[tuple[Resource, ...], tuple[Workload, ...]]:
+    found = tuple(
+        resource for path, text in manifests for resource in resources_of_neighbour(path, text)
+    )
+    return found, tuple(workloads_in(found))
 
 
 def read_cluster(source: Source, settings: Settings) -> Cluster:
@@ -59,18 +70,32 @@ def read_cluster(source: Source, settings: Settings) -> Cluster:
         ConfigSyntaxError: the text is not YAML.
     """
     own, unread = read_resources(source)
-    beside = tuple(
-        resource
-        for path, text in settings.neighbours.manifests
-        if path != source.path
-        for resource in resources_of_neighbour(path, text)
-    )
+    neighbouring, running = _read_neighbours(settings.neighbours.manifests)
+    beside = tuple(one for one in neighbouring if one.source.path != source.path)
     every = (*own, *beside)
-    intervals = [one.heartbeat_s for one in workloads_in(every) if one.heartbeat_s is not None]
+    workloads = [
+        *workloads_in(own),
+        *(one for one in running if one.resource.source.path != source.path),
+    ]
+    intervals = [one.heartbeat_s for one in workloads if one.heartbeat_s is not None]
     known = settings.neighbours
     neighbours = replace(
         known,
-        services={**known.services, **service_witnesses(every)},
+        services={**known.services, **service_witnesses(every, workloads)},
         heartbeat_s=known.heartbeat_s or min(intervals, default=None),
     )
-    return Cluster(source, own, beside, replace(settings, neighbours=neighbours), unread)
+    by_kind: dict[str, list[Resource]] = {}
+    by_name: dict[tuple[str, str], Resource] = {}
+    for one in every:
+        by_kind.setdefault(one.kind, []).append(one)
+        by_name.setdefault((one.kind, one.name), one)
+    return Cluster(
+        source,
+        own,
+        beside,
+        replace(settings, neighbours=neighbours),
+        unread,
+        frozenset(one.group for one in every),
+        {kind: tuple(found) for kind, found in by_kind.items()},
+        by_name,
+    )

@@ -83,17 +83,22 @@ def engine_in(command: str) -> ServiceProfile | None:
     return profile if profile is not None and profile.role is ServiceRole.ENGINE else None
 
 
-def service_witnesses(resources: Iterable[Resource]) -> dict[str, ServiceWitness]:
+def service_witnesses(
+    resources: Iterable[Resource], workloads: Iterable[Workload]
+) -> dict[str, ServiceWitness]:
     """Return the Services whose pods are known to run a program that streams, by name."""
-    resources = tuple(resources)
-    running = [one for one in workloads_in(resources) if one.profile is not None]
+    running = [one for one in workloads if one.profile is not None]
+    by_label: dict[tuple[str, str], list[Workload]] = {}
+    for one in running:
+        for label in one.labels.items():
+            by_label.setdefault(label, []).append(one)
     found: dict[str, ServiceWitness] = {}
     for service in resources:
         if service.kind != "Service" or service.group or not is_known(service.name):
             continue
         selector = _labels(at(service.spec, "selector"))
-        for one in running:
-            if selector and selector.items() <= one.labels.items():
+        for one in by_label.get(next(iter(selector.items()), ("", "")), ()):
+            if selector.items() <= one.labels.items():
                 found[service.name.lower()] = ServiceWitness(
                     service.name, one.resource.source.path, one.image, one.profile
                 )

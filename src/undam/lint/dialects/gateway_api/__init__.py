@@ -5,7 +5,7 @@ from __future__ import annotations
 from undam.lint.diagnostics import Diagnostic, for_route, if_anything_streams, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.gateway_api.render import render
-from undam.lint.dialects.gateway_api.routes import find_rules, policy_route, with_hop
+from undam.lint.dialects.gateway_api.routes import RuleIndex, find_rules, policy_route, with_hop
 from undam.lint.dialects.gateway_api.rules import (
     POLICY_KINDS,
     RULES,
@@ -42,7 +42,9 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     """
     cluster = read_cluster(source, settings)
     own = find_rules(cluster, cluster.own)
-    rules = [*own, *find_rules(cluster, cluster.beside)]
+    policies = [one for one in cluster.own if one.kind in POLICY_KINDS]
+    beside = find_rules(cluster, cluster.beside) if policies else []
+    index = RuleIndex([*own, *beside])
     found: list[Diagnostic] = []
     routes: list[AssessedRoute] = []
     for rule in own:
@@ -50,16 +52,17 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         routes.append(described)
         if rule.assessed.assessment.is_considered:
             found += for_route(described, find_in_rule(rule, cluster))
-    for policy in cluster.own:
-        if policy.kind not in POLICY_KINDS:
+    for policy in policies:
+        problems = list(find_in_policy(policy, index.affected_by(policy), cluster))
+        if not problems:
             continue
-        route = policy_route(policy, rules, cluster)
-        problems = list(find_in_policy(policy, rules, cluster))
+        affected = index.affected_by(policy)
+        route = policy_route(policy, affected, cluster)
         if route is None:
             found += map(if_anything_streams, problems)
         elif route.assessment.is_considered:
             found += for_route(route, problems)
-            if not any(one.is_target_of(policy) for one in rules):
+            if not affected:
                 routes.append(route)
     return LintResult(unique_diagnostics(found), cluster.unread, routes=tuple(routes))
 

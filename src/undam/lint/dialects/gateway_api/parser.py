@@ -142,9 +142,7 @@ def implementation_of(gateways: tuple[str, ...], cluster: Cluster) -> GatewayImp
                 return one
             if gateway is None and one.gateways.fullmatch(name):
                 return one
-    shown = [
-        one for one in _IMPLEMENTATIONS if any(cluster.has_group(group) for group in one.groups)
-    ]
+    shown = [one for one in _IMPLEMENTATIONS if not cluster.groups.isdisjoint(one.groups)]
     return shown[0] if len(shown) == 1 else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from undam.lint.dialects.gateway_api.parser import (
@@ -95,6 +95,7 @@ class GatewayRouteRule:
 def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayRouteRule]:
     """Return the rules of the routes among the resources, streaming or not."""
     found = []
+    policies = _policies_by_target(cluster)
     for one in resources:
         if one.kind not in ROUTE_KINDS:
             continue
@@ -106,11 +107,33 @@ def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayR
         implementation = implementation_of(gateways, cluster)
         if one.kind == "AIGatewayRoute":
             implementation = ENVOY_AI_GATEWAY
-        policies = tuple(_policies_of(one, gateways, cluster))
+        applying = tuple(_policies_of(one, gateways, policies))
         for rule in items_of(at(one.spec, "rules")):
             assessed = _assess(one, rule, cluster)
-            found.append(GatewayRouteRule(one, rule, gateways, implementation, policies, assessed))
+            found.append(GatewayRouteRule(one, rule, gateways, implementation, applying, assessed))
     return found
+
+
+class RuleIndex:
+    """The rules in view, by the resources that a policy can name."""
+
+    def __init__(self, rules: Iterable[GatewayRouteRule]) -> None:
+        self._by_target: dict[tuple[str, str], list[GatewayRouteRule]] = {}
+        for one in rules:
+            names = [("route", one.resource.name), *(("Gateway", name) for name in one.gateways)]
+            names += [("Service", name.partition(":")[0]) for name in backends_of(one.node)]
+            for name in dict.fromkeys(names):
+                self._by_target.setdefault(name, []).append(one)
+
+    def affected_by(self, policy: Resource) -> list[GatewayRouteRule]:
+        """Return the rules whose route, Gateway or backend a policy names."""
+        found: dict[int, GatewayRouteRule] = {}
+        for target in targets_of(policy):
+            kind = "Gateway" if target.kind == "Gateway" else "Service"
+            kind = "route" if target.kind in ROUTE_KINDS else kind
+            for one in self._by_target.get((kind, target.name), ()):
+                found[id(one)] = one
+        return list(found.values())
 
 
 def policy_route(
@@ -120,10 +143,12 @@ def policy_route(
 
     Without a route in view, the names of the targets and of the policy decide. ``None`` means that
     they show nothing, so any route may be affected.
+
+    Args:
+        rules: the rules in view that the policy affects.
     """
-    affected = [one.assessed for one in rules if one.is_target_of(policy)]
-    if affected:
-        return max(affected, key=lambda one: one.outcome)
+    if rules:
+        return max((one.assessed for one in rules), key=lambda one: one.outcome)
     names = [target.name for target in targets_of(policy)]
     assessment = assess_route("/", names, cluster.hints, sites=[policy.name, *names])
     if not assessment.is_considered and not _are_other_programs(names):
@@ -207,17 +232,30 @@ def _total_limit(rule: GatewayRouteRule) -> tuple[float | None, tuple[str, int] 
     return (implementation.total_s or float("inf")), None
 
 
+def _policies_by_target(cluster: Cluster) -> dict[tuple[bool, str], list[Resource]]:
+    """Return the BackendTrafficPolicies by the kind (Gateway or route) and name of their targets.
+
+    Those that select their targets by labels have the empty name of a Gateway.
+    """
+    found: dict[tuple[bool, str], list[Resource]] = {}
+    for one in cluster.all_of("BackendTrafficPolicy"):
+        keys = [(ref.kind == "Gateway", ref.name) for ref in targets_of(one)]
+        if has_selector(one):
+            keys.append((True, ""))
+        for key in dict.fromkeys(keys):
+            found.setdefault(key, []).append(one)
+    return found
+
+
 def _policies_of(
-    route: Resource, gateways: tuple[str, ...], cluster: Cluster
+    route: Resource,
+    gateways: tuple[str, ...],
+    policies: Mapping[tuple[bool, str], Sequence[Resource]],
 ) -> Iterator[Resource]:
     """Yield the BackendTrafficPolicies of a route, then those of its Gateways."""
-    policies = list(cluster.all_of("BackendTrafficPolicy"))
-    yield from (one for one in policies if _names_route(one, route))
-    for one in policies:
-        if any(
-            ref.kind == "Gateway" and ref.name in gateways for ref in targets_of(one)
-        ) or has_selector(one):
-            yield one
+    yield from policies.get((False, route.name), ())
+    for name in (*gateways, ""):
+        yield from policies.get((True, name), ())
 
 
 def _names_route(policy: Resource, route: Resource) -> bool:

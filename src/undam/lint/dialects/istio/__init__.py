@@ -29,7 +29,8 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     """
     cluster = read_cluster(source, settings)
     own = find_routes(cluster, cluster.own)
-    routes = [*own, *find_routes(cluster, cluster.beside)]
+    affecting = [*cluster.own_of("DestinationRule", "EnvoyFilter")]
+    routes = [*own, *(find_routes(cluster, cluster.beside) if affecting else ())]
     found: list[Diagnostic] = []
     for one in own:
         if one.assessed.assessment.is_considered:

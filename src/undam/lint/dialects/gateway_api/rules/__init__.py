@@ -31,7 +31,7 @@ def find_in_policy(
     """Find all problems of a policy that may affect streams.
 
     Args:
-        rules: the rules in view.
+        rules: the rules in view that the policy affects.
     """
     yield from buffering.find_in_policy(policy, cluster)
     yield from limits.find_in_policy(policy, rules, cluster)

@@ -137,9 +137,9 @@ POLICY_IDLE = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        `streamIdleTimeout` of a ClientTrafficPolicy, BackendTrafficPolicy or listener policy,
-        `timeouts.streamIdle` of a TrafficPolicy, `timeout.read` of a ProxySettingsPolicy, and
-        `perRetry.idleTimeout` end a stream without activity.
+        `streamIdleTimeout` of a ClientTrafficPolicy, BackendTrafficPolicy, listener policy or
+        AIGatewayRoute, `timeouts.streamIdle` of a TrafficPolicy, `timeout.read` of a
+        ProxySettingsPolicy, and `perRetry.idleTimeout` end a stream without activity.
     """,
     why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
     detection="""
@@ -325,6 +325,11 @@ def find_in_rule(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnosti
                 setting=entry.key.text,
                 limit=entry.value.text,
             )
+    silent = entry_at(rule.node, "streamIdleTimeout")
+    seconds = seconds_in(silent.value.text) if silent else None
+    if silent is not None and seconds is not None:
+        found = PatchedLimit(silent, "streamIdleTimeout", seconds, is_idle=True)
+        yield from _limit(POLICY_IDLE, rule.resource, found, cluster, "3600s")
     yield from _find_defaults(rule, cluster)
 
 
@@ -427,7 +432,11 @@ def _rule_span(rule: GatewayRouteRule) -> tuple[int, int]:
 def find_in_policy(
     policy: Resource, rules: Sequence[GatewayRouteRule], cluster: Cluster
 ) -> Iterator[Diagnostic]:
-    """Find limits of a policy that may cut streams."""
+    """Find limits of a policy that may cut streams.
+
+    Args:
+        rules: the rules in view that the policy affects.
+    """
     for one in POLICY_LIMITS:
         entry = entry_at(policy.spec, *one.path) if one.kind == policy.kind else None
         seconds = seconds_in(entry.value.text) if entry else None
@@ -450,9 +459,7 @@ def _is_overridden(limit: PolicyLimit, policy: Resource, rules: Sequence[Gateway
     replaces = {"requestTimeout"} if policy.kind == _BTP else {"streamIdleTimeout"}
     if limit.path[-1] not in replaces or policy.kind not in {_BTP, "ClientTrafficPolicy"}:
         return False
-    affected = [
-        one for one in rules if one.assessed.assessment.is_considered and one.is_target_of(policy)
-    ]
+    affected = [one for one in rules if one.assessed.assessment.is_considered]
     return bool(affected) and all(one.sets_timeout for one in affected)
 
 
