@@ -326,9 +326,9 @@ def find_in_rule(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnosti
                 limit=entry.value.text,
             )
     silent = entry_at(rule.node, "streamIdleTimeout")
-    seconds = seconds_in(silent.value.text) if silent else None
-    if silent is not None and seconds is not None:
-        found = PatchedLimit(silent, "streamIdleTimeout", seconds, is_idle=True)
+    idle_s = seconds_in(silent.value.text) if silent else None
+    if silent is not None and idle_s is not None:
+        found = PatchedLimit(silent, "streamIdleTimeout", idle_s, is_idle=True)
         yield from _limit(POLICY_IDLE, rule.resource, found, cluster, "3600s")
     yield from _find_defaults(rule, cluster)
 
