@@ -54,8 +54,9 @@ def settings(model: Path) -> xllamacpp.CommonParams:
     params.n_ctx = CONTEXT
     params.n_parallel = 4
     params.n_predict = TOKENS
-    params.n_threads_http = 8
+    params.n_threads_http = 24  # one for each connection
     params.endpoint_slots = True  # tells whether it still works for somebody
+    params.endpoint_metrics = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.sampling.temp = 0.0
     params.chat_template = "{% for message in messages %}{{ message.content }} {% endfor %}"

@@ -15,13 +15,14 @@ SLOTS = 4
 
 def test_queue_of_llama_cpp_is_on_the_time_axis(tmp_path: Path) -> None:
     with engine_server(tmp_path) as url:
-        reports = {
-            load: run_undam(
-                "bench", url + CHAT, "-c", str(load), "-n", str(3 * load), "--max-tokens", "20",
-                "--warmup", "0", "--server-metrics", url, "--json", "-", timeout_s=120,
-            ).json
-            for load in (2, 5 * SLOTS)
-        }  # fmt: skip
+        reports = {}
+        for load in (2, 4 * SLOTS):
+            done = run_undam(
+                "bench", url + CHAT, "-c", str(load), "-n", str(2 * load), "--max-tokens", "10",
+                "--prompt-words", "5", "--warmup", "0", "--server-metrics", url, "--json", "-", timeout_s=120,
+            )  # fmt: skip
+            assert done.code in {0, 1}, done.err
+            reports[load] = done.json
     for report in reports.values():
         assert report["complete"] == report["requests"]
         assert report["server"]["engine"] == "llama.cpp"
@@ -40,5 +41,5 @@ def test_queue_of_llama_cpp_is_on_the_time_axis(tmp_path: Path) -> None:
     assert busy["ttft_parts_ms"]["queue"] > 2 * busy["ttft_parts_ms"]["engine"]
     # The usage of llama.cpp counts the tokens of the prompts and of the answers.
     report = reports[2]
-    assert report["tokens"] == pytest.approx(20 * report["requests"], abs=report["requests"])
+    assert report["tokens"] == pytest.approx(10 * report["requests"], abs=report["requests"])
     assert report["input_tokens"] > 0
