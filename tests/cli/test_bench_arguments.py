@@ -20,6 +20,7 @@ from undam.cli.commands.bench.arguments import (
     search_load,
 )
 from undam.cli.commands.bench.options import BenchOptions
+from undam.cli.commands.bench.outputs import OutputFiles
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.prompts import REMOVED, Prompt
@@ -91,8 +92,7 @@ def test_search_starts_at_a_low_rate_with_short_steps() -> None:
         ({"rate_end": 5.0, "duration": 3.0}, "--rate-end applies only to an open loop"),
         ({"rate": 1.0, "rate_end": 5.0}, "needs --duration"),
         ({"max_concurrency": 5}, "--max-concurrency applies only to an open loop"),
-        ({"rate": 1.0, "arrivals": "gamma"}, "--burstiness together"),
-        ({"rate": 1.0, "burstiness": 2.0}, "--burstiness together"),
+        ({"rate": 1.0, "burstiness": 2.0}, "--burstiness applies only to --arrivals gamma"),
         ({"data": "{}", "body": ("a=1",)}, "either --data or --body"),
         ({"model": "a", "models": "b:1"}, "either --model or --models"),
         ({"sweep": "1,2/s"}, "expected concurrencies"),
@@ -110,6 +110,7 @@ def test_invalid_options_are_rejected(options: dict[str, Any], message: str) -> 
 def test_open_loop_has_bursts_a_ramp_and_a_limit() -> None:
     bursts = load(rate=9.0, arrivals="gamma", burstiness=0.5, max_concurrency=20)
     assert (bursts.arrivals, bursts.burstiness, bursts.max_concurrency) == ("gamma", 0.5, 20)
+    assert load(rate=9.0, arrivals="gamma").burstiness == 0.5
     ramp = load(rate=1.0, rate_end=10.0, duration=30.0)
     assert (ramp.rate, ramp.rate_end, ramp.duration_s) == (1.0, 10.0, 30.0)
 
@@ -207,3 +208,12 @@ def test_options_of_pauses_and_cancelling_need_their_load(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         BenchOptions(**given).require_consistent()
+
+
+def test_record_that_cannot_be_written_is_reported_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with OutputFiles(BenchOptions(record="/dev/full"), {"command": "bench"}, ()) as files:
+        assert "No space left on device; the run continues without it" in capsys.readouterr().err
+        files.write([])
+    assert capsys.readouterr().err == "", "reported once"

@@ -43,7 +43,7 @@ from undam.cli.ui.target_options import (
     "--burstiness",
     type=click.FloatRange(0.01, 100),
     metavar="B",
-    help="Shape of gamma arrivals: 1 is a Poisson process, less comes in bursts.",
+    help="Shape of gamma arrivals: 1 is a Poisson process, less comes in bursts [0.5].",
 )
 @click.option(
     "--rate-end",

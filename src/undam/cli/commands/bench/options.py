@@ -97,8 +97,8 @@ class BenchOptions:
                 raise UsageError(f"{_flag(name)} applies only to an open loop: add --rate R")
         if self.rate_end is not None and self.duration is None:
             raise UsageError("--rate-end needs --duration, in which the rate changes")
-        if (self.burstiness is not None) != (self.arrivals == "gamma"):
-            raise UsageError("use --arrivals gamma and --burstiness together")
+        if self.burstiness is not None and self.arrivals != "gamma":
+            raise UsageError("--burstiness applies only to --arrivals gamma")
         if self.streams_per_connection is not None and self.http_version == "1.1":
             raise UsageError("--streams-per-connection applies only to HTTP/2: remove --http1")
         self._require_users()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -122,6 +123,9 @@ class OutputFiles:
         except OSError as error:
             # Reported at once: the user can free space, or end a run that leaves no record.
             self._error = self._record_error(error)
+            # Closing it writes what is left, which fails again.
+            with contextlib.suppress(OSError):
+                self._record.close()
             self._record = None
             print(f"undam: {self._error}; the run continues without it", file=sys.stderr)
 
