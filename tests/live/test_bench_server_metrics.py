@@ -19,7 +19,8 @@ def test_queue_of_llama_cpp_is_on_the_time_axis(tmp_path: Path) -> None:
         for load in (2, 4 * SLOTS):
             done = run_undam(
                 "bench", url + CHAT, "-c", str(load), "-n", str(2 * load), "--max-tokens", "10",
-                "--prompt-words", "5", "--warmup", "0", "--server-metrics", url, "--json", "-", timeout_s=120,
+                "--prompt-words", "5", "--warmup", "0", "--server-metrics", url, "--json", "-",
+                timeout_s=120,
             )  # fmt: skip
             assert done.code in {0, 1}, done.err
             reports[load] = done.json
