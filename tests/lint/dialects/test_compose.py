@@ -18,6 +18,7 @@ from undam.lint import (
     recognise_dialect,
 )
 from undam.rules import Severity
+from undam.versions import Version
 
 COMPOSE = dialect_named("compose")
 CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "compose").glob("*"))
@@ -85,6 +86,29 @@ def test_middlewares_are_removed_from_the_label_of_the_router() -> None:
     escaped = '- "traefik.http.routers.o.middlewares=\\x68old,auth@file"'
     assert found(with_label(escaped)) == ["10 TRF101 error"]
     assert fixed(with_label(escaped)) == with_label(escaped)
+
+
+@pytest.mark.parametrize(
+    ("label", "wanted"),
+    [
+        ("{}.compress=true", "{}.compress.excludedcontenttypes=text/event-stream"),
+        ('"{}.compress=true"', '"{}.compress.excludedcontenttypes=text/event-stream"'),
+        ('"{}.compress=tru\\x65"', '"{}.compress=tru\\x65"'),
+        ("{}.compress.minresponsebodybytes=1", "{}.compress.minresponsebodybytes=1"),
+    ],
+)
+def test_compression_by_a_label_leaves_out_event_streams(label: str, wanted: str) -> None:
+    name = "traefik.http.middlewares.zip"
+    router = "- traefik.http.routers.o.middlewares=zip\n      - "
+    text = with_label(router + label.format(name))
+    version = Version.parse("3.7")
+    assert version is not None
+    targets = {"traefik": version}
+    assert [one.split()[1] for one in found(text, targets=targets)] == ["TRF102"]
+    mended = fixed(text)
+    assert wanted.format(name) in mended
+    if wanted != label:
+        assert found(mended, targets=targets) == []
 
 
 def test_a_router_may_name_its_service_and_labels_may_be_incomplete() -> None:

@@ -16,7 +16,7 @@ from undam.lint.dialects.compose.parser import services_of
 from undam.lint.dialects.compose.render import render
 from undam.lint.dialects.compose.routes import find_services
 from undam.lint.dialects.compose.rules import RULES, limits
-from undam.lint.dialects.compose.traefik_labels import traefik_tree
+from undam.lint.dialects.compose.traefik_labels import traefik_tree, with_label_edits
 from undam.lint.dialects.traefik import lint_tree
 from undam.lint.evidence.neighbours import neighbours_from
 from undam.lint.routes import AssessedRoute
@@ -60,7 +60,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     tree = traefik_tree(services, source)
     if tree is not None:
         labelled = lint_tree(tree, source, settings)
-        found += labelled.diagnostics
+        found += (with_label_edits(one, services, source) for one in labelled.diagnostics)
         routes += labelled.routes
         unread += labelled.unread
     config = caddy_config(services, source)

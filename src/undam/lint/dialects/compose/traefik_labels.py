@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialects.compose.parser import (
     ComposeService,
     ComposeSetting,
     add_setting,
     split_key,
 )
+from undam.lint.dialects.traefik.rules.compression import COMPRESS
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tokens import Word
 from undam.textfiles.tree import Entry, Node
@@ -36,6 +40,30 @@ def traefik_tree(services: Iterable[ComposeService], source: Source) -> Node | N
         if "traefik" in service.text("image"):
             _add_static(root, service, source)
     return root if root.entries else None
+
+
+def with_label_edits(
+    one: Diagnostic, services: Iterable[ComposeService], source: Source
+) -> Diagnostic:
+    """Return a diagnostic of compression with the fix that its label permits.
+
+    ``compress=true`` becomes ``compress.excludedcontenttypes=text/event-stream``, which turns
+    compression on for all other types.
+    """
+    if one.rule is not COMPRESS or one.edits:
+        return one
+    for service in services:
+        for label in service.labels(source):
+            key, value = label.key, label.value
+            line, column = source.position(key.end - len("compress"))
+            is_label = key.text.lower().endswith(".compress") and (line, column) == (
+                one.line,
+                one.column,
+            )
+            if is_label and label.is_exact and value.text.lower() == "true":
+                renamed = Edit(key.end, key.end, ".excludedcontenttypes")
+                return replace(one, edits=(renamed, Edit(*value.span, "text/event-stream")))
+    return one
 
 
 def _add_static(root: Node, service: ComposeService, source: Source) -> None:

@@ -40,8 +40,8 @@ STREAM_INTERVAL = ConfigRule(
             --stream-interval 1
     """,
     source=(
-        "vllm-project/vllm#27869 (2025-10), NVIDIA/TensorRT-LLM#5284 (2025-06), SGLang 0.5.23 "
-        "server arguments; read in 2026-11"
+        "vllm-project/vllm#27869 (2025-10) and v1/engine/output_processor.py; "
+        "NVIDIA/TensorRT-LLM#5284 (2025-06); SGLang 0.5.23, server arguments; read in 2026-11"
     ),
 )
 

@@ -37,7 +37,7 @@ STOP_GRACE = ConfigRule(
 
             stop_grace_period: 2m
     """,
-    source="docs.docker.com, Compose file reference, stop_grace_period; read in 2026-11",
+    source="compose-spec/compose-spec, 05-services.md, stop_grace_period; read in 2026-11",
 )
 
 CLIENT_TIMEOUT = ConfigRule(
@@ -63,8 +63,8 @@ CLIENT_TIMEOUT = ConfigRule(
             AIOHTTP_CLIENT_TIMEOUT: 3600
     """,
     source=(
-        "docs.openwebui.com, AIOHTTP_CLIENT_TIMEOUT; docs.litellm.ai, proxy/timeout (2026-10-10); "
-        "read in 2026-11"
+        "open-webui/open-webui, env.py, AIOHTTP_CLIENT_TIMEOUT; docs.litellm.ai, proxy/timeout "
+        "(2026-10-10); read in 2026-11"
     ),
 )
 
