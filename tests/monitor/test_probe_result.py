@@ -86,6 +86,13 @@ def test_a_report_is_reduced_to_its_state() -> None:
                   "intermediaries": ["nginx"], "server": "nginx"}],
         "findings": [{"code": "UD102", "severity": "error"}, {"code": "UD105", "severity": "info"}],
     }  # fmt: skip
+    for limits, cut_s in (
+        ({"tried_s": 60, "idle_s": 30.0, "drop_between_s": None}, 30.0),
+        ({"tried_s": 60, "idle_s": None, "drop_between_s": (15.0, 30.0)}, 30.0),
+        ({"tried_s": 60, "idle_s": None, "drop_between_s": None}, None),
+    ):
+        tried = result_of("chat", 5.0, {**row, "limits": limits})
+        assert (tried.idle_tried_s, tried.idle_cut_s) == (60, cut_s)
     result = result_of("chat", 5.0, row)
     assert (result.ttft_ms, result.hold_ms, result.codes) == (520.0, 380.0, ("UD102",))
     assert (result.hops[0].release_bytes, result.is_complete, result.events) == (4096, True, 120)

@@ -234,6 +234,23 @@ def test_trials_of_silence_have_a_slower_schedule(store: Store) -> None:
     assert idle == [60.0, *[None] * 9, 60.0, None]
 
 
+def test_trials_that_a_budget_prevented_are_made_up_for(store: Store) -> None:
+    clock, idle = FakeClock(), list[float | None]()
+
+    async def probe(one: MonitorTarget) -> ProbeResult:
+        idle.append(one.options.idle_s)
+        return found(FREE, clock.wall())
+
+    chosen = target(idle_s=60.0, trials_interval_s=600.0, probes_per_hour=1)
+    scheduler = Scheduler(
+        MonitorSettings((chosen,)), store, Recorder(), probe, clock.wall, clock.ticks
+    )
+    for passed_s in (100, 700, 3000):
+        clock.now_s += passed_s
+        asyncio.run(scheduler.run_once())
+    assert idle == [60.0, 60.0]
+
+
 def test_200_targets_are_probed_at_their_interval_within_the_concurrency(store: Store) -> None:
     recorder, most, running = Recorder(), 0, 0
 

@@ -147,9 +147,16 @@ def result_of(target: str, at_s: float, report: Mapping[str, Any]) -> ProbeResul
         heartbeats=int(report.get("heartbeats") or 0),
         fixes=tuple(dict.fromkeys(f"{one['where']}: {one['text']}" for one in fixes)),
         idle_tried_s=limits.get("tried_s"),
-        idle_cut_s=limits.get("idle_s"),
+        idle_cut_s=_idle_cut_s(limits),
         cancels=tuple(cancels),
     )
+
+
+def _idle_cut_s(limits: Mapping[str, Any]) -> float | None:
+    """Return the silence after which a stream was cut, or dropped without a close."""
+    dropped = limits.get("drop_between_s")
+    cut_s = limits.get("idle_s")
+    return dropped[1] if cut_s is None and dropped else cut_s
 
 
 def failure_of(

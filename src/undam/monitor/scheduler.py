@@ -202,8 +202,10 @@ class Scheduler:
         a pause that the server requested does not allow a probe.
         """
         schedule = self.schedules[target.name]
+        trials_s = schedule.trials_s
         result = await self._probe(schedule, self._with_trials(schedule))
         if result is None:
+            schedule.trials_s = trials_s
             return None
         before = self.store.state(target.name)
         if before is None:
