@@ -257,6 +257,17 @@ def test_rules_with_unusual_matches(rule: str, expected: list[str]) -> None:
     assert reported("gateway-api", route(rule)) == expected
 
 
+def test_the_rules_of_an_llm_inference_service_are_read() -> None:
+    text = (
+        "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\n"
+        "metadata: {name: chat}\nspec: {router: {route: {http: {spec: {rules: [{RULE}]}}}}}\n"
+    )
+    assert dialect_named("gateway-api").recognises("f.yaml", text)
+    short = text.replace("RULE", "timeouts: {request: 60s, backendRequest: 0s}")
+    assert reported("gateway-api", short) == ["GWA402 error"]
+    assert reported("gateway-api", text.replace("RULE", "name: a")) == []
+
+
 def test_missing_timeouts_are_inserted_where_the_resource_allows_them() -> None:
     dialect, settings = dialect_named("gateway-api"), with_heartbeats()
     for text, expected in (

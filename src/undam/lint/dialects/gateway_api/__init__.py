@@ -18,7 +18,7 @@ from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
-_ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "AIGatewayRoute"})
+_ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "AIGatewayRoute", "LLMInferenceService"})
 _GROUPS = (
     "gateway.networking.k8s.io", "gateway.envoyproxy.io", "gateway.kgateway.dev",
     "gateway.nginx.org", "networking.gke.io",

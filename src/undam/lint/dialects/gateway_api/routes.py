@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from undam.lint.dialects.gateway_api.parser import (
     ENVOY_AI_GATEWAY,
     ENVOY_GATEWAY,
+    OTHER,
     GatewayImplementation,
     has_selector,
     implementation_of,
@@ -32,6 +33,7 @@ from undam.lint.routes import (
 from undam.textfiles.tree import Entry, Node, items_of
 
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "AIGatewayRoute")
+_MODEL_SERVICE = "LLMInferenceService"
 _NO_STREAM_MODEL = re.compile(r"embed|rerank|whisper|tts|moderation", re.IGNORECASE)
 
 
@@ -97,7 +99,7 @@ def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayR
     found = []
     policies = _policies_by_target(cluster)
     for one in resources:
-        if one.kind not in ROUTE_KINDS:
+        if one.kind not in {*ROUTE_KINDS, _MODEL_SERVICE}:
             continue
         gateways = tuple(
             text_at(ref, "name")
@@ -107,8 +109,13 @@ def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayR
         implementation = implementation_of(gateways, cluster)
         if one.kind == "AIGatewayRoute":
             implementation = ENVOY_AI_GATEWAY
+        rules = at(one.spec, "rules")
+        if one.kind == _MODEL_SERVICE:
+            # KServe disables the timeouts of the routes that it generates.
+            implementation = OTHER
+            rules = at(one.spec, "router", "route", "http", "spec", "rules")
         applying = tuple(_policies_of(one, gateways, policies))
-        for rule in items_of(at(one.spec, "rules")):
+        for rule in items_of(rules):
             assessed = _assess(one, rule, cluster)
             found.append(GatewayRouteRule(one, rule, gateways, implementation, applying, assessed))
     return found
@@ -290,6 +297,8 @@ def _of_model_pool(route: Resource, rule: Node) -> Assessment:
         phrase = "its backend is a pool of model servers"
     elif route.kind == "AIGatewayRoute":
         phrase = "an AIGatewayRoute carries requests to model APIs"
+    elif route.kind == _MODEL_SERVICE:
+        phrase = "an LLMInferenceService runs a language model"
     else:
         return UNKNOWN
     return Assessment(RouteOutcome.STREAMS, (phrase,))
