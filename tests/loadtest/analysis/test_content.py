@@ -162,7 +162,7 @@ def test_bytes_that_are_not_utf_8() -> None:
 def test_every_lossy_relay_is_found_with_a_beacon() -> None:
     context, rng = ApiContext("openai-chat"), random.Random(7)
     missed = []
-    for seed in range(40):
+    for seed in range(10):
         events = numbered_events(60, ident=f"answer {seed}")
         clean = analyzed(context, *events).integrity
         assert clean is not None
