@@ -20,6 +20,7 @@ from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
 from undam.record import Exchange, Stamps
 from undam.tap.capture.segments import Endpoint
 from undam.tap.http.streams import CapturedStream
+from undam.tap.shared_bodies import BodyReader
 from undam.timing import Arrival
 
 # Clocks of two network interfaces on one host are the same, but packets are stamped at slightly
@@ -105,8 +106,12 @@ def _digest(payload: object, text: str) -> bytes:
     return hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
-def parse_leg(stream: CapturedStream) -> Leg:
-    """Parse a captured stream to events."""
+def parse_leg(stream: CapturedStream, reader: BodyReader | None = None) -> Leg:
+    """Parse a captured stream to events.
+
+    Args:
+        reader: knows the bodies of related streams, which need not be parsed again.
+    """
     request = stream.request
     target = request.target if request is not None else ""
     host = request.host if request is not None and request.host else str(stream.server)
@@ -123,7 +128,8 @@ def parse_leg(stream: CapturedStream) -> Leg:
         error=stream.problem,
     )
     if stream.is_whole:
-        return Leg(stream, read_exchange(exchange), is_partial=False)
+        read = read_exchange if reader is None else reader.read
+        return Leg(stream, read(exchange), is_partial=False)
     reading = read_exchange(replace(exchange, arrivals=_whole_events(stream)))
     return Leg(stream, reading, is_partial=True)
 

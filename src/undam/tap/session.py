@@ -13,6 +13,7 @@ from undam.tap.http.streams import CapturedStream
 from undam.tap.kept_streams import StreamFile
 from undam.tap.legs import Leg, Pair, pair_legs, parse_leg
 from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
+from undam.tap.shared_bodies import BodyReader
 from undam.tap.tls import KeyLog
 
 # A proxy closes its two sides within this time, except after a cut. Streams wait so long for their
@@ -157,7 +158,9 @@ class TapSession:
             self.analyze_old()
 
     def _analyze(self, streams: list[CapturedStream]) -> None:
-        legs = [leg for leg in map(self._parse, streams) if not leg.reading.is_document]
+        reader = BodyReader()
+        parsed = [self._parse(stream, reader) for stream in streams]
+        legs = [leg for leg in parsed if not leg.reading.is_document]
         self.stats.streams -= len(streams) - len(legs)
         pairs, rest = pair_legs(legs)
         for pair in pairs:
@@ -172,9 +175,9 @@ class TapSession:
         for leg in rest:
             self._add_single(leg)
 
-    def _parse(self, stream: CapturedStream) -> Leg:
+    def _parse(self, stream: CapturedStream, reader: BodyReader) -> Leg:
         self.between()
-        return parse_leg(stream)
+        return parse_leg(stream, reader)
 
     def _add(self, pair: Pair, *, estimated: bool = False) -> None:
         result = self.proxies.setdefault(pair.proxy, ProxyResult(pair.proxy))
