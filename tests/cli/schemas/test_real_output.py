@@ -36,6 +36,9 @@ from undam.lab.scenario import (
     Measurement,
     ScenarioResult,
 )
+from undam.monitor.notify import change_json
+from undam.monitor.probe_result import ProbeResult
+from undam.monitor.store import StateChange
 from undam.rules import Fix
 
 ROOT = Path(__file__).parents[3]
@@ -143,8 +146,6 @@ def test_the_configurations_of_gateway_and_monitor(tmp_path: Path) -> None:
     assert errors("gateway", gateway) == []
     config = monitor_config(tmp_path, "http://127.0.0.1:9")
     assert errors("monitor", output("monitor", "--config", str(config), "--check-config")) == []
-    changes = invoke("monitor", "--config", str(config), "log", "--json").json
-    assert errors("monitor-log", changes) == []
 
 
 @pytest.mark.slow
@@ -166,6 +167,11 @@ def test_watch_and_monitor(model: str, tmp_path: Path) -> None:
     assert errors("watch", output("watch", f"{model}/v1", "hello")) == []
     config = monitor_config(tmp_path, model)
     assert errors("monitor", output("monitor", "--config", str(config), "--once")) == []
+    changes = invoke("monitor", "--config", str(config), "log", "--json").json
+    assert errors("monitor-log", changes) == []
+    probe = ProbeResult("chat", 1.8e9, "batched", fixes=("nginx: proxy_buffering off;",))
+    change = StateChange("chat", 1.8e9, "edge streams", probe, probe)
+    assert errors("monitor-log", {**changes, "changes": [change_json(change)]}) == []
 
 
 @pytest.mark.slow

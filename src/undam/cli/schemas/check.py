@@ -226,6 +226,7 @@ MONITOR_LOG = NamedForm(
                 "verdict_before": f"{VERDICT}|null",
                 "verdict": f"{VERDICT}|null",
                 "findings": ["string"],
+                "fixes?": ["string: program and line, as in a fix"],
             }
         ],
     },
