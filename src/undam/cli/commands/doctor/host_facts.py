@@ -24,6 +24,7 @@ KEY_VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*extra\s*==\s*['\"]([\w-]+)['\"]")
+_STAMP_TRIALS, _STAMP_PAUSE_S = 50, 0.02
 _TIMERS = 20
 _TIMER_S = 0.001
 
@@ -100,7 +101,11 @@ def _is_installed(name: str) -> bool:
 
 
 def _has_kernel_timestamps() -> bool:
-    """Send a byte over loopback, and return whether its read had a timestamp."""
+    """Send bytes over loopback, and return whether one of their reads had a timestamp.
+
+    A busy kernel takes longer than the usual warm-up to enable timestamps, so this tries for a
+    second.
+    """
     import socket  # noqa: PLC0415 (parts of it are not available on every system)
 
     from undam.wire import timestamps  # noqa: PLC0415
@@ -108,14 +113,19 @@ def _has_kernel_timestamps() -> bool:
     timestamps.warm_up_now()
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
-            timestamps.enable(client)
+            if not timestamps.enable(client):
+                return False
             client.settimeout(1)
             client.connect(server.getsockname())
             with server.accept()[0] as peer:
-                peer.send(b".")
-                return timestamps.read(client).stamped
+                for _ in range(_STAMP_TRIALS):
+                    peer.send(b".")
+                    if timestamps.read(client).stamped:
+                        return True
+                    time.sleep(_STAMP_PAUSE_S)
     except OSError:
-        return False
+        pass
+    return False
 
 
 def _timer_late_ms() -> tuple[float, float]:
