@@ -9,7 +9,7 @@ import pytest
 
 from support.mutations import robustness_faults
 from support.program_corpus import codes_of, corpus_faults, corpus_files, lint_program
-from undam.errors import MissingExtra
+from undam.errors import ConfigSyntaxError, MissingExtra
 from undam.lint import RenderRequest, RouteOutcome, dialect_named
 from undam.lint.dialects.javascript_app import parser
 from undam.rules import Severity
@@ -441,3 +441,9 @@ def test_a_handler_is_registered_where_its_name_is_used(handler: str) -> None:
     assert "JSA101" not in codes(before)
     unused = f"{EXPRESS}{handler}\napp.get('/events', other);\n"
     assert routes(unused) == [("the response", RouteOutcome.STREAMS)]
+
+
+def test_a_program_that_is_nested_too_deeply_is_not_read() -> None:
+    with pytest.raises(ConfigSyntaxError, match="nested too deeply"):
+        codes("f(" * 2000 + ")" * 2000)
+    assert codes("f(" * 200 + ")" * 200) == []

@@ -23,6 +23,8 @@ LOOPS = frozenset({"while_statement", "do_statement", "for_statement", "for_in_s
 _STRINGS = frozenset({"string", "template_string"})
 # The text of longer callees is not needed to identify a function.
 _MAX_CALLEE = 200
+# Programs that people write are nested about 50 levels deep.
+_MAX_DEPTH = 500
 _TYPESCRIPT = (".ts", ".mts", ".cts")
 
 
@@ -47,9 +49,12 @@ def parse_script(source: Source) -> JavaScriptProgram:
 
     Raises:
         MissingExtra: tree-sitter is not installed.
+        ConfigSyntaxError: the program is nested too deeply.
     """
     raw = source.text.encode("utf-8", "replace")
     tree = _parser(typescript=source.path.lower().endswith(_TYPESCRIPT)).parse(raw)
+    if _is_too_deep(tree.root_node):
+        raise source.error("the program is nested too deeply", 0)
     return JavaScriptProgram(source, raw, tree.root_node)
 
 
@@ -183,6 +188,16 @@ def _walk(root: Node) -> Iterator[Node]:
         node = pending.pop()
         yield node
         pending += reversed(node.named_children)
+
+
+def _is_too_deep(root: Node) -> bool:
+    """Return whether a tree is nested so deeply that looking up parents would be slow."""
+    level = [root]
+    for _ in range(_MAX_DEPTH):
+        level = [child for node in level for child in node.named_children]
+        if not level:
+            return False
+    return True
 
 
 def walk(root: Node) -> Iterator[Node]:

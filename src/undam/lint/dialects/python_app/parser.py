@@ -59,7 +59,13 @@ class PythonProgram:
         self.source = source
         self.tree = tree
         self.nodes = list(ast.walk(tree))
-        self._parents = {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self._scopes: dict[ast.AST, ScopeNode] = {}
+        for node in self.nodes:  # from the outside to the inside
+            scope = node if isinstance(node, _SCOPES) else self._scopes[node]
+            for child in ast.iter_child_nodes(node):
+                self._parents[child] = node
+                self._scopes[child] = scope
         self.calls = sorted(
             (node for node in self.nodes if isinstance(node, ast.Call)),
             key=lambda one: (one.lineno, one.col_offset),
@@ -151,7 +157,7 @@ class PythonProgram:
 
     def scope_of(self, node: ast.AST) -> ScopeNode:
         """Return the function around a node, or the module."""
-        return next((one for one in self.parents(node) if isinstance(one, _SCOPES)), self.tree)
+        return self._scopes.get(node, self.tree)
 
     def own_nodes(self, scope: ast.AST) -> list[ast.AST]:
         """Return the nodes of a scope without those of functions inside it, in text order."""

@@ -66,7 +66,7 @@ NEVER_AWAITS = ConfigRule(
         `async with`. How long the loop runs is not known.
     """,
     measured="""
-        uvicorn 0.54.0: while such a generator produced 20 events, each of which took 50 ms, the
+        uvicorn 0.54.0: while such a generator produced 20 events and spent 50 ms on each, the
         events of another stream paused for 1.0 s. Its own events were sent one by one.
     """,
     fix="""
