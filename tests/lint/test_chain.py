@@ -93,6 +93,14 @@ def test_cycles_and_self_references_end() -> None:
     assert drawn(outer, first, second) == ["cdn one two"]
 
 
+def test_resources_of_one_gateway_are_alternatives() -> None:
+    one = Hop(Tier.GATEWAY, "Envoy AI Gateway", "a.yaml", 1, ("a", "model"), ("model",))
+    other = replace(one, path="b.yaml", names=("b", "model"))
+    assert drawn(one, other) == []
+    ingress = replace(other, tier=Tier.INGRESS, title="Istio")
+    assert drawn(one, ingress) == ["Istio Envoy AI Gateway"]
+
+
 def test_requests_are_not_sent_outwards() -> None:
     engine = replace(VLLM, upstreams=("api",))
     assert drawn(replace(API, upstreams=()), engine) == ["Uvicorn ~vLLM"]

@@ -194,7 +194,11 @@ class _HopGraph:
         yield from found
 
     def _is_inside(self, outer: int, inner: int) -> bool:
-        return outer != inner and self._hops[outer].tier <= self._hops[inner].tier
+        one, other = self._hops[outer], self._hops[inner]
+        if one.tier is other.tier:
+            # Two resources of a gateway or a load balancer are alternatives.
+            return outer != inner and one.tier >= Tier.PROXY
+        return one.tier < other.tier
 
     def _assumed_next(self, index: int) -> int | None:
         """Return the only program of the next tier that no name leads to.
