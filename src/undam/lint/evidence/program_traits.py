@@ -88,6 +88,14 @@ class ProgramTraits:
         return replace(route, hop=hop)
 
 
+def diagnostics_by_route(found: Iterable[Diagnostic]) -> dict[int, list[Diagnostic]]:
+    """Group diagnostics by the identity of their route, so that the work stays linear."""
+    grouped: dict[int, list[Diagnostic]] = {}
+    for one in found:
+        grouped.setdefault(id(one.route), []).append(one)
+    return grouped
+
+
 def _or_none(limit: RouteLimit) -> float | None:
     """Return the seconds; a limit of 0 is none in every program."""
     return math.inf if limit.seconds == 0 else limit.seconds

@@ -10,7 +10,13 @@ from undam.lint.dialects.apache.routes import ApacheRoute, SectionIndex
 from undam.lint.dialects.apache.rules import buffering
 from undam.lint.dialects.apache.rules.limits import limit_in_force
 from undam.lint.evidence.hop import Tier
-from undam.lint.evidence.program_traits import UNKNOWN_LIMIT, ProgramTraits, RouteLimit, limit_at
+from undam.lint.evidence.program_traits import (
+    UNKNOWN_LIMIT,
+    ProgramTraits,
+    RouteLimit,
+    diagnostics_by_route,
+    limit_at,
+)
 from undam.lint.routes import AssessedRoute
 from undam.versions import Version
 
@@ -25,7 +31,7 @@ def describe_all(
 ) -> list[AssessedRoute]:
     """Return the routes with their hops."""
     sections = SectionIndex(config)
-    diagnostics = list(found)
+    grouped = diagnostics_by_route(found)
     described = []
     for route, assessed in routes:
         limits = [limit_in_force(route, worker, sections) for worker in route.workers[:1]]
@@ -35,6 +41,6 @@ def describe_all(
                 idle = RouteLimit(limit.seconds)
                 if not limit.is_default:
                     idle = limit_at(limit.line.source, limit.span[0], limit.seconds)
-        own = (one for one in diagnostics if one.route in {None, assessed})
+        own = grouped.get(id(assessed), [])
         described.append(_TRAITS.describe(assessed, own, version, idle=idle))
     return described

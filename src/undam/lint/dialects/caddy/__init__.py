@@ -10,6 +10,7 @@ from undam.lint.dialects.caddy.hop import describe
 from undam.lint.dialects.caddy.render import render
 from undam.lint.dialects.caddy.routes import find_routes, read_config
 from undam.lint.dialects.caddy.rules import RULES, find
+from undam.lint.evidence.program_traits import diagnostics_by_route
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -36,9 +37,9 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     routes = list(find_routes(config, settings.hints_for(source.path)))
     found = list(find(config, routes, settings))
     version = settings.target("caddy")
+    grouped = diagnostics_by_route(found)
     described = [
-        describe(config, one, (each for each in found if each.route == one.assessed), version)
-        for one in routes
+        describe(config, one, grouped.get(id(one.assessed), []), version) for one in routes
     ]
     return LintResult(
         unique_diagnostics(found),

@@ -19,6 +19,7 @@ from undam.lint.dialects.compose.rules import RULES, limits
 from undam.lint.dialects.compose.traefik_labels import traefik_tree, with_label_edits
 from undam.lint.dialects.traefik import lint_tree
 from undam.lint.evidence.neighbours import neighbours_from
+from undam.lint.evidence.program_traits import diagnostics_by_route
 from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
@@ -89,8 +90,9 @@ def _lint_caddy(
     routes = list(find_routes(config, settings.hints_for(source.path)))
     found = list(find_caddy(config, routes, settings))
     version = settings.target("caddy")
+    grouped = diagnostics_by_route(found)
     for route in routes:
-        own = [one for one in found if one.route == route.assessed]
+        own = grouped.get(id(route.assessed), [])
         yield describe(config, route, own, version), list(_in_labels(own))
 
 

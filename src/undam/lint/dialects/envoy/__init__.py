@@ -13,6 +13,7 @@ from undam.lint.dialects.envoy.routes import find_managers
 from undam.lint.dialects.envoy.rules import RULES, find
 from undam.lint.dialects.envoy.rules.buffering import unread_code
 from undam.lint.dialects.envoy.rules.limits import unread_limits
+from undam.lint.evidence.program_traits import diagnostics_by_route
 from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
@@ -54,8 +55,9 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         for manager in find_managers(root, settings.hints_for(source.path), source):
             found = list(find(manager, source, settings))
             diagnostics += found
+            grouped = diagnostics_by_route(found)
             for one in manager.routes:
-                own = (each for each in found if each.route == one.assessed)
+                own = grouped.get(id(one.assessed), [])
                 version = settings.target("envoy")
                 routes.append(describe(manager, one, source, own, version))
             routes += manager.others
