@@ -77,8 +77,13 @@ def test_the_configurations_of_the_guides_stream(model: Simulator, run_proxy: Ru
         await asyncio.sleep(1)  # Traefik reads its routes after it has begun to listen.
         return await check(url, experiments=False)
 
-    reports = measure(model, lambda: [settled(proxy.url) for proxy in proxies.values()])
-    verdicts = dict(zip(proxies, (report.verdict.value for report in reports), strict=True))
+    verdicts: dict[str, str] = {}
+    for _ in range(3):
+        # On a busy machine, a verdict can be open.
+        left = [name for name in proxies if verdicts.get(name, "unknown") == "unknown"]
+        if left:
+            reports = measure(model, lambda names=left: [settled(proxies[n].url) for n in names])  # type: ignore[misc]
+            verdicts |= dict(zip(left, (one.verdict.value for one in reports), strict=True))
     assert verdicts == dict.fromkeys(proxies, "streaming")
 
 
