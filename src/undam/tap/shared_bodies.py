@@ -52,7 +52,7 @@ def _with_times(parsed: Reading, ends: Sequence[int], exchange: Exchange) -> Rea
     """Return the reading of an exchange with the same body.
 
     Args:
-        ends: position after each arrival of ``parsed``, of which each contains one event.
+        ends: position after each arrival of ``parsed``. Each arrival contains one event.
     """
     arrivals = exchange.arrivals
     totals = list(accumulate(len(arrival.data) for arrival in arrivals))

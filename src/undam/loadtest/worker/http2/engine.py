@@ -165,7 +165,7 @@ class Http2Engine(Engine):
         for active in late:
             assert isinstance(active, Http2Request)
             connection = active.connection
-            if connection is None:
+            if not isinstance(connection, Http2WorkerConnection):
                 continue
             connection.cancel(active)
             if connection.received_ns < (active.started_ns or 0):

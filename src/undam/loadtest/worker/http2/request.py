@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from undam.loadtest.analysis.framing import Http2Framing
 from undam.loadtest.analysis.response_analyzer import ApiContext, RawRead, ResponseAnalyzer
 from undam.loadtest.protocol import MAX_BODY_BYTES
 from undam.loadtest.worker.active_request import ActiveRequest
+from undam.loadtest.worker.connection import WorkerConnection
 from undam.loadtest.worker.schedule import DueRequest
 from undam.record import Head
-
-if TYPE_CHECKING:
-    from undam.loadtest.worker.http2.connection import Http2WorkerConnection
 
 
 class Http2Request(ActiveRequest):
@@ -28,7 +24,7 @@ class Http2Request(ActiveRequest):
 
     def __init__(self, due: DueRequest, request: bytes, deadline_ns: int) -> None:
         super().__init__(due, request, deadline_ns)
-        self.connection: Http2WorkerConnection | None = None
+        self.connection: WorkerConnection | None = None
         self.stream_id = 0
         self.framing = Http2Framing()
 
