@@ -20,8 +20,8 @@ from undam.lint import DIALECTS
 # Their controllers need a cluster. test_rules_in_detail.py tests what nginx itself decides, and
 # test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
 WITHOUT_PROGRAM = {
-    "cloud", "commands", "compose", "gateway-api", "ingress-nginx", "istio", "kserve",
-    "kubernetes-ingress", "litellm", "traefik-crd",
+    "cloud", "commands", "compose", "gateway-api", "ingress-nginx", "istio", "javascript-app",
+    "kserve", "kubernetes-ingress", "litellm", "python-app", "traefik-crd",
 }  # fmt: skip
 
 
