@@ -23,8 +23,8 @@ UNFRAMED = ConfigRule(
     message="{what}, so clients of text/event-stream never receive it",
     safety=Safety.NONE,
     what="""
-        A generator of an event stream yields text without `data:`, or never ends an event with a
-        blank line.
+        A generator of an event stream yields text without `data:`, never ends an event with a
+        blank line, or relays the lines of `iter_lines` without the line ends that it removes.
     """,
     why="""
         A client ignores lines that do not begin with the name of a field, and delivers an event
@@ -32,8 +32,9 @@ UNFRAMED = ConfigRule(
     """,
     detection="""
         The response has the type text/event-stream, its generator is in the same file, and none of
-        its yields begins with a field or none of them ends with a blank line. Variables whose
-        content is not known are not reported.
+        its yields begins with a field or none of them ends with a blank line; or it yields
+        nothing but the variable of a loop over `iter_lines`, `aiter_lines` or `splitlines`.
+        Other variables whose content is not known are not reported.
     """,
     measured="""
         `undam check` received the bytes of such a stream, but no event (UD604).
@@ -88,6 +89,9 @@ _ENCODERS = frozenset({
     "urlsafe_b64encode", "repr", "replace", "range", "enumerate", "splitlines", "iter_lines",
     "aiter_lines", "split", "strip", "encode_json", "escape", "hex", "isoformat",
 })  # fmt: skip
+# Functions that remove the ends of lines, and methods that keep a line a line.
+_LINE_LOOPS = frozenset({"iter_lines", "aiter_lines", "splitlines"})
+_LINE_METHODS = frozenset({"decode", "encode", "strip", "rstrip"})
 _MAX_NESTED = 30
 
 
@@ -157,6 +161,10 @@ def _unframed(
     program: PythonProgram, generator: FunctionNode, yields: list[ast.Yield]
 ) -> Iterator[Diagnostic]:
     texts = [pieces(one.value) for one in yields]
+    if texts and all(_is_bare_line(program, one) for one in texts):
+        what = "the lines have no line ends here, and no yield of this generator adds them"
+        yield diagnostic_at(UNFRAMED, program.source, program.span(yields[0]), what=what)
+        return
     has_unknown = any(not _is_known(program, one) for one in texts)
     if any(isinstance(one, ast.YieldFrom) for one in program.own_nodes(generator)):
         has_unknown = True
@@ -175,8 +183,29 @@ def _unframed(
         yield diagnostic_at(UNFRAMED, program.source, program.span(node), what=what)
 
 
+def _is_bare_line(program: PythonProgram, text: list[str | ast.expr]) -> bool:
+    """Return whether a text is a line whose end the loop around it has removed."""
+    value = text[0] if len(text) == 1 else None
+    while isinstance(value, ast.Call) and last_name_of(value) in _LINE_METHODS:
+        assert isinstance(value.func, ast.Attribute)
+        value = value.func.value
+    if not isinstance(value, ast.Name) or program.value_of(value.id, value) is not None:
+        return False
+    loop = program.loop_over(value.id, value)
+    if loop is None or not isinstance(loop.iter, ast.Call):
+        return False
+    is_extended = any(
+        isinstance(one, ast.AugAssign) and ast.unparse(one.target) == value.id
+        for one in ast.walk(loop)
+    )
+    return not is_extended and last_name(program.called(loop.iter)) in _LINE_LOOPS
+
+
 def _is_known(program: PythonProgram, text: list[str | ast.expr]) -> bool:
-    """Return whether a text has a constant, or is the text of a model as it is."""
+    """Return whether it is known how a text begins and ends."""
+    first = text[0] if text else ""
+    if not isinstance(first, str) and not _is_model_text(program, first):
+        return False
     if any(isinstance(one, str) and one for one in text):
         last = text[-1]
         return isinstance(last, str) or _is_model_text(program, last)
