@@ -20,7 +20,7 @@ UNFRAMED = ConfigRule(
     code="PYA601",
     slug="event-without-framing",
     severity=Severity.ERROR,
-    message="{what}, so clients of text/event-stream never receive it",
+    message="{what}, so clients of text/event-stream receive no event",
     safety=Safety.NONE,
     what="""
         A generator of an event stream yields text without `data:`, never ends an event with a
