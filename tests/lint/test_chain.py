@@ -1,4 +1,4 @@
-"""Chains of programs: how hops are joined, and what limits, compresses or holds a stream."""
+"""Chains of programs: the joining of hops, and the hops that limit, compress or hold a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in folders: what is read, what is passed over, and which versions are known."""
+"""Programs in folders: files that are read or passed over, and versions of frameworks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloud resources: what is found in each kind of file, and what is not certain."""
+"""Cloud resources: findings in each kind of file, and resources without evidence of streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines: where they stand, which program they start, and what their flags do."""
+"""Command lines: their places in files, the programs that they start, and their flags."""
 
 from __future__ import annotations
 

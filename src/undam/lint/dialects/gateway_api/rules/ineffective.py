@@ -28,7 +28,7 @@ REPLACED = ConfigRule(
     """,
     why="""
         The Gateway's policy disables or raises the request timeout for all routes. A policy that is
-        added to one route, for instance for rate limits, makes this ineffective there, and Envoy's
+        added to one route, for instance for rate limits, replaces this setting there, and Envoy's
         default of 15 s applies again.
     """,
     detection="""
