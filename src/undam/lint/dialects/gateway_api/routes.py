@@ -44,7 +44,7 @@ class GatewayRouteRule:
     Args:
         node: the rule.
         gateways: names of the Gateways that the route is attached to.
-        implementation: the controller that serves it; ``None`` if nothing in view shows it.
+        implementation: the controller that serves it; ``None`` if no resource in view shows it.
         policies: BackendTrafficPolicies of Envoy Gateway in view for the route, then those for its
             Gateways.
         assessed: the rule with its outcome.

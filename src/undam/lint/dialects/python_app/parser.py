@@ -182,8 +182,7 @@ class PythonProgram:
         )
 
     def function_named(self, name: str, near: ast.AST) -> FunctionNode | None:
-        """Return the function that a name refers to at a node: the last one of the innermost
-        scope."""
+        """Return the function that a name refers to at a node: the last in the innermost scope."""
         scopes = [one for one in self.parents(near) if isinstance(one, _SCOPES)]
         named = [
             one

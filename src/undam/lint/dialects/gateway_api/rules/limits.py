@@ -259,7 +259,7 @@ RULES = (DEFAULT_TIMEOUT, TIMEOUT, POLICY_TIMEOUT, POLICY_IDLE, RETRY, DEFAULT_I
 _SLOW_HEAD_S = 60.0
 _DEFAULT_DRAIN_S = 60.0
 _UNKNOWN_DEFAULT = (
-    "the default of the Gateway's controller applies, but no file shows which one (Envoy Gateway,  "
+    "the default of the Gateway's controller applies, but no file shows which one (Envoy Gateway, "
     "kgateway and Contour cut each response after 15 s, GKE after 30 s, Istio not at all)"
 )
 _READ_TIMEOUTS = (

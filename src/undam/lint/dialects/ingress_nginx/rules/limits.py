@@ -77,7 +77,7 @@ SHUTDOWN = ConfigRule(
     severity=Severity.INFO,
     message=(
         "worker-shutdown-timeout {limit}: after every change of the configuration, "
-        "streams that are still open are cut when this time is over"
+        "streams that are still open when this time has passed are cut"
     ),
     safety=Safety.UNSAFE,
     what="After a reload, old workers finish their open requests for at most this long.",

@@ -77,9 +77,8 @@ REWRITES = ConfigRule(
     """,
     detection="""
         The configuration has a rewrite to another server and no `compress: false`; the default is
-            true. Streams of
-        route handlers are flushed and are not affected. A response with `no-transform` is not
-        compressed; whether the server sends it cannot be read from this file.
+        true. Streams of route handlers are flushed and are not affected. A response with
+        `no-transform` is not compressed; whether the server sends it cannot be read from this file.
     """,
     measured="next 16.4.6: 60 events arrived in one read at the end; route handlers streamed.",
     fix="""

@@ -54,8 +54,7 @@ COLLECTS = ConfigRule(
     why="Users wait for the whole answer, although the model sends each token at once.",
     detection="""
         The result of a request with `stream: true` is read with `text()` or `json()`, or collected
-            in a loop that only appends. Reading the body of an error is not reported. Collecting
-            can be
+        in a loop that only appends. Reading the body of an error is not reported. Collecting can be
         intended, for instance in a job; then suppress the finding.
     """,
     measured="""

@@ -97,7 +97,8 @@ TOTAL = ConfigRule(
     detection="""
         The limit applies to a streaming route, and is above 0 and below one hour. Up to one minute
         it is an error, because long answers take longer; above, a warning. If no known Service
-        names a BackendConfig, its own name shows what it serves; otherwise, the severity is info.
+        names a BackendConfig, only the name of the BackendConfig can show that it serves streams;
+        otherwise, the severity is info.
     """,
     fix="""
         Raise the limit of the load balancer, or remove that of Contour.
@@ -129,7 +130,7 @@ TOTAL_DEFAULT = ConfigRule(
     """,
     fix="""
         Set the limit: in Contour at the route, and in GKE in a BackendConfig to which the
-            annotation cloud.google.com/backend-config of the Service refers.
+        annotation cloud.google.com/backend-config of the Service refers.
 
             timeoutPolicy:
               response: infinity

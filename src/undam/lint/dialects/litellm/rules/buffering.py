@@ -29,7 +29,7 @@ HELD_BY_GUARDRAIL = ConfigRule(
     """,
     detection="""
         A guardrail of the mode post_call sets `streaming_buffer_until_moderated: true`, or a
-            Bedrock guardrail of this mode does not set it to false.
+        Bedrock guardrail of this mode does not set it to false.
     """,
     measured="Documented, not measured; the behaviour is tested in LiteLLM itself.",
     fix="""

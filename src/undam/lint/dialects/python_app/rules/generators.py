@@ -1,5 +1,4 @@
-"""PYA106 to PYA108, PYA201 and PYA205: generators that block, never pause, or ignore
-cancellation."""
+"""PYA106-PYA108, PYA201, PYA205: generators that block, never pause, or ignore cancellation."""
 
 from __future__ import annotations
 
@@ -63,8 +62,8 @@ NEVER_AWAITS = ConfigRule(
         other streams pause, heartbeats are not sent, and client disconnects are not detected.
     """,
     detection="""
-        An asynchronous generator has a loop around a `yield` that contains no `await`, `async for`
-        or `async with`. How long the loop runs is not known.
+        An asynchronous generator has a loop around a `yield`, and the loop contains no `await`,
+        `async for` or `async with`. How long the loop runs is not known.
     """,
     measured="""
         uvicorn 0.54.0: while such a generator produced 20 events and spent 50 ms on each, the

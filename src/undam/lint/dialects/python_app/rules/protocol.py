@@ -61,7 +61,7 @@ QUERY = ConfigRule(
     why="""
         FastAPI takes parameters of simple types from the query string. A client that sends the
         prompt as JSON receives status 422, and prompts in URLs are logged by every proxy on the
-        way.
+        path.
     """,
     detection="""
         A handler of FastAPI for POST that streams has a parameter such as `prompt: str` without

@@ -28,10 +28,9 @@ NO_ACTIVITY = ConfigRule(
     detection="""
         One of the limits is below the expected silence (setting `silence`, 300 s by default). If
         heartbeats are known, the limit is below two heartbeat intervals instead: an error up to one
-            interval, a
-        warning above. In remap.config it applies to its own map. In the records it applies to all
-        maps, so the severity is info, unless `--stream` is given or a map in the remap.config of
-        the same folder streams.
+        interval, a warning above. In remap.config it applies to its own map. In the records it
+        applies to all maps, so the severity is info, unless `--stream` is given or a map in the
+        remap.config of the same folder streams.
     """,
     measured="""
         Traffic Server 9.2 with 2, for either of the two, cut the stream 2.5 s after the last byte;
