@@ -291,7 +291,7 @@ def _assess(route: Resource, rule: Node, cluster: Cluster) -> AssessedRoute:
 
 
 def _of_model_pool(route: Resource, rule: Node) -> Assessment:
-    """Return the outcome of a rule that leads to model servers whatever their names are."""
+    """Return the outcome of a rule that leads to model servers, regardless of their names."""
     kinds = {text_at(ref, "kind") for ref in items_of(rule.get("backendRefs"))}
     if "InferencePool" in kinds or "AIServiceBackend" in kinds:
         phrase = "its backend is a pool of model servers"

@@ -45,7 +45,7 @@ DEFAULT_TIMEOUT = ConfigRule(
     """,
     why=_WHY_TOTAL,
     detection="""
-        The rule streams and has no timeout, and no policy in view sets one. The GatewayClass, the
+        The rule streams and has no timeout, and no known policy sets one. The GatewayClass, the
         name of the Gateway or the policies beside it show the implementation; if they do not, the
         severity is info.
     """,
@@ -208,8 +208,8 @@ DEFAULT_IDLE = ConfigRule(
     """,
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        The rule streams, one of these implementations serves it, and no ProxySettingsPolicy or
-        Service in view sets a read timeout. The limit is compared with the expected silence.
+        The rule streams, one of these implementations serves it, and no known ProxySettingsPolicy
+        or Service sets a read timeout. The limit is compared with the expected silence.
     """,
     fix="""
         Raise the limit: in NGINX Gateway Fabric with a ProxySettingsPolicy, in Kong with the
