@@ -33,7 +33,7 @@ SYNC_WORKER = ConfigRule(
         for `--timeout` seconds, 30 by default, is killed by the arbiter, and its response is cut.
     """,
     why="""
-        An answer that takes longer ends in the middle, and heartbeats do not prevent it. Each
+        An answer that takes longer is cut, and heartbeats do not prevent it. Each
         stream also occupies a whole worker process.
     """,
     detection="""

@@ -44,9 +44,9 @@ MIDDLEWARE = ConfigRule(
         browser receives the head at once, but all events of an answer together.
     """,
     detection="""
-        `compression()` or `compress()` without a `filter` before a handler of an event stream that
-        neither sends `no-transform` nor calls `flush()`. @fastify/compress leaves event streams
-        alone unless `customTypes` includes them.
+        `compression()` or `compress()` is used without a `filter` before a handler of an event
+        stream that neither sends `no-transform` nor calls `flush()`. @fastify/compress leaves event
+        streams alone unless `customTypes` includes them.
     """,
     measured="""
         compression 1.8.2: 120 events arrived after 3.0 s, in one read. With the header

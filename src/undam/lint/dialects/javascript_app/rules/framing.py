@@ -33,8 +33,8 @@ DECODER = ConfigRule(
         replaces both halves with U+FFFD, so users see broken letters and emoji now and then.
     """,
     detection="""
-        `TextDecoder.decode` with one argument in a loop that reads a stream, or in a handler of
-        `data`. A call without arguments ends a stream and is correct.
+        `TextDecoder.decode` is called with one argument in a loop that reads a stream, or in a
+        handler of `data`. A call without arguments ends a stream and is correct.
     """,
     measured="""
         Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with the option, "é".
@@ -60,8 +60,8 @@ LINES = ConfigRule(
         tests.
     """,
     detection="""
-        A loop that reads a stream calls `split` with a line break on the decoded chunk itself. To
-        split a buffer to which the chunk was appended is correct.
+        A loop that reads a stream calls `split` with a line break on the decoded chunk itself.
+        Splitting a buffer to which the chunk was appended is correct.
     """,
     measured="""
         Node.js 20: an event in two chunks made such a reader fail with `SyntaxError`.

@@ -34,8 +34,8 @@ HEADERS = ConfigRule(
         CDNs and middleware holds small events unless `Cache-Control` has `no-transform`.
     """,
     detection="""
-        A function sends text/event-stream, and `no-transform` or `X-Accel-Buffering` does not occur
-        in it. `undam check` reports the same as UD202.
+        A function sends text/event-stream, and its text lacks `no-transform` or
+        `X-Accel-Buffering`. `undam check` reports the same as UD202.
     """,
     measured="""
         nginx 1.22.1 held a stream in blocks of 4 KB; with the header each event arrived at once.

@@ -32,7 +32,7 @@ INTERCEPTOR = ConfigRule(
         The interceptor calls its function with the complete body, so it reads the stream to its
         end first. The response gets a Content-Length and arrives as one block.
     """,
-    detection="`createProxyMiddleware` with `responseInterceptor` on a route that streams.",
+    detection="A route that streams uses `createProxyMiddleware` with `responseInterceptor`.",
     measured="http-proxy-middleware 3.0.10: 15 events arrived in one read at the end.",
     fix="""
         Use a proxy without an interceptor for streaming routes.

@@ -40,7 +40,7 @@ STARLETTE_GZIP = ConfigRule(
         A program adds the middleware and has a streaming response. Since 0.46.0, Starlette does not
         compress `text/event-stream`, and since 1.5.0 it flushes each chunk of all other types. The
         version is taken from requirements.txt, pyproject.toml or a lock file if it is pinned there;
-        otherwise, the severity is lower. State it with `--target starlette=VERSION`.
+        otherwise, the severity is lower. State the version with `--target starlette=VERSION`.
     """,
     measured="""
         Starlette 0.45.3 held an event stream of 120 events to its end. Starlette 1.10.0 sent each

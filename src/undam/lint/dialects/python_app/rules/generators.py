@@ -31,10 +31,9 @@ BLOCKS = ConfigRule(
         pauses, heartbeats are not sent, and client disconnects are not detected.
     """,
     detection="""
-        `time.sleep`, a call of requests, urllib or the synchronous client of httpx, or a call of a
-        synchronous SDK, in an asynchronous function that produces a stream. Outside the generator,
-        the severity is lower. Calls inside `asyncio.to_thread` and `run_in_executor` are not
-        reported.
+        An asynchronous function that produces a stream calls `time.sleep`, requests, urllib, the
+        synchronous client of httpx, or a synchronous SDK. Outside the generator, the severity is
+        lower. Calls inside `asyncio.to_thread` and `run_in_executor` are not reported.
     """,
     measured="""
         uvicorn 0.54.0: while one stream called `time.sleep(0.3)` three times, another stream, which
@@ -139,9 +138,9 @@ SWALLOWED = ConfigRule(
         slot.
     """,
     detection="""
-        `except` without a type, or with `BaseException`, `CancelledError` or `GeneratorExit`,
-        around an `await` or a `yield`, without `raise`, `return` or `break`. Outside a loop the
-        severity is lower, because the generator ends anyway.
+        An `except` without a type, or with `BaseException`, `CancelledError` or `GeneratorExit`,
+        covers an `await` or a `yield` and contains no `raise`, `return` or `break`. Outside a loop
+        the severity is lower, because the generator ends anyway.
     """,
     fix="""
         Raise the exception again after cleaning up.

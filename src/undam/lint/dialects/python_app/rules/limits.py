@@ -56,7 +56,7 @@ HEARTBEAT = ConfigRule(
     severity=Severity.WARNING,
     message="the heartbeat is sent only when the next item arrives, so never during a silence",
     safety=Safety.NONE,
-    what="A loop over the items of a model sends a comment if enough time has passed.",
+    what="A loop over the output of a model sends a comment if enough time has passed.",
     why="""
         The body of the loop runs only when an item arrives. During a silence nothing is sent, and
         proxies cut the connection. The comment is sent only together with the item that ends the

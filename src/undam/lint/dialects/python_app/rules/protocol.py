@@ -36,8 +36,8 @@ HEADERS = ConfigRule(
         and CDNs holds small events unless `Cache-Control` has `no-transform`.
     """,
     detection="""
-        A response of type text/event-stream whose headers are written in the file, without
-        `no-transform` or without `X-Accel-Buffering`. `undam check` reports the same as UD202.
+        A response of type text/event-stream, whose headers are written in the file, lacks
+        `no-transform` or `X-Accel-Buffering`. `undam check` reports the same as UD202.
     """,
     measured="""
         nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB; with the header each event

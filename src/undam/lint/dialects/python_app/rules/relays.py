@@ -63,8 +63,8 @@ BLOCKS = ConfigRule(
     """,
     detection="""
         `iter_content(n)`, `iter_lines()` with its default of 512 bytes, `iter_bytes(n)` or
-        `iter_raw(n)` on a response that streams. The methods of requests wait only if the body is
-        not chunked; those of httpx always do, so for them the severity is error.
+        `iter_raw(n)` is called on a response that streams. The methods of requests wait only if the
+        body is not chunked; those of httpx always do, so for them the severity is error.
     """,
     measured="""
         requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends with the connection, and
