@@ -1,4 +1,4 @@
-"""Chains of programs: how hops are joined, and what limits, compresses or holds a stream."""
+"""Chains of programs: the joining of hops, and the hops that limit, compress or hold a stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def chain_of(*hops: Hop) -> Chain:
     return chain
 
 
-def test_hops_are_joined_by_names_whatever_their_order_is() -> None:
+def test_hops_are_joined_by_names_in_any_order() -> None:
     assert drawn(VLLM, NGINX, API) == ["nginx Uvicorn vLLM"]
 
 
@@ -154,7 +154,7 @@ def test_heartbeats_count_only_from_behind_the_weakest_limit() -> None:
     assert chain_of(outside, replace(API, idle_limit_s=60.0), VLLM).heartbeat is None
 
 
-def test_a_program_that_drops_comments_hides_the_heartbeats_behind_it() -> None:
+def test_heartbeats_behind_a_program_that_drops_comments_do_not_count() -> None:
     gateway = replace(API, tier=Tier.GATEWAY, title="LiteLLM", drops_heartbeats=True)
     beating = replace(VLLM, heartbeat_s=15.0)
     assert chain_of(NGINX, gateway, beating).heartbeat is None

@@ -25,7 +25,7 @@ from undam.metrics.merging import SUM, merge_fields, merge_rule
 from undam.metrics.pattern import BurstPattern, MeanAndSpread
 from undam.metrics.time_buckets import Block, TimeBucket
 from undam.record import ContentRead, Outcome, RequestResult
-from undam.record.request_result import IntegrityCounts
+from undam.record.request_result import CANCELLED, IntegrityCounts
 from undam.timing import quantile
 
 PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9"]
@@ -49,6 +49,7 @@ def _unusual() -> list[RequestResult]:
         ),
         replace(whole, reads=(whole.reads[-1]._replace(events=64),)),
         replace(empty, number=96, reads=(), outcome=Outcome.INCOMPLETE, kind="timeout"),
+        replace(empty, number=99, reads=(), outcome=Outcome.ABANDONED, kind=CANCELLED),
         replace(
             plain, number=97, answer_ns=plain.reads[9].at_ns, prompt_tokens=40, cached_tokens=16,
             reasoning_tokens=9,

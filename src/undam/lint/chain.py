@@ -1,8 +1,8 @@
 """Paths of a request through the programs of a project: client, load balancer, proxy, app, engine.
 
 Each dialect describes the program of a route as a `Hop`. Two hops are joined if the first sends
-requests to a name of the second. If no name joins a hop to the next tier, and exactly one program
-is configured there, the two are joined by their positions, which is marked as assumed.
+requests to a name of the second. If no name joins a hop to the next tier and exactly one program is
+configured there, the two are joined by position, and the join is marked as assumed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
 from undam.lint.evidence.hop import Hop, Tier
 from undam.lint.evidence.names import address_of
 
-# A project with more programs has several deployments, whose hops cannot be told apart.
+# A project with more programs has several deployments, whose hops cannot be distinguished.
 _MAX_HOPS = 200
 _MAX_CHAINS = 20
 _MAX_LINKS = 12
@@ -55,7 +55,7 @@ class ChainLimit:
 
 @dataclass(frozen=True)
 class Chain:
-    """The programs on the way of a request, the outermost one first."""
+    """The programs that a request passes through, the outermost first."""
 
     links: tuple[ChainLink, ...]
 
@@ -93,7 +93,7 @@ class Chain:
 
     @property
     def heartbeat(self) -> Hop | None:
-        """The innermost program whose heartbeats reach the weakest idle limit; ``None`` without.
+        """The innermost program whose heartbeats reach the shortest idle limit, if there is one.
 
         A program that drops the comments of its upstreams ends the search.
         """
@@ -146,7 +146,7 @@ def join_hops(hops: Iterable[Hop], possible: Iterable[Hop] = ()) -> tuple[Chain,
 
 
 class _HopGraph:
-    """The programs with the programs that they send requests to."""
+    """Graph of the programs, with an edge to each program that one sends requests to."""
 
     def __init__(self, hops: list[Hop]) -> None:
         self._hops = hops
@@ -158,7 +158,7 @@ class _HopGraph:
         self._has_previous = {target for targets in self._next for target in targets}
 
     def paths(self) -> Iterator[tuple[ChainLink, ...]]:
-        """Yield each path from a program that no other one leads to."""
+        """Yield each path that starts at a program to which no other program sends requests."""
         assumed = {index: self._assumed_next(index) for index in range(len(self._hops))}
         inner = self._has_previous | {one for one in assumed.values() if one is not None}
         for index in range(len(self._hops)):
@@ -201,7 +201,7 @@ class _HopGraph:
         return one.tier < other.tier
 
     def _assumed_next(self, index: int) -> int | None:
-        """Return the only program of the next tier that no name leads to.
+        """Return the program of the next tier that no other names, if there is exactly one.
 
         Programs in the folder of this one, or closest to it, are preferred.
         """
@@ -221,7 +221,7 @@ class _HopGraph:
 
 
 def _merged(hops: Iterable[Hop]) -> list[Hop]:
-    """Merge descriptions of one application or engine in several files.
+    """Merge the descriptions of one application or engine from several files.
 
     A Dockerfile, a compose file and a manifest often describe the same service. Proxies are not
     merged, because each of their routes may have other limits.
@@ -239,7 +239,7 @@ def _merged(hops: Iterable[Hop]) -> list[Hop]:
 
 
 def _combined(one: Hop, other: Hop) -> Hop:
-    """Return the description with upstreams, with the shorter limits of both."""
+    """Return the description that has upstreams, with the shorter limits of the two."""
     best, second = (other, one) if other.upstreams and not one.upstreams else (one, other)
     idle = min((best, second), key=lambda hop: _or_inf(hop.idle_limit_s))
     total = min((best, second), key=lambda hop: _or_inf(hop.total_limit_s))
@@ -266,7 +266,7 @@ def _services(hop: Hop) -> set[str]:
 
 
 def _without_duplicates(hops: Iterable[Hop]) -> list[Hop]:
-    """Return the hops without those that differ from an earlier one only in their line."""
+    """Remove the hops that differ from an earlier one only in their line."""
     found: dict[tuple[object, ...], Hop] = {}
     for one in hops:
         key = (
@@ -300,7 +300,7 @@ def _names_of(upstream: str) -> Iterator[str]:
 
 
 def _leaves_project(hop: Hop) -> bool:
-    """Return whether all upstreams are hosts in the Internet, such as a hosted API."""
+    """Return whether all upstreams are hosts on the Internet, such as a hosted API."""
     hosts = [address_of(one.lower()).host for one in hop.upstreams]
     public = [
         host

@@ -111,8 +111,8 @@ class Dialect:
         lint: raises ConfigSyntaxError if the text cannot be parsed.
         render: returns a complete configuration that the program accepts without changes.
         comment: characters that start a comment; ``undam: allow`` follows them.
-        is_additional: its files may also be files of another dialect, and are then linted in both;
-            scripts and Dockerfiles may be its files, too.
+        is_additional: its files may also be files of another dialect, and are then linted in both.
+            Scripts and Dockerfiles may be among them.
         reads_programs: the dialect reads source code. Other dialects are not tried on it.
     """
 

@@ -18,7 +18,7 @@ class ExpectedSilence:
     """The silence that a stream must survive; every idle limit is compared with it.
 
     Args:
-        silence_s: longest silence to expect if the servers send no heartbeats.
+        silence_s: longest expected silence if the servers send no heartbeats.
         heartbeat_s: interval of the heartbeats; ``None`` or 0 if none are known.
     """
 
@@ -30,7 +30,7 @@ class ExpectedSilence:
 
         With heartbeats, a limit of at most one interval cuts every silent stream, and a limit below
         two intervals cuts a stream as soon as one heartbeat is late or lost. Without heartbeats, a
-        shorter limit than the silence to expect cuts some streams.
+        shorter limit than the expected silence cuts some streams.
         """
         if limit_s <= 0:
             return None

@@ -59,7 +59,7 @@ class LintReport:
             deployment or look like a configuration.
         dialects: dialect of each file in ``files``.
         texts: the texts of the files.
-        chains: the programs on the way of a request, joined over all files.
+        chains: the programs on the path of a request, joined over all files.
         restrictions: for each settings file, the settings that can hide findings.
     """
 

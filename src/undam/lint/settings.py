@@ -33,7 +33,7 @@ class Settings:
             configuration and beside it decides.
         heartbeat_s: interval of the upstream's heartbeats; 0 states that there are none, and
             ``None`` that none are known.
-        silence_s: longest silence to expect; idle limits are compared with it, unless heartbeats
+        silence_s: longest expected silence; idle limits are compared with it, unless heartbeats
             are known.
         targets: versions of the programs that run the configurations, by dialect.
         neighbours: evidence in the files beside a configuration.

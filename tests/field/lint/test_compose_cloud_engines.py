@@ -1,4 +1,4 @@
-"""Compose files, engine flags, LiteLLM and cloud resources from the field, with siblings."""
+"""Compose files, engine flags, LiteLLM and cloud resources from bug reports, and variants."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ servingEngineSpec:
 """,
         {"3 CMD101"},
     ),
-    # Siblings: the same flag in a manifest, a script and a Dockerfile.
+    # Variants: the same flag in a manifest, a script and a Dockerfile.
     "deployment.yaml": (
         """\
 apiVersion: apps/v1
@@ -96,7 +96,7 @@ functions:
 """,
         {"6 CLD402", "7 CLD101"},
     ),
-    # Siblings: other services of clouds with a name or a path that shows what they carry.
+    # Variants: other cloud services whose name or path shows that they carry streams.
     "alb.tf": ('resource "aws_lb" "vllm" {\n  idle_timeout = 60\n}\n', {"2 CLD401"}),
     "gclb.tf": (
         'resource "google_compute_backend_service" "litellm" {\n  timeout_sec = 30\n}\n',

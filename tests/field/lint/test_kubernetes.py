@@ -1,4 +1,4 @@
-"""Kubernetes manifests from the field, with siblings that nobody reported."""
+"""Kubernetes manifests from bug reports, and variants with the same faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in folders: what is read, what is passed over, and which versions are known."""
+"""Programs in folders: files that are read or passed over, and versions of frameworks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def found(report: LintReport) -> set[tuple[str, str, int, Severity]]:
     return {(one.path, one.rule.code, one.line, one.severity) for one in report.diagnostics}
 
 
-def test_the_programs_of_a_repository_are_read_with_the_right_place() -> None:
+def test_faults_of_programs_in_a_repository_are_found_at_their_line() -> None:
     write("api/main.py", FASTAPI)
     write("web/server.js", EXPRESS)
     write("web/next.config.js", NEXT)

@@ -1,4 +1,4 @@
-"""Cloud resources: what is found in each kind of file, and what is not certain."""
+"""Cloud resources: findings in each kind of file, and resources without evidence of streams."""
 
 from __future__ import annotations
 
@@ -106,6 +106,13 @@ def test_references_become_the_upstreams_of_a_hop() -> None:
     assert hops["CloudFront"].upstreams == ("aws_lb.chat",)
     assert hops["AWS load balancer"].names[0] == "aws_lb.chat"
     assert hops["CloudFront"].idle_at == ("main.tf", 50)
+
+
+def test_tags_without_a_name_give_no_name() -> None:
+    text = 'resource "aws_lb" "a" {\n  tags = { Owner = "me" }\n}\n'
+    (route,) = routes(text)
+    assert route.hop is not None
+    assert route.hop.names == ("aws_lb.a",)
 
 
 def test_nested_values_and_lists_are_read() -> None:

@@ -1,4 +1,4 @@
-"""Command lines: where they stand, which program they start, and what their flags do."""
+"""Command lines: their places in files, the programs that they start, and their flags."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_corpus_has_the_expected_findings(file: Path) -> None:
     assert found(text, file.name) == expected.get(file.name, [])
 
 
-def test_still_corpus_commands_have_no_fault_beside_a_streaming_program() -> None:
+def test_healthy_commands_have_no_findings_beside_a_streaming_program() -> None:
     beside = Neighbours(programs=("main.py",))
     for file in CORPUS:
         if file.name.startswith("still") and "entrypoint" not in file.name:

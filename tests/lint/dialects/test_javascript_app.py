@@ -330,7 +330,7 @@ READERS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), READERS, ids=range(len(READERS)))
-def test_readers_that_lose_what_two_chunks_share(text: str, expected: list[str]) -> None:
+def test_readers_that_lose_text_split_between_two_chunks(text: str, expected: list[str]) -> None:
     assert codes(text) == expected
 
 

@@ -12,7 +12,7 @@ from undam.lint.registry import recognise_dialects
 from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
 from undam.textfiles.source import Source
 
-# Words of which every proxy configuration contains one; most embedded texts have none of them.
+# Every proxy configuration contains one of these words; most embedded texts contain none.
 _WORDS = (
     "proxy_pass", "_pass ", "server_name", "reverse_proxy", "frontend ", "backend ", "listen ",
     "static_resources", "type.googleapis.com/envoy", "entryPoints", "routers:", "ProxyPass",

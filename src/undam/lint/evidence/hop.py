@@ -1,4 +1,4 @@
-"""Description of one program on the way of a request, for the chain of all of them."""
+"""Description of one program on the path of a request, from which chains are built."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Tier(IntEnum):
-    """Position of a program on the way of a request, from the client to the model server."""
+    """Position of a program on the path of a request, from the client to the model server."""
 
     CLIENT = 0
     CDN = 1
@@ -21,7 +21,7 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChainHop:
-    """A program on the way of a request, as far as its configuration describes it.
+    """A program on the path of a request, as far as its configuration describes it.
 
     Args:
         tier: its usual position, which orders hops whose addresses do not connect them.
@@ -36,7 +36,8 @@ class ChainHop:
         total_limit_s: duration after which it cuts a stream, in seconds; the same special values.
         buffers: whether it holds events back; ``None`` if that is unknown.
         compresses: whether it compresses streams; ``None`` if that is unknown.
-        heartbeat_s: interval of the comments that it sends in a silence; ``None`` without any.
+        heartbeat_s: interval of the comments that it sends during a silence; ``None`` if it sends
+            none.
         idle_at, total_at: path and line where the limit is configured; ``None`` if it is the
             default of the program.
         drops_heartbeats: it does not forward the heartbeats of its upstreams.
@@ -59,4 +60,4 @@ class ChainHop:
 
 
 Hop = ChainHop
-"""The name under which dialects import it; `undam.diagnosis` has a hop of its own."""
+"""The name under which dialects import the class; `undam.diagnosis` has another `Hop`."""

@@ -129,7 +129,7 @@ def heartbeat_in(text: str) -> float | None:
 
 
 def pinned_versions(text: str) -> Iterator[tuple[str, Version]]:
-    """Yield the frameworks that a list of requirements or a lock file pins to one version."""
+    """Yield the frameworks that a requirements file or a lock file pins to one version."""
     for name, number, locked, locked_number in _PINNED.findall(text):
         version = Version.parse(number or locked_number)
         assert version is not None  # the expression requires digits
@@ -141,7 +141,7 @@ def neighbours_from(
 ) -> Neighbours:
     """Combine the evidence of files, given by path and text.
 
-    A program that occurs with two versions has none.
+    If a program occurs with two versions, its version is not known.
 
     Args:
         manifests: files with resources of Kubernetes.

@@ -23,8 +23,7 @@ def with_facts(
         compressing, buffering: codes of the rules about programs that compress or hold a stream.
         idle_limit_s: the limit on silence, if the program sets one.
     """
-    if route.hop is None:
-        return route
+    assert route.hop is not None
     codes = {one.rule.code for one in diagnostics if one.route == route}
     hop = replace(
         route.hop,

@@ -89,7 +89,7 @@ class ProgramTraits:
 
 
 def diagnostics_by_route(found: Iterable[Diagnostic]) -> dict[int, list[Diagnostic]]:
-    """Group diagnostics by the identity of their route, so that the work stays linear."""
+    """Group diagnostics by the identity of their route, so that each is visited only once."""
     grouped: dict[int, list[Diagnostic]] = {}
     for one in found:
         grouped.setdefault(id(one.route), []).append(one)
@@ -97,7 +97,7 @@ def diagnostics_by_route(found: Iterable[Diagnostic]) -> dict[int, list[Diagnost
 
 
 def _or_none(limit: RouteLimit) -> float | None:
-    """Return the seconds; a limit of 0 is none in every program."""
+    """Return the seconds; in every program, 0 means that there is no limit."""
     return math.inf if limit.seconds == 0 else limit.seconds
 
 

@@ -36,7 +36,7 @@ class Cluster:
 
     @property
     def hints(self) -> RouteHints:
-        """The information about routes that is not in their configuration."""
+        """Evidence about routes that comes from outside their configuration."""
         return self.settings.hints_for(self.source.path)
 
     def own_of(self, *kinds: str) -> Iterator[Resource]:
@@ -52,7 +52,7 @@ class Cluster:
         return self._by_name.get((kind, name))
 
 
-# Kept for the files of one folder, which have the same neighbours.
+# Cached, because the files of one folder have the same neighbours.
 @lru_cache(maxsize=4)
 def _read_neighbours(
     manifests: tuple[tuple[str, str], ...],

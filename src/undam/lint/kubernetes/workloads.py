@@ -29,7 +29,7 @@ class Workload:
         grace_s: time that a pod has to end its streams when it is stopped.
         has_pre_stop: whether a hook delays the end of the container.
         has_readiness: whether a probe decides when the pod receives requests.
-        heartbeat_s: interval of heartbeats that the flags set; ``None`` without one.
+        heartbeat_s: interval of heartbeats that the flags set; ``None`` if no flag sets one.
     """
 
     resource: Resource

@@ -21,7 +21,7 @@ _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 def read_terraform(source: Source) -> Node:
     """Parse a file into a tree: a block is a map whose key is its type and labels.
 
-    A value that is not a literal has the text of its expression and is never edited.
+    A value that is not a literal is kept as the text of its expression and is never edited.
 
     Raises:
         ConfigSyntaxError: the text cannot be parsed.
@@ -135,7 +135,7 @@ def read_xml(source: Source) -> Node:
     """
     root = Node("map", 0, len(source.text))
     open_nodes = [root]
-    # The parser counts bytes of this encoding, in which each character has one.
+    # The parser counts bytes. In this encoding, each character is one byte.
     text = "".join(one if ord(one) < 128 else "?" for one in source.text)
     parser = expat.ParserCreate("iso-8859-1")
 

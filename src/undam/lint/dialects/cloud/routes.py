@@ -1,4 +1,4 @@
-"""Resources of a cloud platform on the way of a stream, read from several kinds of files."""
+"""Resources of a cloud platform that carry a stream, read from several kinds of files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class CloudResource:
 def assess(resource: CloudResource, hints: RouteHints, source: Source) -> AssessedRoute:
     """Return a resource as a route, with its hop if it streams or may stream."""
     paths = resource.paths or ["/"]
-    # The name of a resource is that of the program behind it; host names and remarks are not.
+    # A resource is usually named after the program behind it. Host names and comments are not.
     names = [_PLACEHOLDER.sub("", one).strip("-_") for one in resource.names]
     named = [one for one in names if _NAME.fullmatch(one)]
     upstreams = [*resource.upstreams, *named, resource.address.rpartition(".")[2]]
@@ -143,11 +143,11 @@ def seconds_of(node: Node | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class LimitSpec:
-    """Where a limit is configured, and its value otherwise.
+    """Location of a limit in the configuration, and its default.
 
     Args:
-        path: keys to it, outermost first; each block on the way may be repeated.
-        default_s: the limit without the setting; ``None`` if it is then not known.
+        path: the keys to it, outermost first; each block on the path may be repeated.
+        default_s: the limit without the setting; ``None`` if that is not known.
         fixed: the text that a fix writes: the highest value, or one hour.
         unit_s: length of its unit in seconds.
         max_s: the highest value that the service permits; ``inf`` if that is an hour or more.
@@ -195,7 +195,7 @@ def insert(block: Node, name: str, value: str, source: Source) -> Edit | None:
 
 
 def blocks_at(nodes: Iterable[Node], path: Iterable[str]) -> Iterator[Node]:
-    """Yield the maps under these keys, whose blocks and lists may have several."""
+    """Yield the maps under these keys; a repeated block or a list has several."""
     found = list(nodes)
     for name in path:
         found = [

@@ -34,7 +34,7 @@ _SHELL = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file has commands of a known engine or server."""
+    """Return whether a file has commands that start a known engine or server."""
     if not _NAME.search(path) or not has_any(text, *_WORDS):
         return False
     if is_yaml(path):

@@ -79,7 +79,7 @@ class Command:
     upstreams: tuple[str, ...] = ()
 
     def flag(self, *names: str) -> Flag | None:
-        """Return the last flag with one of these names: ``--name value`` or ``--name=value``."""
+        """Return the last flag with one of these names, as ``--name value`` or ``--name=value``."""
         found = None
         for index, word in enumerate(self.words):
             name, equals, value = word.text.partition("=")
@@ -202,7 +202,7 @@ def commands_in_yaml(source: Source, roots: Iterable[Node]) -> Iterator[Command]
         yield from _commands_below(source, root, names, "", 0)
 
 
-# Manifests are less than 30 levels deep; the reader of YAML limits the depth as well.
+# Manifests are fewer than 30 levels deep; the reader of YAML limits the depth as well.
 _MAX_DEPTH = 60
 
 
@@ -268,7 +268,7 @@ def _scalar_span(source: Source, node: Node) -> tuple[int, int]:
 def _flattened(
     source: Source, words: tuple[Word, ...], style: CommandStyle, owner: int
 ) -> Iterator[Command]:
-    """Yield a command of a list; the text that a shell receives is read as commands.
+    """Yield the command of a list of words, or the commands in the text that it passes to a shell.
 
     A word such as ``--stream-interval 20``, which a chart splits later, becomes two words.
     """

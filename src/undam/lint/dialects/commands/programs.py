@@ -91,7 +91,7 @@ _ENGINE_FLAGS = ("--stream-interval", "--sse-keep-alive-interval", "--sse-ping-i
 def program_of(command: Command) -> tuple[Program, Word | None] | None:
     """Return the program that a command starts, and the word that names it.
 
-    A command of flags alone is that of the image, or of an engine that a chart starts.
+    If a command has only flags, the program is that of the image, or the engine of a chart.
     """
     for word in _leading(command.words):
         program = _BY_WORD.get(word.text.rpartition("/")[2])

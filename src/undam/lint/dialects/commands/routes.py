@@ -178,7 +178,7 @@ def total_limit_of(command: Command, program: Program) -> ServerLimit | None:
 
 
 def is_sync(command: Command) -> bool:
-    """Return whether gunicorn uses sync workers, as far as the command shows it.
+    """Return whether gunicorn uses sync workers, as far as the command shows.
 
     With more than one thread, the sync class becomes gthread.
     """

@@ -34,7 +34,7 @@ _CONTAINER = re.compile(r"(?:^|[\s{,])(?:image|build|extends|container_name)[ \t
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a YAML file has services of compose."""
+    """Return whether a YAML file defines compose services."""
     if not path.lower().endswith((".yaml", ".yml", "-")) or "services" not in text:
         return False
     return bool(_SERVICES.search(text) and _CONTAINER.search(text))
@@ -97,7 +97,7 @@ def _lint_caddy(
 
 
 def _in_labels(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """Keep the edits that also make sense in a label: values, and lines to delete."""
+    """Yield the diagnostics with the edits that also fit a label: new values and deleted lines."""
     for one in found:
         fits = all(edit.start < edit.end and not set(edit.text) & set("\n{}") for edit in one.edits)
         yield one if fits else replace(one, edits=())

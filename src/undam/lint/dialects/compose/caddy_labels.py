@@ -12,7 +12,7 @@ from undam.textfiles.source import Source
 from undam.textfiles.tokens import Word
 
 _KEY = re.compile(r"caddy(?:_\d+)?")
-# `1_encode` is the directive `encode` in the first place, and `handle_1` a second `handle`.
+# `1_encode` is the directive `encode` at the first position; `handle_1` is a second `handle`.
 _ORDER = re.compile(r"^\d+_")
 _WORD = re.compile(r"\{\{\s*upstreams(?:\s+(?:https?\s+)?(?P<port>\d+))?\s*\}\}|\S+")
 

@@ -79,7 +79,7 @@ def _add_static(root: Node, service: ComposeService, source: Source) -> None:
 
 
 def _link(root: Node, service: ComposeService, labels: list[ComposeSetting]) -> None:
-    """Add a compose service as the server of its Traefik service, and as that of its routers."""
+    """Add a compose service as the server of its Traefik service and of its routers."""
     http = root.get("http", ignore_case=True)
     if http is None:
         return

@@ -123,11 +123,11 @@ _IMPLEMENTATIONS = (
     ),
 )  # fmt: skip
 OTHER = GatewayImplementation("other", "another controller", (), _NONE, _NONE, ())
-"""A controller that is known by name and whose defaults are not."""
+"""A controller whose name is known but whose defaults are not."""
 
 
 def implementation_of(gateways: tuple[str, ...], cluster: Cluster) -> GatewayImplementation | None:
-    """Return the implementation that serves Gateways; ``None`` if nothing in view shows it."""
+    """Return the implementation that serves Gateways; ``None`` if no resource in view shows it."""
     for name in gateways:
         gateway = cluster.named("Gateway", name)
         class_name = text_at(gateway.spec, "gatewayClassName") if gateway else ""

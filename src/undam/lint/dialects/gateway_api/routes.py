@@ -44,7 +44,7 @@ class GatewayRouteRule:
     Args:
         node: the rule.
         gateways: names of the Gateways that the route is attached to.
-        implementation: the controller that serves it; ``None`` if nothing in view shows it.
+        implementation: the controller that serves it; ``None`` if no resource in view shows it.
         policies: BackendTrafficPolicies of Envoy Gateway in view for the route, then those for its
             Gateways.
         assessed: the rule with its outcome.
@@ -67,7 +67,7 @@ class GatewayRouteRule:
 
     @property
     def sets_timeout(self) -> bool:
-        """True if the rule has a timeout, also one whose value is a placeholder."""
+        """Whether the rule has a timeout, even if its value is a placeholder."""
         return any(
             entry_at(self.node, "timeouts", key) is not None
             for key in ("request", "backendRequest")
@@ -149,7 +149,7 @@ def policy_route(
     """Return the route with the most certain outcome that a policy affects.
 
     Without a route in view, the names of the targets and of the policy decide. ``None`` means that
-    they show nothing, so any route may be affected.
+    the names show nothing, so any route may be affected.
 
     Args:
         rules: the rules in view that the policy affects.
@@ -242,7 +242,7 @@ def _total_limit(rule: GatewayRouteRule) -> tuple[float | None, tuple[str, int] 
 def _policies_by_target(cluster: Cluster) -> dict[tuple[bool, str], list[Resource]]:
     """Return the BackendTrafficPolicies by the kind (Gateway or route) and name of their targets.
 
-    Those that select their targets by labels have the empty name of a Gateway.
+    Those that select their targets by labels are listed under a Gateway with an empty name.
     """
     found: dict[tuple[bool, str], list[Resource]] = {}
     for one in cluster.all_of("BackendTrafficPolicy"):
@@ -291,7 +291,7 @@ def _assess(route: Resource, rule: Node, cluster: Cluster) -> AssessedRoute:
 
 
 def _of_model_pool(route: Resource, rule: Node) -> Assessment:
-    """Return the outcome of a rule that leads to model servers whatever their names are."""
+    """Return the outcome of a rule that leads to model servers, regardless of their names."""
     kinds = {text_at(ref, "kind") for ref in items_of(rule.get("backendRefs"))}
     if "InferencePool" in kinds or "AIServiceBackend" in kinds:
         phrase = "its backend is a pool of model servers"

@@ -18,7 +18,7 @@ spec:
     - match:
         - uri:
             prefix: {path}
-      # Istio has no limit on the whole response by default; it is repeated here for readers.
+      # Do not limit the whole response. This is the default, stated here explicitly.
       timeout: 0s
       route:
         - destination:

@@ -24,11 +24,11 @@ _WORDS = (
     "DataStreamResponse", "UIMessageStreamResponse", "streamSSE", "'compression'", '"compression"',
     "koa-compress", "fastify/compress", "stream: true",
 )  # fmt: skip
-# Words of which the configuration of Next.js, webpack or Vite has all.
+# Each pair of words occurs in a configuration of Next.js, webpack or Vite.
 _CONFIG_WORDS = (("rewrites", "destination"), ("devServer", "proxy"), ("defineConfig", "proxy"))
 _COMPRESSING = frozenset({"JSA101", "JSA103", "JSA105"})
 _BUFFERING = frozenset({"JSA102"})
-# Tests start programs with faults on purpose. Declarations and bundles are not written by hand.
+# Tests contain faulty programs on purpose. Declarations and bundles are not written by hand.
 _SKIPPED_NAME = re.compile(r"\.(?:test|spec|stories)\.[cm]?[jt]sx?$|\.d\.[cm]?ts$|\.min\.[cm]?js$")
 _BUNDLE_CHARS = 20_000
 _BUNDLE_LINE_CHARS = 500

@@ -35,7 +35,7 @@ def _parser(*, typescript: bool) -> Parser:
         from tree_sitter import Language, Parser  # noqa: PLC0415 (optional)
     except ImportError:
         raise MissingExtra("install undam[javascript] to read JavaScript") from None
-    # The grammar with JSX also reads JavaScript, but not the type assertions of TypeScript.
+    # The grammar with JSX also accepts JavaScript, but not the type assertions of TypeScript.
     grammar = (
         tree_sitter_typescript.language_typescript()
         if typescript
@@ -118,7 +118,7 @@ class JavaScriptProgram:
         return self.raw[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
     def callee(self, call: Node) -> str:
-        """Return what a call or a constructor names, without spaces: ``app.get``."""
+        """Return the callee of a call or a constructor, without spaces: ``app.get``."""
         function = call.child_by_field_name("function") or call.child_by_field_name("constructor")
         is_short = function is not None and function.end_byte - function.start_byte <= _MAX_CALLEE
         return "".join(self.text(function).split()) if function is not None and is_short else ""

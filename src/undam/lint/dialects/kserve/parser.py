@@ -13,7 +13,7 @@ from undam.textfiles.tree import Node, items_of
 
 COMPONENTS = ("predictor", "transformer", "explainer")
 _MODE = "serving.kserve.io/deploymentMode"
-# Formats of models that answer with numbers, not with a stream of tokens.
+# Formats of models that return numbers instead of a stream of tokens.
 _NO_STREAM_FORMATS = frozenset({
     "sklearn", "xgboost", "lightgbm", "pmml", "paddle", "tensorflow", "onnx", "mlflow", "pytorch",
 })  # fmt: skip

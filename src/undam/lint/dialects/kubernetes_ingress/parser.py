@@ -28,7 +28,7 @@ class IngressController:
         bare_unit_s: unit of a limit that is a bare number, in seconds.
         idle_s: limit on silence without an annotation; ``None`` if there is none.
         total_s: limit on the whole response without an annotation; ``None`` if there is none.
-        raised: value of the usual annotation that no stream reaches.
+        raised: value of the usual annotation that is longer than any stream.
     """
 
     name: str
@@ -147,7 +147,7 @@ def seconds_of(entry: Entry, controller: IngressController) -> float | None:
 
 
 def raised_text(entry: Entry, controller: IngressController) -> str:
-    """Return the value of an annotation with a limit that no stream reaches."""
+    """Return the value of an annotation whose limit is longer than any stream."""
     if entry.key.text != _ALB_ATTRIBUTES:
         return controller.raised
     return _ALB_IDLE.sub(controller.raised, entry.value.text)

@@ -1,6 +1,6 @@
 """Ingresses, OpenShift Routes, and the routes of Contour, F5, APISIX and Kong.
 
-Each becomes an `EdgeRoute`, whose settings the rules compare, whatever resource they come from.
+Each becomes an `EdgeRoute`, so the rules can compare the settings of all kinds of resources.
 """
 
 from __future__ import annotations

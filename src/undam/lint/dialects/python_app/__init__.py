@@ -1,6 +1,6 @@
 """Python programs that serve or relay streams: FastAPI, Starlette, Flask, Quart, Django, aiohttp.
 
-A program is parsed and never imported. Only its own file is read, so generators of other modules
+A program is parsed and never imported. Each file is read on its own, so generators of other modules
 are not analyzed.
 """
 
@@ -29,7 +29,7 @@ _WORDS = (
 )  # fmt: skip
 _COMPRESSING = frozenset({"PYA101", "PYA109"})
 _BUFFERING = frozenset({"PYA102", "PYA104", "PYA105"})
-# Tests start programs with faults on purpose, and nobody deploys them.
+# Tests contain faulty programs on purpose and are not deployed.
 _TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$")
 
 

@@ -83,7 +83,7 @@ class PythonProgram:
         return [0, *(found.end() for found in _LINE_END.finditer(self.source.text))]
 
     def _offset(self, line: int, column: int) -> int:
-        """Convert a line and a column in bytes of UTF-8, as `ast` counts them."""
+        """Return the offset of a line and a column in UTF-8 bytes, as `ast` counts them."""
         start = self._line_starts[line - 1]
         text = self.source.text[start : start + column]
         if not text.isascii():
@@ -111,7 +111,7 @@ class PythonProgram:
         return start, start + len(function.name)
 
     def line(self, node: ast.AST) -> int:
-        """Return the line of a node as reports count lines."""
+        """Return the line of a node, counted as in reports."""
         return self.source.position(self.start(node))[0]
 
     # Names.
@@ -182,7 +182,7 @@ class PythonProgram:
         )
 
     def function_named(self, name: str, near: ast.AST) -> FunctionNode | None:
-        """Return the function that a name means at a node: the last one of the innermost scope."""
+        """Return the function that a name refers to at a node: the last in the innermost scope."""
         scopes = [one for one in self.parents(near) if isinstance(one, _SCOPES)]
         named = [
             one
@@ -196,7 +196,7 @@ class PythonProgram:
         return None
 
     def value_of(self, name: str, near: ast.AST) -> ast.expr | None:
-        """Return the expression that a variable was assigned last before a node, in its scopes.
+        """Return the expression last assigned to a variable before a node, in its scopes.
 
         ``with expression as name`` counts as an assignment.
         """
@@ -249,7 +249,7 @@ def keyword(call: ast.Call, *names: str) -> ast.expr | None:
 
 
 def has_unpacked(call: ast.Call) -> bool:
-    """Return whether a call has arguments that are only known when it runs."""
+    """Return whether a call has arguments that are known only at run time."""
     return any(one.arg is None for one in call.keywords) or any(
         isinstance(one, ast.Starred) for one in call.args
     )

@@ -1,4 +1,4 @@
-"""Streaming responses of a Python program: what creates them, and the generators that feed them."""
+"""Streaming responses of a Python program: the calls that create them, and their generators."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StreamKind(Enum):
     TEXT = auto()
     """Plain text, or no media type at all."""
     DYNAMIC = auto()
-    """The media type is only known when the program runs."""
+    """The media type is known only at run time."""
     FILE = auto()
     """A media type of files, which are not streams of events."""
 
@@ -58,7 +58,7 @@ class StreamingRoute:
     Args:
         call: the call that creates the response.
         framework: display name of the framework.
-        generators: the generators that feed the response, with those that they iterate over.
+        generators: the generators of the response, and those that they iterate over.
         handler: the function that returns the response; ``None`` at module level.
     """
 
@@ -127,7 +127,7 @@ def _returned_stream(program: PythonProgram, node: ast.AST) -> ast.Call | None:
 
 
 def is_returned(program: PythonProgram, call: ast.Call) -> bool:
-    """Return whether the call of a route is that of a generator, not that of a response."""
+    """Return whether a handler returns the generator itself instead of a response."""
     return _framework(program, call) is None
 
 
@@ -228,7 +228,7 @@ def yields_events(program: PythonProgram, generator: FunctionNode) -> bool:
 
 
 def literal_start(expression: ast.AST | None) -> str:
-    """Return the text with which a string expression begins; empty if that is not known."""
+    """Return the text with which a string expression begins; empty if it is not known."""
     for _ in range(_MAX_HELPERS):
         if isinstance(expression, ast.JoinedStr):
             expression = expression.values[0] if expression.values else None
@@ -327,7 +327,7 @@ def headers_of(program: PythonProgram, call: ast.Call) -> ast.expr | None:
 
 
 def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | None:
-    """Return the value of a header that a response is created with or given later.
+    """Return the value of a header that is set when the response is created or later.
 
     ``response["Name"] = …`` and ``response.headers["Name"] = …`` count in the same function.
     """
@@ -343,7 +343,7 @@ def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | N
 
 
 def _path(program: PythonProgram, handler: FunctionNode | None) -> str:
-    """Return the path that a handler is registered with; empty if this file does not show it."""
+    """Return the path of a registered handler; empty if this file does not show it."""
     for one in handler.decorator_list if handler else ():
         function = one.func if isinstance(one, ast.Call) else None
         method = function.attr if isinstance(function, ast.Attribute) else ""

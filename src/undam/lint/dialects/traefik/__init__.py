@@ -71,7 +71,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 def lint_tree(root: Node, source: Source, settings: Settings) -> LintResult:
     """Find the problems of the streaming routers in a tree.
 
-    The tree may have been built from something else than a file of Traefik, such as labels.
+    The tree may have been built from something other than a Traefik file, such as labels.
     """
     unread: list[UnreadPart] = []
     diagnostics: list[Diagnostic] = []

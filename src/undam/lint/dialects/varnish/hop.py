@@ -1,4 +1,4 @@
-"""Describe Varnish as a program of the chain: the limits of its backends, and what holds events."""
+"""Describe Varnish as a program of the chain: the limits of its backends, and held responses."""
 
 from __future__ import annotations
 

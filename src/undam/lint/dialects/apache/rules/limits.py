@@ -32,9 +32,9 @@ SHORT_TIMEOUT = ConfigRule(
         truncated stream.
     """,
     detection="""
-        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
-        default). If heartbeats are known, it is below two intervals instead: an error up to one
-        interval, a warning above.
+        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         httpd 2.4.71 with a limit of 1 s, in any of the three places and on a BalancerMember, cut a
@@ -76,7 +76,7 @@ class WorkerLimit:
 def find(
     route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find an idle limit of a worker that is shorter than the silence to expect."""
+    """Find an idle limit of a worker that is shorter than the expected silence."""
     limit = limit_in_force(route, worker, sections)
     severity = silence.severity(limit.seconds) if limit else None
     if limit is None or severity is None:

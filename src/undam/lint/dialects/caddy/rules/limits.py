@@ -27,9 +27,9 @@ READ_TIMEOUT = ConfigRule(
         truncated.
     """,
     detection="""
-        The limit on a streaming route is below the silence to expect (setting `silence`, 300 s by
-        default). If heartbeats are known, it is below two intervals instead: an error up to one
-        interval, a warning above.
+        The limit on a streaming route is below the expected silence (setting `silence`, 300 s by
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         Caddy with 1 s ended a stream during a silence of 2.5 s: 2.6.2 cleanly, 2.11.7 with a
@@ -79,7 +79,7 @@ RULES = (READ_TIMEOUT, WRITE_TIMEOUT)
 
 
 def find(route: CaddyRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than the silence to expect."""
+    """Find idle limits of a route that are shorter than the expected silence."""
     for transport in route.relay.inside("transport"):
         for option in transport.inside("read_timeout"):
             limit = duration_s("".join(option.texts[:1])) or 0

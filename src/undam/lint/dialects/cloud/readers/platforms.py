@@ -23,7 +23,7 @@ _FLY_IDLE = LimitSpec(CloudFact.IDLE, ("idle_timeout",), 60.0, "3600")
 
 
 def read_vercel(root: Node, source: Source) -> list[CloudResource]:
-    """Return the functions of a vercel.json that set a duration. Patterns name their files."""
+    """Return the functions of a vercel.json, which are named by patterns of their files."""
     table = root.get("functions")
     found = []
     for entry in table.entries if table is not None else ():
@@ -85,7 +85,7 @@ def _compressed(options: Node, source: Source) -> Iterator[CloudSetting]:
 
 
 def read_app_engine(root: Node, _source: Source) -> list[CloudResource]:
-    """Return the service of an app.yaml; the flexible environment can stream."""
+    """Return the service of an app.yaml. Only the flexible environment can stream."""
     runtime, environment = root.entry("runtime"), root.get("env")
     if runtime is None:
         return []
@@ -100,7 +100,7 @@ def read_app_engine(root: Node, _source: Source) -> list[CloudResource]:
 
 
 def read_web_config(source: Source) -> list[CloudResource]:
-    """Return IIS as a proxy or a server of applications, as a web.config describes it.
+    """Return IIS as a web.config describes it: a proxy or an application server.
 
     Raises:
         ConfigSyntaxError: the text is not XML.

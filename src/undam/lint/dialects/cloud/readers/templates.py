@@ -33,7 +33,7 @@ _STREAM = "RESPONSE_STREAM"
 
 
 def read_template(root: Node, source: Source) -> list[CloudResource]:
-    """Return the resources of a CloudFormation or SAM template that streams pass through."""
+    """Return the resources in a CloudFormation or SAM template that may carry streams."""
     table = root.get("Resources")
     found: list[CloudResource] = []
     for entry in table.entries if table is not None else ():

@@ -88,7 +88,7 @@ _STREAM_TYPES = frozenset({"AWS_PROXY", "HTTP_PROXY"})
 
 
 def read_resources(source: Source) -> list[CloudResource]:
-    """Return the resources of a file that streams pass through.
+    """Return the resources in a file that may carry streams.
 
     Raises:
         ConfigSyntaxError: the text cannot be parsed.
@@ -125,7 +125,7 @@ class _ResourceGraph:
         return self.blocks[address].value
 
     def listeners(self, address: str) -> Iterator[str]:
-        """Yield what refers to a resource, and the rules that refer to its listeners."""
+        """Yield the resources that refer to this one, and the rules that refer to its listeners."""
         for user in self.users.get(address, ()):
             yield user
             if "_listener" in user:
@@ -212,7 +212,7 @@ def _text(node: Node, name: str) -> str:
 def _buffering(
     kind: str, node: Node, owner: tuple[int, int], source: Source
 ) -> Iterator[CloudSetting]:
-    """Yield the setting or the default with which a resource buffers."""
+    """Yield the setting or the default that makes a resource buffer."""
     if kind == "aws_api_gateway_integration":
         found = _mode(node, "response_transfer_mode", "STREAM", owner, source)
         yield from found
@@ -240,7 +240,7 @@ def _buffering(
 def _mode(
     node: Node, name: str, wanted: str, owner: tuple[int, int], source: Source
 ) -> list[CloudSetting]:
-    """Return the mode of a resource that does not stream; nothing for an expression."""
+    """Return the mode of a resource if it is known not to stream; an expression is unknown."""
     entry = node.entry(name)
     if entry is None:
         edit = insert(node, name, wanted, source)

@@ -17,7 +17,7 @@ WHOLE_RESPONSE = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         API Gateway buffers the whole response unless the integration of a REST API has the response
-        transfer mode STREAM; HTTP APIs cannot stream. A Lambda function URL buffers unless its
+        transfer mode STREAM. HTTP APIs cannot stream. A Lambda function URL buffers unless its
         invoke mode is RESPONSE_STREAM. App Engine's standard environment cannot stream. Azure
         Application Gateway and IIS with Application Request Routing buffer responses by default.
     """,
@@ -26,9 +26,9 @@ WHOLE_RESPONSE = ConfigRule(
         timeout.
     """,
     detection="""
-        A resource that streams, by its paths, its names or what it leads to, has one of these
-        services without the setting that makes it stream. If nothing is known about the resource,
-        only a setting that is written in the file is reported, with severity info.
+        The paths, names or targets of a resource show that it carries streams, and it lacks the
+        setting that turns streaming on. If nothing is known about the resource, only a setting that
+        is written in the file is reported, with severity info.
     """,
     measured="Documented, not measured: the services cannot be run locally.",
     fix="""

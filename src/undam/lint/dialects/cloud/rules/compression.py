@@ -27,7 +27,7 @@ COMPRESSED = ConfigRule(
     measured="Documented, not measured.",
     fix="""
         Turn compression off, or let the application send `Content-Encoding: none` (Fly.io) or
-        compress and flush itself. Other responses are then not compressed, either.
+        compress and flush itself. Other responses are then not compressed either.
 
             compress = false
     """,

@@ -25,18 +25,18 @@ IDLE = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream or a 504. Pings of HTTP/2 do not count.
+        truncated stream or a 504. HTTP/2 pings do not count.
     """,
     detection="""
-        The limit of a resource that streams, configured or by default, is below the silence to
-        expect (setting `silence`, 300 s by default). If heartbeats are known, it is below two
-        intervals instead: an error up to one interval, a warning above. If nothing is known about
-        the resource, only a configured limit is reported, with severity info.
+        The limit of a resource that streams, configured or by default, is below the expected
+        silence (setting `silence`, 300 s by default). If heartbeats are known, the limit is below
+        two heartbeat intervals instead: an error up to one interval, a warning above. If nothing is
+        known about the resource, only a configured limit is reported, with severity info.
     """,
     measured="Documented, not measured: the services cannot be run locally.",
     fix="""
-        Raise the limit as far as the service permits; where that does not suffice, let the origin
-        send heartbeats. The limit applies to all requests of the resource.
+        Raise the limit as far as the service permits. If that does not suffice, let the origin send
+        heartbeats. The limit applies to all requests of the resource.
 
             idle_timeout = 3600
     """,

@@ -20,17 +20,16 @@ STREAM_INTERVAL = ConfigRule(
     message="{name} {tokens}: the engine sends {tokens} tokens in one event",
     safety=Safety.UNSAFE,
     what="""
-        `--stream-interval` of vLLM and SGLang, and `stream_interval` of TensorRT-LLM, collect this
-        many tokens of a request before they are sent. The default is 1.
+        `--stream-interval` of vLLM and SGLang, and `stream_interval` of TensorRT-LLM, set how many
+        tokens of a request are collected before they are sent. The default is 1.
     """,
     why="""
-        The reader sees bursts of words with pauses between them. At 20 tokens per second, an
-        interval of 20 shows a new piece of text once per second. The first token is not delayed by
-        vLLM.
+        Users see bursts of words with pauses between them. At 20 tokens per second, an interval of
+        20 shows a new piece of text once per second. vLLM does not delay the first token.
     """,
     detection="""
-        A command, or a YAML file with options of an engine, sets an interval above 1. It is a
-        warning from 5 tokens on, and info below.
+        A command, or a YAML file with options of an engine, sets an interval above 1. The severity
+        is warning for 5 tokens or more, and info below.
     """,
     measured="Documented, not measured: the engines need a GPU or large models.",
     fix="""

@@ -29,12 +29,11 @@ SYNC_WORKER = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        A sync worker reports to the arbiter only between requests. The arbiter kills a worker that
-        has not reported for `--timeout` seconds, 30 by default, with the response that it is
-        sending.
+        A sync worker reports to the arbiter only between requests. A worker that has not reported
+        for `--timeout` seconds, 30 by default, is killed by the arbiter, and its response is cut.
     """,
     why="""
-        An answer that takes longer ends in the middle, and heartbeats do not prevent it. Each
+        An answer that takes longer is cut, and heartbeats do not prevent it. Each
         stream also occupies a whole worker process.
     """,
     detection="""
@@ -49,7 +48,7 @@ SYNC_WORKER = ConfigRule(
         `--read-timeout 2` of hypercorn 0.18 did not cut it.
     """,
     fix="""
-        Use threads, whose number limits the concurrent streams, or gevent; for an ASGI application,
+        Use threads, whose number limits the concurrent streams, or gevent. For an ASGI application,
         use the worker class asgi or uvicorn_worker.UvicornWorker.
 
             gunicorn --worker-class gthread --threads 32 app:app
@@ -85,20 +84,20 @@ NO_PINGS = ConfigRule(
     code="CMD403",
     slug="heartbeats-turned-off",
     severity=Severity.WARNING,
-    message="{flag} {value} turns off the heartbeats that llama.cpp sends in a silence",
+    message="{flag} {value} turns off the heartbeats that llama.cpp sends during a silence",
     safety=Safety.SAFE,
     what="""
         llama-server sends a comment when a stream has been silent for `--sse-ping-interval`
         seconds, 30 by default. A negative value or 0 turns these heartbeats off.
     """,
     why="""
-        During a long prefill nothing is sent then, and each proxy on the way cuts the stream at its
-        idle limit, often after 60 s.
+        Without heartbeats, nothing is sent during a long prefill, and each proxy on the path cuts
+        the stream at its idle limit, often after 60 s.
     """,
     detection="A command sets the flag to 0 or a negative number.",
     measured="Documented, not measured.",
     fix="""
-        Remove the flag, or set an interval of at most half of the shortest idle limit on the way.
+        Remove the flag, or set an interval of at most half of the shortest idle limit on the path.
 
             --sse-ping-interval 15
     """,

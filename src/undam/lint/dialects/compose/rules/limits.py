@@ -24,12 +24,12 @@ STOP_GRACE = ConfigRule(
         The default is 10 s.
     """,
     why="""
-        A server that finishes its streams after SIGTERM has only this long to do so. All longer
-        answers end in the middle at each deployment.
+        A server that finishes its streams after SIGTERM has only this long to do so. Each
+        deployment cuts the answers that take longer.
     """,
     detection="""
-        A service that streams, by its image or name, has a period below the default. That the
-        default itself is short for long answers is not reported.
+        The image or the name of a service shows that it streams, and its period is below the
+        default. The default is not reported, although it is short for long answers.
     """,
     measured="Documented, not measured.",
     fix="""
@@ -48,12 +48,12 @@ CLIENT_TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         `AIOHTTP_CLIENT_TIMEOUT` of Open WebUI and `REQUEST_TIMEOUT` of LiteLLM limit the whole
-        request to the model, in seconds. Open WebUI has no limit without the variable, and LiteLLM
-        one of 6000 s.
+        request to the model, in seconds. Without the variable, Open WebUI has no limit, and LiteLLM
+        has a limit of 6000 s.
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
     detection="""
-        The environment of a service with the image of one of the two sets a value below one hour:
+        A service that runs one of the two images sets a value below one hour in its environment:
         an error up to one minute, a warning above.
     """,
     measured="Documented, not measured.",

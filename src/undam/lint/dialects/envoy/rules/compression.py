@@ -80,7 +80,7 @@ def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
 
 
 def holding_compressor(one: HttpFilter) -> HoldingField | None:
-    """Return the field that makes a compressor compress event streams, if it does."""
+    """Return the field that makes a compressor compress event streams; ``None`` if it does not."""
     config = one.config
     if not one.is_a("compressor.v3.Compressor"):
         return None

@@ -61,7 +61,7 @@ TIMEOUT = ConfigRule(
         every 100 ms.
     """,
     fix="""
-        Remove the limit, if it was not set for another reason. Silence is still limited by
+        Remove the limit unless it was set for another reason. Silence is still limited by
         stream_idle_timeout.
 
             timeout: 0s
@@ -92,7 +92,7 @@ MAX_DURATION = ConfigRule(
         precedence over the connection manager's 2s.
     """,
     fix="""
-        Remove the limit, if it was not set for another reason. Set at the route, this affects only
+        Remove the limit unless it was set for another reason. Set at the route, this affects only
         that route. The limit of a cluster can only be removed at the cluster.
 
             max_stream_duration:
@@ -115,11 +115,11 @@ IDLE = ConfigRule(
         `stream_idle_timeout` of the connection manager (5 min by default), or the `idle_timeout` of
         a route instead, ends a stream without activity.
     """,
-    why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
+    why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
-        default). If heartbeats are known, it is below two intervals instead: an error up to one
-        interval, a warning above.
+        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         Envoy 1.40 with 2s in either place cut the stream 3.0 s after the last byte. A route's 60s
@@ -154,14 +154,14 @@ TRY_IDLE = ConfigRule(
     """,
     detection="""
         The retry policy of a streaming route, or of its virtual host, has a limit below the
-        silence to expect (setting `silence`, 300 s by default). If heartbeats are known, it is
-        below two intervals instead: an error up to one interval, a warning above.
+        expected silence (setting `silence`, 300 s by default). If heartbeats are known, the limit
+        is below two heartbeat intervals instead: an error up to one interval, a warning above.
     """,
     measured="""
         Envoy 1.40 with 2s, with and without retry_on, cut the stream 3.0 s after the last byte.
     """,
     fix="""
-        Raise the limit, if it was not set for another reason.
+        Raise the limit unless it was set for another reason.
 
             per_try_idle_timeout: 3600s
     """,
@@ -178,13 +178,13 @@ TRY = ConfigRule(
     message="per_try_timeout {limit} aborts a request whose response head comes later",
     safety=Safety.UNSAFE,
     what="""
-        `per_try_timeout` aborts a try whose response has not begun, and retries the request if the
-        retry policy allows it.
+        `per_try_timeout` aborts an attempt whose response has not begun, and retries the request if
+        the retry policy allows it.
     """,
     why="""
         Many servers send the response head with the first token. A long prefill then ends in a 504,
-        or the model processes the whole prompt again for each try, which adds to the load that made
-        it slow.
+        or the model processes the whole prompt again for each attempt, which adds to the load that
+        made it slow.
     """,
     detection="""
         The retry policy of a streaming route, or of its virtual host, has a limit below one minute.
@@ -195,7 +195,7 @@ TRY = ConfigRule(
         streamed. Once the head had passed, 2s did not cut a stream of 6 s.
     """,
     fix="""
-        Remove the limit, if it was not set for another reason.
+        Remove the limit unless it was set for another reason.
 
             per_try_timeout: 0s
     """,

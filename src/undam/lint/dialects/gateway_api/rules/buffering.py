@@ -20,16 +20,16 @@ EXT_PROC = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         In the modes Buffered and BufferedPartial of an EnvoyExtensionPolicy, Envoy collects the
-        body, whole or up to the buffer limit, before it sends it to the processor.
+        whole body, or the part up to the buffer limit, before it sends anything to the processor.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
         `extProc[].processingMode.response.body` of a policy for a streaming route has one of these
-        modes. If no route in view shows whether it streams, the severity is info.
+        modes. If it is not known whether its routes stream, the severity is info.
     """,
     measured="""
-        Envoy 1.40, which Envoy Gateway configures in the same way, 300 events 5 ms apart, in both
-        modes: all events arrived together at the end (ENV102).
+        Envoy 1.40, which Envoy Gateway configures in the same way, with 300 events sent 5 ms apart:
+        in both modes, all events arrived together at the end (ENV102).
     """,
     fix="""
         Send the body to the processor in pieces, if it can work on pieces.
@@ -61,8 +61,8 @@ PATCHED_FILTER = ConfigRule(
         filter `envoy.filters.http.buffer` is not reported, because it collects only requests.
     """,
     measured="""
-        Envoy 1.40, 300 events 5 ms apart, with each of these filters: all events arrived together
-        at the end (ENV101 to ENV104).
+        Envoy 1.40, with 300 events sent 5 ms apart: with each of these filters, all events arrived
+        together at the end (ENV101 to ENV104).
     """,
     fix="""
         Remove the filter from the patch, or disable it for the streaming routes with a
@@ -89,10 +89,10 @@ NGINX_BUFFERING = ConfigRule(
         head waits for the first byte of the body, and a body that ends with the connection is held
         in blocks of 4 KB.
     """,
-    detection="`buffering.disable: false` in a policy that affects a streaming route.",
+    detection="A policy that affects a streaming route sets `buffering.disable: false`.",
     measured="""
-        nginx 1.22.1 with buffering: 0.1 ms late with a chunked origin over HTTP/1.1, 1651 ms with
-        one without chunks. NGINX Gateway Fabric itself was not run.
+        nginx 1.22.1 with buffering: events were 0.1 ms late with a chunked origin over HTTP/1.1,
+        and 1651 ms late with an origin without chunks. NGINX Gateway Fabric itself was not run.
     """,
     fix="""
         Turn buffering off. This affects every route that the policy targets.

@@ -28,12 +28,12 @@ REPLACED = ConfigRule(
     """,
     why="""
         The Gateway's policy disables or raises the request timeout for all routes. A policy that is
-        added to one route, for instance for rate limits, makes this ineffective there, and Envoy's
+        added to one route, for instance for rate limits, replaces this setting there, and Envoy's
         default of 15 s applies again.
     """,
     detection="""
         The route streams and has no timeouts of its own, its policy has neither `requestTimeout`
-        nor `mergeType`, and a policy of its Gateway in view has a `requestTimeout`.
+        nor `mergeType`, and a known policy of its Gateway has a `requestTimeout`.
     """,
     fix="""
         Merge the two policies. Other settings of the Gateway's policy then apply as well.
@@ -61,7 +61,7 @@ RESET = ConfigRule(
     """,
     why="The line looks like a fix, but Envoy's default of 15 s for the whole response applies.",
     detection="""
-        The rule streams and sets a timeout, a BackendTrafficPolicy in view names its route, and the
+        The rule streams and sets a timeout, a known BackendTrafficPolicy names its route, and the
         version is known to be affected (`--target envoy-gateway=1.1.2`).
     """,
     fix="""

@@ -38,15 +38,16 @@ DEFAULT_TIMEOUT = ConfigRule(
     message="this rule has no timeout of its own: {default}",
     safety=Safety.SAFE,
     what="""
-        The Gateway API leaves the timeout of a rule without `timeouts` to the implementation. It
-        covers the whole response: 15 s in Envoy Gateway, kgateway and Contour, 30 s in GKE, and
-        60 s for an AIGatewayRoute of Envoy AI Gateway. Istio, Traefik and agentgateway have none.
+        The Gateway API leaves the timeout of a rule without `timeouts` to the implementation. The
+        default covers the whole response: 15 s in Envoy Gateway, kgateway and Contour, 30 s in GKE,
+        and 60 s for an AIGatewayRoute of Envoy AI Gateway. Istio, Traefik and agentgateway have
+        none.
     """,
     why=_WHY_TOTAL,
     detection="""
-        The rule streams and has no timeout, no policy in view sets one, and the GatewayClass, the
-        name of the Gateway or the policies beside it show the implementation. If nothing shows it,
-        the severity is info.
+        The rule streams and has no timeout, and no known policy sets one. The GatewayClass, the
+        name of the Gateway or the policies beside it show the implementation; if they do not, the
+        severity is info.
     """,
     measured="""
         Envoy 1.40 with a route without `timeout`, as Envoy Gateway generates it for such a rule:
@@ -83,7 +84,7 @@ TIMEOUT = ConfigRule(
         error, because long answers take longer; above, a warning.
     """,
     fix="""
-        Remove the limit, if it was not set for another reason. Changes of a rule affect all its
+        Remove the limit unless it was set for another reason. A change to a rule affects all its
         matches.
 
             timeouts:
@@ -111,8 +112,8 @@ POLICY_TIMEOUT = ConfigRule(
     detection="""
         The policy affects a streaming route, and the limit is above 0 and below one hour: an error
         up to one minute, a warning above. The `timeouts` of a rule take precedence over
-        `requestTimeout`, so the policy is not reported if all its streaming rules have some. If no
-        route in view shows whether it streams, the severity is info.
+        `requestTimeout`, so the policy is not reported if all its streaming rules have their own.
+        If it is not known whether its routes stream, the severity is info.
     """,
     fix="""
         Remove the limit, or raise it where 0 is not allowed (GCPBackendPolicy: 3600). This affects
@@ -141,12 +142,12 @@ POLICY_IDLE = ConfigRule(
         AIGatewayRoute, `timeouts.streamIdle` of a TrafficPolicy, `timeout.read` of a
         ProxySettingsPolicy, and `perRetry.idleTimeout` end a stream without activity.
     """,
-    why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
+    why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        The policy affects a streaming route, and the limit is below the silence to expect (setting
-        `silence`, 300 s by default). If heartbeats are known, it is below two intervals instead: an
-        error up to one interval, a warning above. Limits on idle connections, which count only time
-        without any request, are not reported.
+        The policy affects a streaming route, and the limit is below the expected silence (setting
+        `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
+        intervals instead: an error up to one interval, a warning above. Limits on idle connections,
+        which count only time without any request, are not reported.
     """,
     fix="""
         Raise the limit, or send heartbeats more often.
@@ -168,12 +169,12 @@ RETRY = ConfigRule(
     message="perRetry.timeout {limit} aborts a request whose response head comes later",
     safety=Safety.UNSAFE,
     what="""
-        `retry.perRetry.timeout` becomes Envoy's per_try_timeout: it aborts a try whose response has
-        not begun, and retries the request.
+        `retry.perRetry.timeout` becomes Envoy's per_try_timeout: it aborts an attempt whose
+        response has not begun, and retries the request.
     """,
     why="""
         Many servers send the response head with the first token. After a long prefill the model
-        processes the whole prompt again for each try, which adds to the load that made it slow.
+        processes the whole prompt again for each attempt, which adds to the load that made it slow.
     """,
     detection="""
         A BackendTrafficPolicy for a streaming route has a limit above 0 and of at most one minute.
@@ -184,7 +185,7 @@ RETRY = ConfigRule(
         had passed, 2s did not cut a stream of 6 s (ENV406).
     """,
     fix="""
-        Raise the limit, if it was not set for another reason.
+        Raise the limit unless it was set for another reason.
 
             retry:
               perRetry:
@@ -205,10 +206,10 @@ DEFAULT_IDLE = ConfigRule(
         NGINX Gateway Fabric, Kong and Apache APISIX are built on nginx and cut a response after
         60 s without data, if nothing else is configured.
     """,
-    why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
+    why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        The rule streams, one of these implementations serves it, and no ProxySettingsPolicy or
-        Service in view sets a read timeout. The limit is compared with the silence to expect.
+        The rule streams, one of these implementations serves it, and no known ProxySettingsPolicy
+        or Service sets a read timeout. The limit is compared with the expected silence.
     """,
     fix="""
         Raise the limit: in NGINX Gateway Fabric with a ProxySettingsPolicy, in Kong with the
@@ -229,15 +230,15 @@ DRAIN = ConfigRule(
     code="GWA407",
     slug="proxy-drain-timeout",
     severity=Severity.INFO,
-    message="drainTimeout {limit}: streams that are still open are cut when this time is over",
+    message="drainTimeout {limit}: streams that are still open after this time are cut",
     safety=Safety.UNSAFE,
     what="""
         `shutdown.drainTimeout` of an EnvoyProxy is the time that a pod of the gateway has to finish
         its open requests when it is stopped, 60 s by default.
     """,
     why="""
-        Each update of the gateway, and each time that it is scaled down, cuts the streams that are
-        still open when the time is over, even while data is arriving. Heartbeats do not help.
+        Each time the gateway is updated or scaled down, the streams that are still open after this
+        time are cut, even while data is arriving. Heartbeats do not help.
     """,
     detection="""
         The time is below 60 s. The severity is info, because the resource does not show which
@@ -258,7 +259,7 @@ RULES = (DEFAULT_TIMEOUT, TIMEOUT, POLICY_TIMEOUT, POLICY_IDLE, RETRY, DEFAULT_I
 _SLOW_HEAD_S = 60.0
 _DEFAULT_DRAIN_S = 60.0
 _UNKNOWN_DEFAULT = (
-    "the default of the Gateway's controller applies, which nothing in view shows (Envoy Gateway, "
+    "the default of the Gateway's controller applies, but no file shows which one (Envoy Gateway, "
     "kgateway and Contour cut each response after 15 s, GKE after 30 s, Istio not at all)"
 )
 _READ_TIMEOUTS = (
@@ -310,7 +311,7 @@ POLICY_LIMITS = (
 
 
 def find_in_rule(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find timeouts of a rule that cut streams, its own and the default without one."""
+    """Find timeouts of a rule that cut streams: its own, or the default if it sets none."""
     source = cluster.source
     for entry, seconds in rule.timeouts():
         severity = total_limit_severity(seconds)
@@ -394,7 +395,7 @@ def _has_read_timeout(rule: GatewayRouteRule, cluster: Cluster) -> bool:
 
 
 def _has_policy_timeout(rule: GatewayRouteRule, cluster: Cluster) -> bool:
-    """Return whether a policy in view decides about the timeout of a rule without one."""
+    """Return whether a policy in view sets the timeout of a rule that has none."""
     if rule.implementation is ENVOY_AI_GATEWAY:
         # The controller writes the 60 s into the generated HTTPRoute, which takes precedence.
         return False

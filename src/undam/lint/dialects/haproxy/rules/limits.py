@@ -27,9 +27,9 @@ SERVER_TIMEOUT = ConfigRule(
         truncated stream.
     """,
     detection="""
-        The limit on a streaming route is below the silence to expect (setting `silence`, 300 s by
-        default). If heartbeats are known, it is below two intervals instead: an error up to one
-        interval, a warning above.
+        The limit on a streaming route is below the expected silence (setting `silence`, 300 s by
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
@@ -49,7 +49,7 @@ _LONG = "1h"
 
 
 def find(route: HaproxyRoute, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than the silence to expect."""
+    """Find idle limits of a route that are shorter than the expected silence."""
     server = route.back.nearest("timeout", "server")
     if server is not None and server in route.back.lines:
         yield from _find_short(source, server, 2, silence)

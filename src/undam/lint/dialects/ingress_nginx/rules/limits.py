@@ -24,9 +24,9 @@ READ_TIMEOUT = ConfigRule(
     what="nginx ends a response when the service has sent nothing for this long.",
     why="During a long prefill or a tool call, nothing is sent for a minute or more.",
     detection="""
-        The limit of a streaming Ingress, 60 s without the annotation, is below the silence to
-        expect (setting `silence`, 300 s by default). If heartbeats are known, it is below two
-        intervals instead: an error up to one interval, a warning above.
+        The limit of a streaming Ingress, 60 s without the annotation, is below the expected silence
+        (setting `silence`, 300 s by default). If heartbeats are known, the limit is below two
+        heartbeat intervals instead: an error up to one interval, a warning above.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream at its limit (60.06 s); a comment every second kept it
@@ -56,7 +56,7 @@ READ_TIMEOUT_EVERYWHERE = ConfigRule(
         while the model is reasoning.
     """,
     detection="""
-        proxy-read-timeout in the ConfigMap of the controller is below the silence to expect
+        proxy-read-timeout in the ConfigMap of the controller is below the expected silence
         (setting `silence`, 300 s by default). The severity is info, because the ConfigMap does not
         show which Ingresses stream.
     """,
@@ -77,7 +77,7 @@ SHUTDOWN = ConfigRule(
     severity=Severity.INFO,
     message=(
         "worker-shutdown-timeout {limit}: after every change of the configuration, "
-        "streams that are still open are cut when this time is over"
+        "streams that are still open when this time has passed are cut"
     ),
     safety=Safety.UNSAFE,
     what="After a reload, old workers finish their open requests for at most this long.",

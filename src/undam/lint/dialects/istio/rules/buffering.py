@@ -24,13 +24,13 @@ FILTER = ConfigRule(
     why="The client receives nothing until the model has finished.",
     detection="""
         A patch has a Lua filter that calls `body()` on the response, an external processor in a
-        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. If neither
-        its workload selector nor a route in view shows whether anything streams, the severity is
+        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. If its
+        workload selector and the known routes do not show whether anything streams, the severity is
         info. The filter `envoy.filters.http.buffer` collects only requests and is not reported.
     """,
     measured="""
-        Envoy 1.40, 300 events 5 ms apart, with each of these filters: all events arrived together
-        at the end (ENV101 to ENV104).
+        Envoy 1.40, with 300 events sent 5 ms apart: with each of these filters, all events arrived
+        together at the end (ENV101 to ENV104).
     """,
     fix="""
         Remove the filter, restrict it to other workloads with a workloadSelector, or read the body

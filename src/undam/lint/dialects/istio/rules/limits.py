@@ -37,7 +37,7 @@ TIMEOUT = ConfigRule(
         while events arrived every 100 ms (ENV402).
     """,
     fix="""
-        Remove the limit, if it was not set for another reason.
+        Remove the limit unless it was set for another reason.
 
             timeout: 0s
     """,
@@ -54,11 +54,12 @@ TRY = ConfigRule(
     message="perTryTimeout {limit} aborts a request whose response head comes later",
     safety=Safety.UNSAFE,
     what="""
-        `retries.perTryTimeout` aborts a try whose response has not begun, and retries the request.
+        `retries.perTryTimeout` aborts an attempt whose response has not begun, and retries the
+        request.
     """,
     why="""
         Many servers send the response head with the first token. After a long prefill the model
-        processes the whole prompt again for each try, which adds to the load that made it slow.
+        processes the whole prompt again for each attempt, which adds to the load that made it slow.
     """,
     detection="""
         The route streams, and the limit is above 0 and of at most one minute. The limit does not
@@ -69,7 +70,7 @@ TRY = ConfigRule(
         had passed, 2s did not cut a stream of 6 s (ENV406).
     """,
     fix="""
-        Raise the limit, if it was not set for another reason.
+        Raise the limit unless it was set for another reason.
 
             retries:
               perTryTimeout: 600s
@@ -87,15 +88,15 @@ ONE_REQUEST = ConfigRule(
         `maxRequestsPerConnection: 1` of a DestinationRule disables keep-alive to the server.
     """,
     why="""
-        Streams are not cut by it. But each request pays for a connection, and with mutual TLS for a
-        handshake, which adds to the time to the first token.
+        The setting does not cut streams, but each request needs a new connection and, with mutual
+        TLS, a handshake. Both add to the time to the first token.
     """,
     detection="""
         The destination streams, and the value is 1. `idleTimeout` of the same pool is not reported:
         it ends connections that carry no request, so it does not cut streams.
     """,
     fix="""
-        Remove the limit, if it was not set for another reason; 0 means unlimited.
+        Remove the limit unless it was set for another reason; 0 means unlimited.
 
             connectionPool:
               http:
@@ -114,14 +115,14 @@ PATCHED_LIMIT = ConfigRule(
         An EnvoyFilter sets a limit on streams that Istio itself does not have:
         `stream_idle_timeout`, `max_stream_duration`, or the timeouts of a route.
     """,
-    why="A longer or silent stream is cut while the model is still working.",
+    why="A stream that is longer or silent is cut while the model is still working.",
     detection="""
-        The limit is below the silence to expect (`stream_idle_timeout`, `idle_timeout`), or below
-        one hour (`max_stream_duration`, `timeout`). If neither the workload selector nor a route in
-        view shows whether anything streams, the severity is info.
+        The limit is below the expected silence (`stream_idle_timeout`, `idle_timeout`), or below
+        one hour (`max_stream_duration`, `timeout`). If the workload selector and the known routes
+        do not show whether anything streams, the severity is info.
     """,
     measured="""
-        Envoy 1.40 with 2s in each of these places cut the stream (ENV402 to ENV404).
+        Envoy 1.40 cut the stream with each of these limits set to 2s (ENV402 to ENV404).
     """,
     fix="""
         Raise or remove the limit. The patch applies to all routes of the selected workloads.

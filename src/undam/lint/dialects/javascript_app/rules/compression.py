@@ -40,13 +40,13 @@ MIDDLEWARE = ConfigRule(
         their type counts as compressible.
     """,
     why="""
-        The compressor is flushed only at the end, or when it has some ten kilobytes of output. The
-        browser receives the head at once and the events of a whole answer together.
+        The compressor is flushed only at the end, or after about ten kilobytes of output. The
+        browser receives the head at once, but all events of an answer together.
     """,
     detection="""
-        `compression()` or `compress()` without a `filter` before a handler of an event stream that
-        neither sends `no-transform` nor calls `flush()`. @fastify/compress leaves event streams
-        alone unless `customTypes` includes them.
+        `compression()` or `compress()` is used without a `filter` before a handler of an event
+        stream that neither sends `no-transform` nor calls `flush()`. @fastify/compress leaves event
+        streams alone unless `customTypes` includes them.
     """,
     measured="""
         compression 1.8.2: 120 events arrived after 3.0 s, in one read. With the header
@@ -72,13 +72,13 @@ REWRITES = ConfigRule(
     safety=Safety.UNSAFE,
     what="`rewrites()` of Next.js forwards a stream of another server while `compress` is on.",
     why="""
-        Next.js compresses what it forwards without flushing, so all events arrive at the end. It
-        does so only for clients that accept gzip: browsers do, curl does not.
+        Next.js compresses what it forwards without flushing, so all events arrive at the end. This
+        only happens with clients that accept gzip: browsers do, curl does not by default.
     """,
     detection="""
-        A rewrite to another server, and no `compress: false`, whose default is true. Streams of
-        route handlers are flushed and are not affected. A response with `no-transform` is not
-        compressed, which this file does not show.
+        The configuration has a rewrite to another server and no `compress: false`; the default is
+        true. Streams of route handlers are flushed and are not affected. A response with
+        `no-transform` is not compressed; whether the server sends it cannot be read from this file.
     """,
     measured="next 16.4.6: 60 events arrived in one read at the end; route handlers streamed.",
     fix="""
@@ -98,8 +98,8 @@ DEV_SERVER = ConfigRule(
     safety=Safety.SAFE,
     what="The development server of webpack forwards a stream with `compress` on.",
     why="""
-        The server uses the `compression` middleware, which does not flush. Streams work in
-        production and arrive as a block during development.
+        The server uses the `compression` middleware, which does not flush. Streams then work in
+        production but arrive as a block during development.
     """,
     detection="""
         `devServer` has a `proxy` and no `compress: false`; the default is true since version 4. The

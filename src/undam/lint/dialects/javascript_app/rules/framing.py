@@ -25,7 +25,7 @@ DECODER = ConfigRule(
     code="JSA601",
     slug="decoder-without-stream",
     severity=Severity.WARNING,
-    message="decode() without {{ stream: true }} breaks characters that two chunks share",
+    message="decode() without {{ stream: true }} breaks characters that are split between chunks",
     safety=Safety.SAFE,
     what="A reader decodes each chunk of a stream as if it were a complete text.",
     why="""
@@ -33,8 +33,8 @@ DECODER = ConfigRule(
         replaces both halves with U+FFFD, so users see broken letters and emoji now and then.
     """,
     detection="""
-        `TextDecoder.decode` with one argument in a loop that reads a stream, or in a handler of
-        `data`. A call without arguments ends a stream and is right.
+        `TextDecoder.decode` is called with one argument in a loop that reads a stream, or in a
+        handler of `data`. A call without arguments ends a stream and is correct.
     """,
     measured="""
         Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with the option, "é".
@@ -51,16 +51,17 @@ LINES = ConfigRule(
     code="JSA602",
     slug="lines-split-per-chunk",
     severity=Severity.WARNING,
-    message="the chunk is split into lines by itself, so a line in two chunks is torn",
+    message="each chunk is split into lines on its own, so a line that spans two chunks is broken",
     safety=Safety.NONE,
     what="A reader splits each chunk of a stream into lines or events without a buffer.",
     why="""
         A chunk can end inside a line. `JSON.parse` of the first half fails and the second half has
-        no field name, so a token is lost or the reader stops. It happens under load, not in tests.
+        no field name, so a token is lost or the reader stops. This happens under load, rarely in
+        tests.
     """,
     detection="""
-        `split` with a line break on the decoded chunk itself, in a loop that reads a stream. A
-        buffer that the chunk is first appended to is right.
+        A loop that reads a stream calls `split` with a line break on the decoded chunk itself.
+        Splitting a buffer to which the chunk was appended is correct.
     """,
     measured="""
         Node.js 20: an event in two chunks made such a reader fail with `SyntaxError`.
@@ -79,7 +80,7 @@ RULES = (DECODER, LINES)
 
 
 def find(script: JavaScriptProgram) -> Iterator[Diagnostic]:
-    """Find readers that lose what two chunks share."""
+    """Find readers that lose text that is split between two chunks."""
     for call in script.calls:
         if not _reads_chunk(script, call):
             continue
@@ -157,7 +158,7 @@ def _split(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
 
 
 def _is_chunk(script: JavaScriptProgram, value: Node, near: Node) -> bool:
-    """Return whether an expression is the decoded chunk, and nothing else."""
+    """Return whether an expression is exactly the decoded chunk."""
     if value.type == "call_expression":
         return _is_decode(script, value) or script.method(value) == "toString"
     if value.type != "identifier":

@@ -27,10 +27,10 @@ PROXY_TIMEOUT = ConfigRule(
         response, and the client receives a truncated body.
     """,
     detection="""
-        A rewrite to another server. The limit is `experimental.proxyTimeout`, by default 30 s. It
-        is compared with the interval of known heartbeats, or with the setting `silence`.
+        A rewrite leads to another server. Its limit, `experimental.proxyTimeout` or 30 s by
+        default, is compared with the interval of known heartbeats, or with the setting `silence`.
     """,
-    measured="next 16.4.6: a silent stream was cut after the limit, a flowing one was not.",
+    measured="next 16.4.6: a silent stream was cut after the limit; a stream with data was not.",
     fix="""
         Raise the limit, and let the backend send heartbeats.
 

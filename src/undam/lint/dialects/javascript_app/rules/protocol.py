@@ -28,13 +28,13 @@ HEADERS = ConfigRule(
     severity=Severity.INFO,
     message="the stream has no {missing}, so proxies may compress or buffer it",
     safety=Safety.SAFE,
-    what="An event stream is sent without the headers that ask proxies not to hold it.",
+    what="An event stream is sent without the headers that keep proxies from holding it.",
     why="""
         nginx buffers a response unless `X-Accel-Buffering: no` is set, and compression in proxies,
         CDNs and middleware holds small events unless `Cache-Control` has `no-transform`.
     """,
     detection="""
-        A function sends text/event-stream and its text has no `no-transform` or no
+        A function sends text/event-stream, and its text lacks `no-transform` or
         `X-Accel-Buffering`. `undam check` reports the same as UD202.
     """,
     measured="""
@@ -61,8 +61,8 @@ CONNECTIONS = ConfigRule(
         `EventSource` keeps one open, so further requests of the page wait without an error.
     """,
     detection="""
-        `new EventSource` in a loop or in `map` or `forEach`, or more than six of them in a file.
-        HTTP/2 has no such limit; which version the server speaks is not known.
+        `new EventSource` is called in a loop, in `map` or in `forEach`, or more than six times in a
+        file. HTTP/2 has no such limit, but the file does not show the version of HTTP.
     """,
     measured="""
         Not measured here; the limit is documented for Chrome and Firefox.

@@ -32,7 +32,7 @@ INTERCEPTOR = ConfigRule(
         The interceptor calls its function with the complete body, so it reads the stream to its
         end first. The response gets a Content-Length and arrives as one block.
     """,
-    detection="`createProxyMiddleware` with `responseInterceptor` on a route that streams.",
+    detection="A route that streams uses `createProxyMiddleware` with `responseInterceptor`.",
     measured="http-proxy-middleware 3.0.10: 15 events arrived in one read at the end.",
     fix="""
         Use a proxy without an interceptor for streaming routes.
@@ -53,7 +53,7 @@ COLLECTS = ConfigRule(
     """,
     why="Users wait for the whole answer, although the model sends each token at once.",
     detection="""
-        A request with `stream: true` whose result is read with `text()` or `json()`, or collected
+        The result of a request with `stream: true` is read with `text()` or `json()`, or collected
         in a loop that only appends. Reading the body of an error is not reported. Collecting can be
         intended, for instance in a job; then suppress the finding.
     """,

@@ -90,7 +90,7 @@ RESPONSE_START = ConfigRule(
     """,
     detection="The component streams, and the limit is above 0 and of at most one minute.",
     fix="""
-        Raise the limit, if it was not set for another reason.
+        Raise the limit unless it was set for another reason.
 
             responseStartTimeoutSeconds: 300
     """,
@@ -104,11 +104,11 @@ IDLE = ConfigRule(
     message="idleTimeoutSeconds {limit} cuts a stream that is silent for that long, {expected}",
     safety=Safety.UNSAFE,
     what="`idleTimeoutSeconds` of a Knative revision ends a response without data for that long.",
-    why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
+    why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        The component streams, and the limit is below the silence to expect (setting `silence`,
-        300 s by default). If heartbeats are known, it is below two intervals instead: an error up
-        to one interval, a warning above. Without the field there is no limit.
+        The component streams, and the limit is below the expected silence (setting `silence`, 300 s
+        by default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above. Without the field there is no limit.
     """,
     fix="""
         Raise the limit, but not above `timeoutSeconds`.
@@ -133,7 +133,7 @@ _SLOW_HEAD_S = 60.0
 
 
 def find(one: ServingComponent, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find limits of a component that streams, those that are set and the default."""
+    """Find limits of a component that streams, whether set or by default."""
     entry = entry_at(one.node, one.timeout_key)
     seconds = seconds_in(entry.value.text) if entry else None
     if entry is None:

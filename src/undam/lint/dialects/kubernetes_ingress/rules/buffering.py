@@ -30,12 +30,12 @@ BUFFERING = ConfigRule(
         waits for the first byte of the body, and a body that ends with the connection is held.
     """,
     detection="""
-        The setting is true for a streaming route. It is the default of both controllers; without
-        the line, nothing is reported, because chunked streams pass.
+        The setting is true for a streaming route. Buffering is also the default of both
+        controllers, but the default is not reported, because chunked streams pass.
     """,
     measured="""
-        nginx 1.22.1 with buffering: 0.1 ms late with a chunked origin over HTTP/1.1, 1651 ms with
-        one without chunks. The controllers themselves were not run.
+        nginx 1.22.1 with buffering: events were 0.1 ms late with a chunked origin over HTTP/1.1,
+        and 1651 ms late with an origin without chunks. The controllers themselves were not run.
     """,
     fix="""
         Turn it off. An edit is offered if all paths of the resource stream.

@@ -26,7 +26,7 @@ _SOURCES = (
     "developer.konghq.com; apache/apisix (2026-08-20), ngx_tpl.lua; openshift/router (2026-08-04), "
     "haproxy-config.template; haproxytech/kubernetes-ingress, haproxy.cfg; read 2026-11"
 )
-_WHY_IDLE = "A long prefill or a slow tool call sends nothing, and the stream is cut during it."
+_WHY_IDLE = "Nothing is sent during a long prefill or a slow tool call, so the stream is cut."
 _WHY_TOTAL = """
     A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
 """
@@ -44,9 +44,9 @@ IDLE = ConfigRule(
     """,
     why=_WHY_IDLE,
     detection="""
-        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
-        default). If heartbeats are known, it is below two intervals instead: an error up to one
-        interval, a warning above.
+        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above.
     """,
     fix="""
         Raise the limit, or send heartbeats more often. An edit is offered if all paths of the
@@ -72,8 +72,8 @@ IDLE_DEFAULT = ConfigRule(
     """,
     why=_WHY_IDLE,
     detection="""
-        A streaming route of one of these controllers has no limit of its own, and neither has its
-        Service in view. A ConfigMap or parameters of the class may set another default.
+        A streaming route of one of these controllers has no limit of its own, and its Service does
+        not set one. A ConfigMap or parameters of the class may set another default.
     """,
     fix="""
         Set the limit. An edit is offered if the resource has annotations.
@@ -96,8 +96,9 @@ TOTAL = ConfigRule(
     why=_WHY_TOTAL,
     detection="""
         The limit applies to a streaming route, and is above 0 and below one hour. Up to one minute
-        it is an error, because long answers take longer; above, a warning. For a BackendConfig that
-        no Service in view names, its own name decides, or else the severity is info.
+        it is an error, because long answers take longer; above, a warning. If no known Service
+        names a BackendConfig, only the name of the BackendConfig can show that it serves streams;
+        otherwise, the severity is info.
     """,
     fix="""
         Raise the limit of the load balancer, or remove that of Contour.
@@ -123,13 +124,13 @@ TOTAL_DEFAULT = ConfigRule(
     """,
     why=_WHY_TOTAL,
     detection="""
-        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, has no limit of its own.
-        If the Service of an Ingress of GKE, or the BackendConfig that it names, is not in view, the
-        severity is lower.
+        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, has no limit of its own. If
+        the Service of a GKE Ingress, or the BackendConfig that it names, is not found, the severity
+        is lower.
     """,
     fix="""
-        Set the limit, in Contour at the route, in GKE in a BackendConfig that the annotation
-        cloud.google.com/backend-config of the Service names.
+        Set the limit: in Contour at the route, and in GKE in a BackendConfig to which the
+        annotation cloud.google.com/backend-config of the Service refers.
 
             timeoutPolicy:
               response: infinity
@@ -144,7 +145,7 @@ RULES = (IDLE, IDLE_DEFAULT, TOTAL, TOTAL_DEFAULT)
 
 
 def find_in_route(route: EdgeRoute, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits of a route that may cut streams, those that are set and the defaults."""
+    """Find limits of a route that may cut streams, whether set or by default."""
     silence = cluster.settings.silence
     if route.idle is not None and route.idle.seconds is not None:
         severity = silence.severity(route.idle.seconds)

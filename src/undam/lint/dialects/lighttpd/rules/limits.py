@@ -33,9 +33,9 @@ WRITE_IDLE = ConfigRule(
         truncated stream.
     """,
     detection="""
-        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
-        default). If heartbeats are known, it is below two intervals instead: an error up to one
-        interval, a warning above.
+        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
@@ -65,9 +65,9 @@ READ_TIMEOUT = ConfigRule(
         truncated stream.
     """,
     detection="""
-        The timeout of a server on a streaming route is below the silence to expect (setting
-        `silence`, 300 s by default). If heartbeats are known, it is below two intervals instead: an
-        error up to one interval, a warning above.
+        The timeout of a server on a streaming route is below the expected silence (setting
+        `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
+        intervals instead: an error up to one interval, a warning above.
     """,
     measured="""
         lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
@@ -88,7 +88,7 @@ _LONG_S = 3600
 
 
 def find(route: LighttpdRoute, config: LighttpdConfig, settings: Settings) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than the silence to expect."""
+    """Find idle limits of a route that are shorter than the expected silence."""
     yield from _find_read_timeouts(route, settings.silence)
     yield from _find_write_idle(route, config, settings)
 

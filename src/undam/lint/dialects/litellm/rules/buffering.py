@@ -24,16 +24,17 @@ HELD_BY_GUARDRAIL = ConfigRule(
     """,
     why="""
         The client receives nothing while the model generates, and then the whole answer at once.
-        The proxies in front see a silence as long as the answer and may cut it.
+        For the proxies in front, the stream is silent for as long as the answer takes, so they may
+        cut it.
     """,
     detection="""
-        `guardrails` has one with the mode post_call that sets `streaming_buffer_until_moderated:
-        true`, or a Bedrock guardrail of this mode that does not set it to false.
+        A guardrail of the mode post_call sets `streaming_buffer_until_moderated: true`, or a
+        Bedrock guardrail of this mode does not set it to false.
     """,
     measured="Documented, not measured; the behaviour is tested in LiteLLM itself.",
     fix="""
-        Let the guardrail examine the answer at its end, while the chunks pass. It can then report
-        but no longer prevent an answer, so this is a decision about safety.
+        Let the chunks pass, and let the guardrail examine the complete answer. It can then report
+        an answer but no longer prevent it, so this is a decision about safety.
 
             streaming_buffer_until_moderated: false
             streaming_end_of_stream_only: true

@@ -49,9 +49,9 @@ FIRST_CHUNK = ConfigRule(
     safety=Safety.UNSAFE,
     what="`stream_timeout` limits the wait for the first chunk of a stream.",
     why="""
-        A model that is queued, reads a long prompt or reasons sends its first token later than
-        this. The request fails, or is sent again to another deployment, which processes the whole
-        prompt again.
+        A model whose request is queued, or that processes a long prompt or reasons, sends its first
+        token later. The request fails, or is sent again to another deployment, which processes the
+        whole prompt again.
     """,
     detection="The limit of a model, or of the router, is below one minute.",
     measured="Documented, not measured.",

@@ -22,7 +22,7 @@ READ_TIMEOUT = ConfigRule(
         over HTTP/1.0, the cut also discards the tokens that nginx had already received.
     """,
     detection="""
-        The limit in force on a streaming route, 60 s by default, is below the silence to expect
+        The limit in force on a streaming route, 60 s by default, is below the expected silence
         (setting `silence`, 300 s by default). If heartbeats are known, from the setting `heartbeat`
         or from the flags of an engine beside the file, it is below two intervals instead: an error
         up to one interval, a warning above.

@@ -37,14 +37,14 @@ STARLETTE_GZIP = ConfigRule(
         Users wait for the whole answer, although the model sends each token at once.
     """,
     detection="""
-        A program adds the middleware and has a streaming response. Starlette does not compress
-        `text/event-stream` since 0.46.0, and flushes each chunk of all other types since 1.5.0. A
-        version that is pinned in requirements.txt, pyproject.toml or a lock file decides; if none
-        is found, the severity is lower. State it with `--target starlette=VERSION`.
+        A program adds the middleware and has a streaming response. Since 0.46.0, Starlette does not
+        compress `text/event-stream`, and since 1.5.0 it flushes each chunk of all other types. The
+        version is taken from requirements.txt, pyproject.toml or a lock file if it is pinned there;
+        otherwise, the severity is lower. State the version with `--target starlette=VERSION`.
     """,
     measured="""
         Starlette 0.45.3 held an event stream of 120 events to its end. Starlette 1.10.0 sent each
-        event at once; JSON lines were held up to 1.4.0.
+        event at once. JSON lines were still held by 1.4.0.
     """,
     fix="""
         Require a version that flushes.
@@ -69,9 +69,9 @@ DJANGO_GZIP = ConfigRule(
         answer arrive together at its end.
     """,
     detection="""
-        A file has the middleware or the decorator `gzip_page`, and a `StreamingHttpResponse` with a
-        synchronous generator. Django flushes each item since 6.1; asynchronous generators are sent
-        item by item in older versions as well. State the version with `--target django=VERSION`.
+        A file uses the middleware or the decorator `gzip_page`, and a `StreamingHttpResponse` with
+        a synchronous generator. Since 6.1, Django flushes each item; older versions do so only for
+        asynchronous generators. State the version with `--target django=VERSION`.
     """,
     measured="""
         Django 5.2.19: a synchronous stream of 15 events arrived in one read at its end.
@@ -96,7 +96,7 @@ _DJANGO_GZIP = "django.middleware.gzip.GZipMiddleware"
 def find(
     program: PythonProgram, routes: list[StreamingRoute], settings: Settings
 ) -> Iterator[tuple[StreamingRoute, Diagnostic]]:
-    """Find compression middleware, and yield it with each route that it harms."""
+    """Find compression middleware, and yield it with each route whose stream it holds."""
     uses = [one for one in program.nodes if _is_gzip(program, one)]
     for route in routes:
         if route.framework == "Django":
@@ -139,7 +139,7 @@ def _starlette(
     is_sse = route.kind is StreamKind.SSE
     held = _SSE_HELD if is_sse else _OTHERS_HELD
     kind = "event streams" if is_sse else "streams that are not text/event-stream"
-    # Versions in which event streams are held are old, so an unknown version is unlikely to be one.
+    # Only old versions hold event streams, so an unknown version is unlikely to hold them.
     unknown = Severity.INFO if is_sse else Severity.WARNING
     found = _for_version(
         STARLETTE_GZIP, program, node, (held, settings.target("starlette"), unknown), kind=kind

@@ -1,4 +1,4 @@
-"""PYA601, PYA602: texts that are not the event that their author meant."""
+"""PYA601, PYA602: texts that are not the events that their author intended."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ UNFRAMED = ConfigRule(
         only when a blank line follows. The stream arrives, but the application receives nothing.
     """,
     detection="""
-        The response has the type text/event-stream, its generator is in the same file, and none of
-        its yields begins with a field or none of them ends with a blank line; or it yields
-        nothing but the variable of a loop over `iter_lines`, `aiter_lines` or `splitlines`.
-        Other variables whose content is not known are not reported.
+        The response has the type text/event-stream, its generator is in the same file, and either
+        no yield begins with a field, or no yield ends with a blank line, or every yield is the
+        variable of a loop over `iter_lines`, `aiter_lines` or `splitlines`. Other variables with
+        unknown content are not reported.
     """,
     measured="""
         `undam check` received the bytes of such a stream, but no event (UD604).
@@ -53,10 +53,10 @@ NEWLINE = ConfigRule(
     severity=Severity.WARNING,
     message="a line break in {value} ends the event early, and the rest of the text is lost",
     safety=Safety.NONE,
-    what="The text of a model is written after `data:` as it is.",
+    what="The text of a model is written after `data:` without encoding it.",
     why="""
-        Models produce line breaks, often two at once. A line after the first has no field name, so
-        clients ignore it, and an empty line ends the event.
+        Models produce line breaks, often two at once. Lines after the first have no field name, so
+        clients ignore them, and an empty line ends the event.
     """,
     detection="""
         The value after `data:` is an attribute such as `.content` or a variable such as `token`
@@ -219,7 +219,7 @@ def _ends_event(text: list[str | ast.expr]) -> bool:
 
 
 def _is_model_text(program: PythonProgram, value: ast.expr) -> bool:
-    """Return whether an expression has the name of the text of a model."""
+    """Return whether an expression has a usual name for the text of a model."""
     if isinstance(value, ast.BoolOp):  # `content or ""`
         value = value.values[0]
     if isinstance(value, ast.Attribute):

@@ -1,4 +1,4 @@
-"""PYA106 to PYA108, PYA201 and PYA205: generators that block, never pause, or ignore a cancel."""
+"""PYA106-PYA108, PYA201, PYA205: generators that block, never pause, or ignore cancellation."""
 
 from __future__ import annotations
 
@@ -28,17 +28,16 @@ BLOCKS = ConfigRule(
     what="An asynchronous generator or handler calls a function that waits without `await`.",
     why="""
         While the call waits, the event loop runs nothing else. Every other stream of the process
-        pauses, heartbeats are not sent, and clients that leave are not noticed.
+        pauses, heartbeats are not sent, and client disconnects are not detected.
     """,
     detection="""
-        `time.sleep`, a call of requests, urllib or the synchronous client of httpx, or a call of a
-        synchronous SDK, in an asynchronous function that produces a stream. Outside of the
-        generator, the severity is lower. Calls inside `asyncio.to_thread` and `run_in_executor` are
-        not reported.
+        An asynchronous function that produces a stream calls `time.sleep`, requests, urllib, the
+        synchronous client of httpx, or a synchronous SDK. Outside the generator, the severity is
+        lower. Calls inside `asyncio.to_thread` and `run_in_executor` are not reported.
     """,
     measured="""
-        uvicorn 0.54.0: while one stream called `time.sleep(0.3)` three times, the events of another
-        stream, which were due each 40 ms, paused for 0.9 s.
+        uvicorn 0.54.0: while one stream called `time.sleep(0.3)` three times, another stream, which
+        had an event due every 40 ms, paused for 0.9 s.
     """,
     fix="""
         Use the asynchronous form of the call, or move it to a thread.
@@ -59,11 +58,11 @@ NEVER_AWAITS = ConfigRule(
     what="A loop of an asynchronous generator yields events and contains no `await`.",
     why="""
         The generator keeps the event loop for itself until it has produced all events. Meanwhile
-        other streams pause, heartbeats are not sent, and clients that leave are not noticed.
+        other streams pause, heartbeats are not sent, and client disconnects are not detected.
     """,
     detection="""
-        An asynchronous generator with a loop around a `yield`, and without `await`, `async for` and
-        `async with`. How long the loop runs is not known.
+        An asynchronous generator has a loop around a `yield`, and the loop contains no `await`,
+        `async for` or `async with`. How long the loop runs is not known.
     """,
     measured="""
         uvicorn 0.54.0: while such a generator produced 20 events and spent 50 ms on each, the
@@ -90,10 +89,10 @@ THREADS = ConfigRule(
         Starlette runs each step of the generator in a thread of AnyIO, whose default limit is 40
         threads. The 41st stream waits, and so do all synchronous handlers.
     """,
-    detection="The content of a `StreamingResponse` is a generator without `async`.",
+    detection="The content of a `StreamingResponse` is a synchronous generator.",
     measured="""
-        Starlette 1.10.0: with a limit of 2 threads, three streams with a pause of 0.4 s took twice
-        as long as two.
+        Starlette 1.10.0: with a limit of 2 threads and pauses of 0.4 s, three streams took twice as
+        long as two.
     """,
     fix="""
         Make the generator asynchronous, or raise the number of threads when the application starts.
@@ -107,19 +106,20 @@ SLEEP_ZERO = ConfigRule(
     code="PYA201",
     slug="sleep-zero-is-no-flush",
     severity=Severity.INFO,
-    message="sleep(0) does not flush: the server has already sent each event when it resumes",
+    message="sleep(0) does not flush: the server has sent each event before the generator resumes",
     safety=Safety.SAFE,
     what="A generator awaits `asyncio.sleep(0)` after each event in order to flush it.",
     why="""
         ASGI servers write each chunk when they receive it, so the line has no effect on the
-        stream. It costs one more pass through the event loop for each event.
+        stream. It only adds a pass through the event loop for each event.
     """,
     detection="""
-        `await asyncio.sleep(0)` in a generator of a stream that also awaits something else. If it
+        A generator of a stream has `await asyncio.sleep(0)` and also awaits something else. If this
         is the only `await`, it lets other tasks run and is not reported.
     """,
     measured="""
-        uvicorn 0.54.0: a stream with and without the line arrived alike, one read for each event.
+        uvicorn 0.54.0: with and without the line, each event of a stream arrived in a read of its
+        own.
     """,
     fix="Remove the line.",
     source="measured on loopback with uvicorn 0.54.0; docs.python.org, asyncio.sleep",
@@ -133,13 +133,14 @@ SWALLOWED = ConfigRule(
     safety=Safety.SAFE,
     what="A generator catches the exception that cancels it and continues.",
     why="""
-        When a client leaves, the server cancels the generator. If the exception is swallowed in a
-        loop, the model keeps producing tokens for nobody and the request keeps its slot.
+        When a client disconnects, the server cancels the generator. If the exception is swallowed
+        in a loop, the model keeps producing tokens that nobody receives, and the request keeps its
+        slot.
     """,
     detection="""
-        `except` without a type, or with `BaseException`, `CancelledError` or `GeneratorExit`,
-        around an `await` or a `yield`, without `raise`, `return` or `break`. Outside of a loop the
-        severity is lower, because the generator ends anyway.
+        An `except` without a type, or with `BaseException`, `CancelledError` or `GeneratorExit`,
+        covers an `await` or a `yield` and contains no `raise`, `return` or `break`. Outside a loop
+        the severity is lower, because the generator ends anyway.
     """,
     fix="""
         Raise the exception again after cleaning up.

@@ -1,4 +1,4 @@
-"""PYA401, PYA402: read timeouts of clients, and heartbeats that are never sent in a silence."""
+"""PYA401, PYA402: read timeouts of clients, and heartbeats that are never sent during a silence."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ READ_TIMEOUT = ConfigRule(
     severity=Severity.WARNING,
     message="the client cuts a stream after {limit:g} s of silence{default}, {reason}",
     safety=Safety.UNSAFE,
-    what="The client of an upstream has a read timeout that is shorter than its silences.",
+    what="An HTTP client has a read timeout that is shorter than the silences of the upstream.",
     why="""
-        A model is silent until its first token and while it calls tools. The client raises
-        `ReadTimeout` then, and the stream of the user breaks off.
+        A model is silent until its first token and while it calls tools. The client then raises
+        `ReadTimeout`, and the user's stream breaks off.
     """,
     detection="""
-        `stream()` of a client of httpx, whose default is 5 s, or a streaming request of requests
-        with `timeout=`. The limit is compared with the interval of known heartbeats, or with the
-        setting `silence`.
+        A program calls `stream()` of an httpx client, whose default is 5 s, or makes a streaming
+        request with `timeout=` of requests. The limit is compared with the interval of known
+        heartbeats, or with the setting `silence`.
     """,
     measured="httpx 0.28.1: a stream with a silence of 6 s was cut after 5.0 s.",
     fix="""
@@ -54,15 +54,16 @@ HEARTBEAT = ConfigRule(
     code="PYA402",
     slug="heartbeat-needs-token",
     severity=Severity.WARNING,
-    message="the heartbeat is sent only when the next item arrives, so never in a silence",
+    message="the heartbeat is sent only when the next item arrives, so never during a silence",
     safety=Safety.NONE,
-    what="A loop over the items of a model sends a comment if enough time has passed.",
+    what="A loop over the output of a model sends a comment if enough time has passed.",
     why="""
-        The loop only runs when an item arrives. In a silence nothing is sent, and proxies cut the
-        connection; the comment comes together with the item that ends the silence.
+        The body of the loop runs only when an item arrives. During a silence nothing is sent, and
+        proxies cut the connection. The comment is sent only together with the item that ends the
+        silence.
     """,
     detection="""
-        A `yield` of a comment inside `for` or `async for` under a condition that compares times.
+        A comment is yielded inside `for` or `async for` under a condition that compares times.
     """,
     measured="""
         `undam check` reported UD401 for such a generator: a silence of 25 s had no heartbeat.
@@ -145,7 +146,7 @@ def _client(program: PythonProgram, call: ast.Call) -> ast.Call | None:
 
 
 def _attribute(program: PythonProgram, name: str) -> ast.expr | None:
-    """Return the value that an attribute is assigned, if that happens once in the file."""
+    """Return the value that is assigned to an attribute, if there is one assignment in the file."""
     found = [
         node.value
         for node in program.nodes

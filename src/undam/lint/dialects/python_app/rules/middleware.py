@@ -55,7 +55,8 @@ WRAPS = ConfigRule(
     """,
     why="""
         Events are not held, but each one costs at least one more switch between tasks. Context
-        variables and cancellation behave differently inside, which is hard to debug in streams.
+        variables and cancellation behave differently inside the middleware, which is hard to debug
+        in streams.
     """,
     detection="A program has such a middleware and a streaming response.",
     measured="Starlette 1.10.0: each event of a stream arrived at once.",

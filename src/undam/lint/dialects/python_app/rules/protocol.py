@@ -30,14 +30,14 @@ HEADERS = ConfigRule(
     severity=Severity.INFO,
     message="the stream has no {missing}, so proxies may compress or buffer it",
     safety=Safety.SAFE,
-    what="An event stream is sent without the headers that ask proxies not to hold it.",
+    what="An event stream is sent without the headers that keep proxies from holding it.",
     why="""
         nginx buffers a response unless `X-Accel-Buffering: no` is set, and compression in proxies
         and CDNs holds small events unless `Cache-Control` has `no-transform`.
     """,
     detection="""
-        A response of type text/event-stream whose headers are written in the file, without
-        `no-transform` or without `X-Accel-Buffering`. `undam check` reports the same as UD202.
+        A response of type text/event-stream, whose headers are written in the file, lacks
+        `no-transform` or `X-Accel-Buffering`. `undam check` reports the same as UD202.
     """,
     measured="""
         nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB; with the header each event
@@ -60,13 +60,14 @@ QUERY = ConfigRule(
     what="A handler for POST has the prompt as a parameter of type `str`.",
     why="""
         FastAPI takes parameters of simple types from the query string. A client that sends the
-        prompt as JSON gets status 422, and prompts in URLs are logged by every proxy on the way.
+        prompt as JSON receives status 422, and prompts in URLs are logged by every proxy on the
+        path.
     """,
     detection="""
         A handler of FastAPI for POST that streams has a parameter such as `prompt: str` without
         `Body`, `Form` or `Query`.
     """,
-    measured="FastAPI 0.165.0: a POST with the prompt in a JSON body got status 422.",
+    measured="FastAPI 0.165.0: a POST with the prompt in a JSON body was answered with status 422.",
     fix="""
         Declare a model of the body.
 
@@ -95,8 +96,8 @@ CONTEXT = ConfigRule(
         call nor the generator is wrapped in `stream_with_context`.
     """,
     measured="""
-        Flask 3.1.3: a use before the first event gave status 500. A use after it broke the
-        connection, which `undam check` reported as UD602.
+        Flask 3.1.3: a use before the first event gave status 500. A later use broke the connection,
+        which `undam check` reported as UD602.
     """,
     fix="""
         Keep the context until the generator has ended.

@@ -24,7 +24,7 @@ WHOLE = ConfigRule(
     message="{what}, so the program receives nothing before the response has ended",
     safety=Safety.SAFE,
     what="""
-        A program iterates over a response of a model as a stream, but the request was made without
+        A program iterates over the response of a model as a stream, but made the request without
         the streaming mode of the client.
     """,
     why="""
@@ -63,8 +63,8 @@ BLOCKS = ConfigRule(
     """,
     detection="""
         `iter_content(n)`, `iter_lines()` with its default of 512 bytes, `iter_bytes(n)` or
-        `iter_raw(n)` on a response that streams. The methods of requests wait only if the body is
-        not chunked; those of httpx always do, so they are errors.
+        `iter_raw(n)` is called on a response that streams. The methods of requests wait only if the
+        body is not chunked; those of httpx always do, so for them the severity is error.
     """,
     measured="""
         requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends with the connection, and
@@ -72,7 +72,7 @@ BLOCKS = ConfigRule(
         end.
     """,
     fix="""
-        Read what has arrived.
+        Read the bytes as they arrive.
 
             response.iter_lines(chunk_size=1)       # requests
             response.iter_content(chunk_size=1)     # requests
@@ -95,7 +95,7 @@ _CREATES = ("chat.completions.create", "completions.create", "responses.create",
 
 
 def find(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[Diagnostic]:
-    """Find clients among the nodes of a scope that hold the stream that they read."""
+    """Find clients in a scope that hold the stream that they read."""
     for node in nodes:
         if isinstance(node, ast.Call):
             if last_name(program.called(node)) in _ITERATIONS:

@@ -28,9 +28,9 @@ READ_TIMEOUT = ConfigRule(
         truncated stream.
     """,
     detection="""
-        Streams pass through this Squid, and the limit is below the silence to expect (setting
-        `silence`, 300 s by default). If heartbeats are known, it is below two intervals instead: an
-        error up to one interval, a warning above.
+        Streams pass through this Squid, and the limit is below the expected silence (setting
+        `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
+        intervals instead: an error up to one interval, a warning above.
     """,
     measured="""
         squid 5.7 with `read_timeout 2 seconds` cut a stream during a silence of 4.5 s; a comment

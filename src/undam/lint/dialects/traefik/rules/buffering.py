@@ -55,7 +55,7 @@ def find(
     """Find a middleware that buffers the response.
 
     Args:
-        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+        rule: the rule to report; resources of Kubernetes have rules of their own.
     """
     entry = entry_at(middleware.node, "buffering")
     if entry is None or response_buffer_switch(middleware) is not None:

@@ -56,7 +56,7 @@ def find(
     """Find a middleware that compresses event streams.
 
     Args:
-        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+        rule: the rule to report; resources of Kubernetes have rules of their own.
     """
     entry = entry_at(middleware.node, "compress")
     if entry is None or entry.value.text.lower() == "false":

@@ -71,7 +71,7 @@ def find_buffer_switch(
     """Find a buffering middleware that should not buffer responses, but does.
 
     Args:
-        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+        rule: the rule to report; resources of Kubernetes have rules of their own.
     """
     switch = response_buffer_switch(middleware)
     if switch is None:

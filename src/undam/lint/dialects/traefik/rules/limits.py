@@ -133,7 +133,7 @@ def find_header_timeout(
     """Check the limit of a transport.
 
     Args:
-        rule: the rule to report; that of a Kubernetes resource has a code of its own.
+        rule: the rule to report; resources of Kubernetes have rules of their own.
         streams: streams are known to use the transport; if not, the severity is info.
     """
     entry = entry_at(at(transport, "forwardingtimeouts"), "responseheadertimeout")

@@ -1,7 +1,7 @@
 """The rules of Traefik in Kubernetes, one module per topic.
 
-A diagnostic is in the linted file: at the middleware or transport if it is there, or else where a
-route of this file refers to it.
+Each diagnostic is in the linted file: at the middleware or transport if it is defined there, or
+    else where a route of this file refers to it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ BUFFERING = ConfigRule(
         directly or through a chain, in the same file or in a file beside it.
     """,
     measured="""
-        Traefik 3.7.15 with the same middleware from a file, 300 events 5 ms apart: all of them
+        Traefik 3.7.15 with the same middleware from a file, 300 events sent 5 ms apart: all of them
         arrived together at the end; without it, each event arrived at once (TRF101).
     """,
     fix="""

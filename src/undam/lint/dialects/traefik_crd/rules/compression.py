@@ -23,7 +23,7 @@ COMPRESS = ConfigRule(
         text/event-stream, or whose `includedContentTypes` does.
     """,
     measured="""
-        Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived at once
+        Traefik 3.7.15 with gzip and brotli, 300 events sent 5 ms apart: each event arrived at once
         (TRF102).
     """,
     fix="""

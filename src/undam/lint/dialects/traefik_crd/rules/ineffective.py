@@ -12,16 +12,16 @@ NO_RESPONSE_BUFFER = ConfigRule(
     message="disableResponseBuffer does not stop the middleware {name} from holding the response",
     safety=Safety.UNSAFE,
     what="""
-        `disableResponseBuffer` should stream the response while the request size is limited.
+        `disableResponseBuffer` is meant to stream the response while the request size is limited.
     """,
     why="""
-        Traefik 3.7.15 accepts the line in its own configuration, but holds the whole response as
-        without it.
+        Traefik 3.7.15 accepts the line in its own configuration, but still holds the whole
+        response.
     """,
     detection="A streaming route uses a `buffering` middleware that has the line.",
     measured="""
-        Traefik 3.7.15 with the middleware from a file, 300 events 5 ms apart: all of them arrived
-        together at the end (TRF201).
+        Traefik 3.7.15 with the middleware from a file, 300 events sent 5 ms apart: all of them
+        arrived together at the end (TRF201).
     """,
     fix="""
         Remove the middleware from this route. With another version, measure first:

@@ -24,13 +24,13 @@ NO_ACTIVITY = ConfigRule(
         transaction_no_activity_timeout_in and _out (30 s by default) end a transaction without
         activity, towards the client and towards the origin.
     """,
-    why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
+    why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        One of the limits is below the silence to expect (setting `silence`, 300 s by default). If
-        heartbeats are known, it is below two intervals instead: an error up to one interval, a
-        warning above. In remap.config it applies to its own map. In the records it applies to all
-        maps, so the severity is info, unless `--stream` is given or a map in the remap.config of
-        the same folder streams.
+        One of the limits is below the expected silence (setting `silence`, 300 s by default). If
+        heartbeats are known, the limit is below two heartbeat intervals instead: an error up to one
+        interval, a warning above. In remap.config it applies to its own map. In the records it
+        applies to all maps, so the severity is info, unless `--stream` is given or a map in the
+        remap.config of the same folder streams.
     """,
     measured="""
         Traffic Server 9.2 with 2, for either of the two, cut the stream 2.5 s after the last byte;
@@ -79,7 +79,7 @@ ACTIVE = ConfigRule(
         not cut it.
     """,
     fix="""
-        Remove the limit, if it was not set for another reason; 0 means no limit. In records.yaml,
+        Remove the limit unless it was set for another reason; 0 means no limit. In records.yaml,
         the only form since version 10:
 
             records:

@@ -30,9 +30,9 @@ BETWEEN_BYTES = ConfigRule(
     """,
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below the silence to expect (setting `silence`, 300 s by default). If heartbeats are
-        known, it is below two intervals instead: an error up to one interval, a warning above. The
-        limit does not apply to piped requests.
+        is below the expected silence (setting `silence`, 300 s by default). If heartbeats are
+        known, the limit is below two heartbeat intervals instead: an error up to one interval, a
+        warning above. The limit does not apply to piped requests.
     """,
     measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
     fix="""
@@ -62,7 +62,7 @@ FIRST_BYTE = ConfigRule(
     """,
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below the silence to expect (setting `silence`, 300 s by default). It is only a
+        is below the expected silence (setting `silence`, 300 s by default). It is only a
         warning, because it does not affect servers that send the head and heartbeats at once.
     """,
     measured="varnish 7.1.1 with a limit of 1 s returned 503 for a head that came after 2.5 s.",
@@ -84,7 +84,7 @@ _DEFAULT_S = 60.0
 
 
 def find(vcl: VclFile, routes: VclRoutes, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find limits of backends and fetches that are shorter than the silence to expect."""
+    """Find limits of backends and fetches that are shorter than the expected silence."""
     for name, rule in _RULES_BY_LIMIT.items():
         is_set_for_fetch = False
         for statement in vcl.statements:
