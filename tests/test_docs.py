@@ -275,7 +275,7 @@ def test_the_page_shows_the_real_output(page: str, name: str, outputs: dict[str,
     written, real = comparable(text), comparable(outputs[name])
     hint = f"run scripts/readme-output --write {name}\n{outputs[name]}"
     assert written.splitlines()[:2] == real.splitlines()[:2], hint
-    # Findings about a busy machine come and go.
+    # Findings about a busy machine differ between runs.
     assert difflib.SequenceMatcher(None, written.split(), real.split()).ratio() >= 0.75, hint
 
 

@@ -24,7 +24,7 @@ SCHEMA = 1
 
 TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
 
-# Kinds of failures of a response with JSON that is not valid, or an event that has no end.
+# Kinds of failure of a response with invalid JSON or an unterminated event.
 _TRUNCATED_JSON = frozenset({"malformed", "half-event"})
 
 # 0.1 %: precise enough for any chart.

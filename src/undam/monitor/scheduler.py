@@ -80,9 +80,9 @@ async def probe_target(target: MonitorTarget) -> ProbeResult:
 
 
 def with_observations(report: Report) -> dict[str, object]:
-    """Return the report as JSON data, with what only the exchanges show.
+    """Return the report as JSON data, with details that only the exchanges contain.
 
-    These are the response heads, the arrivals at the edge, and the failure of the edge.
+    The details are the response heads, the arrivals at the edge, and the failure of the edge.
     """
     row = report_json(report)
     failed = next((one for one in report.failures if one.position == 0), None)
@@ -113,7 +113,7 @@ class Scheduler:
     Args:
         probe: checks one target.
         clock: Unix time in seconds, for results.
-        ticks: time in seconds of a clock that cannot be set, for intervals and budgets.
+        ticks: time in seconds of a monotonic clock, for intervals and budgets.
     """
 
     settings: MonitorSettings

@@ -210,7 +210,7 @@ class MonitorService:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most `_PAGE_POINTS` points: the largest value of each of as many equal parts."""
+    """Return at most `_PAGE_POINTS` points: the maximum of each of that many equal parts."""
     size = -(-len(points) // _PAGE_POINTS) or 1
     parts = (points[at : at + size] for at in range(0, len(points), size))
     return [max(part, key=lambda one: one[1]) for part in parts]

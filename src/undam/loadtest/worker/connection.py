@@ -166,7 +166,7 @@ class WorkerConnection:
             drained_ns: start of the latest poll.
 
         Raises:
-            BlockingIOError: there is nothing to read, or nothing but a part of a TLS record.
+            BlockingIOError: there is nothing to read, or only a part of a TLS record.
             OSError: the connection is broken.
         """
         data, ancillary, _, _ = self._recvmsg(READ_BYTES, _ANCILLARY_BYTES)

@@ -76,7 +76,7 @@ class LiveStats(ProgressListener):
 
     @property
     def is_failing(self) -> bool:
-        """Return whether a step of a search may end early, because too many requests failed."""
+        """Return whether a search step may end early because too many requests have failed."""
         outcomes = self.summary.outcomes
         failed = outcomes[Outcome.ERROR] + outcomes[Outcome.INCOMPLETE]
         return is_failing(failed, self.summary.requests)

@@ -109,7 +109,7 @@ def make_server(context: ToolContext, seconds: float) -> Server[Any]:
     """Return the server.
 
     Args:
-        seconds: time limit of each call, in addition to that of the tool.
+        seconds: time limit of each call; a lower limit of the tool takes precedence.
     """
     running = asyncio.Semaphore(_MAX_RUNNING)
     by_name = {one.name: one for one in TOOLS}
@@ -122,7 +122,7 @@ def make_server(context: ToolContext, seconds: float) -> Server[Any]:
     ) -> protocol.CallToolResult:
         tool = by_name.get(params.name)
         if tool is None:
-            problem = f"there is no such tool; there are: {', '.join(by_name)}"
+            problem = f"there is no such tool; the tools are: {', '.join(by_name)}"
             return _result(ToolResult(problem, None))
         try:
             arguments = tool.arguments.model_validate(params.arguments or {})
