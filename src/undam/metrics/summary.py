@@ -132,7 +132,7 @@ class Summary(Aggregate):
         } | {"itl_ms": self._itl(), "ttft_ms": self._ttft()}
 
     def _ttft(self) -> dict[str, Any]:
-        """Return the TTFT, with the number of requests and those that waited in vain."""
+        """Return the TTFT, with the number of requests and of those that timed out."""
         times = percentiles(self.times("ttft"))
         return times | {"of": self.requests, "timed_out": self.timed_out}
 

@@ -27,7 +27,7 @@ Probe = Callable[[MonitorTarget], Awaitable[ProbeResult]]
 
 
 class Listener(Protocol):
-    """Receiver of what the scheduler finds."""
+    """Receiver of the scheduler's results and problems."""
 
     def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
         """Receive each probe, after it was stored."""
@@ -256,7 +256,7 @@ class Scheduler:
             self.listener.problem(f"the database was damaged; it was renamed to {self._set_aside}")
 
     def budget_left(self, schedule: TargetSchedule) -> BudgetLeft:
-        """Return what the budgets of a target still allow."""
+        """Return the remaining probes and tokens of a target's budgets."""
         target, now = schedule.target, self.ticks()
         if not target.has_budget:
             return BudgetLeft()

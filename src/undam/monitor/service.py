@@ -226,7 +226,7 @@ def _change_row(change: StateChange) -> dict[str, Any]:
 
 
 def _state_rows(result: ProbeResult) -> Sequence[tuple[str, str]]:
-    """Return what a probe found, as rows of a table."""
+    """Return the result of a probe as table rows."""
     rows = [("verdict", result.verdict)]
     if result.error is not None:
         rows.append(("error", result.error))

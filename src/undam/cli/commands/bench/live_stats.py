@@ -27,7 +27,7 @@ class LiveStats(ProgressListener):
         write: appends results to the record; ``None`` without a record.
         keep: whether to keep all results, for the HTML page.
         progress: the step that is running.
-        load: the load, whose end shows how much is left.
+        load: the requested load; its end determines the remaining time.
     """
 
     def __init__(

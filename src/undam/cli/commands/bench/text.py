@@ -245,7 +245,7 @@ def _ms_text(value: float | None) -> str:
 
 
 def _server(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the server published about itself."""
+    """Yield the metrics that the server published about itself."""
     server = report["server"]
     if server is None:
         return

@@ -35,7 +35,7 @@ _MAX_RUNNING = 2
 _SHUTDOWN_S = 2
 _INSTRUCTIONS = (
     "undam finds the proxy that buffers the token stream of a language model. Start with check on "
-    "the URL that users reach, with the hops further in if they are known; explain describes a "
+    "the URL that users call, and add the inner hops if they are known; explain describes a "
     "finding; lint finds the line of a configuration that causes it; tap measures a proxy from a "
     "packet capture; monitor_status shows targets that are checked continuously."
 )
