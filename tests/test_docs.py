@@ -54,7 +54,7 @@ def without_code(text: str) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    """Return the anchors of a page's headings, as GitHub and the site generate them."""
     headings = _HEADING.findall(without_code(texts()[path]))
     plain = (re.sub(r"[^\w\- ]", "", one.replace("`", "")).strip().lower() for one in headings)
     return {one.replace(" ", "-") for one in plain}

@@ -59,7 +59,7 @@ class MonitorMetrics:
         self._version = gauge("http_version", "HTTP version of the last response.", "hop")
         self._tls = gauge("tls_left_seconds", "Time until the certificate expires.", "hop")
         self._seen = gauge(
-            "intermediary", "1 for each intermediary that signed the last response.", "hop", "name"
+            "intermediary", "1 if the intermediary signed the last response.", "hop", "name"
         )
         self._faults = counter(
             "integrity_errors", "Events lost, duplicated, reordered, altered or torn.", "hop",

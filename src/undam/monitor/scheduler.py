@@ -198,8 +198,8 @@ class Scheduler:
     async def examine(self, target: MonitorTarget) -> ProbeResult | None:
         """Probe a target, and once more if the result differs from the confirmed state.
 
-        The second probe may run experiments, which find the cause. Returns ``None`` if a budget or
-        a pause that the server requested does not allow a probe.
+        The second probe may run experiments, which find the cause. Return ``None`` if a budget or a
+        pause that the server requested does not allow a probe.
         """
         schedule = self.schedules[target.name]
         trials_s = schedule.trials_s

@@ -56,7 +56,7 @@ _COUNTS: dict[str, Form] = {
     "errors": "integer",
     "incomplete": "integer",
     "abandoned": "integer",
-    "cancelled": "integer: abandoned requests that --cancel-share chose",
+    "cancelled": "integer: requests cancelled because of --cancel-share",
     "warmup": "integer",
     "without_content": "integer",
     "duration_s": "number",

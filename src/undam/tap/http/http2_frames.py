@@ -79,7 +79,7 @@ class FrameDivider:
                     parts.append(FramePart(DATA, flags, stream_id, b"", True, padded))
                 continue
             if length > _MAX_FRAME_BYTES:
-                raise RemoteProtocolError(f"a frame has {length} bytes")
+                raise RemoteProtocolError(f"a frame of {length} bytes is too large")
             if end - start < length:
                 break
             parts.append(FramePart(kind, flags, stream_id, buffer[start : start + length]))

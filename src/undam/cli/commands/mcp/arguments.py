@@ -160,7 +160,7 @@ class CheckArguments(ToolArguments):
     def _headers_are_valid(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             if _HEADER_NAME.fullmatch(name) is None or not value.isprintable():
-                raise ValueError("a header must be a token with a value on one line")
+                raise ValueError("a header needs a valid name, and a value on one line")
         return headers
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:

@@ -91,7 +91,7 @@ TOOLS = (
     ToolDefinition(
         "tap",
         "Analyze a packet capture",
-        "Find the proxy that holds streams in a pcap or pcapng file with both of its sides.",
+        "Find the proxy that holds streams, from a pcap or pcapng file with both of its sides.",
         TapArguments,
     ),
     ToolDefinition(
