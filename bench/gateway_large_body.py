@@ -1,4 +1,4 @@
-"""Large request body beside streams: the latest token of 100 streams, with nginx and with undam.
+"""Large request body beside 100 streams: the longest delay of a token with nginx and with undam.
 
 100 streams have gaps of 20 ms. In each measured window one more client sends chat requests with an
 image of 10 MB. A proxy that parses or copies such a body in one step delays the tokens of all other
@@ -77,7 +77,7 @@ def run() -> list[str]:
 
 
 def _longest_ms(hop: Hop, *, bodies: bool) -> float:
-    """Return the longest delay of a token; the one with the least CPU steal of some tries."""
+    """Return the longest delay of a token, from the try with the least CPU steal."""
     results = []
     for _ in range(_TRIES):
         with StreamLoad(hop.url, STREAMS, tokens=10**6, gap_ms=GAP_MS) as load:

@@ -2,8 +2,8 @@
 
 The simulator runs on one core and records when each request arrives and each event is sent; the
 tool runs on the other core. Each tool makes the same load: a closed loop of chats with 64 tokens,
-20 ms apart, and a lognormal TTFT with a median of 200 ms. Then it measures as many tokens, and as
-many requests with one token, as it can. `make bench-peers` installs the other tools, each in an
+20 ms apart, and a lognormal TTFT with a median of 200 ms. Then its maximum rates of tokens and of
+requests with one token are measured. `make bench-peers` installs the other tools, each in an
 environment of its own. A tool that is not installed is reported.
 """
 

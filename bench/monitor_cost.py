@@ -1,7 +1,8 @@
 """Cost of the monitor: CPU time and memory with 100 targets, each probed every 30 s.
 
-The second part runs ten times as fast, so that its minute has the probes of ten minutes. The memory
-after each tenth of it shows whether it grows. UNDAM_MONITOR_S sets the duration of each part.
+The second part runs ten times as fast, so that one minute has the probes of ten minutes. The memory
+is read after each tenth of it, to show whether it grows. UNDAM_MONITOR_S sets the duration of each
+part.
 """
 
 from __future__ import annotations

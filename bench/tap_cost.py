@@ -1,10 +1,10 @@
 """Cost of `undam tap`: live at 200 streams with 50 events per second, and offline against tshark.
 
-Live, ordinary clients read the streams of a simulated model through nginx, and the packets of both
-sides are captured in another process. Its CPU time is that of the kernel's scheduler, so other
-programs on the machine do not change it.
+Live: ordinary clients read the streams of a simulated model through nginx, and the packets of both
+sides are captured in another process. The kernel's scheduler accounts its CPU time, so other
+programs on the machine do not affect it.
 
-Offline, the same file of a million packets is read by `undam tap -r` and by
+Offline: the same file of a million packets is read by `undam tap -r` and by
 `tshark -q -z io,stat,0`. The file has streams on both sides of a proxy; acknowledgements are a
 third of its packets, as in a capture of tcpdump.
 """

@@ -135,7 +135,7 @@ class Origin:
         self.receive(sock, read.data, read.at_ns)
 
     def receive(self, sock: socket.socket, data: bytes, at_ns: int) -> None:
-        """Take the bytes of one read."""
+        """Process the bytes of one read."""
         # Each request of these benchmarks fits in one segment.
         sock.send(_HEAD + _ROLE)
         self.start(sock, at_ns, _TOKEN, _END)

@@ -33,14 +33,14 @@ class Http2Origin(Origin):
         self._connections: dict[socket.socket, h2.connection.H2Connection] = {}
 
     def receive(self, sock: socket.socket, data: bytes, at_ns: int) -> None:
-        """Take the bytes of one read."""
+        """Process the bytes of one read."""
         connection = self._connections.get(sock)
         if connection is None:
             connection = self._connections[sock] = _new_connection()
         for one in connection.receive_data(data):
             if isinstance(one, h2.events.StreamEnded):
                 ident = one.stream_id
-                # The state of h2 has to end with the head, because h2 does not send the rest.
+                # For h2, the response ends with its head, because h2 does not send the DATA frames.
                 connection.send_headers(ident, _HEAD)
                 sock.send(connection.data_to_send() + encode_frame(DATA, 0, ident, _ROLE))
                 connection.end_stream(ident)

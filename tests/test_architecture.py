@@ -26,7 +26,7 @@ MAX_MODULES = 15
 DATA_PACKAGES = {"intermediaries", "intermediaries/entries", "lint/evidence/profiles"}
 """Registries of data modules, which may have more."""
 EMPTY_NAMES = {"utils", "common", "helpers", "core", "misc"}
-"""Names that do not say what is inside."""
+"""Names that do not describe the contents of a module."""
 
 SHARED_CLASS_NAMES: dict[str, str] = {
     "Finish": "public in undam.asgi (sent) and in undam.client (received), with the same meaning",

@@ -54,7 +54,7 @@ def without_code(text: str) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    """Return the anchors of a page's headings, as GitHub and the site generate them."""
     headings = _HEADING.findall(without_code(texts()[path]))
     plain = (re.sub(r"[^\w\- ]", "", one.replace("`", "")).strip().lower() for one in headings)
     return {one.replace(" ", "-") for one in plain}
@@ -275,7 +275,7 @@ def test_the_page_shows_the_real_output(page: str, name: str, outputs: dict[str,
     written, real = comparable(text), comparable(outputs[name])
     hint = f"run scripts/readme-output --write {name}\n{outputs[name]}"
     assert written.splitlines()[:2] == real.splitlines()[:2], hint
-    # Findings about a busy machine come and go.
+    # Findings about a busy machine differ between runs.
     assert difflib.SequenceMatcher(None, written.split(), real.split()).ratio() >= 0.75, hint
 
 

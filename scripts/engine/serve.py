@@ -5,9 +5,9 @@
 With DRAFT, the server drafts up to DRAFT tokens from n-grams of the text (speculative decoding).
 Random weights would reject most drafts, so llama.cpp's synthetic acceptance accepts some of them.
 
-The model file is written to FOLDER first. Its words mean nothing; what is real is the program that
-speaks: its HTTP server, its batching, the moments at which it flushes. The first line on
-standard output is `listening on http://HOST:PORT`.
+The model file is written to FOLDER first. The generated text is meaningless, but the server is
+real: its HTTP server, its batching, and the times at which it flushes. The first line on standard
+output is `listening on http://HOST:PORT`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def settings(model: Path) -> xllamacpp.CommonParams:
     params.n_parallel = 4
     params.n_predict = TOKENS
     params.n_threads_http = 24  # one for each connection
-    params.endpoint_slots = True  # tells whether it still works for somebody
+    params.endpoint_slots = True  # reports whether a request is still running
     params.endpoint_metrics = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.sampling.temp = 0.0

@@ -371,7 +371,7 @@ def _open_loop(rate: float) -> Findings:
 
 
 def _repeated_prompts(cached: int | None, prompts: int = 8) -> Findings:
-    """Return the findings of 20 requests of 100 tokens, of which ``cached`` were in a cache."""
+    """Return the findings of 20 requests with 100 prompt tokens each and ``cached`` cached ones."""
     results = [
         replace(one, prompt_tokens=None if cached is None else 100, cached_tokens=cached)
         for one in load_test_model.simulate(20)

@@ -106,7 +106,7 @@ def test_the_first_suspect_of_a_stream_that_is_held_to_its_end(
     assert len({one.name for one in found}) == len(found)
 
 
-# nginx replaces Server, and knows neither Brotli nor deflate nor Zstandard.
+# nginx replaces Server, and supports neither Brotli nor deflate nor Zstandard.
 @pytest.mark.parametrize("release", ["end", "size"])
 @pytest.mark.parametrize(
     "headers",

@@ -372,7 +372,7 @@ async def test_without_redis_a_stream_can_only_be_resumed_in_its_process(
         ident = events_with_ids(calls[1].body)[-1][0]
         again = await reconnect(ident).serve(_stream(one, source, "k"))
         assert data_of(calls[1]) + data_of(again) == NUMBERS[:30]
-        # A process that does not know the stream cannot report that it has ended.
+        # A process that has no record of the stream cannot report that it has ended.
         elsewhere = reconnect(ident)
         with pytest.raises(StreamBroken):
             await elsewhere.serve(_stream(two, source, "k"))

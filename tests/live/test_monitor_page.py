@@ -1,4 +1,4 @@
-"""Pages of a running monitor in Chromium: phone and desktop, light and dark, nothing loaded."""
+"""Pages of a running monitor in Chromium: layouts, colour schemes, and no external resources."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Faults of programs: `undam lint` finds them in the text, and `undam check` in the running program.
 
 Each program is a healthy or faulty form of a common snippet. All Python programs run in three
-servers, and those of JavaScript in one process of Node.js.
+servers, and all JavaScript programs in one Node.js process.
 """
 
 # ruff: noqa: E501 (each program of a table is one line)
@@ -76,7 +76,7 @@ STREAMS = frozenset({"streaming"})
 
 @dataclass(frozen=True)
 class Program:
-    """A program with the codes of lint, and the verdicts or codes of check that witness them.
+    """A program with the codes of lint, and the verdicts or codes of check that confirm them.
 
     Args:
         path: path of the request.
@@ -84,7 +84,7 @@ class Program:
         verdicts: the verdicts that are possible; empty for a program whose stream is broken.
         check: a code of check that has to be among the findings.
         server: the server to run it in.
-        blocks: the fault is in the streams of other programs, which wait meanwhile.
+        blocks: the fault appears in the streams of other programs, which are blocked meanwhile.
     """
 
     name: str
@@ -218,7 +218,7 @@ def _under_werkzeug(app: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
-    """Run the programs of Python, each below its name; yield the URL of each kind of server."""
+    """Run the Python programs, each below its name; yield the URL of each kind of server."""
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     upstream = Starlette(routes=[Route("/{path:path}", _upstream, methods=["POST"])])
     with contextlib.ExitStack() as running:
@@ -409,7 +409,7 @@ def _node() -> str:
 
 @pytest.fixture(scope="module")
 def node_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the programs of JavaScript, and the fixed form of each, in one process of Node.js."""
+    """Run the JavaScript programs, and the fixed form of each, in one Node.js process."""
     folder = tmp_path_factory.mktemp("node")
     upstream = Starlette(routes=[Route("/{path:path}", _upstream, methods=["POST"])])
     with under_uvicorn(upstream) as model:

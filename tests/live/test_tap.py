@@ -168,7 +168,7 @@ def assert_times_are_true(saved: Path, model: Simulator) -> None:
                     seq = json.loads(event.removeprefix(b"data: "))["undam"]["seq"]
                     errors.append((arrival.at_ns - sent[seq]["left_ns"]) / 1e6)
     assert len(errors) > 100 * CLIENTS
-    # The capture sees an event while the simulator is still in its system call, or shortly after.
+    # The capture records an event during or shortly after the simulator's system call.
     assert abs(quantile(errors, 0.5)) < 2
 
 

@@ -82,5 +82,5 @@ def test_slack_receives_its_own_form() -> None:
 def test_waiting_messages_are_bounded() -> None:
     with serving(answer(200)) as server:
         problems = send(server.url("/hook"), times=103)
-    assert problems == ["a webhook was dropped: 100 are waiting already"] * 3
+    assert problems == ["a webhook was dropped: 100 are already waiting"] * 3
     assert len(server.requests) == 100

@@ -23,7 +23,7 @@ FREE, HELD = "streaming", "batched"
 
 @dataclass
 class FakeClock:
-    """The time of the system, which can be set, and a time that cannot.
+    """System time, which can be set, and a monotonic time.
 
     Args:
         step_s: how far the system's clock was set forward.

@@ -130,7 +130,7 @@ def test_probes_on_request_obey_the_budget(tmp_path: Path) -> None:
     answers = [running.get("/probe", target="chat") for _ in range(3)]
     assert [one.status for one in answers] == [200, 200, 503]
     assert b'undam_up{target="chat"} 1.0' in answers[0].body
-    assert b"allows no probe now" in answers[2].body
+    assert b"no probe is possible now" in answers[2].body
     assert running.get("/probe", target="nobody").status == 404
     metrics = running.get("/metrics").body.decode()
     assert 'undam_budget_left_probes{period="day",target="chat"} 0.0' in metrics
@@ -144,7 +144,7 @@ def test_a_reload_removes_targets_and_keeps_spending(tmp_path: Path) -> None:
     only = TEXT[: TEXT.rindex("[[target]]")]
     running.service.use(running.settings(f'[monitor]\nstate = "elsewhere.db"\n{only}'))
     kinds = [(one["kind"], one.get("text")) for one in running.lines]
-    assert ("problem", "state and retention_days apply after a restart") in kinds
+    assert ("problem", "changes to state and retention_days take effect after a restart") in kinds
     assert kinds[-1][0] == "reloaded"
     metrics = running.get("/metrics").body.decode()
     assert 'target="other"' not in metrics

@@ -132,7 +132,7 @@ def _main() -> None:
 
 
 def _replace_streams() -> None:
-    """Make text streams for the new descriptors; those of the server have its buffers' state."""
+    """Create text streams for the new descriptors; the server's may contain buffered text."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
         new = io.TextIOWrapper(

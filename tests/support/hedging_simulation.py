@@ -29,7 +29,7 @@ class SimulationSettings:
         load: offered load, as a share of the capacity of all replicas.
         stalls: share of attempts whose content is ``stall_s`` late.
         slots: concurrent streams per replica.
-        limit: stream limit per replica that the gateway knows; 0 means none.
+        limit: stream limit per replica that the gateway applies; 0 means none.
     """
 
     load: float

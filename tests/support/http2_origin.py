@@ -1,4 +1,4 @@
-"""HTTP/2 model server in a thread: many streams at a time, each with the fault its body names."""
+"""HTTP/2 model server in a thread: concurrent streams, each with the fault that its body names."""
 
 from __future__ import annotations
 

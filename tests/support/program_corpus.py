@@ -1,4 +1,4 @@
-"""Corpus of programs; the first line of each file lists the codes that its diagnostics have."""
+"""Corpus of programs; the first line of each file lists the expected codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def codes_of(name: str, path: str, text: str, **options: object) -> list[str]:
 
 
 def corpus_faults(name: str, folder: str) -> list[str]:
-    """Return how the corpus differs from what its files expect."""
+    """Return the differences between the results for the files and their expected codes."""
     faults = []
     for file in corpus_files(folder):
         text = file.read_text("utf-8")

@@ -101,7 +101,7 @@ def test_concurrent_streams_are_paired_with_their_own_upstream_connection() -> N
     assert sorted({round(hold / 1e6) for hold in result.holds_ns}) == list(range(1, 21))
 
 
-def test_a_chain_of_proxies_with_equal_answers_does_not_become_a_circle() -> None:
+def test_a_chain_of_proxies_with_equal_answers_does_not_become_a_cycle() -> None:
     servers = [("10.0.0.2", 8080), ("10.0.0.2", 8081), ("10.0.0.2", 9000)]
     connections = []
     for number in range(6):

@@ -1,4 +1,4 @@
-"""Equal bodies are parsed once, with the same result as if each was parsed alone."""
+"""Equal bodies are parsed once, with the same result as if each were parsed alone."""
 
 from __future__ import annotations
 

@@ -245,8 +245,7 @@ def _are_regular(bursts: Sequence[Burst], holds: Sequence[EventHold]) -> bool:
     """Return whether a timer explains bursts of equal size as well as a block does.
 
     If a steady source feeds a timer, the bursts have equal sizes. If it feeds blocks, they arrive
-    at equal times. Blocks that end in the middle of an event are recognised by their pattern
-    before this is asked.
+    at equal times. The caller has already recognised blocks that end in the middle of an event.
     """
     periods = [after.start_ns - before.start_ns for before, after in pairwise(bursts)]
     gap = median([after.due_ns - before.due_ns for before, after in pairwise(holds)])

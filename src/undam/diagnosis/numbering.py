@@ -1,4 +1,4 @@
-"""Faults in the numbers and the text of an answer, however its events were received. Pure.
+"""Faults in the numbers and the text of an answer, independent of how it was received. Pure.
 
 `diagnosis.integrity` decides which evidence a stream has; load tests use it for each response.
 """
@@ -16,7 +16,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # With fewer events, a numbering cannot be distinguished from other integers.
 FEW = 8
-# A numbering is regular if most steps are +1; a hop that loses half of the events is found anyway.
+# A numbering is regular if most steps are +1; a hop that loses half of the events is still found.
 _REGULAR = 0.5
 TORN = re.compile("[\N{REPLACEMENT CHARACTER}\ud800-\udfff]+")
 # A text about the character itself shows it in quotation marks, or names it.
@@ -104,7 +104,7 @@ def count_pieces(pieces: Sequence[NumberedPiece], fragments: int, *, cut: bool) 
             highest = max(highest, piece.seq)
     end = highest + 1 if cut else known.total
     missing = [seq for seq in range(end) if seq not in seen and seq not in others]
-    # A piece of which a fragment arrived was altered, not lost.
+    # If a fragment of a piece arrived, the piece was altered, not lost.
     fragments = min(fragments, len(missing))
     if fragments:
         counts["altered"] += fragments

@@ -96,7 +96,7 @@ class RequestParser:
         self._max_body = max_body_bytes
         self._buffer = b""
         # A head that arrives in many reads is appended to and scanned from the position that was
-        # reached before, so that each read costs only what it brings.
+        # reached before, so that each read costs only as much as its new bytes.
         self._partial_head = bytearray()
         self._scanned = 0
         self._left = 0

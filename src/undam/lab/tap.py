@@ -1,4 +1,4 @@
-"""Experiment: `undam tap` on a real nginx that holds a stream, without a request of undam's own.
+"""Experiment: `undam tap` finds a real nginx that holds streams, without sending a request.
 
 Ordinary clients read streams of a simulated model through nginx. Meanwhile the packets on both
 sides of nginx are captured on the loopback interface and analyzed.

@@ -96,8 +96,8 @@ class Aggregate:
 
     Warm-up and abandoned requests are counted and excluded from everything but the load. Failed
     requests are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and
-    ITL. A request that timed out before its first content has a TTFT: the time that it waited,
-    which the true TTFT exceeds.
+    ITL. For a request that timed out before its first content, the TTFT is the time that it waited,
+    a lower bound of the true TTFT.
 
     Attributes:
         cancelled: abandoned requests that the load test cancelled on purpose.

@@ -1,4 +1,4 @@
-"""Gaps and bursts of one response, with what is not known about them.
+"""Gaps and bursts of one response, with their uncertainty.
 
 A read that completed one event gives the gap before it exactly, however late it was read, because
 the kernel recorded its arrival. A read that completed several events has only the arrival of the

@@ -24,7 +24,7 @@ SCHEMA = 1
 
 TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
 
-# Kinds of failures of a response with JSON that is not valid, or an event that has no end.
+# Kinds of failure of a response with invalid JSON or an unterminated event.
 _TRUNCATED_JSON = frozenset({"malformed", "half-event"})
 
 # 0.1 %: precise enough for any chart.
@@ -132,7 +132,7 @@ class Summary(Aggregate):
         } | {"itl_ms": self._itl(), "ttft_ms": self._ttft()}
 
     def _ttft(self) -> dict[str, Any]:
-        """Return the TTFT, with the number of requests and those that waited in vain."""
+        """Return the TTFT, with the number of requests and of those that timed out."""
         times = percentiles(self.times("ttft"))
         return times | {"of": self.requests, "timed_out": self.timed_out}
 

@@ -24,8 +24,8 @@ class BudgetLeft:
 class Spending:
     """Probes and tokens of the last day.
 
-    The times are those of a clock that cannot be set, so that a step of the system's clock neither
-    blocks a target nor gives it a second budget.
+    The times are those of a monotonic clock, so that a step of the system clock neither blocks a
+    target nor gives it a second budget.
 
     Args:
         past: time and number of tokens of each probe before the start, oldest first.

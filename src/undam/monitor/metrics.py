@@ -47,7 +47,9 @@ class MonitorMetrics:
         self._ttft = self._histogram("ttft", "Time to the first token.", TTFT_BUCKETS)
         self._gaps = self._histogram("gap", "Gaps between events at the edge.", GAP_BUCKETS)
         self._last_ttft = gauge("last_ttft_seconds", "Time to the first token of the last probe.")
-        self._rate = gauge("tokens_per_second", "Events per second after the first, last probe.")
+        self._rate = gauge(
+            "tokens_per_second", "Events per second after the first event, in the last probe."
+        )
         self._heartbeats = gauge("heartbeats", "Comments in the last stream.")
         self._complete = gauge("complete", "1 if the last stream was complete.")
         self._probed = gauge("last_probe_timestamp_seconds", "Time of the last probe.")
@@ -57,13 +59,15 @@ class MonitorMetrics:
         self._version = gauge("http_version", "HTTP version of the last response.", "hop")
         self._tls = gauge("tls_left_seconds", "Time until the certificate expires.", "hop")
         self._seen = gauge(
-            "intermediary", "1 for each intermediary that signed the last response.", "hop", "name"
+            "intermediary", "1 if the intermediary signed the last response.", "hop", "name"
         )
         self._faults = counter(
             "integrity_errors", "Events lost, duplicated, reordered, altered or torn.", "hop",
             "kind",
         )  # fmt: skip
-        self._idle_cut = gauge("idle_cut_seconds", "Silence that cut a stream; +Inf if none did.")
+        self._idle_cut = gauge(
+            "idle_cut_seconds", "Silence after which a stream was cut; +Inf if none was."
+        )
         self._idle_tried = gauge("idle_tried_seconds", "Longest silence that was tried.")
         self._cancel = gauge(
             "cancel_seen_after_seconds",
@@ -73,7 +77,7 @@ class MonitorMetrics:
         self._changed = gauge("last_change_timestamp_seconds", "Time of the last change.")
         self._met = gauge("objective_met", "1 if the objective is met.", "objective")
         self._left = gauge("budget_left_probes", "Probes that a budget still allows.", "period")
-        self._tokens = gauge("budget_left_tokens", "Tokens that the budget of the day allows.")
+        self._tokens = gauge("budget_left_tokens", "Tokens that the daily budget still allows.")
         self._probes = counter("probes", "Probes, by outcome.", "outcome")
         self._changes = counter("changes", "Confirmed changes.")
 
@@ -153,7 +157,7 @@ class MonitorMetrics:
         self._met.labels(target.name, objective).set(met)
 
     def set_budget_left(self, target: MonitorTarget, left: BudgetLeft) -> None:
-        """Set what the budgets still allow."""
+        """Set the remaining probes and tokens of the budgets."""
         for period, probes in (("hour", left.probes_hour), ("day", left.probes_day)):
             if probes is not None:
                 self._left.labels(target.name, period).set(probes)
@@ -161,7 +165,7 @@ class MonitorMetrics:
             self._tokens.labels(target.name).set(left.tokens_day)
 
     def remove(self, target: str) -> None:
-        """Remove the series of a target that is no longer configured, or in another way."""
+        """Remove the series of a target that was removed or configured differently."""
         for one in self._all:
             one.remove_by_labels({"target": target})
 

@@ -70,7 +70,7 @@ class Webhooks:
         """Send a change to all URLs."""
         for url, form in self._urls.items():
             if len(self._tasks) >= _MAX_PENDING:
-                self._problem("a webhook was dropped: 100 are waiting already")
+                self._problem("a webhook was dropped: 100 are already waiting")
                 return
             task = asyncio.get_running_loop().create_task(self._send(url, form(change)))
             self._tasks.add(task)

@@ -1,4 +1,4 @@
-"""Result of one probe: what a check found, reduced to what is compared over time."""
+"""Result of one probe: the part of a check's result that is compared over time."""
 
 from __future__ import annotations
 

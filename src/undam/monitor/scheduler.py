@@ -27,7 +27,7 @@ Probe = Callable[[MonitorTarget], Awaitable[ProbeResult]]
 
 
 class Listener(Protocol):
-    """Receiver of what the scheduler finds."""
+    """Receiver of the scheduler's results and problems."""
 
     def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
         """Receive each probe, after it was stored."""
@@ -80,9 +80,9 @@ async def probe_target(target: MonitorTarget) -> ProbeResult:
 
 
 def with_observations(report: Report) -> dict[str, object]:
-    """Return the report as JSON data, with what only the exchanges show.
+    """Return the report as JSON data, with details that only the exchanges contain.
 
-    These are the response heads, the arrivals at the edge, and the failure of the edge.
+    The details are the response heads, the arrivals at the edge, and the failure of the edge.
     """
     row = report_json(report)
     failed = next((one for one in report.failures if one.position == 0), None)
@@ -113,7 +113,7 @@ class Scheduler:
     Args:
         probe: checks one target.
         clock: Unix time in seconds, for results.
-        ticks: time in seconds of a clock that cannot be set, for intervals and budgets.
+        ticks: time in seconds of a monotonic clock, for intervals and budgets.
     """
 
     settings: MonitorSettings
@@ -198,8 +198,8 @@ class Scheduler:
     async def examine(self, target: MonitorTarget) -> ProbeResult | None:
         """Probe a target, and once more if the result differs from the confirmed state.
 
-        The second probe may run experiments, which find the cause. Returns ``None`` if a budget or
-        a pause that the server requested does not allow a probe.
+        The second probe may run experiments, which find the cause. Return ``None`` if a budget or a
+        pause that the server requested does not allow a probe.
         """
         schedule = self.schedules[target.name]
         trials_s = schedule.trials_s
@@ -256,7 +256,7 @@ class Scheduler:
             self.listener.problem(f"the database was damaged; it was renamed to {self._set_aside}")
 
     def budget_left(self, schedule: TargetSchedule) -> BudgetLeft:
-        """Return what the budgets of a target still allow."""
+        """Return the remaining probes and tokens of a target's budgets."""
         target, now = schedule.target, self.ticks()
         if not target.has_budget:
             return BudgetLeft()

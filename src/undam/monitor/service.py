@@ -21,10 +21,10 @@ from undam.secrecy import redact_url
 
 _DAY_S = 86_400
 _PAGE_PROBES = 200
-# The width of a chart in pixels is about twice as large.
+# Points per chart; its width is about twice this number of pixels.
 _PAGE_POINTS = 120
 _HTML = "text/html; charset=utf-8"
-_NO_PROBE = b"the budget of this target, or its Retry-After, allows no probe now\n"
+_NO_PROBE = b"no probe is possible now: the budget is used up, or Retry-After has not elapsed\n"
 _NOT_FOUND = b"not found: use /, /target/NAME, /metrics, /probe?target=NAME or /healthz\n"
 
 RenderPage = Callable[[Mapping[str, Any]], str]
@@ -71,7 +71,7 @@ class MonitorService:
         """Apply a new configuration."""
         before = self.scheduler.settings
         if (settings.state, settings.retention_days) != (before.state, before.retention_days):
-            self.problem("state and retention_days apply after a restart")
+            self.problem("changes to state and retention_days take effect after a restart")
         self._hooks = self._webhooks(settings)
         self.scheduler.use(settings)
         kept = {one.name: one for one in settings.targets}
@@ -210,7 +210,7 @@ class MonitorService:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most `_PAGE_POINTS` points: the largest value of each of as many equal parts."""
+    """Return at most `_PAGE_POINTS` points: the maximum of each of that many equal parts."""
     size = -(-len(points) // _PAGE_POINTS) or 1
     parts = (points[at : at + size] for at in range(0, len(points), size))
     return [max(part, key=lambda one: one[1]) for part in parts]
@@ -226,7 +226,7 @@ def _change_row(change: StateChange) -> dict[str, Any]:
 
 
 def _state_rows(result: ProbeResult) -> Sequence[tuple[str, str]]:
-    """Return what a probe found, as rows of a table."""
+    """Return the result of a probe as table rows."""
     rows = [("verdict", result.verdict)]
     if result.error is not None:
         rows.append(("error", result.error))

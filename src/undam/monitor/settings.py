@@ -34,7 +34,7 @@ class MonitorTarget:
     """One endpoint to probe.
 
     Args:
-        interval_s: time between two probes. Each is moved by a random tenth of it.
+        interval_s: time between two probes. Each probe is shifted at random by up to a tenth of it.
         expect: the verdict that counts as success.
         probes_per_hour, probes_per_day, tokens_per_day: budgets that are never exceeded; 0 means
             no limit.

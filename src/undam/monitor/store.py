@@ -41,7 +41,7 @@ _NEW_STATE = "INSERT OR REPLACE INTO states VALUES (?, ?)"
 _DAY_S = 86_400
 _MAX_PROBES_PER_TARGET = 20_000
 _MAX_CHANGES = 10_000
-# Old probes are removed after this many new ones of a target, because that reads an index.
+# Old probes are removed only after this many new ones of a target; each removal scans an index.
 _PRUNE_EVERY = 64
 _MAX_ARRIVALS = 2000
 # Primary result codes of SQLite for a damaged file.
@@ -68,7 +68,7 @@ class Store:
     """Probes, changes, and the last confirmed state of each target.
 
     A database that is damaged is renamed and replaced by a new one. If the disk is full, writing
-    fails and monitoring goes on; `fault` has the reason until a write succeeds.
+    fails and monitoring continues; `fault` has the reason until a write succeeds.
 
     Args:
         is_reader: the database must exist, and is neither repaired nor created. Another process may
@@ -241,7 +241,7 @@ class Store:
 
 
 def _is_environmental(error: sqlite3.DatabaseError) -> bool:
-    """Return whether the cause is not the content of the file: its folder, a lock, or the disk."""
+    """Return whether the folder, a lock or the disk caused the error, not the file's content."""
     codes = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
              sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
              sqlite3.SQLITE_PERM}  # fmt: skip
@@ -263,5 +263,5 @@ def _decode(text: str) -> ProbeResult:
 
 
 def _as_tuple(value: Any) -> Any:
-    """Return a list of JSON as a tuple, with its inner lists."""
+    """Return a JSON list as a tuple; its inner lists become tuples as well."""
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

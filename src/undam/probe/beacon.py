@@ -109,7 +109,7 @@ async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed 
     """Return how exchange ``ident`` ended at the beacon; ``None`` while it is open.
 
     Raises:
-        UndamError: the beacon does not know this exchange.
+        UndamError: the beacon has no record of this exchange.
     """
     answer = _json(await _ask(options, place, BeaconQuery("closed", ident)))
     if answer.get("known") is not True:

@@ -69,10 +69,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class HopFailure:
-    """A place that did not return a stream.
+    """A hop that did not return a stream.
 
     Args:
-        position: index of the place; 0 is the edge.
+        position: index of the hop; 0 is the edge.
         status, retry_after_s: as in `ResponseError`.
     """
 

@@ -75,7 +75,7 @@ def _unauthorized(api: str, request: Request, environ: Mapping[str, str]) -> str
 
 
 def _sent_credential(request: Request, environ: Mapping[str, str]) -> str:
-    """Return what the request carried: the key of a variable, or a header; else an empty text."""
+    """Return the variable or the header of the request's credential; empty without one."""
     for name, value in request.headers:
         if name.lower() not in _CREDENTIALS:
             continue

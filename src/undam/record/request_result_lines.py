@@ -106,8 +106,8 @@ def read_request_results(lines: Iterable[str]) -> LoadTestRecord:
     """Return a recorded load test; lines of unknown kinds are skipped, and damaged ones left out.
 
     Raises:
-        UsageError: the input is not a record, has another schema, or not one of its lines after the
-            header can be read; the message names a line.
+        UsageError: the input is not a record, has another schema, or has no readable line after its
+            header; the message names a line.
     """
     reader = _ResultReader(lines)
     reader.read()

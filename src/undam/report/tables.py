@@ -156,7 +156,7 @@ def limits_of(summary: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
 
 
 def _content(counts: Mapping[str, int]) -> Iterable[tuple[str, object]]:
-    """Return how many responses were compared with what was sent, if there are any."""
+    """Yield the number of responses compared with what was sent, if there are any."""
     if counts.get("checked") or counts.get("damaged"):
         yield "responses with numbered events", counts["checked"]
         yield "responses with damaged content", counts["damaged"]

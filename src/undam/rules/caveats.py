@@ -143,9 +143,8 @@ RULES = (
         message="{reason}",
         what="The evidence is not sufficient for a verdict; the message states what is missing.",
         why="""
-            There is no harm; a false accusation would do some. But a held stream can be hidden
-            here: nginx holds a response below 4 KB to its end, and if the response is fast, nothing
-            shows it.
+            A missing verdict does no harm by itself, but it can hide a held stream: nginx holds a
+            response below 4 KB to its end, and in a fast response, the hold is invisible.
         """,
         detection="""
             Fewer than eight content events; a whole response sooner than a model could have

@@ -24,11 +24,11 @@ RULES = (
         """,
         detection="""
             With a beacon, each event has a number. Without one, the check uses the sequence_number
-            of OpenAI's responses API, the index of TGI's events, or event IDs that count up. If a
-            hop further in was measured, its answer to the same prompt is compared; only answers
-            that are otherwise equal count, and the result is a warning. Events that are missing at
-            the end of a broken stream are reported as UD601 or UD602. `undam tap` compares the
-            events on both sides of a proxy, in streams that were captured completely.
+            of OpenAI's responses API, the index of TGI's events, or event IDs that count up. If an
+            inner hop was measured, its answer to the same prompt is compared; the comparison counts
+            only if the answers are otherwise equal, and its result is a warning. Events that are
+            missing at the end of a broken stream are reported as UD601 or UD602. `undam tap`
+            compares the events on both sides of a proxy, in streams that were captured completely.
         """,
         causes="""
             A relay parses each read by itself, and drops an event that is divided between two
@@ -59,9 +59,9 @@ RULES = (
         """,
         detection="""
             The sequence numbers of the events are compared, as for UD611. Without numbers, only two
-            patterns count: each event is equal to its neighbour in pairs, or equal events arrive
-            together while all others arrive one by one. A model that repeats a token takes its
-            usual time for it. `undam tap` compares both sides of a proxy.
+            patterns count: all events come in equal pairs, or equal events arrive together while
+            all others arrive one by one. A model that repeats a token takes the usual time to
+            generate it. `undam tap` compares both sides of a proxy.
         """,
         causes="""
             Two subscriptions of one reader to the same source; a retry that resends what had
@@ -110,8 +110,8 @@ RULES = (
         detection="""
             With a beacon, the checksum of each piece of text is verified. Without one, the check is
             possible only in the responses API, whose final event contains the whole text. `undam
-            tap` compares both sides of a proxy; its result is a warning, because filters alter a
-            text on purpose. Damaged characters are reported as UD615.
+            tap` compares both sides of a proxy; its result is a warning, because filters alter text
+            on purpose. Damaged characters are reported as UD615.
         """,
         causes="""
             A relay that repairs or rewrites JSON, trims white space, or normalizes Unicode; a

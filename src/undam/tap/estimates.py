@@ -106,14 +106,14 @@ def pair_estimates(legs: Sequence[Leg], turns: Sequence[OpaqueTurn]) -> list[Pai
 
 
 def _assign(choices: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """Return a leg for each turn, for as many legs as possible.
+    """Assign turns to as many legs as possible; return the leg of each assigned turn.
 
     Args:
         choices: the turns that each leg fits, the best first; the most certain legs first.
     """
     leg_of: dict[int, int] = {}
     for leg in choices:
-        # Search a free turn, moving earlier legs to another one of their turns (augmenting path).
+        # Find a free turn, moving earlier legs to another of their turns (augmenting path).
         queue, came_from, seen = [leg], {leg: -1}, set[int]()
         while queue:
             current = queue.pop(0)
@@ -131,7 +131,7 @@ def _assign(choices: Mapping[int, Sequence[int]]) -> dict[int, int]:
 
 
 def _move(leg_of: dict[int, int], came_from: Mapping[int, int], leg: int, turn: int) -> None:
-    """Give ``turn`` to ``leg``, and the turn that it had to the leg before it on the path."""
+    """Assign ``turn`` to ``leg``, and its previous turn to the leg before it on the path."""
     while leg >= 0:
         before = next((one for one, owner in leg_of.items() if owner == leg), -1)
         leg_of[turn] = leg

@@ -19,7 +19,7 @@ from undam.tap.legs import MIN_COMMON, Leg, Pair, common_share
 _KINDS = ("lost", "duplicated", "reordered", "altered", "torn")
 # The alignment takes quadratic time in the number of events between the first and last difference.
 _MAX_COMPARED = 2000
-# A proxy with more new events than this share writes its own answer.
+# A proxy that adds a larger share of events than this sends an answer of its own.
 _MAX_NEW = 0.2
 _WHOLE = {Ending.COMPLETE, Ending.CLOSED}
 
@@ -75,7 +75,7 @@ class ProxyIntegrity:
 
 
 def compare_legs(pair: Pair) -> AnswerIntegrity | None:
-    """Compare the events of one stream; ``None`` if it proves nothing."""
+    """Compare the events of one stream; return ``None`` if the comparison is inconclusive."""
     outer, inner = pair.outer, pair.inner
     whole = not (outer.is_partial or inner.is_partial)
     ended = outer.stream.ending in _WHOLE and inner.stream.ending in _WHOLE

@@ -1,9 +1,9 @@
-"""Capture file with the streams of a run, written again packet by packet without their text.
+"""Capture file with the streams of a run, rewritten packet by packet without their text.
 
 Only what the analysis needs is written: addresses, times, sizes, heads without secrets, and bodies
-of placeholders. Each stream is a TCP connection of its own with HTTP/1.1, whatever carried it. It
-has the same gaps, retransmissions, full windows and end, so its analysis gives the same result.
-Encrypted packets are kept as they are, for later decryption with a key log.
+of placeholders. Each stream is a TCP connection of its own with HTTP/1.1, whatever protocol carried
+it. It has the same gaps, retransmissions, full windows and end, so its analysis gives the same
+result. Encrypted packets are kept as they are, for later decryption with a key log.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ from undam.timing import Arrival
 # different points.
 _SLACK_NS = 2_000_000
 MIN_COMMON = 0.5
-"""Share of the events that both sides of a proxy have in common at least.
+"""Minimum share of the events that both sides of a proxy have in common.
 
-With a fifth of the packets missing on both sides, it is about 80 %.
+With a fifth of the packets missing on both sides, the share is about 80 %.
 """
 
 # An event that occurs in more streams than this, such as [DONE], does not identify a stream.
@@ -110,7 +110,7 @@ def parse_leg(stream: CapturedStream, reader: BodyReader | None = None) -> Leg:
     """Parse a captured stream to events.
 
     Args:
-        reader: knows the bodies of related streams, which need not be parsed again.
+        reader: keeps the bodies of related streams, so that equal ones are parsed once.
     """
     request = stream.request
     target = request.target if request is not None else ""
@@ -243,7 +243,7 @@ def _leads_back(
 ) -> bool:
     """Return whether ``inner`` forwards to ``outer`` more often than the opposite.
 
-    It may do so through other proxies. Streams with the same text would else close a circle.
+    It may do so through other proxies. Otherwise, streams with the same text could form a cycle.
     """
     weight = upstreams.get((outer, inner), 0.0)
     edges = [edge for edge, other in upstreams.items() if other > weight]

@@ -54,7 +54,7 @@ class Placeholders:
         return digest.digest(len(data) if size is None else size).translate(_TO_LETTERS)
 
     def text_for(self, text: str) -> str:
-        """Return a text with as many characters. Replacement characters and blanks stay."""
+        """Return a text of the same length. Replacement characters and blanks are kept."""
         if not text.strip():
             return text
         letters = self.bytes_for(text.encode("utf-8", "surrogatepass"), len(text)).decode("ascii")

@@ -65,7 +65,7 @@ class TapSession:
         max_streams: maximum number of streams to analyze.
         keys: secrets of TLS connections; ``None`` without a key log.
         file: where to keep the analyzed streams without their text; ``None`` keeps nothing.
-        between: called after each stream that is analyzed, at most some ten ms after the last call.
+        between: called after each stream that is analyzed, at most some tens of ms apart.
 
     Attributes:
         proxies: results by the address at which a proxy listens.

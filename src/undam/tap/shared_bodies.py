@@ -1,7 +1,7 @@
-"""Parsing of equal bodies once: both sides of most proxies carry the same bytes at other times.
+"""Cache of parsed bodies: both sides of most proxies carry the same bytes at different times.
 
-Parsing takes most of the time of an analysis. An event ends with a blank line, so the bytes up to
-it give the time of the event on each side.
+Parsing takes most of the time of an analysis. An event ends with a blank line; the arrival of that
+line is the time of the event on each side.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _BLANK = b"\n\n"
 
 
 class BodyReader:
-    """Parses exchanges, and remembers the bodies for the next ones."""
+    """Parses exchanges, and keeps their bodies for the next ones."""
 
     def __init__(self) -> None:
         self._parsed: dict[bytes, tuple[Reading, list[int]]] = {}
 
     def read(self, exchange: Exchange) -> Reading:
-        """Return the same as `read_exchange`, from an equal body if there was one."""
+        """Return the same as `read_exchange`, but reuse the reading of an equal body."""
         body = b"".join(arrival.data for arrival in exchange.arrivals)
         ended = exchange.ending in {Ending.COMPLETE, Ending.CLOSED}
         if not ended or b"\r" in body or not body.endswith(_BLANK):

@@ -1,8 +1,9 @@
 """TLS records in reassembled TCP data: their sizes and times, and their content if keys are known.
 
-Without keys, the sizes and times of application data still show when a proxy sent how much. With a
-key log (the SSLKEYLOGFILE format of NSS), records of TLS 1.3 (RFC 8446) and of the AEAD suites of
-TLS 1.2 (RFC 5246, 5288, 7905) are decrypted. This needs the package ``cryptography``.
+Without keys, the sizes and times of application data still show how much a proxy sent at which
+time. With a key log (the SSLKEYLOGFILE format of NSS), records of TLS 1.3 (RFC 8446) and of the
+AEAD suites of TLS 1.2 (RFC 5246, 5288, 7905) are decrypted. This needs the package
+``cryptography``.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def bench(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 class PrefixCacheServer:
-    """Answers a prompt whose beginning it knows in a tenth of the time, and reports usage."""
+    """Answers a prompt whose beginning is cached in a tenth of the time, and reports usage."""
 
     def __init__(self, *, reports: bool = False) -> None:
         self.bodies: list[bytes] = []

@@ -77,7 +77,7 @@ def test_a_full_queue_refuses_from_the_head_and_a_queued_request_waits_with_its_
             await asyncio.sleep(0.05)
             refused = await running.send(_HEAD + b"\r\n", until=b"\r\n")
             assert refused.startswith(b"HTTP/1.1 503 ")
-            # The queued client has not been asked for its body yet.
+            # The gateway has not requested the body of the queued client yet.
             release.set()
             assert b" 200 " in await first
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -266,7 +266,7 @@ def test_nothing_is_inspected_without_a_key() -> None:
     asyncio.run(main())
 
 
-# Case 09: each read of a head costs only what it brings.
+# Case 09: each read of a head costs only as much as its new bytes.
 
 
 def test_a_slow_head_is_not_scanned_again_for_each_read() -> None:

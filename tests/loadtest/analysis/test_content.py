@@ -65,7 +65,7 @@ def analyzed(context: ApiContext, *reads: bytes, charset: bytes = b"") -> Reques
 def counts_of(
     make: Callable[[int], bytes], order: Sequence[int], api: str = "openai-chat"
 ) -> IntegrityCounts | None:
-    """Return the counts of a response, after others have taught the templates."""
+    """Return the counts of a response, after other responses have created the templates."""
     context = ApiContext(api)
     for _ in range(2):
         intact = analyzed(context, *map(make, range(20)), DONE)

@@ -155,7 +155,7 @@ class VirtualSearch:
 # server that refuses to wait for 0.2 s refuses 1 % of the requests at 84 % of a capacity of 40/s.
 SERVERS = [
     (queueing, "ttft_p99<1s", {40: 1.0, 400: 1.0}),
-    # An objective that only a long queue misses: the capacity is found by its growth.
+    # An objective that is missed only with a long queue: the capacity follows from its growth.
     (queueing, "ttft_p99<60s", {40: 1.0, 400: 1.0}),
     (degrading, "ttft_p99<1s", {40: 1.0, 400: 1.0}),
     (rate_limited, "ttft_p99<1s", {40: 1.0, 400: 1.0}),

@@ -1,4 +1,4 @@
-"""Equal runs do not differ at any load, and runs too short to tell are not compared."""
+"""Equal runs do not differ at any load, and runs that are too short are not compared."""
 
 from __future__ import annotations
 

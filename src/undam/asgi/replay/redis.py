@@ -60,7 +60,7 @@ class RedisReplay:
     - If Redis is unreachable, running streams continue for their current readers. When Redis is
       reachable again, the events that are still in memory are written to it. New streams start
       without Redis, so two processes may start the same stream. If a reader reconnects to a process
-      that does not know its stream, it receives an error and an abnormal end, after which an
+      that has no record of its stream, it receives an error and an abnormal end, after which an
       EventSource reconnects. An event waits at most ``timeout_s`` for Redis. It waits twice as long
       if this process could not renew its lease in time, because another process may then hold the
       stream. The start and the end of an outage are each logged once.

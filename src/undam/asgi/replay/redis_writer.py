@@ -1,8 +1,8 @@
 """Writer that stores a stream in Redis before its readers receive it, and tolerates outages.
 
 While Redis is reachable, an event is published only after it has been stored. A process that takes
-over therefore knows every event that any reader has received. Events that arrive during a command
-are written together by the next command.
+over therefore has every event that any reader has received. Events that arrive during a command are
+written together by the next command.
 
 A command that fails or times out starts an outage. During an outage, events are published
 immediately. After it, the events that are still in the buffer are written. A process that was

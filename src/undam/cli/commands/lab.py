@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _EXPERIMENTS = {
     "article": "200 ms median and 9 s p99 TTFT behind a buffering nginx, and the fix",
-    "tap": "the hold of nginx found from captured packets, before and after the fix",
+    "tap": "a buffering nginx found in captured packets, before and after the fix",
 }
 _NAMES = {BUFFERED.name: "the classic nginx", GZIPPED.name: "nginx with gzip"}
 _SHORT_NAMES = {

@@ -56,7 +56,7 @@ _COUNTS: dict[str, Form] = {
     "errors": "integer",
     "incomplete": "integer",
     "abandoned": "integer",
-    "cancelled": "integer: abandoned requests that --cancel-share chose",
+    "cancelled": "integer: requests cancelled because of --cancel-share",
     "warmup": "integer",
     "without_content": "integer",
     "duration_s": "number",
@@ -115,7 +115,7 @@ _METRICS: dict[str, Form] = {
         "checked": "integer: responses whose events have numbers",
         "damaged": "integer: responses with a fault in their content",
         **dict.fromkeys(("lost", "duplicated", "reordered", "altered", "torn", "mixed"), "integer"),
-        "truncated_json": "integer: responses with an event that is not whole",
+        "truncated_json": "integer: responses with an incomplete event",
     },
     "empties": "integer",
     "client": {
@@ -169,7 +169,7 @@ _SERVER: Form = {
     "queue_ms": "number|null",
     "cache_hit_percent": "number|null",
     "ttft_parts_ms": dict.fromkeys(("client", "queue", "engine", "hop"), "number|null"),
-    "late": "string|null: the part of TTFT that is the longest",
+    "late": "string|null: the longest part of TTFT",
 }
 _RUN: dict[str, Form] = {
     "server?": ("null", _SERVER),
@@ -197,7 +197,7 @@ _RUN: dict[str, Form] = {
         "null",
         {
             "stream_limit": "integer|null: streams per connection that the server allows, if fewer",
-            "refused_streams": "integer: each request was sent again once",
+            "refused_streams": "integer: refused streams, each retried once",
             "goaways": "integer: connections on which the server sent GOAWAY",
         },
     ),

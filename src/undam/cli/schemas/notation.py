@@ -2,8 +2,8 @@
 
 A form is one of:
 
-- a text: alternatives separated by ``|``, each a JSON type or a quoted string, then perhaps a colon
-  and a description: ``"number|null: time to the first content"``, ``"'ok'|'failed'"``;
+- a text: alternatives separated by ``|``, each a JSON type or a quoted string, optionally with a
+  colon and a description: ``"number|null: time to the first content"``, ``"'ok'|'failed'"``;
 - a list with one form: an array of it;
 - a dict: an object. A name that ends in ``?`` may be absent. The name ``*`` stands for all names.
 - a tuple: alternatives, each a form.
@@ -27,8 +27,8 @@ class NamedForm:
     """The form of one command's result.
 
     Attributes:
-        name: of the file in docs/schemas.
-        title: one line for people.
+        name: name of the file in docs/schemas.
+        title: one-line title for readers.
     """
 
     name: str

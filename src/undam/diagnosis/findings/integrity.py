@@ -70,7 +70,7 @@ def _name_fault(name: str, integrity: AnswerIntegrity, kind: str, code: str, cou
 def _severity(integrity: AnswerIntegrity, kind: str, count: int) -> Severity | None:
     """Return ``None`` for the severity of the rule, or a warning for weak evidence."""
     if integrity.evidence == "both-sides":
-        # Packets prove every fault, but filters alter a text on purpose.
+        # Packets prove every fault, but filters alter text on purpose.
         return Severity.WARNING if kind == "altered" else None
     if integrity.evidence in _CERTAIN and not (kind == "torn" and count == 1):
         return None

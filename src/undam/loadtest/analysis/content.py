@@ -39,7 +39,7 @@ class ContentCheck:
 
     Attributes:
         is_collecting: whether texts are kept, so that each event has to be parsed.
-        is_utf8: whether the text is coded in UTF-8, so that a damaged character is a fault.
+        is_utf8: whether the text is encoded in UTF-8, so that a damaged character is a fault.
         numbers: numbers of the events from the API.
         stamps: numbers of the events from a beacon.
     """
@@ -74,7 +74,7 @@ class ContentCheck:
         )
 
     def add(self, meaning: Meaning, ident: str) -> None:
-        """Take an event that was parsed, and its ID."""
+        """Add a parsed event and its ID."""
         payload = mapping(meaning.payload)
         stamp = mapping(payload.get("undam")).get("seq")
         number = payload.get("sequence_number")
@@ -95,7 +95,7 @@ class ContentCheck:
         """Return the faults, or ``None`` if the response has no evidence and no fault.
 
         Args:
-            is_cut: whether the response is incomplete, which is a failure of its own.
+            is_cut: whether the response is incomplete, which is a separate failure.
         """
         found = self._from_numbers()
         if self._texts:

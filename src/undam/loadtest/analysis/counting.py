@@ -93,7 +93,7 @@ class EventCounter:
             return
         at = 0
         content = self.content
-        # Most reads are text in ASCII, which needs no call.
+        # Most reads are ASCII text, which needs no inspection.
         if not data.isascii() or b"[u" in data:
             content.inspect(data)
         alone = self._parser is None or not self._parser.pending_bytes

@@ -38,7 +38,7 @@ def is_document(head: Head, framing: Framing, first_bytes: bytes, events: int) -
 
 
 def is_utf8(head: Head) -> bool:
-    """Return whether the head declares no other coding of characters."""
+    """Return whether the head declares UTF-8 or no charset."""
     kind = (head.get("content-type") or "").lower()
     return "charset=" not in kind or "utf-8" in kind or "utf8" in kind
 

@@ -207,7 +207,7 @@ class ResponseFraming:
 class Http2Framing:
     """Framing of a response in HTTP/2; see ``MessageFraming``.
 
-    The connection has already divided the frames. It sets ``head`` and ``complete``.
+    The connection has already parsed the frames, and sets ``head`` and ``complete``.
     """
 
     def __init__(self) -> None:

@@ -257,14 +257,14 @@ class ResponseAnalyzer:
         return self._framing.complete or closed
 
     def _finish_body(self) -> None:
-        """Read a document, or the end of the events."""
+        """Read a document, or finish the events of a stream."""
         head, last = self._framing.head, self._last
         if self._context.streams:
             self._finish_events()
         elif head is not None and last is not None and head.status // 100 == 2:
             self._document = read_document(self._kept)
             if not self._document.kind:
-                # Its reader can use nothing before the end.
+                # A client can use a document only when it is complete.
                 self._reads.append(ContentRead(*last[:3], 1))
                 self._answer_ns = last[0]
 

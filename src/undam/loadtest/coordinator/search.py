@@ -17,8 +17,8 @@ The lower end is the result, so it is on average half of this step below the tru
 steps would mostly measure the variation between runs."""
 
 MAX_STEPS = 24
-# If even this fraction of the first load misses, no load is likely to meet the objectives. A first
-# rate far above the capacity of the server counts as this rate.
+# If even this fraction of the first load misses an objective, no load is likely to meet the
+# objectives. A first rate far above the capacity of the server counts as this rate.
 _LOWEST_FRACTION = 1 / 64
 _HIGHEST_FIRST_RATE = 8.0
 # Served requests per second of an overloaded server show its capacity, up to this error.
@@ -33,7 +33,7 @@ _MAX_DOUBTS = 2
 _ROUNDING = 1.005
 
 
-# Limits for ending a step early. A server that refuses bursts only has some failures in a row.
+# Limits for ending a step early. Refused bursts alone can cause some failures in a row.
 _MIN_FAILED = 10
 _FAILING_SHARE = 0.05
 

@@ -116,8 +116,8 @@ def request_bodies(
 def sessions_in(prompts: Sequence[Prompt]) -> tuple[tuple[int, int], ...]:
     """Return the index of the first prompt of each conversation, and the number of its turns.
 
-    A prompt without a conversation counts as one of a single turn. Without conversations, the
-    result is empty.
+    A prompt without a conversation counts as a conversation of a single turn. Without
+    conversations, the result is empty.
     """
     if all(prompt.session is None for prompt in prompts):
         return ()

@@ -89,7 +89,7 @@ class ActiveRequest:
         self._parser: httptools.HttpResponseParser | None = None
 
     def receive(self, read: RawRead) -> bool:
-        """Take a read; return true if no more need be read (see ``complete`` and ``fault``)."""
+        """Process a read; return true if it was the last one (see ``complete`` and ``fault``)."""
         data = read[3]
         self.reads.append(read)
         self.size += len(data)

@@ -1,7 +1,7 @@
 """Connection of a worker to the target, optionally with TLS; carries one request at a time.
 
-No call blocks. Each does what is possible now and updates ``wants_write``, from which the caller
-knows which socket events to wait for.
+No call blocks. Each does what is possible now and updates ``wants_write``, which determines the
+socket events that the caller waits for.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class WorkerConnection:
             drained_ns: start of the latest poll.
 
         Raises:
-            BlockingIOError: there is nothing to read, or nothing but a part of a TLS record.
+            BlockingIOError: there is nothing to read, or only a part of a TLS record.
             OSError: the connection is broken.
         """
         data, ancillary, _, _ = self._recvmsg(READ_BYTES, _ANCILLARY_BYTES)

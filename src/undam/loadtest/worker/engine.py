@@ -114,7 +114,7 @@ class Engine:
                 self._end(active, now_ns, EndCause.STOPPED)
 
     def cancel(self, number: int) -> None:
-        """Cancel a request, unless it has ended, as a client that is no longer interested does."""
+        """Cancel a request that has not ended, like a client that disconnects early."""
         active = self.active.get(number)
         if active is not None:
             self._cancel([active])

@@ -195,7 +195,7 @@ class LoadWorker:
         return marked(request, job.marks[due.request], job.run, due.number)
 
     def _plan_cancel(self, due: DueRequest) -> None:
-        """Note when to cancel a request, if it is one of those to cancel."""
+        """Record when to cancel a request, if it was chosen for cancellation."""
         delays = self._job.cancel_ns
         delay_ns = delays[due.number % len(delays)] if delays else -1
         if delay_ns >= 0:

@@ -103,7 +103,7 @@ class LoadFlow:
     def served_while_offered(self) -> float | None:
         """Rate of complete responses until the last request started; ``None`` without any.
 
-        In an overload that is too short for a steady state, this is what the server served.
+        In an overload that is too short for a steady state, this is the rate that was served.
         """
         last = (self._last_ns - self._first) // self.width_ns
         served = _joined(bucket.served_ended for bucket in self._buckets[:last]).requests

@@ -16,7 +16,7 @@ _FAILURES = ("UD609", "UD610")
 
 
 def caveats_in(findings: Sequence[Finding], failed_share: float) -> list[Finding]:
-    """Return the findings that limit what the metrics mean."""
+    """Return the findings that limit the validity of the metrics."""
     return [
         one
         for one in findings

@@ -203,8 +203,8 @@ class _Parsed:
             raise UsageError("--curl: the command has no URL; is it complete, and quoted?")
         if len(self.urls) > 1:
             raise UsageError(
-                f"--curl: the command seems to have {len(self.urls)} URLs; a value with spaces may "
-                f"be unquoted, or an option of curl unknown here"
+                f"--curl: the command seems to have {len(self.urls)} URLs; perhaps a value with "
+                "spaces is not quoted, or undam does not support an option of curl"
             )
         url = self.urls[0] if "://" in self.urls[0] else f"http://{self.urls[0]}"
         # curl joins several -d with an ampersand, and several --json without one.

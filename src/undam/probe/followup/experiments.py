@@ -37,7 +37,7 @@ Ask = Callable[[Place, Request], Awaitable[Exchange]]
 """Sends a request and returns its exchange."""
 
 Announce = Callable[[str, float], None]
-"""Reports a step that takes about so many seconds."""
+"""Reports a step and its approximate duration in seconds."""
 
 UNPREDICTABLE_PROMPT = (
     "Write 100 random strings of six letters and digits, separated by spaces. Write nothing else."

@@ -68,9 +68,9 @@ _TOOLS: dict[str, Mapping[str, object]] = {
     },
 }  # fmt: skip
 
-# A model that answers with so much text makes no call, although it was forced to.
+# A model that answers with this many text events makes no call, although it was forced to.
 _TEXT_EVENTS = 12
-# So many bursts, after the first, show that the arguments stream.
+# This many bursts after the first one prove that the arguments stream.
 _PIECES = 8
 
 

@@ -112,7 +112,7 @@ def _arrivals(times_ms: Sequence[float]) -> Markup:
     ]
     caption = (
         f"Arrivals of {len(times_ms)} events at the edge, 0 to {end / 1000:.1f} s from the request."
-        " Events in one place arrived together."
+        " Events at the same position arrived together."
     )
     size = {"viewBox": f"-1 0 {_PICTURE_WIDTH + 2:.0f} {_PICTURE_HEIGHT:.0f}"}
     svg = element("svg", join(marks), class_="picture", role="img", aria_label=caption, **size)

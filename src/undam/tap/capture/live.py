@@ -115,7 +115,7 @@ class LiveCapture:
             yield from _packets_of(block)
 
     def save_blocks(self) -> None:
-        """Copy what the kernel has handed over, to be read later, so that the ring has space.
+        """Copy the blocks that the kernel has handed over, to free the ring; they are read later.
 
         A long analysis calls this from time to time, so that no packet is lost meanwhile.
         """

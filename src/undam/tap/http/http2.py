@@ -204,7 +204,7 @@ class Http2Tracker:
             raise RemoteProtocolError("a header block is too large")
         if not part.flags & END_HEADERS:
             return
-        # Every block changes the state of the compression, also those of no interest.
+        # Every block changes the state of the compression, even if its fields are not used.
         raw = direction.decoder.decode(bytes(direction.block), raw=True)
         fields = [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
                   for name, value in raw]  # fmt: skip

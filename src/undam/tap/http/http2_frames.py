@@ -12,7 +12,7 @@ from undam.errors import RemoteProtocolError
 from undam.http2.frames import DATA, PADDED
 
 _HEAD_BYTES = 9
-# Frames other than DATA are small; a header block is limited to some hundred KB by all peers.
+# Frames other than DATA are small; all peers limit a header block to a few hundred KB.
 _MAX_FRAME_BYTES = 1 << 20
 
 
@@ -79,7 +79,7 @@ class FrameDivider:
                     parts.append(FramePart(DATA, flags, stream_id, b"", True, padded))
                 continue
             if length > _MAX_FRAME_BYTES:
-                raise RemoteProtocolError(f"a frame has {length} bytes")
+                raise RemoteProtocolError(f"a frame of {length} bytes is too large")
             if end - start < length:
                 break
             parts.append(FramePart(kind, flags, stream_id, buffer[start : start + length]))

@@ -57,7 +57,7 @@ def test_failures_are_results_that_name_the_argument(tmp_path: Path) -> None:
     )
     texts = [one.content[0].text for one in results]
     assert all(one.is_error for one in results)
-    assert texts[0] == f"there is no such tool; there are: {', '.join(NAMES)}"
+    assert texts[0] == f"there is no such tool; the tools are: {', '.join(NAMES)}"
     assert texts[1].startswith("url: ")
     assert "is not below the root" in texts[2]
     assert "--monitor-config FILE" in texts[3]
@@ -117,7 +117,7 @@ def test_a_large_report_is_shortened_to_its_limit() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--json",), "--json prints the URL of --listen"),
+        (("--json",), "--json needs --listen"),
         (("--listen", "8765"), "write HOST:PORT"),
         (("--root", "/no/such/folder"), "is not a folder"),
     ],

@@ -27,7 +27,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningCom
 
 def _check(simulator: ListeningCommand, path: str, query: str = "") -> Report:
     url = f"{simulator.url}{path}?ttft={TTFT_MS}&gap=20&tokens=40{query}"
-    # As an application is asked: a POST with a body of its own, on a path that is no API's.
+    # A request as for an application: a POST with its own body, on a path of no API.
     options = CheckOptions(places=(Place("edge", url),), data=b"{}", method="POST")
     return asyncio.run(run_check(options))
 

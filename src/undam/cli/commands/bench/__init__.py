@@ -43,7 +43,7 @@ from undam.cli.ui.target_options import (
     "--burstiness",
     type=click.FloatRange(0.01, 100),
     metavar="B",
-    help="Shape of gamma arrivals: 1 is a Poisson process, less comes in bursts [0.5].",
+    help="Shape of gamma arrivals: 1 is a Poisson process; lower values are burstier [0.5].",
 )
 @click.option(
     "--rate-end",
@@ -161,24 +161,24 @@ from undam.cli.ui.target_options import (
 @click.option(
     "--no-stream",
     is_flag=True,
-    help="Request each response as one JSON document instead of a stream. Its TTFT is the time to "
-    "the whole document. URLs that end in /embeddings or /rerank imply this.",
+    help="Request each response as one JSON document instead of a stream. TTFT is then the time to "
+    "the complete document. URLs that end in /embeddings or /rerank imply this.",
 )
 @click.option(
     "--think-time",
     metavar="S|DIST",
-    help="Pause of each slot of a closed loop after a response, in seconds.",
+    help="Pause of each closed-loop slot after a response, in seconds.",
 )
 @click.option(
     "--cancel-share",
     type=click.FloatRange(0, 1),
     metavar="P",
-    help="Share of the requests that this client cancels before their end, from 0 to 1.",
+    help="Share of the requests to cancel before they end, from 0 to 1.",
 )
 @click.option(
     "--cancel-after",
     metavar="S|DIST",
-    help="Time after which such a request is cancelled, in seconds [exp(1)].",
+    help="With --cancel-share: time after which a request is cancelled, in seconds [exp(1)].",
 )
 @header_option
 @click.option("--data", metavar="@FILE|JSON", help="Request body to send instead of prompts.")
@@ -230,9 +230,9 @@ from undam.cli.ui.target_options import (
 def command(urls: tuple[str, ...], json_to: str | None, **given: Any) -> int:
     """Measure the stream of URL under load: TTFT, ITL, rates, and the causes of delays.
 
-    URL is an endpoint or the base URL of an API. A base URL has no path or ends in /v1, and means
-    its chat endpoint. With several URLs, each worker sends to one of them. The keys in
-    OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and never shown. Proxy settings of
+    URL is an endpoint or the base URL of an API. A base URL, which has no path or ends in /v1,
+    stands for its chat endpoint. With several URLs, each worker sends to one of them. The keys in
+    OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and never shown. Proxy settings in
     the environment are ignored.
 
     TTFT counts from the intended start of a request, so a delay of the load generator is included.
@@ -242,7 +242,7 @@ def command(urls: tuple[str, ...], json_to: str | None, **given: Any) -> int:
     """
     options = BenchOptions(**given)
     options.require_consistent()
-    # Each worker sends to one URL, so their number is a multiple of the number of URLs.
+    # Each worker sends to one URL, so the number of workers is a multiple of the number of URLs.
     several = max(1, len(urls))
     options = replace(options, workers=-(-options.workers // several) * several)
     # The workers load their modules while this process loads its own.

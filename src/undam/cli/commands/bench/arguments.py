@@ -24,7 +24,7 @@ _DEFAULT_REQUESTS = 100
 _SEARCH_STEP_S = 10.0
 _SEARCH_FIRST_RATE = 1.0
 
-# Pauses and times of cancellation repeat after this many requests.
+# Pauses and cancellation times repeat after this many requests.
 _SAMPLES = 4096
 _MAX_DELAY_S = 86_400.0
 _CANCEL_AFTER = "exp(1)"
@@ -132,7 +132,7 @@ def make_pauses_ns(options: BenchOptions) -> tuple[int, ...]:
 
 
 def make_cancels_ns(options: BenchOptions) -> tuple[int, ...]:
-    """Return when to cancel requests, as in ``Job.cancel_ns``; empty if none is cancelled.
+    """Return the cancellation times, as in ``Job.cancel_ns``; empty if no request is cancelled.
 
     Raises:
         UsageError: the distribution of ``--cancel-after`` is invalid.

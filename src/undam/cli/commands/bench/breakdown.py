@@ -1,4 +1,4 @@
-"""Metrics of the parts of a run: its conversations, and its URLs if there are several."""
+"""Metrics of a run by conversation, and by URL if there are several."""
 
 from __future__ import annotations
 

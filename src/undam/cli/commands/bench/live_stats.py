@@ -27,7 +27,7 @@ class LiveStats(ProgressListener):
         write: appends results to the record; ``None`` without a record.
         keep: whether to keep all results, for the HTML page.
         progress: the step that is running.
-        load: the load, whose end shows how much is left.
+        load: the requested load; its end determines the remaining time.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LiveStats(ProgressListener):
 
     @property
     def is_failing(self) -> bool:
-        """Return whether a step of a search may end early, because too many requests failed."""
+        """Return whether a search step may end early because too many requests have failed."""
         outcomes = self.summary.outcomes
         failed = outcomes[Outcome.ERROR] + outcomes[Outcome.INCOMPLETE]
         return is_failing(failed, self.summary.requests)

@@ -123,7 +123,7 @@ class OutputFiles:
         except OSError as error:
             # Reported at once: the user can free space, or end a run that leaves no record.
             self._error = self._record_error(error)
-            # Closing it writes what is left, which fails again.
+            # Closing the file writes the rest of its buffer, which fails again.
             with contextlib.suppress(OSError):
                 self._record.close()
             self._record = None

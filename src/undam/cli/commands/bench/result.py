@@ -73,7 +73,7 @@ class BenchResult:
 
     @property
     def caveats(self) -> list[Finding]:
-        """Findings that limit what the metrics mean."""
+        """Findings that limit the validity of the metrics."""
         return caveats_in(self.findings, self.summary.failed_share)
 
     def outcome(self, *, is_failing: bool) -> StepOutcome:

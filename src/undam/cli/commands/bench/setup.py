@@ -302,7 +302,7 @@ def _choose_prompts(
 
 
 def _slots(load: Load, workers: int) -> int:
-    """Return how many requests of one worker are in flight at least; more in an open loop."""
+    """Return the slots of one worker: the minimum number of its requests in flight."""
     return -(-(load.concurrency or 1) // workers)
 
 

@@ -245,7 +245,7 @@ def _ms_text(value: float | None) -> str:
 
 
 def _server(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the server published about itself."""
+    """Yield the metrics that the server published about itself."""
     server = report["server"]
     if server is None:
         return
@@ -290,7 +290,7 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
 
 
 def _integrity(counts: Mapping[str, int]) -> Iterator[str]:
-    """Yield how many responses were compared with what was sent, and the faults."""
+    """Yield the number of responses compared with what was sent, and their faults."""
     checked, damaged = counts["checked"], counts["damaged"]
     if checked or damaged:
         kinds = {name: counts[name] for name in INTEGRITY_FAULTS if counts[name]}
@@ -331,7 +331,7 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
 
 
 def _http2(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how HTTP/2 was used, and what the server refused."""
+    """Yield the use of HTTP/2, and the streams and connections that the server refused."""
     counts = report["http2"]
     if counts is None:
         return
@@ -342,7 +342,7 @@ def _http2(report: Mapping[str, Any]) -> Iterator[str]:
     yield text
     if counts["refused_streams"] or counts["goaways"]:
         yield (
-            f"HTTP/2: {plural(counts['refused_streams'], 'refused stream')}, sent again once; "
+            f"HTTP/2: {plural(counts['refused_streams'], 'refused stream')}, each retried once; "
             f"GOAWAY on {plural(counts['goaways'], 'connection')}"
         )
 

@@ -43,7 +43,7 @@ from undam.record import record_lines
     "hops",
     multiple=True,
     metavar="NAME=URL",
-    help="A hop further in; outermost first, the one nearest to the model last.",
+    help="An inner hop; the outermost first, the one nearest to the model last.",
 )
 @hop_options
 @model_option
@@ -79,7 +79,7 @@ from undam.record import record_lines
 @click.option(
     "--no-experiments",
     is_flag=True,
-    help="Send no further requests to settle what the first ones leave open.",
+    help="Send no further requests if the first ones leave the cause open.",
 )
 @click.option(
     "--tools",
@@ -120,10 +120,10 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
     URL is the endpoint that users reach. A base URL (without a path, or ending in /v1) means its
     chat endpoint, and the default is OPENAI_BASE_URL. A path ending in /chat/completions,
     /completions, /responses or /messages is called in that API's streaming form; any other URL is
-    fetched as given, or as --curl or --data says. The API key comes from -H, OPENAI_API_KEY or
-    ANTHROPIC_API_KEY, is never shown, and is sent only to the origin of URL (the keys in the
-    environment also to their providers). Each hop can have its own request: --hop-header,
-    --hop-model, --hop-data and --hop-curl.
+    fetched as given, or with the request of --curl or --data. The API key comes from -H,
+    OPENAI_API_KEY or ANTHROPIC_API_KEY, is never shown, and is sent only to the origin of URL (the
+    keys in the environment also to their providers). Each hop can have its own request:
+    --hop-header, --hop-model, --hop-data and --hop-curl.
 
     Exit code: 0 without errors and warnings, 1 with any, 2 if the check could not run.
     """

@@ -46,7 +46,7 @@ def with_own_requests(
                 raise UsageError(f"{option}: expected NAME=VALUE, with the name of a --hop")
             if name not in by_name and option != "--hop-curl":
                 known = ", ".join(by_name)
-                raise UsageError(f"{option} {name}=…: there is no such hop; there are: {known}")
+                raise UsageError(f"{option} {name}=…: there is no such hop; the hops are: {known}")
             by_name[name] = _changed(by_name.get(name), name, option, value, environ)
     return tuple(by_name.values())
 

@@ -19,10 +19,10 @@ _STYLES = {"ok": "green", "limited": "yellow", "missing": "yellow", "failed": "b
 @click.command()
 @json_option
 def command(json_to: str | None) -> int:
-    """Report which features work on this machine, and how to get those that do not.
+    """Report which features work on this machine, and how to enable the others.
 
-    Nothing is sent over the network: timestamps are tested on a connection of this machine to
-    itself. Keys and proxy addresses are not printed, only the names of their variables.
+    Nothing is sent over the network: timestamps are tested on a loopback connection. Keys and proxy
+    addresses are not printed, only the names of their variables.
 
     Exit code: 0 if streams can be measured exactly, 1 if not.
     """

@@ -1,4 +1,4 @@
-"""Features of undam that work on a machine, by the facts about it."""
+"""Capabilities of undam on a machine, derived from the facts about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.cli.commands.doctor.host_facts import HostFacts
 
 State = Literal["ok", "limited", "missing", "failed"]
 
-# Above this, gaps of a fast stream (10 ms) are no longer measured well without kernel timestamps.
+# Above this, gaps of a fast stream (10 ms) cannot be measured well without kernel timestamps.
 _LATE_MS = 5.0
 # `undam bench -c 1000` needs a descriptor per request, and some for the program itself.
 _FEW_FILES = 1100
@@ -21,9 +21,9 @@ class Capability:
     """One line of the report.
 
     Attributes:
-        state: "limited" and "missing" leave the other features intact; "failed" means that streams
+        state: "limited" and "missing" affect only this capability; "failed" means that streams
             cannot be measured exactly.
-        details: the facts behind the text, for programs.
+        details: the facts behind the text, in machine-readable form.
     """
 
     name: str
@@ -62,7 +62,7 @@ def _timestamps(facts: HostFacts) -> Capability:
     if facts.has_kernel_timestamps:
         text = "the kernel timestamps each read, so a busy client cannot look like a held stream"
         return Capability("timestamps", "ok", text, details)
-    text = "no kernel timestamps: times are those of the reads; measure on Linux for exact results"
+    text = "no kernel timestamps: times are taken at each read; measure on Linux for exact results"
     return Capability("timestamps", "failed", text, details)
 
 

@@ -1,4 +1,4 @@
-"""Facts about this machine, each found by trying it out."""
+"""Facts about this machine that `undam doctor` reports."""
 
 from __future__ import annotations
 
@@ -164,6 +164,6 @@ def _path(program: str) -> str | None:
 
 
 def _set_variables(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of those that are set; proxies may have lower-case names."""
+    """Return the names of the variables that are set; proxy variables may be lower-case."""
     is_set = {name for name, value in os.environ.items() if value}
     return tuple(name for name in names if name in is_set or name.lower() in is_set)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from undam.cli.ui.numbers import plural
 from undam.lint import Chain, ChainLimit, Hop
 
-# Projects with many deployments have a chain for each; `--json` has all of them.
+# Projects with many deployments have one chain per deployment; `--json` lists all of them.
 _MAX_SHOWN = 5
 
 

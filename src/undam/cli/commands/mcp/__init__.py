@@ -1,4 +1,4 @@
-"""`undam mcp`: offers check, explain, lint, tap and the state of a monitor to coding agents."""
+"""`undam mcp`: offer check, explain, lint, tap and the state of a monitor to coding agents."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from undam.errors import UsageError
     "--listen",
     metavar="HOST:PORT",
     help="Serve Streamable HTTP on this address instead of standard input and output; port 0 picks "
-    "a free one. There is no authentication, so use a loopback address.",
+    "a free port. There is no authentication, so use a loopback address.",
 )
 @click.option(
     "--root",
     default=".",
     show_default=True,
     metavar="DIR",
-    help="Folder of the files that lint and tap may read.",
+    help="Folder whose files lint and tap may read.",
 )
 @click.option(
     "--monitor-config",
@@ -42,27 +42,27 @@ from undam.errors import UsageError
     default=300.0,
     show_default=True,
     metavar="SECONDS",
-    help="Stop a tool after this time.",
+    help="Time limit of each tool call.",
 )
 @json_option
 def command(
     listen: str | None, root: str, monitor_config: str | None, time_limit: float,
     json_to: str | None,
 ) -> int:  # fmt: skip
-    """Serve tools for coding agents by the Model Context Protocol (MCP).
+    """Serve tools for coding agents over the Model Context Protocol (MCP).
 
     The tools are check, explain, lint, tap (over a capture file) and monitor_status. Each runs in a
-    process of its own, with limits on time, memory and output. lint and tap read files below --root
-    only. Secrets are redacted, and the keys in the environment are sent only to their providers.
+    process of its own, with limits on time, memory and output. lint and tap read only files below
+    --root. Secrets are redacted, and the keys in the environment are sent only to their providers.
 
     Exit code: 0 when the client disconnects, 2 if the server could not run.
     """
     if json_to is not None and listen is None:
-        raise UsageError("--json prints the URL of --listen; without it, output is the protocol's")
+        raise UsageError("--json needs --listen: without it, standard output carries the protocol")
     address = None if listen is None else listen_address(listen, "127.0.0.1:8765")
     folder = Path(root).resolve()
     if not folder.is_dir():
-        raise UsageError(f"--root {root}: is not a folder")
+        raise UsageError(f"--root {root} is not a folder")
     config = None if monitor_config is None else str(Path(monitor_config).resolve())
     try:
         from undam.cli.commands.mcp import server as mcp_server  # noqa: PLC0415 (an extra)
@@ -77,7 +77,7 @@ def command(
         announce("mcp", url, json_to)
 
     server = mcp_server.make_server(context, time_limit)
-    # SIGTERM and SIGINT are the regular end of a server.
+    # SIGTERM and SIGINT are the regular ways to stop a server.
     with contextlib.suppress(KeyboardInterrupt):
         if address is None:
             asyncio.run(mcp_server.serve_stdio(server))

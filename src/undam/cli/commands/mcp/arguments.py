@@ -1,8 +1,8 @@
-"""Arguments of the tools: their schemas, their limits, and the command lines that they stand for.
+"""Arguments of the tools: their schemas, their limits, and the resulting command lines.
 
 A tool runs a command of undam in a process of its own. The arguments come from a language model,
-which may have read them in a page that it does not control. Therefore unknown arguments are
-rejected, sizes and times are limited, and no value can become an option or the name of a file.
+which may have copied them from an untrusted page. Therefore unknown arguments are rejected, sizes
+and times are limited, and no value can be taken for an option or a file name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HttpUrl = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s]+$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1000)]
 
-# Which origin may receive the key of which variable, beside the origin of its base URL.
+# Host that may receive the key in each variable, besides the origin in its base URL variable.
 _KEYS = {
     "OPENAI_API_KEY": ("api.openai.com", "OPENAI_BASE_URL"),
     "ANTHROPIC_API_KEY": ("api.anthropic.com", "ANTHROPIC_BASE_URL"),
@@ -74,7 +74,7 @@ class ToolContext:
         return path
 
     def relative(self, text: str) -> str:
-        """Return a path below the root as it is named from the root. Raises as `inside`."""
+        """Return a path below the root, relative to it; raise the same errors as `inside`."""
         path = self.inside(text).relative_to(self.root)
         return f"./{path}" if str(path).startswith("-") else str(path)
 
@@ -114,11 +114,11 @@ class CheckArguments(ToolArguments):
 
     max_seconds: ClassVar[float] = 300.0
 
-    url: HttpUrl = Field(description="Endpoint that users reach, for instance "
+    url: HttpUrl = Field(description="Endpoint that users call, for instance "
                          "https://chat.example.com/v1/chat/completions")  # fmt: skip
     hops: dict[str, HttpUrl] = Field(
         default={}, max_length=5,
-        description="Places further in, by name; the one nearest to the model last.",
+        description="Endpoints of inner hops by name; the one nearest to the model comes last.",
     )  # fmt: skip
     headers: dict[str, Annotated[str, Field(max_length=8192)]] = Field(
         default={}, max_length=30, description="Request headers, such as Authorization."
@@ -134,10 +134,10 @@ class CheckArguments(ToolArguments):
         default=60.0, description="Time limit of each stream in seconds."
     )
     experiments: bool = Field(
-        default=True, description="Send further requests to settle what the first ones leave open."
+        default=True, description="Send further requests if the first ones leave the cause open."
     )
     beacon: bool = Field(
-        default=False, description="The far end is `undam sim` or undam.asgi.Beacon."
+        default=False, description="The origin is `undam sim` or runs undam.asgi.Beacon."
     )
 
     @field_validator("url")
@@ -160,11 +160,11 @@ class CheckArguments(ToolArguments):
     def _headers_are_valid(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             if _HEADER_NAME.fullmatch(name) is None or not value.isprintable():
-                raise ValueError("a header must be a token with a value on one line")
+                raise ValueError("a header needs a valid name, and a value on one line")
         return headers
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam check`; secrets are in files and not among them."""
+        """Return the arguments of `undam check`; secrets are passed in files."""
         found = ["check", f"--timeout={self.timeout_s:g}"]
         found += [f"--hop={name}={url}" for name, url in self.hops.items()]
         if self.headers:
@@ -205,7 +205,7 @@ class ExplainArguments(ToolArguments):
     name: ShortText = Field(description="Code or slug of a finding, such as UD102 or NGX101, or "
                             "an intermediary such as nginx or cloudflare.")  # fmt: skip
     version: Annotated[str, Field(max_length=40)] | None = Field(
-        default=None, description="Show only what holds for this version of the intermediary."
+        default=None, description="Show only what applies to this version of the intermediary."
     )
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
@@ -224,7 +224,7 @@ class LintArguments(ToolArguments):
         min_length=1, max_length=50, description="Files and folders, relative to the root."
     )
     dialect: Annotated[str, Field(max_length=40)] | None = Field(
-        default=None, description="Dialect of the files, such as nginx; recognised by default."
+        default=None, description="Dialect of the files, such as nginx; detected by default."
     )
     select: list[ShortText] = Field(
         default=[], max_length=50, description="Enable only these rules."
@@ -284,7 +284,7 @@ class MonitorStatusArguments(ToolArguments):
 
 
 def _require_allowed(url: str) -> None:
-    """Reject an invalid URL, and addresses at which clouds offer credentials.
+    """Reject invalid URLs, and addresses at which clouds serve credentials.
 
     Raises:
         ValueError: the URL is rejected.
@@ -294,7 +294,7 @@ def _require_allowed(url: str) -> None:
     except UsageError as error:
         raise ValueError(str(error)) from None
     if host.rstrip(".") in _METADATA_HOSTS or _is_link_local(host):
-        raise ValueError("link-local addresses and metadata services are not checked")
+        raise ValueError("link-local addresses and metadata services are not allowed")
 
 
 def _is_link_local(host: str) -> bool:

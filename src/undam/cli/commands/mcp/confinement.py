@@ -1,7 +1,7 @@
 """Entry point of the processes that run tools: limits on files, memory and CPU time, then `undam`.
 
 A linter follows includes, and a link in a folder can point anywhere. An audit hook therefore checks
-every file at the moment at which it is opened, whichever module opens it.
+every file when it is opened, whichever module opens it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-# Rules of lint are read from these files in the folders above the root, as `undam lint` does.
+# Settings of lint; `undam lint` also reads these files in the folders above the root.
 _SETTINGS = frozenset({"undam.toml", "pyproject.toml"})
 _EVENTS = frozenset({"open", "os.listdir", "os.scandir"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -70,7 +70,7 @@ def _is_below(path: str, folders: Iterable[str]) -> bool:
 
 
 def limit_resources(seconds: float) -> None:
-    """Limit memory and CPU time, so that no input can take the whole machine."""
+    """Limit memory and CPU time, so that no input can exhaust the machine."""
     for kind, most in (
         (resource.RLIMIT_AS, _MAX_MEMORY_BYTES),
         (resource.RLIMIT_CPU, int(seconds) + 1),
@@ -82,7 +82,7 @@ def limit_resources(seconds: float) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run `undam` with limits, from ``SECONDS ROOT WRITABLE ARGUMENT…``.
+    """Run `undam` with limits; the arguments are ``SECONDS ROOT WRITABLE ARGUMENT…``.
 
     With an empty ROOT, all files can be opened.
     """

@@ -1,4 +1,4 @@
-"""Lines of a file descriptor for the event loop, read in a thread that does not delay the exit.
+"""Asynchronous lines of a file descriptor, read in a thread that does not delay the exit.
 
 A read from a terminal or a pipe cannot be cancelled. The threads of the SDK would keep the process
 alive after SIGTERM until the client sends another line.
@@ -19,7 +19,7 @@ _MAX_WAITING = 16
 class InputLines:
     """Asynchronous iterator over the lines of a file descriptor.
 
-    It ends with the input, and with a line of more than 8 MiB.
+    It ends at the end of the input, or at a line of more than 8 MiB.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -42,7 +42,7 @@ async def run_tool(arguments: ToolArguments, context: ToolContext, seconds: floa
     """Run the command of a tool, and return its result without secrets.
 
     Args:
-        seconds: limit in addition to that of the tool.
+        seconds: time limit; the lower of this limit and that of the tool applies.
     """
     limit = min(seconds, arguments.max_seconds)
     environ = {**arguments.environ(context), "NO_COLOR": "1", "PYTHONPATH": _module_path(context)}
@@ -56,7 +56,7 @@ async def run_tool(arguments: ToolArguments, context: ToolContext, seconds: floa
             return ToolResult(redact_text(str(error), secrets), None)
         root = str(context.root) if arguments.reads_files else ""
         first, *rest = _with_json(command, report_file)
-        # Without -P, a module of the root could replace one of the standard library.
+        # Without -P, a module below the root could replace one of the standard library.
         argv = [sys.executable, "-P", "-m", _PROCESS, f"{limit:g}", root, name, first, *rest]
         out, err = await _output(argv, str(context.root), environ, limit)
         report = _read_report(report_file)
@@ -114,7 +114,7 @@ def _secrets(
 
 
 def _module_path(context: ToolContext) -> str:
-    """Return PYTHONPATH without relative folders, which would be folders below the root."""
+    """Return PYTHONPATH without relative folders, which would resolve below the root."""
     given = context.environ.get("PYTHONPATH", "").split(os.pathsep)
     source = str(Path(undam.__file__).resolve().parents[1])
     return os.pathsep.join([source, *(one for one in given if Path(one).is_absolute())])
@@ -129,7 +129,7 @@ def _with_json(command: list[str], report_file: Path) -> list[str]:
 async def _output(
     argv: list[str], folder: str, environ: dict[str, str], seconds: float
 ) -> tuple[str, str]:
-    """Return standard output and standard error of a process, which is killed at its limit."""
+    """Return standard output and standard error of a process; kill it at its time limit."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,

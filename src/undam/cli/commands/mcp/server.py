@@ -35,7 +35,7 @@ _MAX_RUNNING = 2
 _SHUTDOWN_S = 2
 _INSTRUCTIONS = (
     "undam finds the proxy that buffers the token stream of a language model. Start with check on "
-    "the URL that users reach, with the hops further in if they are known; explain describes a "
+    "the URL that users call, and add the inner hops if they are known; explain describes a "
     "finding; lint finds the line of a configuration that causes it; tap measures a proxy from a "
     "packet capture; monitor_status shows targets that are checked continuously."
 )
@@ -91,7 +91,7 @@ TOOLS = (
     ToolDefinition(
         "tap",
         "Analyze a packet capture",
-        "Find the proxy that holds streams in a pcap or pcapng file with both of its sides.",
+        "Find the proxy that holds streams, from a pcap or pcapng file with both of its sides.",
         TapArguments,
     ),
     ToolDefinition(
@@ -109,7 +109,7 @@ def make_server(context: ToolContext, seconds: float) -> Server[Any]:
     """Return the server.
 
     Args:
-        seconds: time limit of each call, in addition to that of the tool.
+        seconds: time limit of each call; a lower limit of the tool takes precedence.
     """
     running = asyncio.Semaphore(_MAX_RUNNING)
     by_name = {one.name: one for one in TOOLS}
@@ -122,7 +122,7 @@ def make_server(context: ToolContext, seconds: float) -> Server[Any]:
     ) -> protocol.CallToolResult:
         tool = by_name.get(params.name)
         if tool is None:
-            problem = f"there is no such tool; there are: {', '.join(by_name)}"
+            problem = f"there is no such tool; the tools are: {', '.join(by_name)}"
             return _result(ToolResult(problem, None))
         try:
             arguments = tool.arguments.model_validate(params.arguments or {})

@@ -99,7 +99,7 @@ def _store(settings: Any) -> Any:
 
 @contextlib.contextmanager
 def _reading(settings: Any) -> Iterator[Any]:
-    """Yield the store for reading, while a monitor may run."""
+    """Yield the store for reading; a monitor may be running."""
     import sqlite3  # noqa: PLC0415
 
     from undam.monitor.store import Store  # noqa: PLC0415

@@ -216,7 +216,7 @@ def _capture(
     with contextlib.closing(capture), _stop_signals() as stopped:
         is_last = False
         while not is_last:
-            # After a signal, what the kernel has captured until then is still read.
+            # After a signal, packets that the kernel has already captured are still read.
             is_last = bool(stopped) or (end is not None and time.monotonic() >= end)
             for packet in capture.packets(_POLL_S):
                 session.receive_packet(packet)
@@ -239,8 +239,8 @@ def _nothing() -> None:
 def _rare_collections() -> Iterator[None]:
     """Run the garbage collector rarely.
 
-    A run allocates an object per packet and creates few cycles, so that by default, the collector
-    takes a tenth of the time.
+    A run allocates an object per packet but creates few reference cycles. With its default
+    threshold, the collector takes a tenth of the time.
     """
     before = gc.get_threshold()
     gc.set_threshold(_ALLOCATIONS, *before[1:])

@@ -55,7 +55,7 @@ def _caveats(run: TapRun) -> Iterator[Finding]:
         yield finding("UD932", "capture", packets=stats.cut_packets)
     for count, protocol in (
         (table.tls, "TLS"),
-        (table.http2, "HTTP/2 from a point before the capture or after missing packets"),
+        (table.http2, "HTTP/2 (incompletely captured)"),
     ):
         if count:
             yield finding("UD934", "capture", connections=count, protocol=protocol)

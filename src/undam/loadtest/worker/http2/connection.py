@@ -21,13 +21,13 @@ class Http2WorkerConnection(WorkerConnection):
     """Nonblocking socket to the target; its state is ``READING`` once it is established.
 
     Only one request is sent before the settings of the server arrive, because some servers close
-    the connection if there are more streams than they allow.
-    Errors of the socket while sending are not reported, because the next read returns them.
+    the connection if there are more streams than they allow. Socket errors while sending are not
+    reported, because the next read returns them.
 
     Attributes:
         streams: requests that were sent and have not ended, by stream.
         goaway: the latest GOAWAY frame of the server.
-        retired: whether it takes no more requests.
+        retired: whether this connection accepts no more requests.
         received_ns: time of the latest read.
 
     Raises:
@@ -56,7 +56,7 @@ class Http2WorkerConnection(WorkerConnection):
         self._http2 = Http2Connection()
         # Requests without a stream, because the connection is not established.
         self._waiting: list[Http2Request] = []
-        # Requests of which not every byte was sent.
+        # Requests that have not been sent completely.
         self._sending: list[Http2Request] = []
         self._early: list[ClientEvent] = []
 
@@ -72,7 +72,7 @@ class Http2WorkerConnection(WorkerConnection):
 
     @property
     def has_room(self) -> bool:
-        """Return whether it can take another request."""
+        """Return whether this connection can carry another request."""
         limit, most = self._http2.max_streams, self._settings.streams
         used = len(self.streams) + len(self._waiting)
         return not self.retired and used < (most if limit is None else min(limit, most))

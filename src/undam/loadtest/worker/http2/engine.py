@@ -141,7 +141,7 @@ class Http2Engine(Engine):
             self._refuse(active, _goaway_fault(goaway))
 
     def _refuse(self, active: Http2Request, fault: Fault) -> None:
-        """Send a request again that the server has certainly not processed (RFC 9113, 8.7)."""
+        """Resend a request that the server has certainly not processed (RFC 9113, 8.7)."""
         self.refused_streams += 1
         if active.resent:
             self._end(active, time.time_ns(), EndCause.FAULT, fault)
@@ -169,7 +169,7 @@ class Http2Engine(Engine):
                 continue
             connection.cancel(active)
             if connection.received_ns < (active.started_ns or 0):
-                # Nothing has arrived on this connection since; it may be dead.
+                # Nothing has arrived on this connection since the request; it may be dead.
                 self.pool.retire(connection)
             else:
                 self.pool.update(connection)

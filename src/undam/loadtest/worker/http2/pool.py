@@ -36,8 +36,8 @@ class Http2ConnectionPool(WorkerConnectionPool):
         super().__init__(addresses, poller, make_tls, keep_alive=keep_alive)
         self.streams = settings.streams
         self._settings = settings
-        # Connections with room for another request, oldest first. One that has become full is
-        # removed when it is found.
+        # Connections with room for another request, oldest first. Full connections are removed when
+        # ``send`` encounters them.
         self._free: dict[Http2WorkerConnection, None] = {}
 
     def open_ahead(self, count: int) -> None:
@@ -76,7 +76,7 @@ class Http2ConnectionPool(WorkerConnectionPool):
             self._established(connection)
 
     def update(self, connection: Http2WorkerConnection) -> None:
-        """Use the room of a connection after a request has ended; close it if it is retired."""
+        """Reuse a connection after a request has ended, or close it if it is no longer needed."""
         if connection.has_room and self._keep_alive:
             self._free[connection] = None
         elif not connection.requests:

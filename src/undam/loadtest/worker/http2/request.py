@@ -29,12 +29,12 @@ class Http2Request(ActiveRequest):
         self.framing = Http2Framing()
 
     def receive_head(self, head: Head) -> None:
-        """Take the final head of the response."""
+        """Store the final head of the response."""
         self.size += sum(len(name) + len(value) for name, value in head.headers)
         self.framing.head = head
 
     def receive(self, read: RawRead) -> bool:
-        """Take the content of DATA frames, which is empty if the read only had the head.
+        """Analyze the content of DATA frames; it is empty if the read contained only the head.
 
         Returns:
             Whether the response is too large (see ``fault``).
