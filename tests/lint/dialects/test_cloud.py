@@ -108,11 +108,9 @@ def test_references_become_the_upstreams_of_a_hop() -> None:
     assert hops["CloudFront"].idle_at == ("main.tf", 50)
 
 
-def test_tags_without_a_name_give_no_name() -> None:
-    text = 'resource "aws_lb" "a" {\n  tags = { Owner = "me" }\n}\n'
-    (route,) = routes(text)
-    assert route.hop is not None
-    assert route.hop.names == ("aws_lb.a",)
+def test_a_resource_without_names_is_read() -> None:
+    text = 'resource "aws_lb" "a" {\n  tags = { Owner = "me" }\n  origin {\n    x = 1\n  }\n}\n'
+    assert found(text, stream_paths=("/",), heartbeat_s=60.0) == ["1 CLD401 error"]
 
 
 def test_nested_values_and_lists_are_read() -> None:
