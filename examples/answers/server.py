@@ -36,7 +36,7 @@ app = FastAPI()
 
 
 class Question(BaseModel):
-    """A question of the page."""
+    """Question from the page."""
 
     prompt: str
 
@@ -52,7 +52,7 @@ async def tokens(prompt: str, start: int = 0) -> AsyncIterator[Event]:
 
 @app.post("/answers")
 async def ask(question: Question, user: Annotated[str, Cookie()]) -> EventStreamResponse:
-    """Start an answer and return its stream. The page learns the key from its first event."""
+    """Start an answer and return its stream. The first event contains the key."""
 
     def source_from(position: int) -> AsyncIterator[Event]:
         return tokens(question.prompt, position)
@@ -93,7 +93,7 @@ async def publish(question: Question) -> str:
 
 @app.get("/session")
 async def session(response: Response, user: Annotated[str | None, Cookie()] = None) -> None:
-    """Give a new visitor an ID, in place of a login."""
+    """Assign an ID to a new visitor; it replaces a login in this example."""
     if user is None:
         response.set_cookie("user", secrets.token_urlsafe(), httponly=True, samesite="strict")
 

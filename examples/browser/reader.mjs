@@ -1,2 +1,2 @@
-// The reader of the npm package undam-stream, which server.py serves together with the pages.
+// Reader of the npm package undam-stream. server.py serves it together with the pages.
 export * from "../../packages/undam-stream/src/index.mjs";

@@ -1,6 +1,6 @@
 import { readStream } from "./index.mjs";
 
-/** Returns the hook useStream for a module with React's hooks. */
+/** Returns the hook useStream, built on the hooks of the given React module. */
 export function createUseStream({ useCallback, useEffect, useRef, useState }) {
   return function useStream(url, options = {}) {
     const [state, setState] = useState({ events: [], status: "idle", error: null });

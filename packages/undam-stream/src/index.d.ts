@@ -36,11 +36,11 @@ export interface ParserOptions {
   maxEventChars?: number;
 }
 
-/** Parses bytes into events and comments. No I/O and no clock. */
+/** Parses bytes into events and comments, without I/O or a clock. */
 export class Parser {
   constructor(options?: ParserOptions);
   lastEventId: string;
-  /** Latest reconnection time in ms that the server has sent. */
+  /** Last reconnection time in ms that the server has sent. */
   retryMs: number | null;
   receive(bytes: Uint8Array): Generator<StreamEvent | StreamComment, void, undefined>;
 }
@@ -66,7 +66,7 @@ export interface StreamOptions extends ParserOptions {
   idleMs?: number | null;
   /** Reconnect with Last-Event-ID after a broken connection or a transient status. */
   resume?: boolean;
-  /** Consecutive reconnects without a new event. Default: 3. */
+  /** Maximum number of consecutive reconnects without a new event. Default: 3. */
   maxAttempts?: number;
   /** Maximum pause between two attempts. Default: 30000. */
   maxPauseMs?: number;

@@ -43,7 +43,7 @@ export class MalformedStream extends IncompleteStream {
   name = "MalformedStream";
 }
 
-/** Parses bytes into events and comments: {data, type, id} or {comment}. No I/O and no clock. */
+/** Parses bytes into events and comments: {data, type, id} or {comment}. Uses no I/O or clock. */
 export class Parser {
   lastEventId = "";
   retryMs = null;
@@ -152,7 +152,7 @@ async function* reads(response, parser) {
   }
 }
 
-const MAX_ATTEMPTS = 3; // consecutive reconnects without a new event
+const MAX_ATTEMPTS = 3; // maximum number of consecutive reconnects without a new event
 const MAX_PAUSE_MS = 30000;
 const TRANSIENT_STATUS = new Set([429, 500, 502, 503, 504]);
 
@@ -203,14 +203,15 @@ async function isRefreshed(error, { onUnauthorized }, state) {
 }
 
 /**
- * Time before the next attempt. It doubles, and is between half and all of its limit at random: all
- * pages of a restarted server would otherwise come back together. Retry-After is a lower bound.
+ * Returns the time before the next attempt. Its limit doubles with each attempt, and the time is at
+ * random between half of the limit and the limit. Without this jitter, all pages would reconnect to
+ * a restarted server at the same time. Retry-After is a lower bound.
  */
 function pauseMs(error, { maxPauseMs = MAX_PAUSE_MS, random = Math.random }, state) {
   const limit = Math.min(maxPauseMs, state.retryMs * 2 ** state.attempts++);
   const own = limit * (0.5 + random() / 2);
   const wanted = error.retryAfterMs ?? 0;
-  if (wanted > maxPauseMs) throw error; // the page must not wait that long without a word
+  if (wanted > maxPauseMs) throw error; // the page must not wait that long without a message
   return wanted ? wanted + own * 0.25 : own;
 }
 
@@ -270,7 +271,7 @@ async function* readOnce(url, options, state) {
   }
 }
 
-/** An error of the page's own callback, which is not an error of the stream. */
+/** Error of a callback of the page, as opposed to an error of the stream. */
 class CallbackError extends Error {}
 
 async function request(options, { lastEventId }, signal) {
@@ -294,7 +295,7 @@ async function request(options, { lastEventId }, signal) {
   if (credentials !== undefined) init.credentials = credentials;
   if (mode !== undefined) init.mode = mode;
   if (redirect !== undefined) init.redirect = redirect;
-  // Names are case-insensitive; a header that the page gives replaces the default.
+  // Names are case-insensitive; a header that the page specifies replaces the default.
   const names = new Map(Object.keys(own).map((name) => [name.toLowerCase(), name]));
   for (const name of Object.keys(init.headers)) {
     const usual = names.get(name);

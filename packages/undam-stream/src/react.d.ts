@@ -11,5 +11,5 @@ export interface StreamState {
   stop: () => void;
 }
 
-/** Hook that reads one stream at a time; the stream ends with its component. */
+/** Hook that reads one stream at a time; the stream ends when the component unmounts. */
 export function useStream(url: string, options?: StreamOptions): StreamState;

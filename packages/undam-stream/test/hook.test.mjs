@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { createUseStream } from "../src/hook.mjs";
 
-/** React's hooks for one component, without React. */
+/** Replacement of React's hooks for one component. */
 function component(hook, ...args) {
   const slots = [];
   let at;
@@ -59,7 +59,7 @@ test("events are collected, and the state is complete at the end", async () => {
   assert.deepEqual([status, error], ["complete", null]);
 });
 
-test("an incomplete stream is a failure with its events", async () => {
+test("an incomplete stream fails and keeps its events", async () => {
   const { fetch } = answering(TEXT);
   const one = component(createUseStream, "/x", { fetch });
   await one.render().start();
@@ -80,7 +80,7 @@ test("stop ends the request", async () => {
   assert.equal(one.render().events.length, 2);
 });
 
-test("a new start replaces the running stream, and the end of the component ends it", async () => {
+test("a new start replaces the running stream, and unmounting ends it", async () => {
   const { fetch, signals } = answering(TEXT, { open: true });
   const one = component(createUseStream, "/x", { fetch });
   const first = one.render().start();

@@ -18,7 +18,7 @@ async function withServer(handlers, check) {
   }
 }
 
-test("a parser gives the same events however the bytes are split", () => {
+test("the parser returns the same events however the bytes are split", () => {
   const bytes = new TextEncoder().encode("\ufeff: hi\r\nid: 1\rdata: ä\ndata: b\n\nevent: x\ndata\n\n");
   for (const size of [1, 2, 3, 7, 1000]) {
     const parser = new Parser();
@@ -60,7 +60,7 @@ test("a final status ends the resume", () =>
     });
   }));
 
-test("204 after a cut means that nothing is missing", () =>
+test("a 204 after a cut means that nothing is missing", () =>
   withServer([stream(FIRST, "cut"), status(204)], async ({ url }) => {
     assert.deepEqual(await collect(readStream(url, { resume: true })), ["a"]);
   }));
@@ -94,7 +94,7 @@ test("the pauses grow, have jitter, and are not shorter than Retry-After", async
   } finally {
     globalThis.setTimeout = realTimeout;
   }
-  // The timers of Node's own HTTP client are not pauses.
+  // Ignore the timers of Node's HTTP client.
   const expected = [500, 1000, 7500];
   assert.deepEqual(pauses.filter((ms) => expected.includes(ms)), expected);
 });
@@ -146,7 +146,7 @@ test("a 401 calls onUnauthorized once, and the request is repeated", async () =>
   }
 });
 
-test("credentials, mode and an own fetch are passed on", async () => {
+test("credentials, mode and a custom fetch are used", async () => {
   const seen = [];
   const own = async (url, init) => {
     seen.push(init);
@@ -160,7 +160,7 @@ test("credentials, mode and an own fetch are passed on", async () => {
   assert.equal(seen[1].headers["Last-Event-ID"], "9");
 });
 
-test("an abort ends the request, also during a pause", async () => {
+test("an abort ends the request, even during a pause", async () => {
   await withServer([stream(FIRST, "open")], async ({ url }) => {
     const controller = new AbortController();
     const reading = collect(readStream(url, { signal: controller.signal }));
@@ -177,7 +177,7 @@ test("an abort ends the request, also during a pause", async () => {
   });
 });
 
-test("the watchdog ends a silent stream, and heartbeats keep it", async () => {
+test("the idle limit ends a silent stream, and heartbeats keep a stream open", async () => {
   await withServer([stream(FIRST, "open")], async ({ url }) => {
     await assert.rejects(collect(readStream(url, { idleMs: 60 })), IdleTimeout);
   });
@@ -211,7 +211,7 @@ test("leaving the loop closes the connection", () =>
     }).catch(reject);
   }));
 
-test("what is not a stream is reported with its status and beginning", () =>
+test("a response that is not a stream is reported with its status and first characters", () =>
   withServer([status(200)], async ({ url }) => {
     await assert.rejects(collect(readStream(url)), /200 text\/plain: no stream/);
     const response = await fetch(url);
