@@ -255,6 +255,16 @@ def test_web_config_of_a_node_application() -> None:
     assert routes("<c />", "web.config") == ()
 
 
+def test_web_config_with_a_handler_of_iisnode() -> None:
+    text = '<c><handlers><add name="n" path="a.js" modules="iisnode"{} /></handlers></c>'
+    assert CLOUD.recognises("web.config", text.format(""))
+    assert found(text.format(""), "web.config") == ["1 CLD101 info"]
+    assert found(text.format(""), "web.config", stream_paths=("/",)) == ["1 CLD101 error"]
+    off = text.format(' responseBufferLimit="0"')
+    assert found(off, "web.config", stream_paths=("/",)) == []
+    assert routes(text.replace("iisnode", "Other").format(""), "web.config") == ()
+
+
 def test_damaged_and_deep_xml() -> None:
     with pytest.raises(ConfigSyntaxError, match="XML"):
         found("<a><iisnode>", "web.config")

@@ -36,7 +36,7 @@ _TEMPLATE = re.compile(
 )
 _FLY = re.compile(r"^\[http_service\]", re.MULTILINE)
 _RUNTIME = re.compile(r"^runtime[ \t]*:", re.MULTILINE)
-_IIS = re.compile(r"<(?:iisnode|action\b[^>]*\burl=[\"']https?:)")
+_IIS = re.compile(r"<(?:iisnode|action\b[^>]*\burl=[\"']https?:|add\b[^>]*\bmodules=[\"']iisnode)")
 _YAML_READERS: dict[str, Callable[[Node, Source], list[CloudResource]]] = {
     "vercel.json": read_vercel,
     "serverless.yml": read_serverless,

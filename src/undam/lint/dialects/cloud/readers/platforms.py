@@ -114,7 +114,7 @@ def read_web_config(source: Source) -> list[CloudResource]:
         and (url := node.get("url")) is not None
         and url.text.startswith(("http://", "https://"))
     ]
-    hosted = [key for key, _ in elements if key.text == "iisnode"]
+    hosted = [key for key, node in elements if key.text == "iisnode" or _runs_iisnode(key, node)]
     if not targets and not hosted:
         return []
     first = targets[0][0] if targets else hosted[0]
@@ -132,8 +132,19 @@ def read_web_config(source: Source) -> list[CloudResource]:
     return [one]
 
 
+def _runs_iisnode(key: Node, node: Node) -> bool:
+    """Return whether an element is the handler of a Node.js application."""
+    modules = node.get("modules") if key.text == "add" else None
+    return modules is not None and "iisnode" in modules.text.lower()
+
+
 def _iis_settings(key: Node, node: Node, source: Source) -> Iterator[CloudSetting]:
-    if key.text == "proxy":
+    if _runs_iisnode(key, node):
+        limit = node.get("responseBufferLimit")
+        if limit is None or limit.text != "0":
+            label = 'the handler iisnode has no responseBufferLimit="0"'
+            yield CloudSetting(CloudFact.BUFFERING, label, (key.start, key.end))
+    elif key.text == "proxy":
         entry = node.entry("responseBufferLimit")
         if entry is not None and entry.value.text != "0":
             span = entry.key.start, entry.value.end

@@ -19,7 +19,8 @@ WHOLE_RESPONSE = ConfigRule(
         API Gateway buffers the whole response unless the integration of a REST API has the response
         transfer mode STREAM. HTTP APIs cannot stream. A Lambda function URL buffers unless its
         invoke mode is RESPONSE_STREAM. App Engine's standard environment cannot stream. Azure
-        Application Gateway and IIS with Application Request Routing buffer responses by default.
+        Application Gateway, IIS with Application Request Routing, and the handler of iisnode buffer
+        responses by default.
     """,
     why="""
         The client receives nothing while the model generates, and then many tokens at once, or a
@@ -41,7 +42,8 @@ WHOLE_RESPONSE = ConfigRule(
     source=(
         "docs.aws.amazon.com, response-transfer-mode (2025-11) and config-rs-invoke-furls; "
         "cloud.google.com, App Engine, How requests are handled; learn.microsoft.com, Application "
-        "Gateway, proxy-buffers (2025-04), and ARR, response buffer; read in 2026-11"
+        "Gateway, proxy-buffers (2025-04), and ARR, response buffer; tjanczuk/iisnode#504 (2016); read "
+        "in 2026-11"
     ),
 )
 
