@@ -88,7 +88,8 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 def _resources(source: Source) -> list[CloudResource]:
     name = _name_of(source.path)
-    if name.endswith((".tf", ".tofu")):
+    # Standard input has no name.
+    if name.endswith((".tf", ".tofu")) or (name == "-" and _TERRAFORM.search(source.text)):
         return read_resources(source)
     if name.endswith(".toml"):
         return read_fly(source)
