@@ -308,10 +308,10 @@ _WSGI_SERVERS = ("gunicorn", "wsgiserver", "waitress", "werkzeug", "cheroot")
 
 
 def _general(habit: Habit, facts: HeadFacts) -> str:
-    """Return the evidence for a suspect of which only the behaviour fits."""
+    """Return the evidence for a suspect that has no fingerprint, only a fitting behaviour."""
     if habit.name in {"application", "application-reader"}:
         return f"{facts.shown_server}: the head has no fingerprint of a proxy"
-    return "it is known to hold a stream like this, and nothing in the head contradicts it"
+    return "it is known to hold a stream like this, and the head does not contradict it"
 
 
 def _signature_points(known: Intermediary, hold: HoldEvidence) -> int:

@@ -67,7 +67,7 @@ class CheckOptions:
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
         proxy_hops: whether requests to inner hops also go through the forward proxy.
         tools: whether to ask for a tool call as well, and to read it to its end.
-        experiments: whether further requests may settle what the first ones leave open.
+        experiments: whether further requests may be sent if the first ones do not give a verdict.
         environ: environment that may contain API keys.
     """
 

@@ -166,7 +166,7 @@ RULES = (
 
             Or measure exactly, with a server that sends the due time in every event:
 
-                undam sim --port 9000           in the model's place
+                undam sim --port 9000           instead of the model
                 undam check URL --beacon
         """,
     ),

@@ -30,7 +30,7 @@ RULES = (
             exception.
         """,
         fix="""
-            First find the hop that cuts, by checking each place with the same prompt:
+            First find the hop that cuts, by checking each hop with the same prompt:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -66,7 +66,7 @@ RULES = (
             broken body (measured; envoy up to 1 s late). Or a limit of one of these hops.
         """,
         fix="""
-            Find the place, and then its cause; no single line fixes all of them.
+            Find the hop, and then the cause; no single line fixes all causes.
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -250,7 +250,7 @@ RULES = (
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions --timeout 600
 
-            If the inner place streams, the outer one holds: UD101 lists the fix for each hop. If
+            If the inner hop streams, the outer one holds: UD101 lists the fix for each hop. If
             all are silent, the model is the cause; a heartbeat from the first second (UD402) would
             at least distinguish waiting from dead.
         """,

@@ -90,7 +90,7 @@ RULES = (
         """,
         why="""
             The headers, the first token and every heartbeat arrive late by up to one period, and
-            the text appears in jerks although the model generates an even flow.
+            the text appears in bursts although the model generates an even flow.
         """,
         detection="""
             More than five events arrive at a time, at even intervals (they differ by at most a
@@ -359,7 +359,7 @@ RULES = (
         severity=Severity.ERROR,
         message="events arrive in bursts of {events_per_burst}, in no known pattern",
         what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
-        why="The first token waits for its burst, and the text appears in jerks.",
+        why="The first token waits for its burst, and the text appears in bursts.",
         detection="""
             Typically more than five events arrive per burst, at uneven intervals, and their number
             follows the time before each burst. The steps of an engine do not have this relation.
@@ -375,7 +375,7 @@ RULES = (
             generators that never wait sent their first events after 2.1 s (median).
         """,
         fix="""
-            Find the place first. Check each hop with the same prompt, outermost first, or use a
+            Find the hop first. Check each hop with the same prompt, outermost first, or use a
             beacon at the far end:
 
                 undam check URL --hop proxy=http://PROXY/v1/... --hop model=http://MODEL/v1/...
@@ -407,7 +407,7 @@ RULES = (
             Find the cause. No change is needed if the model server shows the same:
 
                 undam check URL --hop model=http://MODEL:8000/v1/chat/completions
-                undam check URL --beacon          with `undam sim` in the model's place
+                undam check URL --beacon          with `undam sim` instead of the model
 
             By default vLLM, SGLang and TensorRT-LLM send each step at once (`stream_interval` 1);
             throughput recipes set 16 or 20.
@@ -423,7 +423,7 @@ RULES = (
         ),
         what="Under load, most events reach this machine together with others, in one write.",
         why="""
-            The text appears in jerks, and the first token waits for the events sent with it. Load
+            The text appears in bursts, and the first token waits for the events sent with it. Load
             generators that do not check for this report an ITL p50 of 0.00 ms, which looks
             excellent.
         """,
@@ -443,7 +443,7 @@ RULES = (
             p50 of 0 and a p99 of 85 ms, without a warning.
         """,
         fix="""
-            Find the place with a check at low load:
+            Find the hop with a check at low load:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 

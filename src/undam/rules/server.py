@@ -151,8 +151,9 @@ RULES = (
             recognisable by the type text/html.
         """,
         fix="""
-            Stream at the place that collects the response. This changes the form of the response
-            for every client of the route, so keep the whole form for requests without "stream".
+            Enable streaming in the program that collects the response. This changes the form of the
+            response for every client of the route, so keep the whole form for requests without
+            "stream".
 
                 "stream": true                         in the call to the model
                 InvokeMode: RESPONSE_STREAM            AWS Lambda URL (documented)

@@ -73,7 +73,7 @@ MAX_DURATION = ConfigRule(
     code="ENV403",
     slug="max-stream-duration",
     severity=Severity.ERROR,
-    message="max_stream_duration {limit} cuts each stream at that age; heartbeats do not help",
+    message="max_stream_duration {limit} cuts each stream after that time; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
         `max_stream_duration` limits the duration of a stream. It can be set at the connection
