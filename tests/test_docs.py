@@ -199,7 +199,7 @@ def test_each_guide_by_symptom_is_one_screen_and_ends_with_a_real_output() -> No
     for guide in guides:
         text = texts()[guide]
         assert len(text.splitlines()) <= SCREEN_LINES, guide
-        assert "You may also have typed: *" in text.split("\n\n")[1], guide
+        assert "Related error messages and searches: *" in text.split("\n\n")[1], guide
         assert MARK.search(text), guide
         assert len(text.rpartition("```\n")[2].splitlines()) <= 5, guide
 

@@ -75,7 +75,7 @@ async def unfinished(user: Annotated[str, Cookie()]) -> list[AnswerStatus]:
 
 @app.delete("/answers/{key}")
 async def stop(key: str, user: Annotated[str, Cookie()]) -> bool:
-    """Stop an answer, in whichever process it runs."""
+    """Stop an answer, even if it runs in another process."""
     return await answers.stop(key, owner=user)
 
 

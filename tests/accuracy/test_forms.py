@@ -98,7 +98,7 @@ def _hop(path: str, hold: str = "") -> Hop:
 
 
 def _expected(path: str, hold: str) -> Verdict:
-    """Return the verdict for a hold: an answer smaller than a block is held to its end."""
+    """Return the expected verdict. A block size holds a shorter answer until it ends."""
     size = sum(len(write.data) for write in _writes(path)[0])
     return Verdict.HELD_TO_END if hold == "4096 bytes" and size <= 4096 else EXPECTED[hold]
 

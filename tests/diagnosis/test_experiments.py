@@ -1,4 +1,4 @@
-"""Further streams of a hop settle what the first one leaves open."""
+"""Further streams of a hop give the verdict that the first one leaves open."""
 
 from __future__ import annotations
 

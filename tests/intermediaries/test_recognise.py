@@ -243,9 +243,9 @@ ORDERED = [
     ((("Via", "1.1 b (Varnish/7.1)"), ("Via", "1.1 a (squid/5.7)")), ("squid", "varnish")),
     # The order in Via takes precedence over the usual position.
     ((("Via", "1.1 vegur, 1.1 x (CloudFront), 1.1 Caddy"),), ("caddy", "cloudfront", "heroku")),
-    # Of two Server lines, the last was added later, by a hop further out.
+    # Of two Server lines, the last was added later, by a hop closer to the client.
     ((("Server", "nginx"), ("Server", "Caddy")), ("caddy", "nginx")),
-    # nginx replaced Envoy's Server header, so it is further out.
+    # nginx replaced Envoy's Server header, so it is closer to the client.
     ((("Server", "nginx"), ("x-envoy-upstream-service-time", "2")), ("nginx", "envoy")),
     # Without Via, the order is CDN, cloud, proxy, framework.
     (

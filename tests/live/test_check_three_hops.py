@@ -77,7 +77,7 @@ def test_buffering_hop_is_named_in_each_position(
 
 
 def _assert_held_from(guilty: str, report: Report) -> None:
-    """Assert that the stream is held at this hop and further out, and not further in."""
+    """Assert that the stream is held at this hop and all outer hops, but not at inner ones."""
     outside = NAMES[: NAMES.index(guilty) + 1]
     for name in (*NAMES, "origin"):
         held = hop_json(report, name)["verdict"] in {"batched", "late", "held-to-end"}

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from undam.lint import DIALECTS, config_rules
+from undam.lint import DIALECTS, Safety, config_rules
 from undam.rules import RULES, Rule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,8 @@ def test_every_dialect_has_a_table_with_the_safety_of_its_fixes(write_docs: Modu
 def test_page_of_a_lint_rule_states_the_safety_of_its_fix(write_docs: ModuleType) -> None:
     pages = write_docs.pages()
     for rule in config_rules():
-        safety = rule.safety.value.capitalize()
+        is_none = rule.safety is Safety.NONE
+        safety = "Not applicable" if is_none else rule.safety.value.capitalize()
         assert f"**Safety of the fix:** {safety}" in pages[f"{rule.code}.md"]
 
 

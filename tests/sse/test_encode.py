@@ -108,7 +108,7 @@ def test_surrogate_pairs_are_joined_and_lone_ones_replaced() -> None:
 @pytest.mark.parametrize("field", ["event", "id"])
 def test_line_end_in_event_or_id_is_rejected(field: str, end: str) -> None:
     for value in (end, f"a{end}data: injected", f"{end}a", f"a{end}"):
-        with pytest.raises(LocalProtocolError, match=f"^{field} contains a line end"):
+        with pytest.raises(LocalProtocolError, match=f"^{field} contains a line break"):
             encode("a", **{field: value})  # type: ignore[arg-type]
 
 
@@ -137,5 +137,5 @@ def test_retry_and_hints() -> None:
     parser = Parser()
     assert parser.receive_data(encode_hint(ReconnectHint(id="7", retry=5))) == []
     assert (parser.last_event_id, parser.retry_ms) == ("7", 5)
-    with pytest.raises(LocalProtocolError, match="line end"):
+    with pytest.raises(LocalProtocolError, match="line break"):
         encode_hint(ReconnectHint(id="a\nb"))

@@ -170,7 +170,7 @@ def one_write_behind() -> HopModel:
 
 
 def hold_to_end() -> HopModel:
-    """Return a hop that holds the response to its end."""
+    """Return a hop that holds the response until its end."""
 
     def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         return [Write(closed_ms, b"".join(write.data for write in writes))]

@@ -1,4 +1,4 @@
-"""Counts work instead of measuring time."""
+"""Measures work by the number of function calls, which does not depend on the machine."""
 
 from __future__ import annotations
 

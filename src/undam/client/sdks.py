@@ -1,7 +1,8 @@
-"""Tolerant clients for the libraries that read model APIs, named for what they help.
+"""Tolerant clients for the libraries that read model APIs, one function per library.
 
-Each function returns what its library's constructor takes, or a copy of a client. docs/client.md
-lists on which streams each library fails without it. No library is imported or patched.
+Each function returns arguments for the constructor of its library, or a tolerant client.
+docs/client.md lists the streams on which each library fails otherwise. No library is imported or
+patched.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def mistralai() -> dict[str, Any]:
 
 
 def cohere(client: Client) -> Client:
-    """Return a copy of a cohere ``ClientV2`` or ``AsyncClientV2`` that tolerates every heartbeat.
+    """Make a cohere ``ClientV2`` or ``AsyncClientV2`` tolerate every heartbeat, and return it.
 
     Raises:
         UsageError: ``client`` is not a client of cohere.
@@ -59,8 +60,8 @@ def cohere(client: Client) -> Client:
     wrapper: Any = getattr(client, "_client_wrapper", None)
     inner: Any = getattr(wrapper, "httpx_client", None)
     if library_of(client, ("cohere",)) is None or not hasattr(inner, "httpx_client"):
-        raise UsageError(f"sdks.cohere() requires a client object of cohere, not {type(client)!r}")
-    # The methods of the copy use the same wrapper object, so it is changed in place.
+        raise UsageError(f"sdks.cohere() requires a cohere client, not {type(client)!r}")
+    # The methods of a copy would use the same wrapper object, so the client is changed in place.
     inner.httpx_client = tolerant(inner.httpx_client)
     return client
 
@@ -73,7 +74,7 @@ def ollama(client: Client) -> Client:
     """
     inner = getattr(client, "_client", None)
     if library_of(client, ("ollama",)) is None or inner is None:
-        raise UsageError(f"sdks.ollama() requires a client object of ollama, not {type(client)!r}")
+        raise UsageError(f"sdks.ollama() requires an ollama client, not {type(client)!r}")
     changed = copy.copy(client)
     changed._client = tolerant(inner)  # type: ignore[attr-defined]
     return changed
@@ -88,7 +89,7 @@ def with_tolerant_client(client: Client, libraries: tuple[str, ...], what: str) 
     inner, copied = getattr(client, "_client", None), getattr(client, "with_options", None)
     if copied is None or library_of(client, libraries) is None:
         names = " or ".join("openai-python" if one == "openai" else one for one in libraries)
-        raise UsageError(f"{what} requires a client object of {names}, not {type(client)!r}")
+        raise UsageError(f"{what} requires a client from {names}, not {type(client)!r}")
     changed: Client = copied(http_client=tolerant(inner))
     return changed
 

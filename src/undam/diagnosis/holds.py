@@ -1,7 +1,7 @@
 """Holds: the delay of each event whose due time is known.
 
 A beacon stamps each event with its due time. An inner hop shows when the events of the same prompt
-arrived further in. Both give a hold per event, while the shape gives only the pattern.
+arrived there. Both give a hold per event, while the shape gives only the pattern.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ class LocalResponse:
     """A response that the gateway generates.
 
     Args:
-        lines: further header lines, including their line ends.
+        lines: further header lines, including their line breaks.
     """
 
     status: int

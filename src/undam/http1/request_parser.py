@@ -137,7 +137,7 @@ class RequestParser:
             raise BadRequest(431, f"the request head is over {self._max_head} bytes")
         if end < 0:
             if _NEVER_VALID.search(buffer, max(0, self._scanned - 1)):
-                raise BadRequest(400, "the request head has a bare line end or control character")
+                raise BadRequest(400, "the request head has a bare line break or control character")
             if not self._partial_head:
                 self._partial_head += buffer
                 self._buffer = b""

@@ -1,1 +1,1 @@
-"""HTTP/2 without sockets: an own reader of frames, and h2 for everything but DATA (RFC 9113)."""
+"""HTTP/2 without sockets: DATA frames are read here, all other frames by h2 (RFC 9113)."""

@@ -57,7 +57,7 @@ class Trouble(StrEnum):
     CANCEL = "cancel"
     """The origin is not notified of a client disconnect."""
     EATS_X_ACCEL = "eats-x-accel"
-    """X-Accel-Buffering is obeyed and removed, so the next nginx further out buffers."""
+    """X-Accel-Buffering is obeyed and removed, so another nginx closer to the client buffers."""
     HIDES_CUT = "hides-cut"
     """A stream that the origin broke off reaches the client as an orderly end."""
 

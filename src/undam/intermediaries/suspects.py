@@ -46,11 +46,11 @@ class HoldEvidence:
         release: what releases the events; ``None`` if no rule was recognised.
         block_bytes: size of a release.
         timer_ms: period of the releases.
-        signed: intermediaries that signed the response at this hop and not further in.
-        further_in: intermediaries that signed it further in as well.
+        signed: intermediaries that signed the response at this hop, but not at an inner one.
+        further_in: intermediaries that also signed it at an inner hop.
         signatures: their fingerprints as clauses, by name.
         versions: versions in their fingerprints, by name.
-        innermost: no hop further in was measured, so the server itself may hold the events.
+        innermost: no inner hop was measured, so the server itself may hold the events.
         server_flushes: the far end is undam's own, which flushes each event.
         uncompressed_streams: whether the same request without compression streamed, if known.
         proxy: the forward proxy that the request went through.
@@ -194,7 +194,8 @@ def _is_contradicted(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> bool
 def _is_absent(habit: Habit, hold: HoldEvidence) -> bool:
     """Return whether the habit's fingerprint would be in the head, and is not.
 
-    A proxy further out replaces the Server header, so nginx may be behind it without a sign.
+    A proxy closer to the client replaces the Server header, so an nginx behind it may leave no
+    fingerprint.
     """
     if not habit.signs:
         return False
@@ -307,10 +308,10 @@ _WSGI_SERVERS = ("gunicorn", "wsgiserver", "waitress", "werkzeug", "cheroot")
 
 
 def _general(habit: Habit, facts: HeadFacts) -> str:
-    """Return the evidence for a suspect that only its behaviour supports."""
+    """Return the evidence for a suspect that has no fingerprint, only a fitting behaviour."""
     if habit.name in {"application", "application-reader"}:
-        return f"{facts.shown_server}: no proxy that signs is in the head"
-    return "it is known to hold a stream like this, and nothing in the head contradicts it"
+        return f"{facts.shown_server}: the head has no fingerprint of a proxy"
+    return "it is known to hold a stream like this, and the head does not contradict it"
 
 
 def _signature_points(known: Intermediary, hold: HoldEvidence) -> int:

@@ -201,7 +201,7 @@ class _HopGraph:
         return one.tier < other.tier
 
     def _assumed_next(self, index: int) -> int | None:
-        """Return the program of the next tier that no other names, if there is exactly one.
+        """Return the program of the next tier that is not behind another one, if it is unique.
 
         Programs in the folder of this one, or closest to it, are preferred.
         """

@@ -151,7 +151,7 @@ def decode(raw: bytes) -> FileText:
 
 @dataclass
 class ConfigFiles:
-    """The files of one run. Each file is read once and has one name, whichever path leads to it."""
+    """The files of one run. Each file is read once and has one name, even with several paths."""
 
     _names: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, FileText] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from undam.record.request_result import RequestResult
 
-# Linux delays an acknowledgement by 40 ms. A timer of the kernel may be some ms late.
+# Linux delays an acknowledgement by 40 ms. A kernel timer can be a few milliseconds late.
 _LEAST_NS, _MOST_NS = 36_000_000, 60_000_000
 # Later events of a delayed answer arrive one by one.
 _SINGLY = 1.5

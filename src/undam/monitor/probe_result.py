@@ -266,7 +266,7 @@ def _behaviour(hop: HopState) -> str:
     if hop.verdict == "late":
         return "holds each event until the next one"
     if hop.verdict == "held-to-end":
-        return "holds the stream to its end"
+        return "holds the stream until its end"
     if hop.release_bytes is not None:
         return f"sends blocks of {hop.release_bytes} bytes"
     if hop.period_ms is not None:

@@ -65,9 +65,9 @@ class CheckOptions:
         data: request body to use instead of the default one of the API, at the edge and at hops
             with the same API.
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
-        proxy_hops: whether hops further in are asked through the forward proxy as well.
+        proxy_hops: whether requests to inner hops also go through the forward proxy.
         tools: whether to ask for a tool call as well, and to read it to its end.
-        experiments: whether further requests may settle what the first ones leave open.
+        experiments: whether further requests may be sent if the first ones do not give a verdict.
         environ: environment that may contain API keys.
     """
 
@@ -112,8 +112,8 @@ def api_of(place: Place) -> Api:
 def client_for(options: CheckOptions, place: Place) -> ClientConfig:
     """Return the connection options for a place.
 
-    A forward proxy is for the edge, which users reach through it. A hop further in is asked
-    directly, unless it has a proxy of its own, or the options name the proxy for all hops.
+    A forward proxy is for the edge, which users reach through it. Requests to an inner hop are sent
+    directly, unless it has its own proxy, or the options set the proxy for all hops.
     """
     if place.proxy is not None:
         return replace(options.client, proxy=place.proxy)

@@ -140,7 +140,7 @@ def with_fixes(
 
     The fix of a hold is that of its first suspect that has one. If that suspect did not sign the
     response, the fix has the note "if that is in the path". The server itself is a suspect if no
-    hop further in was measured. A fix that the response already carries is not offered.
+    hop closer to the model was measured. A fix that the response already carries is not offered.
     """
     return [
         one if one.fix is not None else replace(one, fix=_fix(one, hops, outcomes))
@@ -220,7 +220,7 @@ def _fix_of_writer(hop: Hop) -> Fix | None:
 
 
 def _signed(hop: Hop, hops: Sequence[Hop]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the intermediaries recognised only here, and those recognised further in as well."""
+    """Return the intermediaries recognised only here, and those also recognised at an inner hop."""
     index = next(i for i, one in enumerate(hops) if one.name == hop.name)
     if index + 1 == len(hops):
         return hop.intermediaries, ()

@@ -144,28 +144,29 @@ RULES = (
         what="The evidence is not sufficient for a verdict; the message states what is missing.",
         why="""
             A missing verdict does no harm by itself, but it can hide a held stream: nginx holds a
-            response below 4 KB to its end, and in a fast response, the hold is invisible.
+            response below 4 KB until it ends, and in a fast response, the hold is invisible.
         """,
         detection="""
-            Fewer than eight content events; a whole response sooner than a model could have
-            generated it (50 ms, or 0.5 ms per event); one burst followed by silence; bursts
-            of whole events that a hop and the steps of an engine share, if no experiment settled
-            it; bursts that TCP segments and windows, a jittery path or pauses of the model explain;
-            only two bursts; this machine was too late; with --beacon, no event had a due time, or
-            the clocks disagree.
+            One of these applies: there were fewer than eight content events, or only two bursts;
+            the whole response arrived sooner than a model could have generated it (50 ms, or 0.5 ms
+            per event); one burst was followed by silence; the bursts of whole events may come from
+            a hop or from the steps of an engine, and no experiment settled it; TCP segments and
+            windows, a jittery path or pauses of the model explain the bursts; this machine read too
+            late; with --beacon, no event had a due time, or the clocks disagree.
         """,
         fix="""
             The service needs no change. Request a longer answer:
 
                 undam check URL --prompt 'Count from 1 to 300.'
 
-            Or compare with a place further in, outermost first:
+            Or compare with a hop closer to the model. Give several hops in order, the one closest
+            to the client first:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
             Or measure exactly, with a server that sends the due time in every event:
 
-                undam sim --port 9000           in the model's place
+                undam sim --port 9000           instead of the model
                 undam check URL --beacon
         """,
     ),
@@ -174,21 +175,22 @@ RULES = (
         slug="clock-offset",
         severity=Severity.INFO,
         message=(
-            "the far end's clock differs from this one by {offset_ms} ms, known within "
-            "{uncertainty_ms} ms; holds are not more exact than that"
+            "the clock of the beacon's host differs from this one by {offset_ms} ms, "
+            "with an uncertainty of {uncertainty_ms} ms that limits the accuracy of the holds"
         ),
-        what="The beacon runs on another host, and its due times are in the clock of that host.",
+        what="The beacon runs on another host, and its due times are those of that host's clock.",
         why="""
-            A hold is a difference between two clocks. The offset is estimated and subtracted. What
-            remains is the uncertainty, and a shorter hold cannot be distinguished from none.
+            A hold is a difference between two clocks. The estimated offset is subtracted. The
+            uncertainty of the estimate remains, and a hold that is shorter than the uncertainty
+            cannot be detected.
         """,
         detection="""
-            The check requests the time from the beacon. Four timestamps give the offset, which can
-            be wrong by half the round-trip time (RFC 5905, 8); it is reported if that is over 2 ms.
-            An asymmetric path, or a hop that holds the small response, shifts the offset within
-            this range. On one host both use the same clock, and the offset is zero. Verdicts take
-            this into account: an event counts as held from 12 ms plus the uncertainty and half the
-            path.
+            The check requests the time from the beacon. The offset is calculated from four
+            timestamps, with an uncertainty of half the round-trip time (RFC 5905, 8). It is
+            reported if the uncertainty is over 2 ms. An asymmetric path, or a hop that holds the
+            small response, shifts the offset within this range. On one host both programs use the
+            same clock, and the offset is zero. Verdicts take the uncertainty into account: an event
+            counts as held from 12 ms plus the uncertainty and half the path.
         """,
         fix="""
             The service needs no change. Use a beacon closer to the check or on the same host, or
@@ -245,19 +247,19 @@ RULES = (
             "TTFT {percentile} would be {from_sent_ms} ms (shown: {shown_ms} ms)"
         ),
         what="""
-            Requests were sent later than planned, and a TTFT percentile is more than 1 % and 2 ms
-            larger because of that.
+            Requests were sent later than planned, which increased a TTFT percentile by more than 1
+            % and 2 ms.
         """,
         why="""
-            TTFT is measured from the time when a request was due, as a user experiences it, so that
-            an overloaded client cannot hide requests that it did not send. But the delay of this
-            client is then part of it.
+            TTFT is measured from the time when a request was due, as a user experiences it. An
+            overloaded load generator can therefore not hide requests that it did not send, but its
+            own delay is part of TTFT.
         """,
         detection="""
-            The send delay is the time from when a request was due until its last byte was passed to
-            the kernel. It includes delays of this program, and opening a connection if none was
-            free. With a distant TLS server the connection is the larger part, and users wait for it
-            as well.
+            The send delay is the time between the intended start of a request and the time at which
+            its last byte was passed to the kernel. It includes delays of the load generator and, if
+            no connection was free, the time to open one. With a distant TLS server, opening the
+            connection takes most of this time, and users wait for it as well.
         """,
         fix="""
             The service needs no change. Use more processes, or less load:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from undam.rules.model import Rule, Severity
 
 _FIND_THE_HOP = """
-            First find the hop that causes it. With `undam sim` or undam.asgi.Beacon at the far
-            end, each place is measured exactly:
+            First find the hop that causes it. With `undam sim` or undam.asgi.Beacon at the far end,
+            each hop is measured exactly:
 
                 undam check URL --beacon --hop inner=http://INNER/v1/chat/completions
 """

@@ -192,7 +192,7 @@ RULES = (
             time.
         """,
         why="""
-            For every hop further out, and for the client, the stream is silent. Their idle limits
+            For the client, and for every hop closer to it, the stream is silent. Their idle limits
             cut it although the origin sends heartbeats, and a reader cannot distinguish waiting
             from dead.
         """,

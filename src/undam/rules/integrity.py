@@ -30,7 +30,7 @@ RULES = (
             exception.
         """,
         fix="""
-            First find the hop that cuts, by checking each place with the same prompt:
+            First find the hop that cuts, by checking each hop with the same prompt:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -66,7 +66,7 @@ RULES = (
             broken body (measured; envoy up to 1 s late). Or a limit of one of these hops.
         """,
         fix="""
-            Find the place, and then its cause; no single line fixes all of them.
+            Find the hop, and then the cause; no single line fixes all causes.
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -122,7 +122,8 @@ RULES = (
             EventSource does not reconnect (WHATWG HTML 9.2.1).
         """,
         fix="""
-            Check the places further in, and compare the status, the end and the time of each:
+            Check the hops closer to the model, and compare the status, the end and the time of
+            each:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
@@ -244,11 +245,12 @@ RULES = (
             of a long answer; a firewall that drops packets; a model that is not loaded yet.
         """,
         fix="""
-            Check the places further in, with more time than the longest answer takes:
+            Check the hops closer to the model, with a time limit above the duration of the longest
+            answer:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions --timeout 600
 
-            If the inner place streams, the outer one holds: UD101 lists the fix for each hop. If
+            If the inner hop streams, the outer one holds: UD101 lists the fix for each hop. If
             all are silent, the model is the cause; a heartbeat from the first second (UD402) would
             at least distinguish waiting from dead.
         """,
@@ -259,12 +261,13 @@ RULES = (
         severity=Severity.ERROR,
         message=("{incomplete} of {requests} responses are incomplete{silent}: {kinds}"),
         what="""
-            Under load, streams ended, cleanly or not, without [DONE], a finish reason or another
-            end of their API, or did not end within the time limit.
+            Under load, some streams ended without [DONE], a finish reason or another end mark of
+            their API, or did not end within the time limit. Their connections may have been closed
+            cleanly.
         """,
         why="""
             The reader has half an answer. Load generators that use only the status or the framing
-            count it as a success, and as a short one, so the results improve.
+            count it as a success. Because it is short, it even improves their results.
         """,
         detection="""
             Each response has a kind: no-end for a clean end without the API's end mark (see UD601),
@@ -278,7 +281,7 @@ RULES = (
             UD404), and servers that close connections when they are full.
         """,
         fix="""
-            Find out when they end, and whether always after the same time:
+            Find out when the streams end, and whether they always end after the same time:
 
                 undam bench URL --record run.jsonl --html report.html
                 undam check URL --idle 90

@@ -90,7 +90,7 @@ RULES = (
         """,
         why="""
             The headers, the first token and every heartbeat arrive late by up to one period, and
-            the text appears in jerks although the model generates an even flow.
+            the text appears in bursts although the model generates an even flow.
         """,
         detection="""
             More than five events arrive at a time, at even intervals (they differ by at most a
@@ -107,7 +107,8 @@ RULES = (
             207 ms late, which only --beacon detects.
         """,
         fix="""
-            Set the option of the hop. It changes when bytes leave, in more and smaller packets.
+            Set the option of the hop. The hop then sends bytes earlier, in more and smaller
+            packets.
 
                 haproxy:  option http-no-delay
                 traefik:  responseForwarding.flushInterval: -1      (documented: 100 ms by default)
@@ -133,7 +134,8 @@ RULES = (
         """,
         detection="""
             Four of five events arrived when the next one was due. Arrival times alone cannot show
-            this: the due times come from --beacon, or from --hop for the same prompt further in.
+            this: the due times come from --beacon, or from --hop with the same prompt closer to the
+            model.
         """,
         measured="""
             haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay`: 26 to 28 ms late
@@ -187,8 +189,9 @@ RULES = (
         message="the stream is compressed ({coding}), and the compressor does not flush each event",
         what="A compressor keeps events in its window until it has enough output.",
         why="""
-            Short answers arrive whole at their end, long ones in steps of 16 to 28 KB of compressed
-            output. This holds longer than anything else, even if buffering is off elsewhere.
+            Short answers arrive in one piece when they end; long ones arrive in blocks of 16 to 28
+            KB of compressed output. This holds longer than anything else, even if buffering is off
+            elsewhere.
         """,
         detection="""
             The response has a Content-Encoding, and after decompression its events become readable
@@ -209,8 +212,8 @@ RULES = (
                 origin:          Cache-Control: no-transform   (Envoy and compression() obey it;
                                  nginx's gzip and mod_deflate do not)
 
-            starlette's GZipMiddleware excludes event streams since 0.46.0, but held NDJSON up to
-            1.4.0.
+            starlette's GZipMiddleware has excluded event streams since 0.46.0. Up to 1.4.0, it held
+            NDJSON.
         """,
     ),
     Rule(
@@ -226,8 +229,8 @@ RULES = (
             generated is unknown, so a hop, or the origin, collected it first.
         """,
         why="""
-            It shows that the response was held to its end. And if the length is computed after a
-            cut, a truncated answer looks whole.
+            It shows that the response was held until it ended. And if the length is computed after
+            a cut, a truncated answer looks whole.
         """,
         detection="""
             The finding names the first hop that sends the header. If the events nevertheless
@@ -254,13 +257,14 @@ RULES = (
         severity=Severity.INFO,
         message=(
             "the body ends when the connection is closed ({http_version}, no chunks): an nginx "
-            "further out falls back to blocks of 4 KB, and a cut looks like an end"
+            "closer to the client falls back to blocks of 4 KB, and a cut looks like a complete "
+            "response"
         ),
         what="The response has neither chunks nor a length: its body ends with the connection.",
         why="""
             Such a body counts as complete (RFC 9112, 8), so a client cannot distinguish a cut from
             an end, except by [DONE] or a finish reason. Each response needs a new connection. And
-            an nginx further out falls back to blocks.
+            an nginx closer to the client falls back to blocks.
         """,
         detection="""
             The response is HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
@@ -287,7 +291,7 @@ RULES = (
         severity=Severity.INFO,
         message=(
             "{inner} sent X-Accel-Buffering, but the header is missing here: "
-            "an nginx obeyed and removed it, so the next nginx further out does not receive it"
+            "an nginx obeyed and removed it, so an nginx closer to the client does not receive it"
         ),
         what="nginx obeys X-Accel-Buffering from its origin, and removes it from the response.",
         why="""
@@ -296,7 +300,7 @@ RULES = (
         """,
         detection="""
             With --hop: the inner URL has the header and the outer URL does not. It is a warning if
-            the hop further out holds the stream.
+            the outer hop holds the stream.
         """,
         measured="""
             Two nginx with defaults and an origin that sends `X-Accel-Buffering: no`: the first
@@ -355,7 +359,7 @@ RULES = (
         severity=Severity.ERROR,
         message="events arrive in bursts of {events_per_burst}, in no known pattern",
         what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
-        why="The first token waits for its burst, and the text appears in jerks.",
+        why="The first token waits for its burst, and the text appears in bursts.",
         detection="""
             Typically more than five events arrive per burst, at uneven intervals, and their number
             follows the time before each burst. The steps of an engine do not have this relation.
@@ -371,7 +375,7 @@ RULES = (
             generators that never wait sent their first events after 2.1 s (median).
         """,
         fix="""
-            Find the place first. Check each hop with the same prompt, outermost first, or use a
+            Find the hop first. Check each hop with the same prompt, outermost first, or use a
             beacon at the far end:
 
                 undam check URL --hop proxy=http://PROXY/v1/... --hop model=http://MODEL/v1/...
@@ -403,7 +407,7 @@ RULES = (
             Find the cause. No change is needed if the model server shows the same:
 
                 undam check URL --hop model=http://MODEL:8000/v1/chat/completions
-                undam check URL --beacon          with `undam sim` in the model's place
+                undam check URL --beacon          with `undam sim` instead of the model
 
             By default vLLM, SGLang and TensorRT-LLM send each step at once (`stream_interval` 1);
             throughput recipes set 16 or 20.
@@ -419,7 +423,7 @@ RULES = (
         ),
         what="Under load, most events reach this machine together with others, in one write.",
         why="""
-            The text appears in jerks, and the first token waits for the events sent with it. Load
+            The text appears in bursts, and the first token waits for the events sent with it. Load
             generators that do not check for this report an ITL p50 of 0.00 ms, which looks
             excellent.
         """,
@@ -439,7 +443,7 @@ RULES = (
             p50 of 0 and a p99 of 85 ms, without a warning.
         """,
         fix="""
-            Find the place with a check at low load:
+            Find the hop with a check at low load:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 

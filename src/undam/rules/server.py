@@ -115,9 +115,9 @@ RULES = (
         why="""
             A browser's EventSource fails permanently unless the type is text/event-stream (WHATWG
             HTML, 9.2.2). Hops decide by type: Traefik flushes recognised streams at once, and
-            Cloudflare does not compress text/event-stream (both documented); neither does
-            starlette's GZipMiddleware since 0.46.0. With another type the stream is buffered,
-            compressed and cached like a page.
+            Cloudflare does not compress text/event-stream (both documented); starlette's
+            GZipMiddleware has not compressed it since 0.46.0. With another type the stream is
+            buffered, compressed and cached like a page.
         """,
         detection="The first bytes of the body are compared with the Content-Type.",
         fix="""
@@ -151,14 +151,16 @@ RULES = (
             recognisable by the type text/html.
         """,
         fix="""
-            Stream at the place that collects the response. This changes the form of the response
-            for every client of the route, so keep the whole form for requests without "stream".
+            Enable streaming in the program that collects the response. This changes the form of the
+            response for every client of the route, so keep the whole form for requests without
+            "stream".
 
                 "stream": true                         in the call to the model
                 InvokeMode: RESPONSE_STREAM            AWS Lambda URL (documented)
                 responseTransferMode: STREAM           AWS API Gateway REST (documented)
 
-            With --hop for the places further in, the report shows where the stream still exists.
+            With --hop for the hops closer to the model, the report shows which of them still return
+            a stream.
         """,
     ),
     Rule(

@@ -70,8 +70,8 @@ RULES = (
             unless it replays them by Last-Event-ID.
         """,
         detection="""
-            `undam check --mcp` keeps the stream open for 20 s, or for the time of --idle, and
-            observes its end.
+            `undam check --mcp` keeps the stream open for 20 s, or for the time given with --idle.
+            It is reported if the stream ends earlier.
         """,
         causes="""
             An idle limit of a proxy or a load balancer (60 s is the most common), or a server that

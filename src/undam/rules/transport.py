@@ -65,14 +65,14 @@ RULES = (
         slug="hop-failed",
         severity=Severity.ERROR,
         message="this hop could not be measured: {error}",
-        what="One of the places did not return a stream, while others did.",
+        what="One of the hops did not return a stream, while others did.",
         why="""
-            The hop may be down for its users, too. What the other places showed is reported, but a
-            hold cannot be attributed to a hop that was not measured.
+            The hop may be down for its users, too. The results of the other hops are reported, but
+            a hold cannot be attributed to a hop that was not measured.
         """,
         detection="""
             The request failed: there was no connection, the status was an error, or the response
-            was a web page. If no place returns a stream, the command ends with exit code 2 instead.
+            was a web page. If no hop returns a stream, the command ends with exit code 2 instead.
         """,
         causes="""
             A hop with its own model names, its own key or its own form of the request. Credentials

@@ -100,7 +100,7 @@ def encode_comment(text: str, *, blank_line: bool = False) -> bytes:
 def _field(name: str, value: str) -> str:
     if "\n" in value or "\r" in value:
         raise LocalProtocolError(
-            f"{name} contains a line end; the rest would be parsed as another field"
+            f"{name} contains a line break; the rest would be parsed as another field"
         )
     return f"{name}: {value}\n"
 

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-# These are valid in JSON strings, but some clients (httpx iter_lines) treat them as line ends.
+# These are valid in JSON strings, but some clients (httpx iter_lines) treat them as line breaks.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 # Nested keys that are not strings are converted up to this depth.
@@ -26,7 +26,8 @@ def encode_json(value: object) -> bytes:
     """Encode ``value`` as compact JSON on one line.
 
     Models, dataclasses, dates, UUIDs, decimals, enums, sets and the objects of common SDKs are
-    converted. U+0085, U+2028 and U+2029 are escaped, because some clients treat them as line ends.
+    converted. U+0085, U+2028 and U+2029 are escaped, because some clients treat them as line
+    breaks.
 
     Raises:
         ValueError: a float is NaN or infinite, or the value contains itself.

@@ -29,7 +29,7 @@ class Parser:
     Invalid UTF-8 becomes U+FFFD, and no event is lost because of it.
 
     Args:
-        max_event_bytes: maximum size of all lines of one event, without line ends. A comment
+        max_event_bytes: maximum size of all lines of one event, without line breaks. A comment
             counts only until its line is complete.
 
     Attributes:
@@ -62,7 +62,7 @@ class Parser:
 
     @property
     def pending(self) -> bytes:
-        """Data and type of the unfinished event, and its unfinished line, with LF as line ends."""
+        """Data and type of the unfinished event, and its unfinished line, with LF as line break."""
         kind = [b"event: %b\n" % self._type] if self._type else []
         return b"".join([*kind, *(b"data: %b\n" % line for line in self._data), self._held])
 

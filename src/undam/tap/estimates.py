@@ -18,7 +18,7 @@ from undam.timing import Arrival
 
 # A client sends smaller records for HTTP/2 window updates and acknowledgements.
 _SMALLEST_REQUEST_BYTES = 64
-# Size line and line ends of a chunk, or the header of an HTTP/2 frame.
+# Size line and line breaks of a chunk, or the header of an HTTP/2 frame.
 _FRAMING_BYTES = 8
 _SLACK_NS = 5_000_000
 # Framing, compression of headers and padding change the size by less than this.

@@ -112,5 +112,5 @@ def _is_alone(text: str, start: int, end: int) -> bool:
 
 
 def _blank(text: str) -> str:
-    """Replace everything but line ends with spaces."""
+    """Replace everything but line breaks with spaces."""
     return re.sub(r"[^\r\n]", " ", text)

@@ -104,7 +104,7 @@ class ExchangeOpener:
         return Http2Parser(fields, request.body, max_head_bytes=self._config.max_head_bytes)
 
     def _use_http2(self, channel: Channel) -> None:
-        """Choose the version of HTTP, as the server selected it."""
+        """Use HTTP/2 if the server selected it."""
         protocol = channel.protocol
         if self._http2 is None or (self._context is not None and protocol != "h2"):
             if self._config.http_version == "2":

@@ -120,7 +120,7 @@ _WARM_UP = _WarmUp()
 
 
 async def warm_up() -> None:
-    """Wait until the kernel timestamps arriving data, if it can; the first call takes some ms."""
+    """Wait until the kernel timestamps arriving data. The first call takes a few milliseconds."""
     # asyncio is slow to import, and not every user of this module has an event loop.
     import asyncio  # noqa: PLC0415
 

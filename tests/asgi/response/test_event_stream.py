@@ -242,7 +242,7 @@ def _coroutine() -> Any:
         (["a"], {"buffer_bytes": 0}, "buffer_bytes"),
         (["a"], {"replay_key": "k"}, "replay"),
         (["a"], {"headers": {"a b": "c"}}, "header name"),
-        (["a"], {"headers": {"a": "b\r\nc: d"}}, "line end"),
+        (["a"], {"headers": {"a": "b\r\nc: d"}}, "line break"),
     ],
 )
 def test_invalid_arguments_are_rejected_immediately(

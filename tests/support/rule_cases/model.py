@@ -134,7 +134,7 @@ class RuleCase:
 
 
 def held_case(code: str, simulator: tuple[str, ...] = QUICK, **more: Any) -> RuleCase:
-    """Return a case in which `bad` holds a stream to its end."""
+    """Return a case in which `bad` holds a stream until its end."""
     return RuleCase(code=code, simulator=simulator, bad=HELD_TO_END, fixed=STREAMS, **more)
 
 

@@ -205,7 +205,7 @@ class Answers:
         return AnswerStatus(key, found.state, found.events, found.last_event_id)
 
     async def stop(self, key: str, *, owner: Owner) -> bool:
-        """Stop an answer, whichever process runs it; return whether it was running.
+        """Stop an answer, even in another process; return whether it was running.
 
         Its readers receive ``event: stopped`` and a clean end (in OpenAI's format, an error of type
         ``answer_stopped``). The source is cancelled. In another process, this happens at its next

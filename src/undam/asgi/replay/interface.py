@@ -174,7 +174,7 @@ class AnswerStore(Replay, Protocol):
         ...
 
     async def stop(self, key: str) -> bool:
-        """Stop the newest stream under ``key``, whichever process runs its source.
+        """Stop the newest stream under ``key``, even if another process runs its source.
 
         Its readers receive `AnswerStopped` after the events so far.
 

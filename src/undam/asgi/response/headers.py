@@ -26,7 +26,7 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
     """Return the default stream headers, updated with ``given``; names are in lower case.
 
     Raises:
-        UsageError: a name is not a token, or a value contains a line end or a NUL.
+        UsageError: a name is not a token, or a value contains a line break or a NUL.
     """
     if not given:
         return list(EVENT_STREAM)
@@ -65,5 +65,5 @@ def _value(value: str | bytes) -> bytes:
             f"headers: {value!r} contains characters that are not allowed in a header"
         ) from None
     if b"\r" in raw or b"\n" in raw or b"\0" in raw:
-        raise UsageError(f"headers: {value!r} contains a line end or a NUL")
+        raise UsageError(f"headers: {value!r} contains a line break or a NUL")
     return raw.strip()

@@ -58,7 +58,7 @@ _RECORD_KEYS = {"schema", "kind", "command"}
     default=DEFAULT_THRESHOLD_PERCENT,
     show_default=True,
     metavar="PERCENT",
-    help="Exit with 1 if B is worse by more than this and beyond the noise.",
+    help="Exit with 1 if B is worse by more than this percentage and by more than the noise.",
 )
 @click.option("--html", metavar="FILE", help="Save an HTML page with the ratios.")
 @json_option

@@ -35,7 +35,7 @@ _INDENT = "    "
 _SAFETY = {
     Safety.SAFE: "safe: it changes only how this route streams (undam fix)",
     Safety.UNSAFE: "unsafe: it affects more than this route's streaming (undam fix --unsafe)",
-    Safety.NONE: "none; no edit of the file fixes it",
+    Safety.NONE: "not applicable; there is no automatic fix",
 }
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 

@@ -11,10 +11,10 @@ from undam.rules import Finding, Verdict, finding
 
 
 def begins_at(hops: Sequence[Hop], index: int) -> bool:
-    """Return whether the hold observed at hop ``index`` begins there, and not further in.
+    """Return whether the hold observed at hop ``index`` begins there, and not at an inner hop.
 
-    A stream that is already held further in cannot be attributed to an outer hop, unless that hop
-    makes the pattern worse. Inner hops with an unknown verdict are skipped.
+    A stream that is already held at an inner hop cannot be attributed to an outer hop, unless that
+    hop makes the pattern worse. Inner hops with an unknown verdict are skipped.
     """
     hop = hops[index]
     if not hop.shape.held:

@@ -30,7 +30,7 @@ _WANTED = (
 
 
 def find_heads(hops: Sequence[Hop]) -> list[Finding]:
-    """Return findings about each hop's response head, and the innermost one's missing headers."""
+    """Return findings about the heads of all hops, and headers that the innermost hop lacks."""
     found: list[Finding] = []
     for index, hop in enumerate(hops):
         head = hop.exchange.head
@@ -99,7 +99,7 @@ def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
 
 
 def _find_eaten(hops: Sequence[Hop], index: int) -> list[Finding]:
-    """Return a finding if X-Accel-Buffering is present further in and missing here."""
+    """Return a finding if X-Accel-Buffering is present at the inner hop and missing here."""
     hop, inner = hops[index], hops[index + 1]
     here, there = hop.exchange.head, inner.exchange.head
     if here is None or there is None:

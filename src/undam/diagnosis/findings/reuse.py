@@ -7,7 +7,7 @@ from itertools import pairwise
 from undam.record import Exchange
 from undam.rules import Finding, finding
 
-# Linux delays an acknowledgement by 40 ms. A timer of the kernel may be some ms late.
+# Linux delays an acknowledgement by 40 ms. A kernel timer can be a few milliseconds late.
 _EXACT_NS = (38_000_000, 48_000_000)
 _RELEASED_NS = (36_000_000, 60_000_000)
 # A new connection must be faster by more than the jitter of a path.

@@ -1,4 +1,4 @@
-"""Splitting of an event stream after whole events. Only line ends are parsed, and no I/O is done.
+"""Splitting of an event stream after whole events. Only line breaks are parsed, and no I/O is done.
 
 Only whole events are forwarded. A comment or an error event can therefore be inserted at any time,
 and the client never receives an event without its end. This adds no delay, because a reader

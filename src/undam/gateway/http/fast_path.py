@@ -1,4 +1,4 @@
-"""Fast path for tokens, which forwards whole chunks of whole events without parsing them.
+"""Fast path for reads of whole chunks and whole events, which are forwarded without parsing.
 
 Nearly all reads of a stream consist of whole chunks (usually one) and end with an event. Parsing
 and re-framing such a read costs several times as much as writing it.

@@ -183,7 +183,7 @@ class ResponseWriter:
         """Write a complete response that the gateway has generated.
 
         Args:
-            lines: additional header lines, including their line ends.
+            lines: additional header lines, including their line breaks.
         """
         self.opened = True
         self._record.status = status

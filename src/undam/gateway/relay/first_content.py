@@ -121,7 +121,7 @@ def has_announced_end(api: Api, tail: bytes) -> bool:
     Args:
         tail: the last bytes of the stream; they may begin within an event.
     """
-    # JSON contains no raw line ends, so this cannot be part of a payload at the start of a line.
+    # JSON contains no raw line breaks, so this cannot be part of a payload at the start of a line.
     if tail.rstrip().endswith(b"\ndata: [DONE]"):
         return True
     # The first event may be incomplete. The parser then ignores it or parses it as another field.

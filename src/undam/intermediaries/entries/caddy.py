@@ -42,7 +42,7 @@ ENTRY = Intermediary(
             Aspect.HOLDS,
             (
                 "Streams by default. `response_buffers SIZE` of reverse_proxy holds the "
-                "first SIZE bytes, or a shorter response to its end. `buffer_responses` "
+                "first SIZE bytes, or a shorter response until its end. `buffer_responses` "
                 "is rejected as unknown."
             ),
             evidence=_RUN_NEW,

@@ -33,7 +33,7 @@ ENTRY = Intermediary(
         ),
         Behaviour(
             Aspect.HOLDS,
-            ("Holds the stream to its end; a post-call Bedrock guardrail does so by default."),
+            ("Holds the stream until its end; a post-call Bedrock guardrail does so by default."),
             evidence=_REPORT,
             conditions={"configuration": "guardrail with streaming_buffer_until_moderated"},
         ),

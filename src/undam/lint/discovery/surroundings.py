@@ -99,7 +99,7 @@ class Surroundings:
     def _read(
         self, folder: Path, wanted: re.Pattern[str], most: int, size: int
     ) -> list[tuple[str, str]]:
-        """Return name and text of the first files whose name matches, up to a size in bytes."""
+        """Return name and text of the first ``most`` matching files, each cut to ``size`` bytes."""
         found = []
         try:
             present = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())

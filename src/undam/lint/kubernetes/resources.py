@@ -44,7 +44,7 @@ def entry_at(node: Node | None, *names: str) -> Entry | None:
 
 
 def entry_span(source: Source, entry: Entry) -> tuple[int, int]:
-    """Return the span of a key and its value that is on the line of the key."""
+    """Return the span of an entry, up to the end of the line on which its key is."""
     _, end = source.line_span(entry.key.start)
     line = source.text[entry.key.start : min(end, max(entry.value.end, entry.key.end))]
     return entry.key.start, entry.key.start + len(line.rstrip())

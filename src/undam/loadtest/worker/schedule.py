@@ -120,7 +120,8 @@ class _ClosedLoopSchedule:
         # Slots by the time at which each may send, then by number.
         self._waiting = [(start_ns + offset, slot) for slot, offset in enumerate(load.slots)]
         heapq.heapify(self._waiting)
-        # Slots that became free now, in order. A deque is cheaper than the heap for this many.
+        # Slots that became free, in the order of time. Appending to a deque is cheaper than pushing
+        # to the heap.
         self._free: deque[tuple[int, int]] = deque()
 
     @property

@@ -69,10 +69,10 @@ ENGINES = (
 
 
 def engine_of(totals: Mapping[str, float], mapping: Mapping[str, str]) -> EngineMetrics:
-    """Return the server whose metrics these are, with the names of ``mapping`` in front.
+    """Return the engine that publishes these metrics; names in ``mapping`` take precedence.
 
     Raises:
-        UsageError: neither is known.
+        UsageError: no metric of a known engine or of ``mapping`` was found.
     """
     known = max(ENGINES, key=lambda engine: _matches(engine, totals))
     if not _matches(known, totals):

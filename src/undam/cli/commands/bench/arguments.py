@@ -39,7 +39,7 @@ _STEP = re.compile(r"\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<rate>/s)?\s*")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One run of a sweep or a search, or the only run; then ``label`` is empty."""
+    """One run of a sweep or a search, or a single run. The ``label`` of a single run is empty."""
 
     label: str
     load: Load

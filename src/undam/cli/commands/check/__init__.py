@@ -115,7 +115,7 @@ from undam.record import record_lines
 )
 @json_option
 def command(url: str | None, json_to: str | None, record: str | None, **given: object) -> int:
-    """Find the hop that holds the stream of URL, for how long and in what pattern, and the fix.
+    """Find the hop that holds a stream, how it holds it, and the line that fixes it.
 
     URL is the endpoint that users reach. A base URL (without a path, or ending in /v1) means its
     chat endpoint, and the default is OPENAI_BASE_URL. A path ending in /chat/completions,

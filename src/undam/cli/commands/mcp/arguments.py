@@ -34,7 +34,8 @@ HttpUrl = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s]+$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1000)]
 
-# Host that may receive the key in each variable, besides the origin in its base URL variable.
+# For each API key variable: the host to which the key may be sent, and the variable with the base
+# URL, to whose origin it may be sent as well.
 _KEYS = {
     "OPENAI_API_KEY": ("api.openai.com", "OPENAI_BASE_URL"),
     "ANTHROPIC_API_KEY": ("api.anthropic.com", "ANTHROPIC_BASE_URL"),

@@ -23,7 +23,7 @@ services:
     command:
       - --providers.file.filename=/etc/traefik/dynamic.yaml
       - --entrypoints.edge.address=:8080
-      # A limit would cut each response at that age. Silence is not limited.
+      # A limit would cut each response after that time. Silence is not limited.
       - --entrypoints.edge.transport.respondingTimeouts.writeTimeout=0s
     ports:
       - "{request.listen}:8080"

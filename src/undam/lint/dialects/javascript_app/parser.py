@@ -118,17 +118,17 @@ class JavaScriptProgram:
         return self.raw[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
     def callee(self, call: Node) -> str:
-        """Return the callee of a call or a constructor, without spaces: ``app.get``."""
+        """Return the called function or constructor without white space: ``app.get``."""
         function = call.child_by_field_name("function") or call.child_by_field_name("constructor")
         is_short = function is not None and function.end_byte - function.start_byte <= _MAX_CALLEE
         return "".join(self.text(function).split()) if function is not None and is_short else ""
 
     def method(self, call: Node) -> str:
-        """Return the last name of a callee."""
+        """Return the last part of a callee: ``get`` of ``app.get``."""
         return self.callee(call).rpartition(".")[2]
 
     def string(self, node: Node | None) -> str | None:
-        """Return the content of a string; substitutions in it are written as they are."""
+        """Return the content of a string literal; substitutions in it are not evaluated."""
         if node is None or node.type not in _STRINGS:
             return None
         return self.text(node)[1:-1]

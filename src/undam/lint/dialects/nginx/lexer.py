@@ -29,8 +29,8 @@ _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 _AFTER_QUOTES = frozenset(" \t\r\n;{)")
 _PUNCTUATION = frozenset({END, OPEN, CLOSE})
 
-# OpenResty's Lua blocks contain braces of their own, which strings and comments can hide. A quoted
-# string ends at the end of its line at the latest, so that no text is scanned twice.
+# The Lua blocks of OpenResty contain braces. Those in Lua strings and comments do not count. A
+# quoted string ends with its line at the latest, so that no text is scanned twice.
 _LUA_NAME = re.compile(r"\w+_by_lua_block\Z")
 _LUA = re.compile(
     r"(?:--)?\[(=*)\[|--[^\n]*|[{}]|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.DOTALL

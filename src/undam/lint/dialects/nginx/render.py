@@ -49,7 +49,7 @@ http {{
 {protocol}            # Cut a stream after this much silence; the default is 60 s.
             proxy_read_timeout {idle};
 
-            # Ask another nginx further out not to buffer either.
+            # Ask an nginx closer to the client not to buffer either.
             proxy_pass_header X-Accel-Buffering;
         }}
     }}

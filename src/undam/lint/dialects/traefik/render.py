@@ -24,7 +24,7 @@ entryPoints:
     address: {_quoted(request.listen)}
     transport:
       respondingTimeouts:
-        # A limit would cut each response at that age. Silence is not limited.
+        # A limit would cut each response after that time. Silence is not limited.
         writeTimeout: 0s
 providers:
   file:

@@ -177,7 +177,7 @@ def _has_rate_limit(scopes: list[ApacheScope]) -> bool:
 
 
 def _output_filters(scopes: list[ApacheScope]) -> Iterator[tuple[ApacheDirective, Word]]:
-    """Yield the directives that apply filters to event streams, with the word that names them."""
+    """Yield each directive that applies filters to event streams, and the word with their names."""
     chosen = settings_of(scopes, "setoutputfilter")
     if chosen:
         yield chosen[-1], chosen[-1].args[0]

@@ -42,7 +42,7 @@ ACCEL_HEADER = ConfigRule(
     code="APA202",
     slug="x-accel-header-in-apache",
     severity=Severity.INFO,
-    message="X-Accel-Buffering has no effect in httpd; only an nginx further out reads it",
+    message="X-Accel-Buffering has no effect in httpd; only an nginx closer to the client reads it",
     safety=Safety.NONE,
     what="""
         The header asks nginx, and programs built on it, not to buffer. httpd passes it on and does
@@ -54,8 +54,8 @@ ACCEL_HEADER = ConfigRule(
         httpd 2.4.71 over FastCGI held a stream equally with and without the header on the response.
     """,
     fix="""
-        Keep a `Header` line if an nginx stands further out; otherwise remove it. In httpd itself,
-        only FastCGI and AJP need a setting:
+        Keep a `Header` line if an nginx is closer to the client; otherwise remove it. In httpd
+        itself, only FastCGI and AJP need a setting:
 
             ProxyPass "/v1/" "fcgi://127.0.0.1:9000/" flushpackets=on
     """,

@@ -33,13 +33,13 @@ SHORT_TIMEOUT = ConfigRule(
     """,
     detection="""
         The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above.
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
+        one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         httpd 2.4.71 with a limit of 1 s, in any of the three places and on a BalancerMember, cut a
         stream during a silence of 2.5 s; a comment every 0.4 s kept it open. `timeout` on a
-        ProxyPass to a balancer, `connectiontimeout` and RequestReadTimeout did not cut it.
+        ProxyPass to a balancer, `connectiontimeout` and RequestReadTimeout did not cut the stream.
     """,
     fix="""
         Set one hour on the line of the route. A dead origin is then detected that much later.

@@ -18,7 +18,7 @@ BUFFERED = ConfigRule(
     what="""
         `buffer_responses` reads the whole response before the first byte is sent; Caddy 2.8 and
         later reject it as unknown. `response_buffers SIZE`, since 2.7, holds the first SIZE bytes,
-        and a shorter response to its end.
+        and a shorter response until it ends.
     """,
     why="""
         The first token arrives together with the last one, and heartbeats are held as well.

@@ -24,7 +24,7 @@ ENCODED = ConfigRule(
         the compressor.
     """,
     why="""
-        A stream with a long first event is held: to its end with zstd, in blocks with gzip.
+        A stream with a long first event is held: until its end with zstd, in blocks with gzip.
         `flush_interval -1` has no effect on this.
     """,
     detection="""

@@ -38,7 +38,7 @@ ACCEL_HEADER = ConfigRule(
     code="CAD202",
     slug="x-accel-header-in-caddy",
     severity=Severity.INFO,
-    message="X-Accel-Buffering has no effect in Caddy; only an nginx further out reads it",
+    message="X-Accel-Buffering has no effect in Caddy; only an nginx closer to the client reads it",
     safety=Safety.NONE,
     what="""
         The header asks nginx, and programs built on it, not to buffer. Caddy passes it on and does
@@ -48,10 +48,10 @@ ACCEL_HEADER = ConfigRule(
     detection="""
         `header`, `header_up` or `header_down` sets the header where a streaming route is proxied.
     """,
-    measured="Caddy 2.6.2 with `buffer_responses` and the header held a stream to its end.",
+    measured="Caddy 2.6.2 with `buffer_responses` and the header held a stream until its end.",
     fix="""
-        Keep the line if an nginx stands further out; otherwise remove it. Caddy itself needs no
-        setting to stream:
+        Keep the line if an nginx is closer to the client; otherwise remove it. Caddy itself needs
+        no setting to stream:
 
             reverse_proxy 127.0.0.1:9000
     """,

@@ -28,13 +28,13 @@ READ_TIMEOUT = ConfigRule(
     """,
     detection="""
         The limit on a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above.
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
+        one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         Caddy with 1 s ended a stream during a silence of 2.5 s: 2.6.2 cleanly, 2.11.7 with a
         truncation. A comment every 0.4 s kept the stream open. `write_timeout`, `keepalive` and
-        `response_header_timeout` did not cut it.
+        `response_header_timeout` did not cut the stream.
     """,
     fix="""
         Raise the limit. A dead origin is then detected that much later.
@@ -56,8 +56,8 @@ WRITE_TIMEOUT = ConfigRule(
     """,
     why="A long answer is cut while tokens are still arriving, and heartbeats do not prevent it.",
     detection="""
-        The limit is below one hour: an error up to one minute, a warning above. If no route in
-        this file is known to stream, the severity is info.
+        The limit is below one hour. Up to one minute it is reported as an error; above that, as a
+        warning. If no route in this file is known to stream, the severity is info.
     """,
     measured="""
         Caddy 2.6.2 with 1 s cut streams of 2.7 s, including one with a comment every 0.4 s. `idle`,

@@ -30,8 +30,9 @@ IDLE = ConfigRule(
     detection="""
         The limit of a resource that streams, configured or by default, is below the expected
         silence (setting `silence`, 300 s by default). If heartbeats are known, the limit is below
-        two heartbeat intervals instead: an error up to one interval, a warning above. If nothing is
-        known about the resource, only a configured limit is reported, with severity info.
+        two heartbeat intervals instead. Up to one interval it is reported as an error; above that,
+        as a warning. If nothing is known about the resource, only a configured limit is reported,
+        with severity info.
     """,
     measured="Documented, not measured: the services cannot be run locally.",
     fix="""
@@ -61,9 +62,10 @@ TOTAL = ConfigRule(
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
     detection="""
-        The limit of a resource that streams, configured or by default, is below one hour: an error
-        up to one minute, a warning above. The maximum of the service is not reported. If nothing
-        is known about the resource, only a configured limit is reported, with severity info.
+        The limit of a resource that streams, configured or by default, is below one hour. Up to one
+        minute it is reported as an error; above that, as a warning. The maximum of the service is
+        not reported. If nothing is known about the resource, only a configured limit is reported,
+        with severity info.
     """,
     measured="Documented, not measured: the services cannot be run locally.",
     fix="""

@@ -45,7 +45,7 @@ SYNC_WORKER = ConfigRule(
         gunicorn 27.0.1 with `--timeout 2`: a sync worker that sent an event every 0.2 s was killed
         3.1 s after the request, and the response was truncated. With `--worker-class gthread
         --threads 32` the whole stream of 6 s arrived. `--timeout-keep-alive 1` of uvicorn 0.54 and
-        `--read-timeout 2` of hypercorn 0.18 did not cut it.
+        `--read-timeout 2` of hypercorn 0.18 did not cut the stream.
     """,
     fix="""
         Use threads, whose number limits the concurrent streams, or gevent. For an ASGI application,
@@ -69,7 +69,7 @@ HARAKIRI = ConfigRule(
     why="A longer stream is cut while tokens are still arriving; heartbeats do not prevent it.",
     detection="""
         A command starts uwsgi with a limit below one hour, and something shows that the application
-        streams: an error up to one minute, a warning above.
+        streams. Up to one minute it is reported as an error; above that, as a warning.
     """,
     measured="Documented, not measured.",
     fix="""

@@ -53,8 +53,8 @@ CLIENT_TIMEOUT = ConfigRule(
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
     detection="""
-        A service that runs one of the two images sets a value below one hour in its environment:
-        an error up to one minute, a warning above.
+        The environment of a service that runs one of the two images sets a value below one hour. Up
+        to one minute it is reported as an error; above that, as a warning.
     """,
     measured="Documented, not measured.",
     fix="""

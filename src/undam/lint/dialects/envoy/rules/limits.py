@@ -73,7 +73,7 @@ MAX_DURATION = ConfigRule(
     code="ENV403",
     slug="max-stream-duration",
     severity=Severity.ERROR,
-    message="max_stream_duration {limit} cuts each stream at that age; heartbeats do not help",
+    message="max_stream_duration {limit} cuts each stream after that time; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
         `max_stream_duration` limits the duration of a stream. It can be set at the connection
@@ -84,8 +84,8 @@ MAX_DURATION = ConfigRule(
     """,
     detection="""
         The limit applies to a streaming route, and is above 0 and below one hour. Up to one minute
-        it is an error, above a warning. The value of a route takes precedence over that of the
-        connection manager.
+        it is reported as an error; above that, as a warning. The value of a route takes precedence
+        over that of the connection manager.
     """,
     measured="""
         Envoy 1.40 with 2s in each of the three places cut the stream after 3.0 s. A route's 0s took
@@ -118,8 +118,8 @@ IDLE = ConfigRule(
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
         The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above.
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
+        one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         Envoy 1.40 with 2s in either place cut the stream 3.0 s after the last byte. A route's 60s
@@ -146,8 +146,8 @@ TRY_IDLE = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        `per_try_idle_timeout` of a retry policy ends a try without activity. It also applies after
-        the response has begun.
+        `per_try_idle_timeout` of a retry policy ends an attempt that has been idle for this time.
+        It also applies after the response has begun.
     """,
     why="""
         A stream that has begun cannot be retried, so the client receives a truncated response.
@@ -155,7 +155,8 @@ TRY_IDLE = ConfigRule(
     detection="""
         The retry policy of a streaming route, or of its virtual host, has a limit below the
         expected silence (setting `silence`, 300 s by default). If heartbeats are known, the limit
-        is below two heartbeat intervals instead: an error up to one interval, a warning above.
+        is below two heartbeat intervals instead. Up to one interval it is reported as an error;
+        above that, as a warning.
     """,
     measured="""
         Envoy 1.40 with 2s, with and without retry_on, cut the stream 3.0 s after the last byte.

@@ -110,10 +110,10 @@ POLICY_TIMEOUT = ConfigRule(
     """,
     why=_WHY_TOTAL,
     detection="""
-        The policy affects a streaming route, and the limit is above 0 and below one hour: an error
-        up to one minute, a warning above. The `timeouts` of a rule take precedence over
-        `requestTimeout`, so the policy is not reported if all its streaming rules have their own.
-        If it is not known whether its routes stream, the severity is info.
+        The policy affects a streaming route, and the limit is above 0 and below one hour. Up to one
+        minute it is reported as an error; above that, as a warning. The `timeouts` of a rule take
+        precedence over `requestTimeout`, so the policy is not reported if all its streaming rules
+        have their own. If it is not known whether its routes stream, the severity is info.
     """,
     fix="""
         Remove the limit, or raise it where 0 is not allowed (GCPBackendPolicy: 3600). This affects
@@ -146,8 +146,8 @@ POLICY_IDLE = ConfigRule(
     detection="""
         The policy affects a streaming route, and the limit is below the expected silence (setting
         `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
-        intervals instead: an error up to one interval, a warning above. Limits on idle connections,
-        which count only time without any request, are not reported.
+        intervals instead. Up to one interval it is reported as an error; above that, as a warning.
+        Limits on idle connections, which count only time without any request, are not reported.
     """,
     fix="""
         Raise the limit, or send heartbeats more often.

@@ -60,8 +60,8 @@ EVERY_TYPE = ConfigRule(
         a pause is held until the pause ends.
     """,
     detection="""
-        Compression applies to a streaming route without a list of types (in the backend, or else in
-        the frontend), or with a prefix of text/event-stream.
+        Compression applies to a streaming route, from its backend or, if that does not set it, from
+        its frontend. It has no list of types, or the list contains a prefix of text/event-stream.
     """,
     measured="""
         haproxy 2.6.12 with `compression algo gzip` alone, and with `compression type text/`, events

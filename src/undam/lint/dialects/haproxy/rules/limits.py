@@ -28,12 +28,12 @@ SERVER_TIMEOUT = ConfigRule(
     """,
     detection="""
         The limit on a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above.
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
+        one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
-        0.5 s kept it open. `timeout client` did not cut it.
+        0.5 s kept it open. `timeout client` did not cut the stream.
     """,
     fix="""
         Set one hour, in the streaming section only. A dead origin is then detected that much later.

@@ -91,19 +91,20 @@ CHUNKS_OFF = ConfigRule(
     slug="chunked-transfer-encoding-off",
     severity=Severity.WARNING,
     message=(
-        "chunked_transfer_encoding off only removes the chunks: "
-        "the body ends with the connection, and a cut looks like an end"
+        "chunked_transfer_encoding off only removes the chunk framing: the body ends when the "
+        "connection is closed, so a cut looks like a complete response"
     ),
     safety=Safety.SAFE,
     what="The line changes how the body is framed for HTTP/1.1 clients, not when it is sent.",
     why="""
         Many recipes contain it, but it does not release a held stream. Without chunks a client
-        cannot distinguish a cut from an end, and an nginx further out falls back to blocks of 4 KB.
+        cannot distinguish a cut from an end, and an nginx closer to the client falls back to blocks
+        of 4 KB.
     """,
     detection="configuration-snippet of a streaming Ingress contains the line.",
     measured="""
-        nginx 1.22.1: an nginx with HTTP/1.1 further out held events for 1651 ms in front of a hop
-        with this line, and for 0.1 ms in front of one without it.
+        nginx 1.22.1: with this line, an nginx closer to the client that uses HTTP/1.1 held events
+        for 1651 ms; without the line, for 0.1 ms.
     """,
     fix="Remove the line.",
     source="nginx 1.22.1 measured on loopback; RFC 9112, 8",

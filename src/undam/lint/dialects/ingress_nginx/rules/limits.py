@@ -26,7 +26,8 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         The limit of a streaming Ingress, 60 s without the annotation, is below the expected silence
         (setting `silence`, 300 s by default). If heartbeats are known, the limit is below two
-        heartbeat intervals instead: an error up to one interval, a warning above.
+        heartbeat intervals instead. Up to one interval it is reported as an error; above that, as a
+        warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream at its limit (60.06 s); a comment every second kept it

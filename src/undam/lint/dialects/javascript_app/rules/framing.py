@@ -30,11 +30,11 @@ DECODER = ConfigRule(
     what="A reader decodes each chunk of a stream as if it were a complete text.",
     why="""
         A chunk can end inside a character of several bytes. Without the option, the decoder
-        replaces both halves with U+FFFD, so users see broken letters and emoji now and then.
+        replaces both halves with U+FFFD, so users occasionally see broken letters and emoji.
     """,
     detection="""
         `TextDecoder.decode` is called with one argument in a loop that reads a stream, or in a
-        handler of `data`. A call without arguments ends a stream and is correct.
+        handler of `data` events. A call without arguments ends a stream and is correct.
     """,
     measured="""
         Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with the option, "é".

@@ -107,8 +107,9 @@ IDLE = ConfigRule(
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
         The component streams, and the limit is below the expected silence (setting `silence`, 300 s
-        by default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above. Without the field there is no limit.
+        by default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up
+        to one interval it is reported as an error; above that, as a warning. Without the field
+        there is no limit.
     """,
     fix="""
         Raise the limit, but not above `timeoutSeconds`.

@@ -45,8 +45,8 @@ IDLE = ConfigRule(
     why=_WHY_IDLE,
     detection="""
         The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above.
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
+        one interval it is reported as an error; above that, as a warning.
     """,
     fix="""
         Raise the limit, or send heartbeats more often. An edit is offered if all paths of the

@@ -13,7 +13,9 @@ ACCEL_HEADER = ConfigRule(
     code="LTD201",
     slug="x-accel-header-in-lighttpd",
     severity=Severity.INFO,
-    message="X-Accel-Buffering has no effect in lighttpd; only an nginx further out reads it",
+    message=(
+        "X-Accel-Buffering has no effect in lighttpd; only an nginx closer to the client reads it"
+    ),
     safety=Safety.NONE,
     what="""
         The header asks nginx, and programs built on it, not to buffer. lighttpd passes it on and
@@ -21,9 +23,10 @@ ACCEL_HEADER = ConfigRule(
     """,
     why="lighttpd still holds the whole response, with and without this header.",
     detection="mod_setenv adds or sets the header where a streaming route is proxied.",
-    measured="lighttpd 1.4.69 with the header added to the response held it to the end.",
+    measured="lighttpd 1.4.69 held the response until its end although the header was added to it.",
     fix="""
-        Keep the line if an nginx stands further out; otherwise remove it. For lighttpd itself, set:
+        Keep the line if an nginx is closer to the client; otherwise remove it. For lighttpd itself,
+        set:
 
             server.stream-response-body = 1
     """,

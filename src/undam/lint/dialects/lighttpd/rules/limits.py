@@ -34,12 +34,12 @@ WRITE_IDLE = ConfigRule(
     """,
     detection="""
         The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead: an
-        error up to one interval, a warning above.
+        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
+        one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
-        0.5 s kept it open. `server.max-read-idle` did not cut it.
+        0.5 s kept it open. `server.max-read-idle` did not cut the stream.
     """,
     fix="""
         Set one hour, under the conditions of the streaming route. A client that stopped reading
@@ -67,11 +67,11 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         The timeout of a server on a streaming route is below the expected silence (setting
         `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
-        intervals instead: an error up to one interval, a warning above.
+        intervals instead. Up to one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
-        every 0.5 s kept it open. "write-timeout" did not cut it.
+        every 0.5 s kept it open. "write-timeout" did not cut the stream.
     """,
     fix="""
         Set one hour. A dead backend is then detected that much later.

@@ -16,7 +16,7 @@ HELD_BY_GUARDRAIL = ConfigRule(
     code="LIT101",
     slug="guardrail-holds-stream",
     severity=Severity.ERROR,
-    message="the guardrail {name} holds each stream to its end before the first event is sent",
+    message="the guardrail {name} holds each stream until its end before the first event is sent",
     safety=Safety.UNSAFE,
     what="""
         A guardrail of the mode post_call with `streaming_buffer_until_moderated` withholds every

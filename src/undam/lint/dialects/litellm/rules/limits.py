@@ -26,8 +26,8 @@ TIMEOUT = ConfigRule(
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
     detection="""
-        A limit below one hour: an error up to one minute, a warning above. A model that sets
-        `timeout` itself is not affected by the other two.
+        The limit is below one hour. Up to one minute it is reported as an error; above that, as a
+        warning. A model that sets `timeout` itself is not affected by the other two.
     """,
     measured="Documented, not measured.",
     fix="""

@@ -91,7 +91,7 @@ GZIP = ConfigRule(
     severity=Severity.ERROR,
     message=(
         "gzip compresses text/event-stream here and proxy_buffering is on: "
-        "the stream is held to its end"
+        "the stream is held until its end"
     ),
     safety=Safety.SAFE,
     what="""
@@ -100,16 +100,17 @@ GZIP = ConfigRule(
     """,
     why="""
         This holds a stream longer than anything else, and HTTP/1.1 to the upstream does not help. A
-        short answer arrives whole at its end, a long one in steps of about 28 KB of compressed
-        output.
+        short answer arrives in one piece when it ends; a long one arrives in blocks of about 28 KB
+        of compressed output.
     """,
     detection="""
-        On a streaming route, `gzip on` and such gzip_types are in force, and `proxy_buffering off`
-        is not. Clients that do not accept gzip are not affected.
+        A streaming route has `gzip on` and gzip_types that include text/event-stream, but not
+        `proxy_buffering off`. Clients that do not accept gzip are not affected.
     """,
     measured="""
-        nginx 1.22.1, 120 events in 3 s: the first event arrived 3001 ms late, all of them at once.
-        With the fix, 0.2 ms: nginx then flushes the compressor after each event.
+        nginx 1.22.1, 120 events in 3 s: all of them arrived at once, the first one 3001 ms late.
+        With the fix, it was 0.2 ms late, because nginx then flushes the compressor after each
+        event.
     """,
     fix="""
         Turn buffering off in the location that streams, or remove text/event-stream from

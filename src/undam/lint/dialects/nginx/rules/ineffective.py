@@ -61,7 +61,7 @@ ADD_HEADER = ConfigRule(
         the fix, 0.1 ms late.
     """,
     fix="""
-        Add this line. The header may stay, because it does help another nginx further out.
+        Add this line. The header may stay, because it does help another nginx closer to the client.
 
             proxy_buffering off;
     """,
@@ -72,8 +72,8 @@ CHUNKS_OFF = ConfigRule(
     slug="chunked-transfer-encoding-off",
     severity=Severity.WARNING,
     message=(
-        "chunked_transfer_encoding off only removes the chunks: "
-        "the body ends with the connection, and a cut looks like an end"
+        "chunked_transfer_encoding off only removes the chunk framing: the body ends when the "
+        "connection is closed, so a cut looks like a complete response"
     ),
     safety=Safety.SAFE,
     what="""
@@ -82,13 +82,13 @@ CHUNKS_OFF = ConfigRule(
     why="""
         Many recipes contain it as part of the fix, but it does not release a held stream. Without
         chunks a client cannot distinguish a cut from an end, each answer needs a connection, and an
-        nginx further out falls back to blocks of 4 KB.
+        nginx closer to the client falls back to blocks of 4 KB.
     """,
     detection="`chunked_transfer_encoding off` is in force on a streaming route.",
     measured="""
         nginx 1.22.1 with its other defaults: the first event arrived 1651 ms late with and without
-        this line. An nginx with HTTP/1.1 further out: 1651 ms in front of such a hop, 0.1 ms in
-        front of one with chunks.
+        this line. With this line, an nginx closer to the client that uses HTTP/1.1 held it for 1651
+        ms; with chunks, for 0.1 ms.
     """,
     fix="""
         Remove the line. If it is set at an outer level:

@@ -24,8 +24,8 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         The limit in force on a streaming route, 60 s by default, is below the expected silence
         (setting `silence`, 300 s by default). If heartbeats are known, from the setting `heartbeat`
-        or from the flags of an engine beside the file, it is below two intervals instead: an error
-        up to one interval, a warning above.
+        or from the flags of an engine beside the file, it is below two intervals instead. Up to one
+        interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.

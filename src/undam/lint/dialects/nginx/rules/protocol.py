@@ -1,4 +1,4 @@
-"""NGX110-NGX112: how nginx communicates with its upstream and with hops further out."""
+"""NGX110-NGX112: how nginx communicates with its upstream and with hops closer to the client."""
 
 from __future__ import annotations
 
@@ -71,18 +71,20 @@ ACCEL_HIDDEN = ConfigRule(
     code="NGX112",
     slug="x-accel-buffering-hidden",
     severity=Severity.INFO,
-    message="proxy_hide_header X-Accel-Buffering hides the header from an nginx further out",
+    message=(
+        "proxy_hide_header X-Accel-Buffering hides the header from an nginx closer to the client"
+    ),
     safety=Safety.SAFE,
     what="nginx removes X-Accel-Buffering from the response anyway; this line repeats the default.",
     why="""
-        With a single nginx there is no effect. A second nginx further out does not receive the
-        header and so buffers, and the origin's header seems not to work.
+        With a single nginx there is no effect. A second nginx closer to the client does not receive
+        the header, so it buffers, and the header of the origin seems to have no effect.
     """,
     detection="proxy_hide_header names X-Accel-Buffering on a streaming route.",
     measured="""
-        Two nginx 1.22.1 and an origin that sends the header: the inner one removes it, and the
-        outer one holds the first event for 1626 ms. With the fix, and buffering off at the inner
-        one, 0.1 ms.
+        Two nginx 1.22.1 in front of an origin that sends the header: the inner nginx removed it,
+        and the outer nginx held the first event for 1626 ms. With the fix, and with buffering off
+        at the inner nginx, the event was 0.1 ms late.
     """,
     fix="""
         Pass the header on instead.

@@ -15,17 +15,17 @@ SUB_FILTER = ConfigRule(
     slug="sub-filter-one-event-late",
     severity=Severity.WARNING,
     message=(
-        "sub_filter searches for a pattern that begins with a line end: "
+        "sub_filter searches for a pattern that begins with a line break: "
         "the end of each event is held until the next event"
     ),
     safety=Safety.UNSAFE,
     what="""
         sub_filter holds back any data that could be the beginning of its pattern. Each event ends
-        with line ends, so a pattern that begins with a line end keeps every event incomplete.
+        with line breaks, so a pattern that begins with a line break keeps every event incomplete.
     """,
     why="""
-        Each event is completed by the next one, so it arrives one event late. The last event before
-        a pause waits for the whole pause.
+        The end of each event is sent only with the next event, so each event reaches the client one
+        event late. The last event before a pause is held for the whole pause.
     """,
     detection="""
         `sub_filter_types` includes text/event-stream (or `*`) on a streaming route, and the pattern

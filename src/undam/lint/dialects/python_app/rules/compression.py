@@ -43,8 +43,8 @@ STARLETTE_GZIP = ConfigRule(
         otherwise, the severity is lower. State the version with `--target starlette=VERSION`.
     """,
     measured="""
-        Starlette 0.45.3 held an event stream of 120 events to its end. Starlette 1.10.0 sent each
-        event at once. JSON lines were still held by 1.4.0.
+        Starlette 0.45.3 held an event stream of 120 events until its end. Starlette 1.10.0 sent
+        each event at once. JSON lines were still held by 1.4.0.
     """,
     fix="""
         Require a version that flushes.
@@ -58,7 +58,7 @@ DJANGO_GZIP = ConfigRule(
     code="PYA109",
     slug="django-gzip-holds-stream",
     severity=Severity.ERROR,
-    message="GZipMiddleware of Django {versions} holds the synchronous stream to its end{known}",
+    message="GZipMiddleware of Django {versions} holds the synchronous stream until its end{known}",
     safety=Safety.NONE,
     what="""
         `GZipMiddleware` of Django compresses a `StreamingHttpResponse` whose content is a

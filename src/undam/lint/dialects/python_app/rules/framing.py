@@ -24,7 +24,7 @@ UNFRAMED = ConfigRule(
     safety=Safety.NONE,
     what="""
         A generator of an event stream yields text without `data:`, never ends an event with a
-        blank line, or relays the lines of `iter_lines` without the line ends that it removes.
+        blank line, or relays the lines of `iter_lines` without the line breaks that it removes.
     """,
     why="""
         A client ignores lines that do not begin with the name of a field, and delivers an event
@@ -89,7 +89,7 @@ _ENCODERS = frozenset({
     "urlsafe_b64encode", "repr", "replace", "range", "enumerate", "splitlines", "iter_lines",
     "aiter_lines", "split", "strip", "encode_json", "escape", "hex", "isoformat",
 })  # fmt: skip
-# Functions that remove the ends of lines, and methods that keep a line a line.
+# Functions that remove line breaks, and methods that do not add any to a line.
 _LINE_LOOPS = frozenset({"iter_lines", "aiter_lines", "splitlines"})
 _LINE_METHODS = frozenset({"decode", "encode", "strip", "rstrip"})
 _MAX_NESTED = 30
@@ -162,7 +162,7 @@ def _unframed(
 ) -> Iterator[Diagnostic]:
     texts = [pieces(one.value) for one in yields]
     if texts and all(_is_bare_line(program, one) for one in texts):
-        what = "the lines have no line ends here, and no yield of this generator adds them"
+        what = "the lines have no line breaks here, and no yield of this generator adds them"
         yield diagnostic_at(UNFRAMED, program.source, program.span(yields[0]), what=what)
         return
     has_unknown = any(not _is_known(program, one) for one in texts)

@@ -30,7 +30,7 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         Streams pass through this Squid, and the limit is below the expected silence (setting
         `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
-        intervals instead: an error up to one interval, a warning above.
+        intervals instead. Up to one interval it is reported as an error; above that, as a warning.
     """,
     measured="""
         squid 5.7 with `read_timeout 2 seconds` cut a stream during a silence of 4.5 s; a comment

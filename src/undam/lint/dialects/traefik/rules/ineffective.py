@@ -24,12 +24,12 @@ NO_RESPONSE_BUFFER = ConfigRule(
         request size is limited.
     """,
     why="""
-        Traefik 3.7.15 accepts the line, but the whole response is held as without it. The source of
-        3.7.9 says that the option can be set by code only. A later version may obey it.
+        Traefik 3.7.15 accepts the line, but still holds the whole response. According to the source
+        of 3.7.9, the option can be set only in code. A later version may support it.
     """,
     detection="A streaming router uses a `buffering` middleware that has the line.",
     measured="""
-        Traefik 3.7.15, 300 events 5 ms apart, with and without disableRequestBuffer: all of them
+        Traefik 3.7.15, 300 events 5 ms apart, with and without disableRequestBuffer: all events
         arrived together at the end.
     """,
     fix="""

@@ -31,12 +31,12 @@ WRITE_TIMEOUT = ConfigRule(
     """,
     detection="""
         An entry point has a limit above 0 and below one hour, and a streaming router of the same
-        file uses it, or `--stream` is given: an error up to one minute, a warning above. If the
-        routers are in other files, the severity is info.
+        file uses it, or `--stream` is given. Up to one minute it is reported as an error; above
+        that, as a warning. If the routers are in other files, the severity is info.
     """,
     measured="""
         Traefik 3.7.15 with 2s cut the response 2.0 s after the request, truncated, while events
-        arrived every 100 ms. readTimeout 2s and idleTimeout 2s did not cut it.
+        arrived every 100 ms. readTimeout 2s and idleTimeout 2s did not cut the stream.
     """,
     fix="""
         Set 0, the default, which means no limit. The change applies to all routers of the entry

@@ -31,8 +31,8 @@ WRITE_TIMEOUT = ConfigRule(
     why="A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.",
     detection="""
         The arguments of a Deployment or DaemonSet set a limit above 0 and below one hour, and a
-        known route streams: an error up to one minute, a warning above. If no known route streams,
-        the severity is info.
+        known route streams. Up to one minute it is reported as an error; above that, as a warning.
+        If no known route streams, the severity is info.
     """,
     measured="""
         Traefik 3.7.15 with 2s cut the response 2.0 s after the request, truncated, while events

@@ -33,9 +33,9 @@ NO_FLUSH = ConfigRule(
         an error with `--stream`, and info otherwise.
     """,
     measured="""
-        Traffic Server 9.2, events 25 ms apart for 3 s: the head arrived after 1 ms, all events
-        after 3.0 s; with `flush true`, 0.3 ms late. A type without a star does not match one with a
-        charset.
+        Traffic Server 9.2, events 25 ms apart for 3 s: the head arrived after 1 ms, and all events
+        after 3.0 s. With `flush true`, events were 0.3 ms late. A type without a star does not
+        match a Content-Type with a charset.
     """,
     fix="""
         Flush the compressor. The compressed data is then sent in more pieces and grows a little.

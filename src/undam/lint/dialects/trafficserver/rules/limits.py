@@ -27,15 +27,15 @@ NO_ACTIVITY = ConfigRule(
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
         One of the limits is below the expected silence (setting `silence`, 300 s by default). If
-        heartbeats are known, the limit is below two heartbeat intervals instead: an error up to one
-        interval, a warning above. In remap.config it applies to its own map. In the records it
-        applies to all maps, so the severity is info, unless `--stream` is given or a map in the
-        remap.config of the same folder streams.
+        heartbeats are known, the limit is below two heartbeat intervals instead. Up to one interval
+        it is reported as an error; above that, as a warning. In remap.config it applies to its own
+        map. In the records it applies to all maps, so the severity is info, unless `--stream` is
+        given or a map in the remap.config of the same folder streams.
     """,
     measured="""
         Traffic Server 9.2 with 2, for either of the two, cut the stream 2.5 s after the last byte;
         the default cut it at 31.3 s. default_inactivity_timeout and
-        keep_alive_no_activity_timeout did not cut it.
+        keep_alive_no_activity_timeout did not cut the stream.
     """,
     fix="""
         Raise the limit, or send heartbeats more often. In the records, the limit applies to all
@@ -69,14 +69,14 @@ ACTIVE = ConfigRule(
         A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
     """,
     detection="""
-        The limit is above 0 and below one hour. Up to one minute it is an error, above a warning.
-        In remap.config it applies to its own map. In the records the severity is info, unless
-        `--stream` is given or a map in the remap.config of the same folder streams.
+        The limit is above 0 and below one hour. Up to one minute it is reported as an error; above
+        that, as a warning. In remap.config it applies to its own map. In the records the severity
+        is info, unless `--stream` is given or a map in the remap.config of the same folder streams.
     """,
     measured="""
         Traffic Server 9.2 with 2, in records.config and through conf_remap, cut the stream after
         2.9 s, truncated, while events arrived every 100 ms. transaction_active_timeout_out 2 did
-        not cut it.
+        not cut the stream.
     """,
     fix="""
         Remove the limit unless it was set for another reason; 0 means no limit. In records.yaml,

@@ -31,8 +31,8 @@ BETWEEN_BYTES = ConfigRule(
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
         is below the expected silence (setting `silence`, 300 s by default). If heartbeats are
-        known, the limit is below two heartbeat intervals instead: an error up to one interval, a
-        warning above. The limit does not apply to piped requests.
+        known, the limit is below two heartbeat intervals instead. Up to one interval it is reported
+        as an error; above that, as a warning. The limit does not apply to piped requests.
     """,
     measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
     fix="""
