@@ -67,7 +67,7 @@ class GatewayRouteRule:
 
     @property
     def sets_timeout(self) -> bool:
-        """Whether the rule has a timeout, even if its value is a placeholder."""
+        """True if the rule has a timeout, even if its value is a placeholder."""
         return any(
             entry_at(self.node, "timeouts", key) is not None
             for key in ("request", "backendRequest")
