@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings  # type: ignore[import-untyped]
+from django.utils.functional import empty  # type: ignore[import-untyped]
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Mount, Route
@@ -216,12 +218,23 @@ def _under_werkzeug(app: Any) -> Iterator[str]:
         server.server_close()
 
 
+@contextlib.contextmanager
+def _unconfigured_django() -> Iterator[None]:
+    """Set aside the settings that other tests of this process configured for Django."""
+    before = settings._wrapped
+    settings._wrapped = empty
+    try:
+        yield
+    finally:
+        settings._wrapped = before
+
+
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
     """Run the Python programs, each below its name; yield the URL of each kind of server."""
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     upstream = Starlette(routes=[Route("/{path:path}", _upstream, methods=["POST"])])
-    with contextlib.ExitStack() as running:
+    with contextlib.ExitStack() as running, _unconfigured_django():
         model = running.enter_context(under_uvicorn(upstream))
         mounts: dict[str, dict[str, Any]] = {"asyncio": {}, "wsgi": {}}
         for one in PYTHON:

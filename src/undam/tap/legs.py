@@ -220,12 +220,18 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
         rare = 2 * upstreams[server, legs[inner].stream.server] < totals[server]
         return by_text, common, ids, rare, *rest, outer, inner
 
+    starts: dict[Endpoint, list[int]] = defaultdict(list)
+    for leg in sorted(legs, key=lambda one: one.stream.start_ns):
+        if leg.stream.request is not None:
+            starts[leg.stream.server].append(leg.stream.start_ns)
     backwards: dict[tuple[Endpoint, Endpoint], bool] = {}
 
     def is_backwards(outer: int, inner: int) -> bool:
         servers = legs[outer].stream.server, legs[inner].stream.server
         if servers not in backwards:
-            backwards[servers] = _leads_back(upstreams, *servers)
+            backwards[servers] = _leads_back(upstreams, *servers) or _begins_earlier(
+                starts, *servers
+            )
         return backwards[servers]
 
     likely = [one for one in candidates if not is_backwards(*one[1:])]
@@ -251,6 +257,21 @@ def _leads_back(
     while more := {target for source, target in edges if source in reached} - reached:
         reached |= more
     return outer in reached
+
+
+def _begins_earlier(
+    starts: Mapping[Endpoint, Sequence[int]], outer: Endpoint, inner: Endpoint
+) -> bool:
+    """Return whether most requests to ``inner`` begin too early for a proxy at ``outer``.
+
+    If each request to ``inner`` follows one to ``outer``, then the nth request to ``inner`` begins
+    after the nth request to ``outer``. Start times of different hosts are not compared.
+    """
+    first, second = starts.get(outer, ()), starts.get(inner, ())
+    if outer.address != inner.address or len(second) > len(first):
+        return False
+    early = sum(into < out for out, into in zip(first, second, strict=False))
+    return 2 * early > len(second)
 
 
 def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, int, int]]:
