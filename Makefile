@@ -30,7 +30,7 @@ test: check
 	@scripts/test
 
 test-fast: .venv/ready
-	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow and not deep" --ignore=tests/live
+	@scripts/test fast
 
 # An hour of damaged inputs for every parser: `make fuzz SECONDS=60` for less.
 fuzz: .venv/ready
