@@ -80,7 +80,7 @@ def test_which_streams_announce_their_end() -> None:
     assert without == {PLAIN.name, "langgraph", "json-rpc", "astream-events"}
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 def test_hostile_data_is_read(api: Api, hostile: str) -> None:
     for event in ("message", "error", "ping", "response.output_text.delta"):
@@ -110,7 +110,7 @@ _JSON = st.recursive(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(st.sampled_from(APIS), _KEYS, _JSON)
 def test_every_shape_is_read(api: Api, event: str, payload: object) -> None:
     meaning = api.read(event, json.dumps(payload))

@@ -421,7 +421,7 @@ _JSON = st.recursive(
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(
     event=st.sampled_from(["message", "chunk", "data", "end", "0", "metadata", "x"]), value=_JSON
 )

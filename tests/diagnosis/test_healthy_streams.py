@@ -122,7 +122,7 @@ FAR_AWAY = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", sorted(FAR_AWAY))
 def test_healthy_on_a_long_path(name: str) -> None:
     hop = _hop(over_long_path(exchange(FAR_AWAY[name]), 80))
@@ -130,7 +130,7 @@ def test_healthy_on_a_long_path(name: str) -> None:
     assert (hop.shape.verdict is Verdict.UNKNOWN) == bool(hop.shape.reason)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("gap_ms", [0.5, 1, 2, 5, 10, 25, 100])
 @pytest.mark.parametrize("most_ms", [45, 60, 90])
 def test_jitter_below_tcp_is_not_a_buffering_hop(gap_ms: float, most_ms: float) -> None:

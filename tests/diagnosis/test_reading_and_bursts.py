@@ -137,7 +137,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(
     pieces=st.lists(st.tuples(st.integers(-50, 400), PIECES), max_size=40),
     kind=st.sampled_from(["text/event-stream", "application/x-ndjson", "text/html"]),
@@ -176,7 +176,7 @@ def test_result_is_independent_of_segmentation(size: int) -> None:
     assert cut.announced_end
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("body", [b":\n", b"data\n\n", b"data: x\n\n", chat_event("hi"), b"{}\n"])
 def test_reading_ends_at_the_limit_of_items(body: bytes) -> None:
     given_ = exchange([Write(5, body * 20), Write(6, body * 5000), Write(7, body * 20)])

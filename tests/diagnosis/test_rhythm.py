@@ -164,7 +164,7 @@ def test_times_that_vary_on_a_long_path_do_not_speak_for_an_engine() -> None:
     assert cause_of(given, far=True) is Cause.OPEN
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_an_inner_hop_decides_on_the_steps_further_out() -> None:
     open_steps = _steps([8] * 20, [160] * 20)
     singly = _hop(exchange(answer(even_schedule(20, 160))))

@@ -49,7 +49,7 @@ def _named(hops: list[Hop]) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("guilty", range(3))
 @pytest.mark.parametrize(
     ("dam", "code"),
@@ -125,7 +125,7 @@ def test_unknown_inner_hop_is_skipped() -> None:
     assert not begins_at(hops, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_inner_hop_rules_out_a_speculative_decoder() -> None:
     due = even_schedule(30, 160)
     singles = exchange(answer(due), hop="model")

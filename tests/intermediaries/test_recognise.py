@@ -316,7 +316,7 @@ def test_no_pattern_repeats_without_bound() -> None:
             assert not re.search(r"[*+]|\{\d*,\}", sign.pattern), (known.name, sign)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("header", "unit"),
     [

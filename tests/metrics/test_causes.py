@@ -19,7 +19,7 @@ def codes(client: LoadGeneratorStats | None = None, **settings: Any) -> list[str
     return [one.code for one in findings(simulate(requests, **settings), client)]
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     "settings",
@@ -57,7 +57,7 @@ def test_short_responses_have_no_burst_size() -> None:
     assert (found.code, "an unknown number of bytes" in found.message) == ("UD113", True)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("event_bytes", [30, 60, 170, 205, 250, 333, 600, 1000])
 @pytest.mark.parametrize("block", [4096, 8192])
 @pytest.mark.parametrize("jitter", [0, 20])
@@ -142,7 +142,7 @@ def test_starved_load_generator_has_only_caveats(starved_ms: float, seed: int) -
     assert found[0].fix.text == "--workers 6"
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_rare_lateness_affects_only_p999() -> None:
     measured = simulate(100)
     late = simulate(1, starved_ms=50, seed=9)

@@ -105,7 +105,7 @@ def test_percentiles_of_exact_gaps_equal_those_of_a_sorted_list() -> None:
     assert result["itl_ms"]["lowest"] == result["itl_ms"]["highest"]
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(st.lists(st.integers(0, 3), min_size=len(MIXED), max_size=len(MIXED)))
 @settings(max_examples=4, deadline=None)
 def test_merged_workers_equal_one_worker(workers: list[int]) -> None:
@@ -254,7 +254,7 @@ def test_retry_after_is_reported() -> None:
     assert result["failed_by_status"] == {"429": 3}
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_size_of_the_json_is_bounded() -> None:
     sizes = []
     for requests in (300, 1200):
@@ -302,7 +302,7 @@ def test_the_sample_sets_every_field() -> None:
         assert equal == []
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", [one.name for one in fields(Aggregate)])
 def test_merging_changes_every_field(name: str) -> None:
     merged, full = Summary(), summarize(MIXED)

@@ -83,7 +83,7 @@ def _lines(*exchanges: Exchange) -> list[str]:
     return list(record_lines(exchanges, {"undam": "0.1.0"}))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(st.lists(EXCHANGES, max_size=3))
 def test_round_trip(exchanges: list[Exchange]) -> None:
     lines = _lines(*exchanges)
@@ -280,7 +280,7 @@ def test_bodies_beyond_the_limits_are_left_out(monkeypatch: pytest.MonkeyPatch) 
     assert read_record(lines)[1][0].arrivals == ()
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_the_reason_for_a_10_mb_line_is_short() -> None:
     big = _lines(exchange([Write(1, b"x" * 10_000_000)]))
     assert len(read_record(big)[1][0].arrivals[0].data) == 10_000_000
@@ -301,7 +301,7 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(
     st.lists(
         st.one_of(
@@ -322,7 +322,7 @@ def test_random_lines_raise_only_usage_errors(lines: list[str]) -> None:
             assert str(error).startswith(("line ", "the record ", "no exchange "))  # noqa: PT017
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(st.data())
 def test_record_with_one_random_field_is_analyzed_or_rejected(data: st.DataObject) -> None:
     lines = _lines(exchange(answer(even_schedule(25, 9))))

@@ -51,7 +51,7 @@ HEADER = header_line({"command": "bench", "undam": "0.1.0"})
 LINE = request_result_line(simulate(1)[0])
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(st.lists(RESULTS, max_size=3))
 def test_round_trip(results: list[RequestResult]) -> None:
     lines = [HEADER, *map(request_result_line, results)]

@@ -49,7 +49,7 @@ def summary(faulty: list[RequestResult]) -> dict[str, Any]:
     return _summary(faulty, url="http://x/", load="closed loop of 50", host="a")
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_page_of_a_run_with_faults(faulty: list[RequestResult], summary: dict[str, Any]) -> None:
     fix = {"where": "undam bench", "text": "--workers 2"}
     findings = [
@@ -92,7 +92,7 @@ def test_page_of_a_run_with_faults(faulty: list[RequestResult], summary: dict[st
     ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_every_chart_has_a_title_a_description_and_its_numbers(
     faulty: list[RequestResult], summary: dict[str, Any]
 ) -> None:
@@ -105,7 +105,7 @@ def test_every_chart_has_a_title_a_description_and_its_numbers(
     assert read.text.count("Numbers") == len(_ALL)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_hostile_text_is_escaped(faulty: list[RequestResult], summary: dict[str, Any]) -> None:
     finding = {"code": HOSTILE, "slug": HOSTILE, "severity": HOSTILE, "message": HOSTILE,
                "fix": {"where": HOSTILE, "text": HOSTILE}}  # fmt: skip
@@ -243,7 +243,7 @@ def test_maximum_has_no_label_if_a_percentile_is_equal() -> None:
     assert ">max</text>" in distribution("ttft", "TTFT", PercentileCurve(700, row))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_thin_out_keeps_failures_and_slow_requests() -> None:
     run = [
         _one(number=i, intended_ns=START_NS + i * MS, ended_ns=START_NS + (250 + i) * MS,
@@ -301,7 +301,7 @@ def test_element_escapes_text() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_damaged_lines_of_the_record_are_reported(
     faulty: list[RequestResult], summary: dict[str, Any]
 ) -> None:

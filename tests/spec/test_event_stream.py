@@ -213,7 +213,7 @@ def test_two_reads(vector: Vector) -> None:
         _check(vector, [vector.stream[:at], b"", vector.stream[at:]])
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_random_cuts() -> None:
     rng = random.Random(9_2_6)
     done = 0

@@ -39,7 +39,7 @@ def _join(pair: str) -> str:
     return chr(0x10000 + ((ord(pair[0]) - 0xD800) << 10) + (ord(pair[1]) - 0xDC00))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(_TEXT)
 @example("")
 @example("\n")

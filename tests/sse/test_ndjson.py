@@ -55,7 +55,7 @@ def test_invalid_utf8_is_replaced() -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(_STREAMS, st.integers(1, 5))
 def test_result_does_not_depend_on_read_boundaries(stream: bytes, step: int) -> None:
     whole, parts = LineParser(), LineParser()

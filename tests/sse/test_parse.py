@@ -59,7 +59,7 @@ def test_whole_stream_equals_the_reference(stream: bytes) -> None:
     assert Parser().receive_data(stream) == _reference(stream)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(_STREAMS)
 @example(b"\xef\xbb\xbfdata: a\r\rdata: b\r\n\r\n: c\r")
 def test_each_byte_returns_what_it_completes(stream: bytes) -> None:
@@ -71,7 +71,7 @@ def test_each_byte_returns_what_it_completes(stream: bytes) -> None:
         assert parsed == _reference(prefix)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(_STREAMS, st.data())
 def test_result_does_not_depend_on_read_boundaries(stream: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(stream)))
@@ -244,7 +244,7 @@ class _CountingParser(Parser):
 _BIG = 1 << 30
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("unit", "tail", "read_bytes"),
     [

@@ -40,7 +40,7 @@ _EDITS = st.builds(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(st.lists(_EDITS, max_size=8))
 def test_single_edits_are_chosen_unless_they_overlap_a_chosen_one(edits: list[Edit]) -> None:
     expected: list[Edit] = []

@@ -64,7 +64,7 @@ def test_a_text_that_the_reader_cannot_parse_is_an_error() -> None:
         _TomlReader(Source("f.toml", "= 1")).read()
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(
     st.dictionaries(
         st.text("ab.\"' é", max_size=4),

@@ -120,7 +120,7 @@ def test_the_number_of_merged_keys_is_bounded() -> None:
         documents("\n".join(["m0: &m0 {k0: 1}", *maps]))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(
     st.recursive(
         st.text("ab:#'\"\\{}[],&*!é \n", max_size=5) | st.integers() | st.booleans(),

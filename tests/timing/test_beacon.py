@@ -72,7 +72,7 @@ class TestHead:
 
 
 class TestQuery:
-    @pytest.mark.slow
+    @pytest.mark.seconds
     @given(_QUERIES)
     def test_round_trip(self, query: BeaconQuery) -> None:
         assert parse_query(format_query(query)) == query

@@ -36,7 +36,7 @@ def test_quantile_is_the_nearest_rank_within_its_bucket(
     assert found <= max(values)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(VALUES, VALUES, BITS)
 def test_merge_equals_recording_all_values(a: list[int], b: list[int], bits: int) -> None:
     merged, one_by_one = _of(a, bits), Histogram(bits=bits)
@@ -66,7 +66,7 @@ def test_buckets_are_contiguous(bits: int) -> None:
     assert all(n == upper - lower + 1 for lower, upper, n in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @given(VALUES, st.integers(2, 16))
 def test_coarser_equals_recording_with_fewer_bits(values: list[int], bits: int) -> None:
     assert _of(values).coarser(bits) == _of(values, bits)

@@ -46,7 +46,7 @@ def test_two_runs_of_one_server_have_no_difference(settings: dict[str, Any]) -> 
     assert alarms <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("seed", range(4))
 def test_20_percent_slower_is_found(seed: int) -> None:
     base, slower = _run(seed=seed), _run(seed=seed + 50, shift=1.2)
@@ -62,7 +62,7 @@ def test_20_percent_slower_is_found(seed: int) -> None:
     assert back.regressions(0) == found.regressions(60) == []
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("about", [{}, {"concurrency": 10}])
 def test_lower_rate_is_slower(about: dict[str, Any]) -> None:
     slower = _run(requests=600, seed=9, shift=1.6, about=about)
@@ -73,7 +73,7 @@ def test_lower_rate_is_slower(about: dict[str, Any]) -> None:
     assert rate.worse == pytest.approx(1.6, rel=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_noise_of_a_closed_loop_rate() -> None:
     waves: dict[str, Any] = {"requests": 300, "concurrency": 50, "about": {"concurrency": 50}}
     found = compare(_run(**waves), _run(**waves, seed=1))
@@ -84,7 +84,7 @@ def test_noise_of_a_closed_loop_rate() -> None:
     assert few.change_of("requests_per_second") is Change.UNKNOWN
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_less_than_one_percent_is_no_difference() -> None:
     exact: dict[str, Any] = {"gap": lambda rng: 20.0, "ttft": lambda rng: 200.0}
     found = compare(_run(**exact), _run(**exact, shift=1.008))
@@ -92,14 +92,14 @@ def test_less_than_one_percent_is_no_difference() -> None:
     assert "e2e" in _changed(compare(_run(**exact), _run(**exact, shift=1.03)))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_faster_median_and_slower_tail_are_both_reported() -> None:
     mixed = _run(requests=400, ttft=lambda rng: rng.choice((100, 100, 100, 900)))
     found = compare(_run(requests=400), mixed)
     assert found.change_of("ttft") is Change.MIXED
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_more_failures_are_a_regression_at_any_threshold() -> None:
     def failing(n: int, of: int = 200) -> RunInput:
         return _run(requests=of, failing=dict.fromkeys(range(n), Outcome.ERROR))
@@ -112,7 +112,7 @@ def test_more_failures_are_a_regression_at_any_threshold() -> None:
     assert compare(_run(requests=0), failing(1)).change_of("failures") is Change.UNKNOWN
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_too_few_requests_are_unknown() -> None:
     found = compare(_run(requests=7), _run(requests=7, shift=3))
     latencies = {row.change for row in found.rows if row.metric in {"ttft", "itl", "e2e"}}
@@ -122,7 +122,7 @@ def test_too_few_requests_are_unknown() -> None:
     assert (tail["p50"], tail["p99"]) == (Change.SAME, Change.UNKNOWN)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_metric_without_values_is_unknown() -> None:
     one = _run(events=lambda _: 1)
     assert compare(one, one).change_of("itl") is Change.UNKNOWN
@@ -131,13 +131,13 @@ def test_metric_without_values_is_unknown() -> None:
     assert compare(zero, zero).change_of("ttft") is Change.UNKNOWN
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_same_seed_gives_the_same_result() -> None:
     a, b = _run(requests=60), _run(requests=60, seed=1)
     assert compare(a, b).to_json() == compare(a, b).to_json()
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_notes_list_different_conditions() -> None:
     a = _run(about={"load": "10 at a time", "concurrency": 10, "url": "http://a"})
     b = _run(

@@ -54,7 +54,7 @@ def test_ten_percent_slower_at_half_load_is_found() -> None:
     assert all(differs(one) and one.regressions(5) for one in found)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_queue_near_the_capacity_is_too_short_to_tell() -> None:
     found = compare(run(0.95, 0), run(0.95, 1))
     assert found.change_of("ttft") is Change.UNKNOWN

@@ -58,7 +58,7 @@ def test_healthy_run_is_valid_without_caveats() -> None:
     assert found["steady"]["start_s"] < found["steady"]["end_s"]
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("about", "prompt", "tokens", "expected"),
     [
@@ -86,7 +86,7 @@ def test_warm_cache_is_named(
     assert found["input_tokens"] == 40 * prompt
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_failures_beyond_one_percent_limit_what_the_metrics_mean() -> None:
     rare = summarize(simulate(200, failing={3: Outcome.ERROR}))
     often = summarize(simulate(200, failing=dict.fromkeys(range(9), Outcome.ERROR)))
@@ -94,7 +94,7 @@ def test_failures_beyond_one_percent_limit_what_the_metrics_mean() -> None:
     assert [one["code"] for one in report(often)["caveats"]] == ["UD610"]
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_request_without_a_first_token_is_part_of_the_ttft() -> None:
     waited = dict.fromkeys(range(0, 240, 12), Outcome.INCOMPLETE)
     results = [
@@ -124,7 +124,7 @@ def test_time_to_the_first_answer_token_is_reported_beside_the_ttft() -> None:
     assert "first_answer_ms" not in plain
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_given_findings_are_reported_instead_of_those_of_the_run() -> None:
     summary = summarize(simulate(200, failing=dict.fromkeys(range(9), Outcome.ERROR)))
     assert [one["code"] for one in summary.to_json(findings=[])["caveats"]] == []

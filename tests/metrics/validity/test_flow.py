@@ -33,7 +33,7 @@ def closed(slots: int, requests: int, *, seed: int = 0, warmup: int = 0) -> Summ
     return summarize(replace(one, warmup=one.number < warmup) for one in model.measured())
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("requests", [110, 220, 1000, 3000])
 def test_steady_rate_of_a_closed_loop_does_not_depend_on_the_number_of_requests(
     requests: int,
@@ -88,7 +88,7 @@ def test_reason_for_a_missing_steady_state(
     assert reason in flow.reason
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("factor", [1.3, 2, 3, 10])
 @pytest.mark.parametrize("capacity", [40, 400])
 def test_overload_is_found_with_the_served_rate(capacity: float, factor: float) -> None:
@@ -112,7 +112,7 @@ def long_answers(mean_s: float) -> Server:
     return lambda _at, _rate: (rng.lognormvariate(0, 1) * mean_s / 1.65, True)
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(
     ("make", "rate", "duration_s"),

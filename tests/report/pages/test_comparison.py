@@ -29,7 +29,7 @@ def page(
     return ParsedPage(render_comparison_page(compare(*runs).to_json()))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_slower_run_has_a_regression_and_red_lines() -> None:
     read = page(shift=1.5)
     assert "worse by more than 10 %" in read.text
@@ -38,14 +38,14 @@ def test_slower_run_has_a_regression_and_red_lines() -> None:
     assert "a.json" in read.text
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_faster_run_has_no_regression() -> None:
     read = page(shift=0.6)
     assert "regression" not in read.text
     assert "interval faster" in read.classes
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_equal_runs_and_different_conditions() -> None:
     read = page(about={"url": HOSTILE, "seed": 7})
     assert "No statistic differs beyond the noise." in read.text
@@ -53,7 +53,7 @@ def test_equal_runs_and_different_conditions() -> None:
     assert "script" not in {tag for tag, _ in read.tags}
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_failures_and_short_runs() -> None:
     read = page(failing=dict.fromkeys(range(60), Outcome.ERROR))
     assert "more" in read.text
@@ -63,7 +63,7 @@ def test_failures_and_short_runs() -> None:
     assert nothing.ids("svg") == set()
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_failures_of_both_runs_are_compared_in_percent() -> None:
     few, many = (dict.fromkeys(range(count), Outcome.ERROR) for count in (15, 60))
     assert "5.00 %20.00 %4.000" in page(a={"failing": few}, failing=many).text
