@@ -98,6 +98,7 @@ def _serve(control: socket.socket) -> tuple[list[str], dict[str, str], str] | No
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, _MAX_BYTES, 3 * size)
         if not request:
+            control.close()
             return None
         pid = os.fork()
         if pid == 0:
