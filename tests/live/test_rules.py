@@ -70,6 +70,7 @@ def test_program_rejects_an_invalid_file(
 def test_bad_and_fixed_do_what_the_rule_states(
     live: LiveDialect, case: RuleCase, simulator: StartSim, run_proxy: RunProxy
 ) -> None:
+    # Asserts the verdicts, codes and holds of the bad and of the fixed configuration.
     verify_case(live, case, simulator(*case.simulator), run_proxy)
 
 

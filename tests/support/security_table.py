@@ -53,7 +53,7 @@ class Cell:
 
     @property
     def is_within_budget(self) -> bool:
-        """Whether time and memory are within the budget.
+        """True if time and memory are within the budget.
 
         CPU time counts, because other programs on a busy machine only delay the command.
         """

@@ -10,9 +10,9 @@ import pytest
 from support.dialect_harness import with_heartbeats
 from undam.errors import UsageError
 from undam.lint import LintResult, RenderRequest, Source, dialect_named, fix_source, lint_source
-from undam.lint.evidence.hop import Hop
+from undam.lint.evidence.hop import Hop, limit_s
 from undam.lint.evidence.neighbours import Neighbours
-from undam.lint.kubernetes.durations import limit_s, seconds_in
+from undam.lint.kubernetes.durations import seconds_in
 from undam.lint.kubernetes.resources import Resource, read_resources, resources_of_neighbour
 from undam.lint.kubernetes.workloads import service_witnesses, workloads_in
 

@@ -171,7 +171,7 @@ class LiveDialect:
 
     @property
     def codes(self) -> list[str]:
-        """The codes of the rules, all of which have files."""
+        """Codes of the rules, in order; each has files."""
         return sorted(path.name for path in RULES.glob(f"{self.letters}[1-6]*"))
 
     def validate(

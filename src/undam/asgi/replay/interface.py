@@ -34,7 +34,7 @@ class StoreUnavailable(UndamError):
 
 
 class ReplayUnknown(ReplayOver):
-    """There is no stream under this key, and the reader must not start one."""
+    """The reader may only join a stream, and none is stored under this key."""
 
 
 class AnswerStopped(UndamError):

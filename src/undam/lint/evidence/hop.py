@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -61,3 +62,8 @@ class ChainHop:
 
 Hop = ChainHop
 """The name under which dialects import the class; `undam.diagnosis` has another `Hop`."""
+
+
+def limit_s(seconds: float | None) -> float | None:
+    """Return a limit as `ChainHop` has it: in every program, 0 means that there is no limit."""
+    return math.inf if seconds == 0 else seconds

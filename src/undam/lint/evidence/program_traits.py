@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic
 from undam.lint.evidence.assessment import AssessedRoute
-from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.hop import Hop, Tier, limit_s
 from undam.textfiles.source import Source
 from undam.versions import EVERY_VERSION, Version
 
 
 @dataclass(frozen=True, slots=True)
 class RouteLimit:
-    """A limit of a route, in seconds.
+    """Limit on the silence or on the duration of a response.
 
     Args:
         seconds: ``inf`` if there is no limit; ``None`` if it is not known.
@@ -78,8 +78,8 @@ class ProgramTraits:
             route.line,
             tuple(dict.fromkeys(name for name in names if name)),
             tuple(dict.fromkeys(one for one in (*upstreams, route.upstream) if one)),
-            idle_limit_s=_or_none(idle),
-            total_limit_s=_or_none(total),
+            idle_limit_s=limit_s(idle.seconds),
+            total_limit_s=limit_s(total.seconds),
             buffers=_holds(self.buffering, known, version),
             compresses=_holds(self.compression, known, version),
             idle_at=idle.at,
@@ -94,11 +94,6 @@ def diagnostics_by_route(found: Iterable[Diagnostic]) -> dict[int, list[Diagnost
     for one in found:
         grouped.setdefault(id(one.route), []).append(one)
     return grouped
-
-
-def _or_none(limit: RouteLimit) -> float | None:
-    """Return the seconds; in every program, 0 means that there is no limit."""
-    return math.inf if limit.seconds == 0 else limit.seconds
 
 
 def _holds(

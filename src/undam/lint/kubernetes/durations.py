@@ -29,8 +29,3 @@ def seconds_in(text: str, *, bare_unit_s: float = 1.0) -> float | None:
     if not _DURATION.fullmatch(text):
         return None
     return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
-
-
-def limit_s(seconds: float | None) -> float | None:
-    """Return a limit for a description of a hop: 0 means that there is no limit."""
-    return math.inf if seconds == 0 else seconds

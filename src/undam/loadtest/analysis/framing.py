@@ -234,7 +234,7 @@ class Http2Framing:
         return b"" if self._decoder is None else self._decoder.before
 
     def close(self) -> None:
-        """Do nothing: there is no parser."""
+        """Do nothing: HTTP/2 frames mark the end of a response."""
 
     def unfinished(self) -> str | None:
         """Return the content coding whose data is truncated, or ``None``."""

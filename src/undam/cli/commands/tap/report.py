@@ -62,7 +62,7 @@ def _caveats(run: TapRun) -> Iterator[Finding]:
 
 
 def is_clean(run: TapRun) -> bool:
-    """Return whether there is no error and no warning."""
+    """Return whether the capture has neither errors nor warnings."""
     return all(one.severity not in _SEVERE for one in findings(run))
 
 

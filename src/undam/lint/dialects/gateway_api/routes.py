@@ -15,10 +15,10 @@ from undam.lint.dialects.gateway_api.parser import (
     implementation_of,
     targets_of,
 )
-from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.hop import Hop, Tier, limit_s
 from undam.lint.evidence.names import upstream_evidence
 from undam.lint.kubernetes.cluster import Cluster
-from undam.lint.kubernetes.durations import limit_s, seconds_in
+from undam.lint.kubernetes.durations import seconds_in
 from undam.lint.kubernetes.resources import Resource, at, entry_at, text_at
 from undam.lint.routes import (
     UNKNOWN,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from undam.lint.dialects.istio.parser import destinations_of, paths_of, service_name
-from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.hop import Hop, Tier, limit_s
 from undam.lint.evidence.names import upstream_evidence
 from undam.lint.kubernetes.cluster import Cluster
-from undam.lint.kubernetes.durations import limit_s, seconds_in
+from undam.lint.kubernetes.durations import seconds_in
 from undam.lint.kubernetes.resources import Resource, at, entry_at
 from undam.lint.routes import AssessedRoute, assess_pattern, assess_route
 from undam.textfiles.tree import Node, items_of

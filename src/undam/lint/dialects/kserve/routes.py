@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.kserve.parser import ServingComponent, components_of
-from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.hop import Hop, Tier, limit_s
 from undam.lint.kubernetes.cluster import Cluster
-from undam.lint.kubernetes.durations import limit_s, seconds_in
+from undam.lint.kubernetes.durations import seconds_in
 from undam.lint.kubernetes.resources import Resource, entry_at, text_at
 from undam.lint.routes import AssessedRoute, Assessment, RouteOutcome, assess_route
 

@@ -22,9 +22,9 @@ from undam.lint.dialects.kubernetes_ingress.parser import (
     raised_text,
     seconds_of,
 )
-from undam.lint.evidence.hop import Hop, Tier
+from undam.lint.evidence.hop import Hop, Tier, limit_s
 from undam.lint.kubernetes.cluster import Cluster
-from undam.lint.kubernetes.durations import limit_s, seconds_in
+from undam.lint.kubernetes.durations import seconds_in
 from undam.lint.kubernetes.ingress import ingress_hosts, ingress_paths
 from undam.lint.kubernetes.resources import Resource, at, entry_at, text_at
 from undam.lint.routes import AssessedRoute, RouteOutcome, assess_route
@@ -35,7 +35,7 @@ _BACKEND_CONFIG = ("cloud.google.com/backend-config", "beta.cloud.google.com/bac
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeLimit:
-    """A limit that applies to a route.
+    """Limit of a route, with the place where it is set.
 
     Args:
         seconds: 0 means that there is no limit; ``None`` that the value is not known.
