@@ -112,7 +112,7 @@ async def _read_all(url: str, streams: int) -> list[Exchange]:
 
 
 def _compare(exchanges: list[Exchange], truth: Path) -> tuple[list[float], list[float], bool]:
-    """Return the sorted delays from send to arrival and to the read in ms, and the clock's kind."""
+    """Return sorted delays in ms, from sending to arrival and to reading, and the kind of clock."""
     rows = (json.loads(line) for line in truth.read_text().splitlines())
     sent_ns = {(r["id"], r["seq"]): r["left_ns"] for r in rows if r["kind"] == "event"}
     arrival_ms: list[float] = []

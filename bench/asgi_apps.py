@@ -116,7 +116,7 @@ def _sse_starlette() -> Serve:
     async def serve(
         scope: Any, receive: Any, send: Any, source: AsyncIterator[str], heartbeat: float | None
     ) -> None:
-        # Pings cannot be turned off, so the interval is longer than the benchmark.
+        # Pings cannot be disabled, so without a heartbeat their interval exceeds the benchmark.
         response = EventSourceResponse(source, ping=heartbeat or 3600)
         await response(scope, receive, send)
 
@@ -124,7 +124,7 @@ def _sse_starlette() -> Serve:
 
 
 FRAMED = ("bare ASGI", "starlette")
-"""Peers that do not frame events, so that their source yields framed text."""
+"""Peers without event framing; their source yields framed text."""
 
 PEERS: dict[str, Callable[[], Serve]] = {
     "bare ASGI": lambda: bare,

@@ -40,7 +40,7 @@ _READ_BYTES = 1 << 18
 
 
 def run() -> list[str]:
-    """Run all comparisons; each result has its ratio and the goal for undam.asgi."""
+    """Run all comparisons; return lines with each ratio and its goal for undam.asgi."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     gc.disable()
@@ -81,7 +81,7 @@ class _Server:
 
 @dataclass
 class _Readers:
-    """Open streams that are read in one loop, with kernel timestamps."""
+    """Readers of many streams in one loop, with kernel timestamps."""
 
     server: _Server
     paths: list[str]

@@ -121,7 +121,7 @@ def _compare(ours: Read, theirs: Read, url: str) -> str:
             events, lines, plain = (sorted(run.result()) for run in runs)
     finally:
         gc.enable()
-    # The plain socket counts reads. After a pause of the machine, one read has several events.
+    # The plain socket counts reads. After a pause of the machine, one read may have several events.
     counts = {len(events), len(lines)}
     if counts != {EVENTS}:
         raise RuntimeError(f"received {counts} events instead of {EVENTS}")
@@ -133,11 +133,11 @@ def _compare(ours: Read, theirs: Read, url: str) -> str:
 
 
 def _plain_socket(url: str) -> list[float]:
-    """Return the delay of each read that has the start of an event; parses only the time."""
+    """Return the delay of each read that contains the start of an event; parse only its time."""
     host, _, rest = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     delays = []
-    # The same framing without compression, which would need decoding.
+    # Same framing, but uncompressed, because this reader does not decompress.
     form = rest.removesuffix("-gzip")
     with socket.create_connection((name, int(port)), _LIMIT_S) as connection:
         connection.sendall(f"GET /{form} HTTP/1.1\r\n\r\n".encode())
@@ -217,7 +217,7 @@ def _readers() -> list[tuple[str, Read, Read]]:
 
 
 def _split(pieces: Iterator[bytes]) -> Lines:
-    """Yield lines from urllib3's stream(), as urllib3 cannot iterate over compressed lines."""
+    """Yield the lines of urllib3's stream(), because urllib3 cannot split a compressed body."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")

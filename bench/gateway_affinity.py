@@ -44,7 +44,7 @@ _NAMES = ("undam, affinity prefix", "undam, two choices", "nginx, hash of the se
 
 
 def run() -> list[str]:
-    """Measure even and skewed load."""
+    """Measure an even and a skewed load; return one line per hop and load."""
     with _replicas() as urls:
         lines = [f"{REPLICAS} replicas with {SLOTS} slots, {CLIENTS} clients, {TURNS} turns"]
         progress = Progress(2 * ROUNDS * len(_NAMES))
@@ -131,7 +131,7 @@ def _nginx(urls: list[str]) -> Iterator[str]:
     servers = "".join(f"server {urlsplit(url).netloc};" for url in urls)
     upstream = f"upstream replicas {{ hash $http_x_session_id consistent; {servers} }}"
     location = "proxy_pass http://replicas; proxy_http_version 1.1; proxy_buffering off;"
-    # The proxy_pass that `start_nginx` adds is inside another location, which is never used.
+    # `start_nginx` adds a proxy_pass in another location, but this location matches all requests.
     location = f'location ~ . {{ {location} proxy_set_header Connection ""; }}'
     with start_nginx(urls[0], location=location, http=upstream) as proxy:
         yield proxy.url
@@ -184,7 +184,7 @@ class _Replica:
         missing = max(0, len(messages) - self._cached.get(session, 0))
         self._cached[session] = max(len(messages), self._cached.get(session, 0))
         await asyncio.sleep(_TTFT_S + _MISS_S * missing)
-        # Two messages are new in each turn.
+        # Each turn of a conversation adds two messages.
         warm = missing <= 2
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Warm: %d\r\n"

@@ -1,4 +1,4 @@
-"""Effect of hedging on p99 TTFT: two simulators, 3 % of the requests are stalled for 2 s.
+"""Effect of hedging on p99 TTFT with two simulators that stall 3 % of the requests for 2 s.
 
 The same requests are sent at the same random times, in alternation with and without hedging,
 through a real gateway. The simulators send their headers at once and a comment every second, so a

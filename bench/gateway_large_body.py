@@ -31,7 +31,8 @@ _ROUNDS = 5
 _WINDOW_S = 3.0
 _TRIES = 3
 
-# Sends its standard input as a request to the given port, reads some of the response, and repeats.
+# Program that sends its standard input as a request to a port, reads part of the response, and
+# repeats.
 _CLIENT = """
 import socket, sys
 body = sys.stdin.buffer.read()
@@ -77,7 +78,7 @@ def run() -> list[str]:
 
 
 def _longest_ms(hop: Hop, *, bodies: bool) -> float:
-    """Return the longest delay of a token, from the try with the least CPU steal."""
+    """Return the longest delay of a token, from the attempt with the least CPU steal."""
     results = []
     for _ in range(_TRIES):
         with StreamLoad(hop.url, STREAMS, tokens=10**6, gap_ms=GAP_MS) as load:

@@ -1,4 +1,4 @@
-"""LiteLLM's proxy in front of an origin, from the environment .venv-peers/litellm.
+"""LiteLLM's proxy in front of an origin, run from the environment .venv-peers/litellm.
 
 It has an environment of its own because of its hundred packages.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from undam.lab.proxies import Missing, NotStarted
 
 _START_S = 90.0
-# No downloads, and no key: the proxy listens on loopback and only for this benchmark.
+# Prevent downloads. No key is needed: the proxy listens only on loopback, for this benchmark.
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_TELEMETRY": "False",

@@ -105,7 +105,7 @@ class StreamLoad:
         return window
 
     def read_undisturbed(self, seconds: float) -> tuple[Window, float]:
-        """Read for ``seconds`` and discard the samples around CPU steal.
+        """Read for ``seconds`` and discard the samples taken near CPU steal.
 
         Samples are 100 ms long. With CPU steal in one of them, the previous one is also discarded,
         because the kernel updates the counter late, and so is the next one, in which delayed data
@@ -127,7 +127,7 @@ class StreamLoad:
             ttft=[value for sample in kept for value in sample.ttft],
             delay=[value for sample in kept for value in sample.delay],
             tokens=sum(sample.tokens for sample in kept),
-            # CPU steal never causes a stream to fail.
+            # CPU steal does not make a stream fail, so failures count in discarded samples, too.
             broken=sum(sample.broken for sample in samples),
         )
         return window, len(kept) / len(samples)

@@ -20,7 +20,7 @@ import time
 from bench.gateway_events import DONE, EVENT, HEAD, TTFT_S
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
-# The parameters precede the messages, which may be long.
+# The parameters are near the start of the body; the messages after them may be long.
 _PARAMETER_BYTES = 2000
 _PARAMETER = re.compile(rb'"(max_tokens|gap_ms)": *(\d+)')
 

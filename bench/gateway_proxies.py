@@ -39,12 +39,12 @@ from undam.timing import quantile
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 """Three rounds end within ten minutes; seven rounds give closer ratios."""
-# Rounds of proxies and metrics that no goal refers to.
+# Number of rounds for proxies and metrics without a goal.
 _FEW_ROUNDS = 1
-# A measurement of delays is repeated if less of it is left without CPU steal.
+# Minimum share of a delay measurement without CPU steal; otherwise it is repeated.
 _MIN_UNDISTURBED = 0.6
 _TRIES = 3
-# Minimum number of rounds with an undisturbed pair for a ratio.
+# Minimum number of rounds for a ratio in which both measurements were undisturbed.
 _MIN_PAIRS = 2
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ _CPU_GOALS = {"nginx": 1.2, "envoy": 1.0}
 
 @dataclass(frozen=True)
 class Hop:
-    """URL of a proxy or of the origin itself, and the process group of the proxy."""
+    """URL of a proxy or of the origin itself, and the proxy's process group."""
 
     url: str
     group: int = 0
@@ -79,7 +79,7 @@ class Hop:
         )
 
     def resident_mb(self) -> float:
-        """Return the resident set size; memory that processes share is counted for each."""
+        """Return the resident set size. Shared memory is counted once per process."""
         texts = (Path(f"/proc/{pid}/status").read_text() for pid in self._pids())
         return sum(int(text.split("VmRSS:")[1].split()[0]) for text in texts) / 1024
 
@@ -94,7 +94,7 @@ class Hop:
 
 @dataclass
 class HopResults:
-    """Results of one hop in all rounds, by whether streams are in step, and their number."""
+    """Results of one hop in all rounds, keyed by ``in_step`` and the number of streams."""
 
     cpu_us: dict[bool, list[float]] = field(default_factory=dict)
     ttft_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def _run_round(
     """Start a hop, measure it and stop it.
 
     Args:
-        full: also measure what no goal refers to.
+        full: also take the measurements without a goal.
     """
     with contextlib.ExitStack() as stack:
         os.sched_setaffinity(0, {cores[0]})
@@ -171,7 +171,8 @@ def _run_round(
             for streams, gap_ms, tokens, window_s in _LEVELS:
                 load = partial(
                     StreamLoad, hop.url, streams, tokens=tokens, gap_ms=gap_ms, in_step=in_step,
-                    # Spread over the duration of a response, so that the request rate is constant.
+                    # Starts are spread over the duration of a response, so the request rate is
+                    # constant.
                     spread_s=tokens * gap_ms / 1000,
                 )  # fmt: skip
                 delays = _undisturbed(partial(_delays, load, window_s)) or (nan, nan, nan)
@@ -268,7 +269,7 @@ def _report(results: dict[str, HopResults], *, in_step: bool) -> list[str]:
 
 
 def _undisturbed(measure: Callable[[], T | None]) -> T | None:
-    """Repeat a measurement until it is undisturbed; ``None`` if no try was."""
+    """Repeat a measurement until it is undisturbed; return ``None`` if no attempt was."""
     for _ in range(_TRIES):
         if (result := measure()) is not None:
             return result
@@ -287,7 +288,7 @@ def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float | None:
 def _delays(
     make_load: Callable[[], StreamLoad], window_s: float
 ) -> tuple[float, float, float] | None:
-    """Measure delays in ms; ``None`` if CPU steal disturbed too much of the time.
+    """Measure delays in ms; return ``None`` if CPU steal disturbed too much of the time.
 
     Returns:
         p99 of the TTFT minus that of the origin, then p99 and median of the tokens' delays.
@@ -346,7 +347,7 @@ def _compare(title: str, values: dict[str, list[float]], goals: dict[str, float]
 
 
 def _spreads(values: dict[str, list[float]], digits: int = 2) -> str:
-    """Return the median and the quartiles of each hop."""
+    """Return the median and the quartiles of each hop's results."""
     parts = []
     for name, of_hop in values.items():
         if ordered := _undisturbed_values(of_hop):

@@ -29,12 +29,12 @@ from undam.http1.sockets import reset_on_close
 CLIENTS = 300
 _ROUNDS = 10
 _IDLE_TIMEOUT_S = 15.0
-# Allocators keep some memory. A leak of the memory of each stream would be far more, as there are
+# Allocators retain some freed memory. A leak per stream would be far larger, because there are
 # thousands of streams.
 _GROWTH_MB = 6.0
 _SIM = ("--ttft", "mix(0.03,800,lognormal(120,0.6))", "--gap", "lognormal(12,0.5)", "--tokens",
         "uniform(5,120)")  # fmt: skip
-# Larger than all buffers together, so that a stalled client falls behind.
+# Events so large that a response exceeds all buffers and a stalled client falls behind.
 _LARGE = ("--event-bytes", "30000")
 
 _ENDS = {"complete", "incomplete", "client-left", "client-frozen", "upstream-refused",
@@ -72,7 +72,7 @@ class SoakResult:
 
     @property
     def ends(self) -> Counter[str]:
-        """Number of requests for each reason of their end, from the access log."""
+        """Number of requests by end reason, from the access log."""
         return Counter(str(line.get("ended")) for line in self.lines)
 
     def faults(self) -> list[str]:
@@ -167,7 +167,7 @@ def _started(command: list[str], folder: Path) -> Iterator[tuple[str, subprocess
 
 
 def _errors_in(log: str) -> str:
-    """Return the log if it has tracebacks or warnings; ejected upstreams are expected."""
+    """Return the log if it has tracebacks or Python warnings; ejections are expected."""
     return log if "Traceback" in log or "Warning" in log else ""
 
 
@@ -224,7 +224,7 @@ class Clients:
         self.sent = self.uncertain = 0
 
     async def run(self, clients: int, seconds: float) -> None:
-        """Run ``clients`` concurrent clients for ``seconds``; then all disconnect."""
+        """Run ``clients`` concurrent clients for ``seconds``, then disconnect all of them."""
         until = time.monotonic() + seconds
 
         async def client() -> None:
@@ -248,7 +248,7 @@ class Clients:
         sock = socket.socket()
         sock.setblocking(False)
         if behavior == self._stall:
-            # Otherwise the receive buffer of the kernel holds a whole response.
+            # A small receive buffer cannot hold a whole response, so the gateway notices the stall.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await asyncio.get_running_loop().sock_connect(sock, self._address)
         reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 14)

@@ -120,7 +120,7 @@ def run() -> list[str]:
 
 
 def _ratio_to_grep() -> str:
-    """Return the line about the tree of YAML."""
+    """Return the result line for the YAML tree."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(YAML_MB):
             kind = "Deployment" if number % 4 == 0 else "CustomResourceDefinition"

@@ -2,8 +2,8 @@
 
 A server on one core records when each request arrives and when each event is sent. One worker reads
 on another core. The server is `bench.truth_origin`, because `undam sim` is too slow for 1,000 such
-streams; the last line is for `undam sim` with 200 streams. Compared are the percentiles that a
-report prints: those of all TTFTs and of all gaps. Each value is the median of three rounds. TTFT
+streams; the last line is for `undam sim` with 200 streams. The results compare the percentiles that
+a report prints: those of all TTFTs and of all gaps. Each value is the median of three rounds. TTFT
 counts from the intended start, so the error includes the worker's send delay.
 """
 
@@ -48,7 +48,7 @@ TTFT_MS, SIGMA = 200, 0.3
 TTFT_LIMIT_MS = 0.1
 ITL_LIMIT_MS = 0.2
 HTTP2_TTFT_LIMIT_MS = 0.3
-# With few streams, more requests are sent one after the other.
+# Minimum number of requests: with few streams, each one sends several requests in sequence.
 _MIN_REQUESTS = 12
 _SPREAD_NS = 1_000_000_000
 _LIMIT_S = 120
@@ -71,7 +71,7 @@ def run() -> list[str]:
 
 
 def run_rounds(streams: int, progress: Progress, origin: str) -> list[Measurement]:
-    """Repeat rounds with CPU steal, and return those with the least.
+    """Repeat rounds that had CPU steal, and return those with the least.
 
     Args:
         origin: ``HTTP1``, ``HTTP2`` or ``SIMULATOR``.
@@ -86,13 +86,13 @@ def run_rounds(streams: int, progress: Progress, origin: str) -> list[Measuremen
 
 
 def encode_request(path: str) -> bytes:
-    """Return a request as bytes for a job."""
+    """Return the request of a job as bytes."""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
 def http2_settings(path: str, streams: int = STREAMS_PER_CONNECTION) -> Http2Settings:
-    """Return the settings of HTTP/2 for a job."""
+    """Return the HTTP/2 settings of a job."""
     fields = (
         (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"bench"),
         (b":path", path.encode()), (b"content-type", b"application/json"),
@@ -125,7 +125,7 @@ def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, floa
                 process.stdin.write(encode(Start(at_ns=time.time_ns() + 10_000_000)))
                 process.stdin.flush()
         process.stdin.close()
-        # The worker has exited, but its /proc entry exists until it is waited for.
+        # The worker has exited, but its /proc entry remains until it is waited for.
         wait_s = machine.run_and_wait_s(process.pid)[1]
     frames = [frame for data in reads[1:] for frame in reader.receive_data(data)]
     final = frames[-1] if frames else None

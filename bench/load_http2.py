@@ -79,7 +79,7 @@ def _requests_line(progress: Progress) -> str:
 
 @contextmanager
 def _server() -> Iterator[int]:
-    """Run nghttpd with the response as the file ``one``."""
+    """Run nghttpd, which serves the response as the file ``one``."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
     with tempfile.TemporaryDirectory() as folder:

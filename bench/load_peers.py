@@ -23,7 +23,7 @@ from bench.load_peers_tools import PEERS, UNDAM, Task, Tool, ToolResult, home
 from bench.load_peers_truth import Truth, cores, pinned, simulator
 from bench.progress import Progress
 
-# Streams and requests; the p99 of five requests is their maximum.
+# (streams, requests); with five requests, the p99 is their maximum.
 CELLS = ((1, 5), (50, 100), (200, 400), (1000, 1000))
 TOKENS = 64
 _CHAT = ("--ttft", "lognormal(200,0.3)", "--gap", "20", "--tokens", str(TOKENS))
@@ -32,7 +32,7 @@ _CHAT = ("--ttft", "lognormal(200,0.3)", "--gap", "20", "--tokens", str(TOKENS))
 _FLOOD_STREAMS, _FLOOD_REQUESTS, _FLOOD_TOKENS = 200, 800, 500
 _FLOOD = ("--ttft", "20", "--gap", "2", "--tokens", str(_FLOOD_TOKENS))
 _ONE_STREAMS = 50
-# Tools with a few hundred requests per second make fewer of them.
+# Tools that reach only a few hundred requests per second send fewer requests.
 _QUICK_REQUESTS, _SLOW_REQUESTS = 40_000, 1000
 
 _TIMEOUT_S = 240.0
@@ -164,7 +164,7 @@ def _run_tool(tool: Tool, task: Task, core: int) -> ToolResult:
 
 
 def _run_process(tool: Tool, task: Task, core: int) -> None:
-    # No downloads: nothing listens at this address of the hub.
+    # Prevents downloads: nothing listens at this hub address.
     offline = {
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -190,7 +190,7 @@ def _run_process(tool: Tool, task: Task, core: int) -> None:
             _kill_group(process)
         output.seek(0)
         last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-    # Exit code 1 also means that there are findings. The result file decides.
+    # Exit code 1 can also mean findings, so success depends on the result file.
     if process.returncode not in {0, 1}:
         raise ToolFailed(f"exit code {process.returncode}: {''.join(last)[:200]}")
 

@@ -37,7 +37,7 @@ class Reader(FastHttpUser):
             "/v1/chat/completions", json=_BODY, stream=True, catch_response=True
         ) as response:
             first = True
-            # iter_lines buffers until it has a kilobyte.
+            # iter_lines buffers up to a kilobyte, which would delay events.
             raw = response._response
             while line := raw.readline(b"\n"):
                 if not line.startswith(b"data: {"):

@@ -15,7 +15,7 @@ MODEL = "undam-sim"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Load for a tool.
+    """Load that a tool generates.
 
     Args:
         folder: empty folder for its files.
@@ -60,7 +60,7 @@ class Tool:
 
 
 def home(name: str) -> Path:
-    """Return the environment of a tool, which scripts/bench-peers creates."""
+    """Return the path of a tool's virtual environment, which scripts/bench-peers creates."""
     return Path(".venv-peers") / name
 
 
@@ -88,7 +88,7 @@ def _read_undam(task: Task) -> ToolResult:
     )
 
 
-# Loads only the extension module: the imports of the package need torch, but the client does not.
+# Loads only the extension module: importing the package requires torch, but the client does not.
 _RUST = (
     "import importlib.util as u, sys; s = u.spec_from_file_location('_bench', sys.argv[1]);"
     "m = u.module_from_spec(s); s.loader.exec_module(m);"

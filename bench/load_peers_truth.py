@@ -19,7 +19,7 @@ from undam.timing import quantile
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Times at the server.
+    """Ground-truth times recorded by the simulator.
 
     Attributes:
         ttft_ms, itl_ms: sorted.
@@ -127,7 +127,7 @@ def _max_in_flight(spans: list[tuple[int, int]]) -> int:
 
 
 def _interpolated(ordered: list[float], q: float) -> float:
-    """Return a quantile as numpy.percentile does by default."""
+    """Return a quantile with linear interpolation, the default of numpy.percentile."""
     position = q * (len(ordered) - 1)
     below = int(position)
     above = min(below + 1, len(ordered) - 1)

@@ -1,4 +1,4 @@
-"""False changes of the monitor: 500 probes of healthy targets beside a busy core.
+"""False changes of the monitor: 500 probes of healthy targets while one core is busy.
 
 The targets are a model, the model behind nginx without buffering, and a model with bursts of four
 tokens. UNDAM_MONITOR_PROBES sets the number of probes.
@@ -29,7 +29,7 @@ _BUSY = "while True: pass"
 
 
 class ChangeCounter:
-    """Listener that keeps the changes, and counts the verdicts."""
+    """Listener that records changes and counts verdicts."""
 
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()
@@ -44,12 +44,12 @@ class ChangeCounter:
         self.changes.append(f"{change.target}: {change.text}")
 
     def problem(self, text: str) -> None:
-        """Keep a problem of the monitor."""
+        """Record a problem that the monitor reports."""
         self.changes.append(text)
 
 
 def run() -> list[str]:
-    """Probe until the number is reached; return the verdicts and the changes."""
+    """Probe until enough verdicts are counted; return the verdicts and the changes."""
     wanted = int(os.environ.get("UNDAM_MONITOR_PROBES", "500"))
     counter = ChangeCounter()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:

@@ -41,13 +41,13 @@ class MonitorCost:
 
     @property
     def growth_mb(self) -> float:
-        """Return the growth after the first third, in which caches and the allocator fill."""
+        """Return the growth in MB after the first third of the run, when caches have filled."""
         third = len(self.rss_mb) // 3
         return max(self.rss_mb[-third:]) - max(self.rss_mb[third : 2 * third])
 
 
 def run() -> list[str]:
-    """Measure both parts, and compare them with the limits."""
+    """Measure at the usual and at a higher probe rate, and compare the results with the limits."""
     seconds = float(os.environ.get("UNDAM_MONITOR_S", "60"))
     usual = measure(_INTERVAL_S, seconds, _QUERY)
     fast = measure(_INTERVAL_S / _ACCELERATION, seconds, _FAST_QUERY)

@@ -7,7 +7,7 @@ import time
 
 
 class Progress:
-    """Prints the result of each round, the rounds left and an estimate of the time left.
+    """Reporter of each round's result, the number of rounds left and the estimated time left.
 
     Args:
         rounds: expected number of rounds. Repeated rounds can exceed it.

@@ -48,7 +48,7 @@ _CASES = (
 
 
 def run() -> list[str]:
-    """Return one line per case: medians, and ratios with the quartiles of their rounds."""
+    """Return one line per case, with medians, and ratios with their quartiles over the rounds."""
     peers = f"httpx-sse {version('httpx-sse')}, httpx {version('httpx')}"
     sizes = f"events of {len(_CHAT)} bytes ({len(_MESSAGES)} with a name)"
     lines = [f"{peers}; {sizes}, {ROUNDS} alternating rounds of {EVENTS} events"]

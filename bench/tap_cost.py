@@ -53,7 +53,7 @@ _EVENT = (
 
 
 def run() -> list[str]:
-    """Return the results of both parts."""
+    """Return the results of the live part and the offline part."""
     progress = Progress(3)
     return [*_measure_live(), *_measure_offline(progress)]
 
@@ -174,7 +174,7 @@ def _peak_mb(pid: int) -> float:
 
 
 def _write_capture(path: Path, packets: int) -> None:
-    """Write streams on both sides of a proxy, some of them at the same time."""
+    """Write streams on both sides of a proxy to a capture; some of the streams are concurrent."""
     rounds = max(1, packets // (2 * _CONCURRENT * _EVENTS_PER_STREAM * _PACKETS_PER_EVENT // 2))
     with path.open("wb") as file:
         writer = CaptureWriter(file, RAW_IP)
@@ -186,7 +186,7 @@ def _write_capture(path: Path, packets: int) -> None:
 
 
 def _streams(number: int, start_ns: int) -> Iterator[Packet]:
-    """Yield the packets of some concurrent streams in the order of time."""
+    """Yield the packets of some concurrent streams, ordered by time."""
     sides = [
         (_Connection(1, 2, 10000 + at, 8080), _Connection(2, 3, 30000 + at, 9000))
         for at in range(_CONCURRENT)
@@ -234,7 +234,7 @@ class _Connection:
         )  # fmt: skip
 
     def send(self, at_ns: int, data: bytes) -> Iterator[Packet]:
-        """Yield a packet from the server, and every second time its acknowledgement."""
+        """Yield packets from the server; an acknowledgement follows every second packet."""
         yield self._packet(at_ns, 1, 24, data)
         if self._ident % _PACKETS_PER_EVENT:
             yield self._packet(at_ns + 30_000, 0, 16)

@@ -55,7 +55,7 @@ _END = chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 @dataclass(slots=True)
 class _Response:
-    """Response in progress; ``token`` and ``end`` are the bytes of one event and of the end."""
+    """Response in progress; ``token`` has the bytes of one event, and ``end`` those of the end."""
 
     sock: socket.socket
     arrived_ns: int
@@ -65,7 +65,7 @@ class _Response:
 
 
 class Origin:
-    """Server of HTTP/1.1; subclasses serve other versions."""
+    """HTTP/1.1 server; subclasses serve other versions."""
 
     def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -109,7 +109,7 @@ class Origin:
                     left.append(now())
                     response.sock.send(response.token)
                     heapq.heapreplace(due, (at_ns + self._gap_ns, number, response))
-            except OSError:  # The client left or does not read; its response remains truncated.
+            except OSError:  # The client left or does not read, so its response stays truncated.
                 heapq.heappop(due)
 
     def _accept(self) -> None:

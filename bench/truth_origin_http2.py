@@ -26,7 +26,7 @@ _END = event({}, "stop") + b"data: [DONE]\n\n"
 
 
 class Http2Origin(Origin):
-    """Server of HTTP/2: h2 for the heads, its own DATA frames."""
+    """HTTP/2 server. h2 encodes the heads, and this class the DATA frames."""
 
     def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
         super().__init__(ttft_ms, sigma, gap_ms, tokens)

@@ -27,7 +27,7 @@ class Chat(BaseModel):
 
     messages: list[dict[str, Any]]
     model: str = "stub"
-    stream: Literal[True] = True  # other requests are rejected
+    stream: Literal[True] = True  # requests without streaming are rejected
 
 
 async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
@@ -50,5 +50,5 @@ async def complete(chat: Chat) -> EventStreamResponse:
         return EventStreamResponse(ask_stub(chat), openai=OpenAIAnswer(model=chat.model))
     body: Any = chat.model_dump(exclude_unset=True) | {"stream": True}
     client = upstream
-    # Tool calls, reasoning and usage pass unchanged. A 429 of the upstream is returned as a 429.
+    # Tool calls, reasoning and usage pass unchanged. A 429 from the upstream is returned as a 429.
     return relay(lambda: client.chat.completions.create(**body))

@@ -22,7 +22,7 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_ARGUMENTS = 6
 MAX_MODULES = 15
-"""Modules of one package before it gets subpackages, `__init__` not counted."""
+"""Maximum number of modules in a package without subpackages, `__init__` not counted."""
 DATA_PACKAGES = {"intermediaries", "intermediaries/entries", "lint/evidence/profiles"}
 """Registries of data modules, which may have more."""
 EMPTY_NAMES = {"utils", "common", "helpers", "core", "misc"}
@@ -201,8 +201,8 @@ def test_every_pure_package_exists() -> None:
     "module", ["undam", "undam.errors", *(f"undam.{package}" for package in PURE_PACKAGES)]
 )
 def test_importing_has_no_side_effects(module: str) -> None:
-    # In a separate process, because this one has already imported everything. -S and -I keep out
-    # what site-packages and the environment would import; the path to PyYAML is added by hand.
+    # A separate process is used because this one has already imported everything. -S and -I exclude
+    # imports by site-packages and the environment; the path to PyYAML is added by hand.
     packages = sysconfig.get_paths()["purelib"]
     program = (
         f"import sys; sys.path[:0] = [{str(_SOURCE.parent)!r}, {packages!r}];"

@@ -23,7 +23,7 @@ from undam.lab.proxies import Missing, find_program
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-# A screen of 50 lines; lines of the pages are up to 140 characters long.
+# A screen has 50 lines; lines of the pages are up to 140 characters long.
 SCREEN_LINES = 50
 README_LINES = 150
 
@@ -82,7 +82,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     """Yield each `undam` command in a code block, with its page; continued lines are joined."""
     for page, text in texts().items():
         if page.parent.name == "rules":
-            continue  # The fixes of rules have notes beside the commands.
+            continue  # code blocks of rule pages have notes beside the commands
         for language, code in _FENCE.findall(text):
             if language not in {"", "sh", "text", "console"} or "OPTIONS]" in code:
                 continue
@@ -249,12 +249,12 @@ def test_comparison_of_outputs_ignores_numbers_and_pictures_only() -> None:
 
 @pytest.fixture(scope="module")
 def outputs() -> dict[str, str]:
-    """Run every example once; they mostly wait, so several run at the same time."""
+    """Run every example once, several at the same time, because they mostly wait."""
     try:
         find_program("nginx")
     except Missing as missing:
         pytest.skip(str(missing))
-    # One example per command first, so that no command runs twice at the same time.
+    # Run one example per command first, so that no command runs twice at the same time.
     chosen = [one for one in EXAMPLES if one.name != "tap" or may_capture()]
     firsts = {(one.shown, one.set_up): one for one in chosen}
     with ThreadPoolExecutor(3) as pool:

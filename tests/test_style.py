@@ -35,12 +35,12 @@ AVOID = {
     r"the half (?!of\b|width\b|second\b|minute\b|hour\b|\w+-)": "half of",
     r"look(?:s|ed)? at the soonest|the soonest": "earliest",
 }
-"""Pattern to what to write instead (style.md, glossary)."""
+"""Map from a pattern to the preferred wording (style.md, glossary)."""
 
 ALLOWED: dict[str, str] = {
     "docs/reference/commands.md: tell": "in the name of --tell-incomplete",
 }
-"""`file: matched text` to the reason why it stays."""
+"""Map from `file: matched text` to the reason for the exception."""
 
 _FRAGMENT = re.compile(r"^(?:Of|What|Those|Whoever|Whether|Who|Whose|That which)\b[^?]*$")
 _AVOID = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in AVOID), re.IGNORECASE)
@@ -62,7 +62,7 @@ def _docstrings() -> Iterator[tuple[str, str]]:
 
 
 def _messages() -> Iterator[tuple[str, str]]:
-    """Yield the place and text of each `help=` argument and of each error that is raised."""
+    """Yield the position and text of each `help=` argument and of each error that is raised."""
     for path, tree in _trees():
         for node in ast.walk(tree):
             texts: list[ast.expr] = []

@@ -63,7 +63,7 @@ async def ask(question: Question, user: Annotated[str, Cookie()]) -> EventStream
 
 @app.get("/answers/{key}")
 async def read(key: str, user: Annotated[str, Cookie()]) -> EventStreamResponse:
-    """Continue an answer after a reload or in another window, after the last event ID."""
+    """Continue an answer after the last event ID, following a reload or in another window."""
     return EventStreamResponse(answers.attach(key, owner=user))
 
 

@@ -1,4 +1,4 @@
-"""The endpoints of with_undam.py with sse-starlette, for the comparison in docs/endpoints.md."""
+"""The endpoints of with_undam.py, written with sse-starlette; see docs/endpoints.md."""
 
 from __future__ import annotations
 

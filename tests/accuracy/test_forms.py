@@ -53,7 +53,7 @@ EXPECTED = {
     "300 ms": Verdict.BATCHED,
     "one late": Verdict.LATE,
 }
-# Binary data has no events, so each read counts as one, and a hold leaves few of them.
+# Binary data has no events, so each read counts as one. A hold leaves only a few reads.
 WITHOUT_EVENTS = {"/forms/bytes"}
 
 
@@ -76,9 +76,9 @@ def _writes(path: str) -> tuple[list[Write], Head]:
 
 
 def _hop(path: str, hold: str = "") -> Hop:
-    """Return the hop of a form behind one of `HOLDS`.
+    """Return the hop for a form of stream, with one of `HOLDS` applied.
 
-    A hop that is one event late is only found by due times, or else by an inner hop.
+    A hop that is one event late is found only with due times or with an inner hop.
     """
     model = HOLDS.get(hold, pass_through())
     writes, head = _writes(path)
@@ -98,7 +98,7 @@ def _hop(path: str, hold: str = "") -> Hop:
 
 
 def _expected(path: str, hold: str) -> Verdict:
-    """Return the expected verdict. A block size holds a shorter answer until it ends."""
+    """Return the expected verdict. A hop that fills blocks holds a shorter answer until it ends."""
     size = sum(len(write.data) for write in _writes(path)[0])
     return Verdict.HELD_TO_END if hold == "4096 bytes" and size <= 4096 else EXPECTED[hold]
 
@@ -110,7 +110,7 @@ def test_healthy_stream_of_every_form_is_streaming_from_its_first_content(path: 
     ttft_ms = hop_metrics(hop)["ttft_ms"]
     assert isinstance(ttft_ms, float)
     assert abs(ttft_ms - TTFT_MS) <= 5
-    # The last message of MCP has content, too, and a word of HTML has two parts.
+    # The last message of MCP also has content, and a word in HTML arrives in two parts.
     assert len(hop.reading.contents) in {TOKENS, TOKENS + 1, 2 * TOKENS}
     assert hop.reading.leftover_bytes == 0
     assert hop.reading.problem is None

@@ -110,7 +110,7 @@ def _is_flagged(hop: Hop) -> bool:
 
 
 def _steps_of_engine(rng: random.Random) -> tuple[Callable[[], int], list[float]]:
-    """Return a draw of tokens per step, and the times of the steps of one engine's batch."""
+    """Return a function that draws the tokens of a step, and the step times of a batch."""
     most = rng.randint(2, 64)
     size = rng.choice(
         (
@@ -139,7 +139,7 @@ def _answer_in_steps(
 
 
 def _settled(hop: Hop, first: Exchange, second: Exchange) -> Hop:
-    """Return the hop after the experiment with two streams, if its pattern leaves the cause open.
+    """Return the hop after an experiment with two streams, if the first leaves the cause open.
 
     Args:
         second: the stream that started later and ends in the middle of a burst.

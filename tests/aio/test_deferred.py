@@ -41,7 +41,7 @@ def test_pending_io_is_served_before_each_job() -> None:
             await asyncio.sleep(0.05)
             loop.remove_reader(ours)
 
-    # The standard loop may run two jobs between polls.
+    # The standard asyncio loop may run two jobs between polls.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
     assert order == ["r", "one", "r", "two", "r"]

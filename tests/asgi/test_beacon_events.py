@@ -1,4 +1,4 @@
-"""Numbered events of the mounted beacon, their division, and queries in the request body."""
+"""Numbered events of the mounted beacon, their chunks, and queries in the request body."""
 
 from __future__ import annotations
 

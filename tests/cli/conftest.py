@@ -30,7 +30,7 @@ def run() -> RunCommand:
 
 @pytest.fixture
 def start() -> Iterator[StartCommand]:
-    """Return a function that starts a command; it is killed at the end of the test."""
+    """Return a function that starts a command; the process is killed at the end of the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def call(*args: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
@@ -54,7 +54,7 @@ def start() -> Iterator[StartCommand]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Return certificates of a new authority."""
+    """Return certificates issued by a new certificate authority."""
     folder = tmp_path_factory.mktemp("certificates")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")

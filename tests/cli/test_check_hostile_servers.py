@@ -299,7 +299,7 @@ def test_redirect_to_another_origin_needs_permission(run: RunCommand, command: s
             ran = run(command, *args, "--location", env=env)
             assert KEY in near.text
     assert ran.code == 0
-    assert len(far.requests) >= 2  # The list of models, and the stream.
+    assert len(far.requests) >= 2  # the model list and the stream
     assert KEY not in far.text
     assert "hunter2222" not in far.text
     assert "messages" not in far.text

@@ -97,7 +97,7 @@ def test_secret_is_sent_but_never_shown(run: RunCommand, tmp_path: Path, way: st
         ran = run(*args, "--record", str(record), "--json", str(file), env=env)
         assert any(form in server.text for form in [*forms(KEY)[:4], *forms(PASSWORD)[:4]])
     assert ran.code == 1, ran.err
-    # If the user gave only one of the two, the other one is not a secret in this check.
+    # If the user gave only the key or only the password, the other one is not a secret here.
     secret = PASSWORD if PASSWORD in repr(WAYS[way]) or way == "Basic" else KEY
     texts = [ran.out, ran.err, record.read_text(), file.read_text()]
     decoded = [
@@ -147,7 +147,7 @@ def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: RunCommand) -
             ("/v1/responses", "openai-"),
             ("/v1/messages", "anthropic-"),
             ("/events", None),
-            ("/", "openai-"),  # A base URL means its chat endpoint.
+            ("/", "openai-"),  # for a base URL, its chat endpoint is requested
         ]:
             server.requests.clear()
             run("check", server.url(path), env=env)

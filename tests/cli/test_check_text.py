@@ -32,7 +32,7 @@ STREAMING  events arrive as they are sent
 
 TextOf = Callable[[Report], str]
 
-# The message of the finding is part of its rule.
+# The tests insert the message from the finding's rule.
 BLOCKS = """\
 BATCHED  edge: {message}
 

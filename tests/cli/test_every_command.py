@@ -13,6 +13,6 @@ def test_results_can_be_had_as_json(name: str) -> None:
     command = undam.get_command(click.Context(undam), name)
     assert command is not None
     options = {text for parameter in command.params for text in parameter.opts}
-    # `undam lint` accepts `--format json`, too.
+    # `undam lint` also accepts `--format json`.
     assert "--json" in options
     assert command.help

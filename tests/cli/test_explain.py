@@ -186,7 +186,7 @@ def test_version_shows_what_holds_for_it() -> None:
     assert "HTTP/1.1 to the upstream" not in old
     assert "HTTP/1.1 to the upstream" in new
     assert "HTTP/1.0 to the upstream" not in new
-    # Since 1.29.7, HTTP/1.1 is the default, so that fix has no effect.
+    # Since nginx 1.29.7, HTTP/1.1 is the default, so that fix has no effect.
     assert "proxy_http_version 1.1;" in old
     assert "proxy_http_version 1.1;" not in new
     assert "Shown: what holds for version 1.22" in old

@@ -32,7 +32,7 @@ def test_the_printed_configuration_can_be_read_back(run: RunCommand, tmp_path: P
     assert "secret-of-alice" not in result.out
     printed = tmp_path / "printed.toml"
     printed.write_text(result.out)
-    # Defaults are marked with a comment, which the second run does not repeat.
+    # Comments mark defaults. The second run omits them, as all values are in the file.
     values_only = [line.partition("  #")[0] for line in result.out.splitlines()]
     second = run("gateway", "--check-config", "--config", str(printed))
     assert [line.partition("  #")[0] for line in second.out.splitlines()] == values_only

@@ -140,7 +140,7 @@ def test_record_of_a_sweep_has_a_row_and_a_chart_for_each_step(tmp_path: Path) -
     text = page.read_text()
     assert 'id="throughput"' in text
     assert 'id="step2"' in text
-    # The JSON of a sweep is shown in the same way.
+    # A report from the JSON result of the sweep is the same.
     again = invoke("report", str(tmp_path / "j"))
     assert again.out == result.out
 

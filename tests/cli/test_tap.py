@@ -15,7 +15,7 @@ GAPS = random.Random(3)
 DUE = [200.0]
 while len(DUE) < 100:
     DUE.append(DUE[-1] + GAPS.uniform(5, 45))
-# Blocks of ten events, so the last event of each block leaves at once.
+# Blocks of ten events: the last event of each block is sent without delay.
 HELD = [DUE[min(99, number // 10 * 10 + 9)] + 0.2 for number in range(100)]
 
 

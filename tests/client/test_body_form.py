@@ -64,7 +64,7 @@ READERS = (_by_httpx, _by_requests, _by_aiohttp)
         ("text/plain", b"upstream down", "text/plain.*upstream down"),
         ("application/octet-stream", b"\x00\x01", "octet-stream"),
         (None, b"<!doctype html>", "no content type.*doctype"),
-        # A gateway that labels its error as a stream.
+        # error of a gateway with the content type of a stream
         ("text/event-stream", b'{"error": "no quota"}', "no quota"),
         ("text/event-stream", b"<html>blocked</html>\n", "blocked"),
     ],

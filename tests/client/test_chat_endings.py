@@ -130,7 +130,7 @@ def test_an_incomplete_answer_raises_an_error_with_the_text_so_far(
     assert error.text == "partial"
     assert message in str(error)
     assert "7 characters of text had arrived" in str(error)
-    assert tuple(found) == _A  # The same content was returned before.
+    assert tuple(found) == _A  # the iterator had returned the same content before the error
 
 
 @both

@@ -1,4 +1,4 @@
-"""`Timing` with a test clock: only content counts, and all events of a read have one time."""
+"""`Timing` with a test clock: only content counts, and all events of a read share one time."""
 
 from __future__ import annotations
 

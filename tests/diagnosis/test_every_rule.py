@@ -1,4 +1,4 @@
-"""Each finding is reported for one exchange, and not for a similar one without the fault."""
+"""Each finding is reported for an exchange with its fault, but not for a similar one without it."""
 
 from __future__ import annotations
 
@@ -335,7 +335,7 @@ CASES: dict[str, tuple[Case, Case]] = {
 
 
 def _damaged(damage: Damage, at: set[int]) -> Findings:
-    """Return the findings of a numbered answer after a relay with faults at these events."""
+    """Return the findings for a numbered answer after a relay with faults at these events."""
     events = numbered_events(40)
     return diagnose(exchange(as_writes(damage(events, at) if at else events)))
 
@@ -346,7 +346,7 @@ def _hop_of(model: object) -> Hop:
 
 
 def _held_through_proxy(*, direct_streams: bool) -> Findings:
-    """Return the finding of a hold through a forward proxy, after a request without it."""
+    """Return the finding of a hold by a forward proxy, after a request without the proxy."""
     (hop,) = analyze_hops(replace(through(hold_to_end()), proxy="127.0.0.1:3128"))
     direct = FollowUpResult(WITHOUT_PROXY, "edge", "", direct_streams, ttft_ms=300.0)
     return find_proxy_hold(hop, direct)
@@ -405,7 +405,7 @@ def _without(index: int) -> list[Packet]:
 
 
 def _delayed(index: int) -> list[Packet]:
-    """Return the packets with one of them after the next four."""
+    """Return the packets, with one of them moved behind the next four."""
     packets = _through_proxy()
     late = packets.pop(index)
     before = packets[index + 3]
@@ -427,7 +427,7 @@ def _with_window(size: int) -> list[Packet]:
 
 
 def _connection(first: bytes) -> list[Packet]:
-    """Return the packets of a connection with these first bytes of the client."""
+    """Return the packets of a connection on which the client first sends these bytes."""
     connection = Connection(Side("10.0.0.1", 40000, 1), Side("10.0.0.2", 443, 1))
     connection.open(0)
     connection.request(1, first)
@@ -437,7 +437,7 @@ def _connection(first: bytes) -> list[Packet]:
 
 
 def _over_http2(ending: Ending = Ending.COMPLETE, **facts: Any) -> Exchange:
-    """Return an answer over HTTP/2, without its end unless it is complete."""
+    """Return an answer over HTTP/2; its end is missing unless ``complete`` is true."""
     writes = SHORT if ending is Ending.COMPLETE else SHORT[:-1]
     given = exchange(writes, ending=ending, head=Head(200, "2", head_with().headers))
     return replace(given, http2=Http2Facts(**facts))
@@ -451,7 +451,7 @@ def _reused(gap_ms: float) -> Findings:
 
 
 def _uneven() -> Exchange:
-    """Return an exchange with irregular bursts of all events, 25 ms apart, that were due."""
+    """Return an exchange with irregular bursts of events; one event is due every 25 ms."""
     at, due = 300.0, [300.0] * 8
     for events in (12, 28, 8, 36, 10, 32, 3):
         at += 25 * events

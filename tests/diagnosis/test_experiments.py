@@ -1,4 +1,4 @@
-"""Further streams of a hop give the verdict that the first one leaves open."""
+"""Additional streams of a hop settle a verdict that the first stream leaves open."""
 
 from __future__ import annotations
 

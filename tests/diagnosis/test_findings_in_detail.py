@@ -100,7 +100,7 @@ def test_error_events_of_each_api_are_quoted_once(
         for one in findings_in_body(sse(payload, payload), api=api)
         if one.severity is Severity.ERROR
     ]
-    assert [one.code for one in found] == ["UD603"]  # Neither cut nor unfinished.
+    assert [one.code for one in found] == ["UD603"]  # no finding about a cut
     assert said in found[0].message
     assert found[0].evidence["number"] == 1
 

@@ -158,7 +158,7 @@ def test_short_timer_with_a_beacon_is_a_hold_without_a_pattern() -> None:
 
 
 def _in_bursts(due: list[float], ends_ms: list[float]) -> Exchange:
-    """Return an answer whose events leave at the first of these times after they are due."""
+    """Return an answer. Each event is sent at the first of these times after it is due."""
     writes = answer(due)
     reads = [
         Write(end, b"".join(write.data for write in writes if start < write.at_ms <= end))
@@ -168,7 +168,7 @@ def _in_bursts(due: list[float], ends_ms: list[float]) -> Exchange:
 
 
 def test_few_bursts_of_equal_size_at_equal_times_are_not_called_blocks() -> None:
-    """A timer and a steady source, as HAProxy was measured: only the first burst is shorter."""
+    """A timer with a steady source, as measured with HAProxy: only the first burst is shorter."""
     due = even_schedule(5, 200, first_ms=50)
     shape = _hop(_in_bursts(due, [205.0, 415.0, 625.0, 835.0, 1045.0]), BEACON).shape
     assert (shape.verdict, shape.release) == (Verdict.BATCHED, Release.UNCLEAR)

@@ -14,7 +14,7 @@ MS = 1_000_000
 
 
 def stream(*times_ms: float, head_ms: float = 0) -> Exchange:
-    """Return an answer with one event at each time."""
+    """Return an answer with one event at each of these times."""
     return exchange([Write(at, chat_event("a")) for at in times_ms], head_ms=head_ms)
 
 

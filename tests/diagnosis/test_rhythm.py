@@ -173,7 +173,7 @@ def test_an_inner_hop_decides_on_the_steps_further_out() -> None:
     assert _hop(open_steps, engine).shape.verdict is Verdict.STREAMING
     slower = _hop(_steps([8] * 19 + [3], [320] * 20))
     assert _hop(open_steps, slower).shape.verdict is Verdict.UNKNOWN
-    # Steps that only look like an engine's are a hop's if the inner hop sends single events.
+    # Steps like those of an engine are caused by a hop if the inner hop sends single events.
     assert _hop(_steps([8] * 19 + [3], [160] * 20), singly).shape.release is Release.UNCLEAR
 
 

@@ -68,7 +68,7 @@ def test_buffering_hop_is_named_in_each_position(
     dams[guilty] = dam
     hops = analyze_hops(*_path(*dams), offset=ClockOffset() if beacon else None)
     if code == "UD104" and guilty == 2 and not beacon:
-        assert _named(hops) == []  # No inner hop to compare with.
+        assert _named(hops) == []  # There is no inner hop to compare with.
     else:
         assert _named(hops) == [(NAMES[guilty], code)]
 

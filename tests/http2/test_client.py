@@ -29,7 +29,7 @@ E = TypeVar("E", bound=h2.events.Event)
 
 
 class Pair:
-    """A client connection and h2's server side, joined without a network."""
+    """HTTP/2 client connection and h2's server side, joined without a network."""
 
     def __init__(self, **settings: int) -> None:
         self.client = Http2Connection()
@@ -41,7 +41,7 @@ class Pair:
         self.exchange()
 
     def exchange(self) -> list[object]:
-        """Pass on what both sides have to send until both are silent."""
+        """Deliver the pending data of both sides until neither has more to send."""
         found: list[object] = []
         while True:
             up, down = self.client.to_send(), self.server.data_to_send()
@@ -210,7 +210,7 @@ def test_cancelled_stream_is_reset_and_its_data_is_ignored() -> None:
     pair.server.send_headers(other, OK)
     pair.exchange()
     pair.client.cancel(stream_id)
-    # Data that was on its way when the client cancelled.
+    # Data in flight when the client cancelled the stream.
     pair.server.send_data(stream_id, b"late")
     pair.server.send_data(stream_id, b"later", end_stream=True)
     late = pair.client.receive_data(pair.server.data_to_send())

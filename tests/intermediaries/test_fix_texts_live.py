@@ -16,7 +16,7 @@ pytestmark = pytest.mark.live
 
 _PATH = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin"))
 
-# name -> (command, configuration by trouble, with "" for all others). @ is the fix text.
+# name -> (command, configuration per `Trouble`; "" for all others). @ stands for the fix text.
 _PARSERS: dict[str, tuple[list[str], dict[str, str]]] = {
     "nginx": (
         ["nginx", "-t", "-p", "{dir}", "-c", "{conf}"],
@@ -144,5 +144,5 @@ def test_the_program_accepts_its_fix(
 def test_the_program_rejects_an_unknown_directive(program: str, tmp_path: Path) -> None:
     code, output = _parse(program, Trouble.HOLD, "no_such_directive: 1;", tmp_path)
     assert code != 0 or "unrecognized" in output.lower(), output
-    # The unknown directive, and not the surrounding configuration, causes the rejection.
+    # The rejection must be caused by the unknown directive, as the output shows.
     assert "no_such_directive" in output or program == "lighttpd", output

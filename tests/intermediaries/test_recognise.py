@@ -96,7 +96,7 @@ SIGNED: dict[str, tuple[Headers, Headers]] = {
     "cowboy": ((("server", "Cowboy"),), (("Server", "Cowboy Hat"),)),
 }
 
-# A sample of intermediaries without fingerprints; to add a fingerprint, a source is needed.
+# A sample of intermediaries without fingerprints. Adding a fingerprint requires a source.
 SILENT = {
     "ingress-nginx",
     "nginx-gateway-fabric",

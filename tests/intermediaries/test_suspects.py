@@ -1,4 +1,4 @@
-"""Suspects of a hold: ranked, each with evidence, and none that the response head contradicts."""
+"""Suspects of a hold: ranked, each with evidence, and none that contradicts the response head."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def suspects(
     body: bytes = b"",
     **more: Any,
 ) -> tuple[Suspect, ...]:
-    """Return the suspects of a hold with this head; ``more`` are arguments of the evidence."""
+    """Return the suspects of a hold with these response headers; ``more`` extends the evidence."""
     seen = head(*headers, chunked=chunked)
     given = {
         "release": "end",

@@ -18,7 +18,7 @@ VLLM = Hop(Tier.ENGINE, "vLLM", "compose.yaml", 20, ("vllm", ":8000"))
 
 
 def drawn(*hops: Hop) -> list[str]:
-    """Return each chain as its titles; ``~`` marks a program that is joined by position."""
+    """Return the titles in each chain; ``~`` marks a program that is joined by position."""
     return [
         " ".join(f"{'~' if link.is_assumed else ''}{link.hop.title}" for link in chain.links)
         for chain in join_hops(hops)

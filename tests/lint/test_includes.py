@@ -1,4 +1,4 @@
-"""Included files: the folders in which they are searched, and the limits."""
+"""Included files: the folders that are searched for them, and the limits."""
 
 from __future__ import annotations
 

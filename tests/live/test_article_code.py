@@ -131,7 +131,7 @@ def _fast(app: Any) -> Iterator[str]:
 
 
 def _check(url: str) -> Report:
-    # FastAPI takes a parameter of this kind from the query.
+    # FastAPI reads a parameter of this type from the query string.
     place = Place("edge", f"{url}/v1/stream?prompt=hi")
     return asyncio.run(run_check(CheckOptions(places=(place,), method="POST")))
 
@@ -190,7 +190,7 @@ def test_its_heartbeat_never_comes_in_silence(at: int) -> None:
 
 def test_an_event_stream_in_its_place_is_found_nothing_against() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        # undam uses the real clock, on which 15 s of the application take this many seconds.
+        # undam uses the real clock; 15 s in the application take this many real seconds.
         stream = EventStream(_Model(20, think_s=25).stream("hi"), heartbeat=15 / FASTER)
         await stream(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""`undam check --beacon` with a Beacon in Starlette: direct, behind nginx, and vs. `undam sim`."""
+"""`undam check --beacon` with a Beacon in Starlette, direct and behind nginx, and `undam sim`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mounted(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def holdable() -> Iterator[str]:
-    """Run the server with h11, which sends a body without chunks to HTTP/1.0 clients like nginx.
+    """Run the server with h11, which sends no chunks to HTTP/1.0 clients such as nginx.
 
     uvicorn's other parser sends chunks to it, and nginx forwards each as it arrives.
     """
@@ -73,7 +73,8 @@ def test_the_command_of_the_documentation(mounted: str) -> None:
     assert len(report["cancel"]) == 2
     for leaving in report["cancel"]:
         assert leaving["seen_after_ms"] is not None
-        # The application would write again, and notice by itself, only at the end of the silence.
+        # The application itself would detect the disconnect only at its next write, after the
+        # silence.
         assert leaving["seen_after_ms"] < 1000
     assert TOKEN not in done.out + done.err
     loud = {one["code"] for one in report["findings"] if one["severity"] != "info"}

@@ -63,7 +63,7 @@ def _read(reading: ResponseReader, count: int) -> ResponseReader:
 
 @pytest.fixture
 def key() -> str:
-    """Return a new stream key, also for a rerun: Redis still has the data of the first run."""
+    """Return a stream key that is new for every run; Redis keeps the data of earlier runs."""
     return f"stream-{time.monotonic_ns()}"
 
 
@@ -152,7 +152,7 @@ def test_without_source_from_readers_get_an_error_and_an_abnormal_end(
     one, two = serve(), serve()
     path = _path(key, more="&go_on=0")
     with one.read(path) as producing, contextlib.ExitStack() as others:
-        _read(producing, 1)  # From here on it is known which process runs the source.
+        _read(producing, 1)  # From here on, the process that runs the source is known.
         reading = others.enter_context(two.read(path))
         _read(reading, 20)
         _kill(one)
@@ -177,14 +177,13 @@ def test_a_process_whose_lease_expired_stops_writing(
 ) -> None:
     one, two = serve(), serve()
     with one.read(_path(key)) as producing, contextlib.ExitStack() as others:
-        _read(producing, 1)  # From here on it is known which process runs the source.
+        _read(producing, 1)  # From here on, the process that runs the source is known.
         reading = others.enter_context(two.read(_path(key)))
         _read(reading, 20)
         with contextlib.ExitStack() as still:
             with paused(redis.pid):
-                time.sleep(
-                    0.1
-                )  # It waits for a reply, which arrives while the process is suspended.
+                # The process now waits for a reply, which arrives while it is suspended.
+                time.sleep(0.1)
                 still.enter_context(paused(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)
         reading.until_end()

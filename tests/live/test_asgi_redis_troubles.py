@@ -1,4 +1,4 @@
-"""`RedisReplay` on a real Redis server: what it stores, which process runs a source, and outages.
+"""`RedisReplay` on a real Redis server: stored data, the process of each source, and outages.
 
 Each test runs two or three stores in one process, in place of several processes, under asyncio and
 under uvloop.
@@ -181,7 +181,7 @@ def _outages(caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
 async def _read_in_both(
     one: RedisReplay, two: RedisReplay, source: Source, key: str, *, resumable: bool = True
 ) -> tuple[Call, Call, list[asyncio.Task[None]]]:
-    """Start a stream in the first store and then read it in the second."""
+    """Start a stream in the first store, and then read it in the second one."""
     calls, tasks = (Call(), Call()), list[asyncio.Task[None]]()
     for store, call in zip((one, two), calls, strict=True):
         tasks.append(call.start(_stream(store, source, key, resumable=resumable)))
@@ -459,8 +459,8 @@ async def test_an_unresponsive_redis_delays_events_by_its_time_limit_at_most(
         await task
         assert data_of(call) == NUMBERS[:220]
         delays = sorted(received_at[number] - source.due_at[number] for number in NUMBERS[:220])
-        # Only events in flight at the start of the outage waited: for the time limit of each
-        # attempt, and not until Redis was reachable again.
+        # Only events in flight at the start of the outage waited, and only for the time limit of
+        # each attempt.
         assert attempts * limit_s * 0.8 < delays[-1] < outage_s
         assert delays[-12 * attempts] < limit_s
         # Redis executed the commands that had timed out; no event was stored twice.
@@ -543,7 +543,7 @@ async def test_closing_a_store_releases_its_lease(
 
 @on_both_loops
 async def test_closing_stops_sources_while_they_write(server: RunningProxy) -> None:
-    # Like a user's client, with a time limit for each write.
+    # An application may pass a client with a time limit for each write.
     async with Redis.from_url(redis_url(server), socket_timeout=5) as client:
         for number in range(60):
             store, source = RedisReplay(client), Source(1000)
@@ -587,7 +587,7 @@ async def test_a_source_is_taken_over_before_its_first_event(
         here, there, more = Call(), Call(), Call()
         tasks = [here.start(_stream(one, silent, key))]
         await here.until(lambda: silent.started)
-        # The request whose source the second store would use has ended before the takeover.
+        # The request that brought the source to the second store ends before the takeover.
         tasks.append(there.start(_stream(two, source, key)))
         await there.until(lambda: two.readers)
         tasks.append(more.start(_stream(two, source, key)))
@@ -665,7 +665,7 @@ async def test_a_disconnect_while_the_stream_is_opened_releases_the_lease(
         assert source.started == 0
         while one._tasks:
             await asyncio.wait(one._tasks)
-        # The lease lasts 20 s. If it had not been released, this would wait for its end.
+        # The lease lasts 20 s. Unless it was released, this waits until it expires.
         async with asyncio.timeout(10):
             assert data_of(await Call().serve(_stream(two, source, key))) == NUMBERS[:10]
 

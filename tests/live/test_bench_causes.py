@@ -25,7 +25,7 @@ _RETRIES = 2
 
 
 def bench(url: str, *arguments: str, cpu: int | None = None) -> dict[str, Any]:
-    """Return the JSON report of a run, pinned to one CPU if given."""
+    """Return the JSON report of a run; the load generator runs on ``cpu`` if one is given."""
 
     def pin() -> None:
         if cpu is not None:

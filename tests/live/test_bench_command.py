@@ -1,4 +1,4 @@
-"""`undam bench` as a process: exit codes, output, signals, and no process left behind."""
+"""`undam bench` as a process: exit codes, output, signals, and no remaining processes."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_two_workers_share_an_open_loop_and_replay_a_trace(url: str, tmp_path: P
 def test_sweep_and_search_report_each_step(url: str) -> None:
     _, out, _ = run(url + QUICK, "--sweep", "1,4", "-n", "8", "--json", "-")
     assert [step["concurrency"] for step in json.loads(out)["sweep"]] == [1, 4]
-    # Ten requests take at least as long as the last response, so the rate has a limit.
+    # Ten requests take at least as long as the last response, which limits the rate.
     load = ("--rate", "20", "-n", "10", "--arrivals", "constant", "--warmup", "0")
     slo = "requests_per_second<31"
     _, out, _ = run(url + CHAT + "?ttft=20&gap=20&tokens=3", "--find-max", "--slo", slo, *load,

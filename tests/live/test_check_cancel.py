@@ -40,7 +40,7 @@ PATHS: Mapping[str, Callable[..., RunningProxy]] = {
 
 BETWEEN, SILENT = "between tokens", "in silence"
 
-# Remaining part of the 3 s of silence when the client disconnects, at least.
+# Minimum time left of the 3 s of silence when the client disconnects.
 _SILENCE_LEFT_MS = 1500
 
 Checked = dict[str, Report | Missing]
@@ -84,7 +84,7 @@ def test_leaving_is_passed_on_at_once(checked: Checked, name: str) -> None:
     seen, found = _seen(checked, name)
     for when, ms in seen.items():
         assert ms is not None, when
-        # The origin would notice by itself at its next write, which is much later.
+        # If the disconnect were not forwarded, the origin would detect it only at its next write.
         assert ms < _SILENCE_LEFT_MS / 3, when
     assert found == []
 

@@ -1,4 +1,4 @@
-"""Case check/06 with the real LiteLLM: its own model alias outside, the model server inside.
+"""Case check/06 with the real LiteLLM: its model alias at the outer hop, a model server inside.
 
 LiteLLM has many dependencies that conflict with those of other tests, so it is not installed with
 them. The test runs if LITELLM names the program, or if it is in the path.

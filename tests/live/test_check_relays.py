@@ -1,4 +1,4 @@
-"""`undam check` of relays and middleware that sign nothing: the right suspect is the first.
+"""`undam check` of relays and middleware without fingerprints: the correct suspect is first.
 
 scripts/install-relays installs the programs. Each relay also has a configuration that streams.
 """
@@ -66,7 +66,7 @@ def start_node(kind: str, upstream: str) -> RunningProxy:
 
 
 def start_next(upstream: str) -> RunningProxy:
-    """Start Next.js with a rewrite; its server compresses alike in development and production."""
+    """Start Next.js with a rewrite; its server compresses in development as in production."""
     require(NODE_MODULES / "next")
 
     def plan(workspace: Workspace) -> LaunchPlan:
@@ -120,7 +120,7 @@ MITMDUMP = (
 
 @dataclass(frozen=True)
 class Relay:
-    """A relay with its settings.
+    """Relay with its settings and the expected suspects.
 
     Args:
         start: starts it in front of a URL.

@@ -68,7 +68,7 @@ def corking(head: bytes) -> Callable[[socket.socket, bytes], None]:
 
 
 def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, bytes], None]:
-    """Return a handler that collects events and writes them by a timer."""
+    """Return a handler that collects events and writes them on a timer."""
 
     def answer(conn: socket.socket, _: bytes) -> None:
         conn.sendall(head)
@@ -164,7 +164,7 @@ def test_head_that_haproxy_could_have_sent_suggests_both() -> None:
     assert "the server itself" in found.fix.text
 
 
-# With a longer period, this stream has so few bursts that they could be the steps of an engine.
+# With a longer period, the few bursts of this stream could be the steps of an engine.
 @pytest.mark.parametrize("period_s", [0.1, 0.15, 0.2])
 def test_a_server_that_flushes_by_a_timer_is_named(period_s: float) -> None:
     with serving(flushing_every(period_s, WITH_SERVER)) as server:

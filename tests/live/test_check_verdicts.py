@@ -190,7 +190,7 @@ class RequestResult:
 
 
 class Bench:
-    """Measures cases in groups of four, on the first request for one of the group.
+    """Cases measured in groups of four, when the first of a group is requested.
 
     Each stream takes 3 s, so concurrent checks save time. Four proxies disturb each other less than
     the noise of the machine.
@@ -275,7 +275,7 @@ def test_the_holds_are_those_of_the_truth(measured: RequestResult, model: Simula
     told = hop_json(measured.beacon)["hold_ms"]
     assert told == {key: _close_to(ms) for key, ms in truth.items()}
     if measured.case.verdict is not STREAMING:
-        # The hold must come from the proxy and not from the lateness of a busy simulator.
+        # The hold must come from the proxy, not from delays of a busy simulator.
         assert truth["p50"] > 4 * quantile(lateness_ms(model, exchange), 0.5)
 
 
@@ -325,7 +325,7 @@ class TestTwoNginx:
             assert hop_json(report)["verdict"] == BATCHED
             assert hop_json(report)["release_bytes"] == pytest.approx(4096, rel=0.01)
             assert hold_codes_by_hop(report) == {"edge": {"UD102"}}
-        # On a busy machine, the evidence may not suffice to call the inner one healthy.
+        # On a busy machine, the evidence may not suffice to call the inner hop healthy.
         assert hop_json(hops, "inner")["verdict"] in {STREAMING, "unknown"}
         assert [one.hop for one in hops.findings if one.code == "UD109"] == ["inner"]
         assert codes_by_hop(hops) == {"edge": {"UD102"}, "inner": {"UD109"}}

@@ -70,7 +70,8 @@ async def _aread(bot: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", CRASHING)
 def test_openai_python_fails_without_the_filter(name: str) -> None:
-    # Fails if a later version tolerates one of them; then the list can be shortened.
+    # If a later version tolerates one of these heartbeats, this fails, and the list can be
+    # shortened.
     with (
         ScriptedServer([_script(CRASHING[name])]) as server,
         _make("OpenAI", server.url) as bot,

@@ -198,7 +198,7 @@ _DRIVER = (
 
 
 class _Driven:
-    """Wrapper around the example's application with a page that exercises it and reports."""
+    """Wrapper that adds a page to an example, to test it in a browser and report the result."""
 
     def __init__(self, app: Any, driver: bytes = _DRIVER) -> None:
         self._app = app
@@ -228,7 +228,7 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Pydantic resolves the annotations of its models there.
+    sys.modules[name] = module  # Pydantic resolves annotations in sys.modules
     spec.loader.exec_module(module)
     return module
 
@@ -243,7 +243,7 @@ def test_the_browser_pages_continue_after_a_reload(tmp_path: Path) -> None:
     for name, seen in driven.report.items():
         whole = "".join(f"{word} {n}, " for n in range(1, 11) for word in words[name])
         assert seen["after"] == seen["again"] == whole
-        # The reload happened in the middle, and the earlier text was preserved.
+        # The reload happened in the middle of the answer, and the earlier text was preserved.
         assert whole.startswith(seen["before"])
         assert seen["kept"].startswith(seen["before"])
         assert len(seen["before"]) < len(whole)

@@ -23,7 +23,7 @@ def start(tmp_path: Path) -> Iterator[StartUndam]:
 
 
 class _Upstream:
-    """Records request heads; healthy until a test changes that."""
+    """Upstream that records request heads; it is healthy until a test changes that."""
 
     def __init__(self) -> None:
         self.heads: list[str] = []
@@ -90,8 +90,8 @@ def test_limits_hold_and_the_queue_is_first_in_first_out(start: StartUndam) -> N
             tasks.append(asyncio.create_task(request_stream(gateway.url)))
             await asyncio.sleep(0.02)
         reads = await asyncio.gather(*tasks)
-        # Two run at once for 0.4 s each, two more after that, and two after 0.8 s. For the seventh
-        # the queue is full.
+        # The limit is two concurrent requests of 0.4 s each. Four more wait in the queue, so the
+        # seventh is refused.
         assert [read.status for read in reads] == [200] * 6 + [503]
         assert b"retry-after: 1" in reads[6].body.lower()
         first_content = [read.content_at or 0 for read in reads[:6]]

@@ -26,7 +26,7 @@ from support.stream_clients import (
 from support.undam_command import ListeningCommand
 from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw, under_uvicorn
 
-# The model sends no heartbeats, and is silent for six heartbeats of the gateway.
+# The model sends no heartbeats, and is silent for six heartbeat intervals of the gateway.
 _SERVING = BrowserTestApp(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)
 
 
@@ -68,7 +68,7 @@ def test_a_client_reads_a_stream_with_heartbeats(
 ) -> None:
     before = gateway.metric("undam_gateway_heartbeats_total")
     assert collect(site, CLIENTS[client](f"{gateway.url}/{form}", tmp_path)) == TEXT
-    # Some come before the head (of a POST), and some while the gate is closed.
+    # Some heartbeats precede the head (of a POST), and some arrive while the gate is closed.
     assert gateway.metric("undam_gateway_heartbeats_total") - before >= 3
 
 

@@ -284,7 +284,7 @@ def test_a_failure_before_the_first_content_is_retried_elsewhere(
             response = send_raw(gateway.port, chat_request(headers=CLOSE, store=True))
             passed += is_complete(response) and b"good" in response
             sent += 1
-            time.sleep(0.05)  # A failure lowers the share of the failing upstream for a second.
+            time.sleep(0.05)  # a failing upstream gets fewer requests for a second
         assert passed == sent - (len(failing.requests) - before)
 
 
@@ -339,7 +339,7 @@ def test_pipelined_requests_of_a_client_that_does_not_read_are_not_handled(one: 
 
 
 def test_no_socket_is_left_open(one: One) -> None:
-    """After the other tests, the sockets of the gateway and the upstream's threads are gone."""
+    """After the other tests, the gateway's sockets and the upstream's threads are released."""
     pid = one.gateway.process.pid
     eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 40)  # noqa: PTH208
     assert threading.active_count() < 60

@@ -1,4 +1,4 @@
-"""Hedging with two real simulators: it avoids stalls within its budget, and not under full load."""
+"""Hedging with two real simulators: it avoids stalls within its budget, and stops at full load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from support.gateway_process import ClosedLoad, StartUndam, open_load, quantile, undam_commands
 
 STALLS = "mix(0.03,2000,lognormal(40,0.3))"
-# The simulator sends the head at once, and comments before a hedge is due.
+# The simulator sends the head at once, and comments before the hedge delay has passed.
 SIM = ("--ttft", STALLS, "--gap", "2", "--tokens", "5", "--heartbeat", "0.05")
 
 
@@ -69,7 +69,7 @@ def test_at_full_load_no_hedge_is_sent(start: StartUndam) -> None:
         begun = await asyncio.to_thread(hedges, result="sent")
         await asyncio.sleep(4)
         assert await asyncio.to_thread(hedges, result="sent") == begun
-        assert begun - sent <= 1  # At most one hedge, sent before the queue was full.
+        assert begun - sent <= 1  # at most one hedge, sent before requests were queued
         assert await asyncio.to_thread(gateway.metric, "undam_gateway_queued") > 0
         load.stopped = True
         await running

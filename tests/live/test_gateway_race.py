@@ -41,7 +41,7 @@ class Two(NamedTuple):
     gateway: ListeningCommand
 
     def use_handler(self, handler: Handler) -> None:
-        """Earn the budget for one hedge with quick requests, then install ``handler``."""
+        """Send quick requests until the budget allows one hedge, then install ``handler``."""
         self.first.default = self.second.default = lambda request: _answer(request, "quick")
         with RawConnection(self.gateway.port) as connection:
             for number in range(22):
@@ -209,7 +209,7 @@ def test_an_early_head_does_not_prevent_a_hedge_without_retries(
         two = Two(first, second, run("gateway", *upstreams, *hedging))
 
         def stall(request: UpstreamRequest) -> None:
-            request.send(STREAM_HEAD)  # Before the hedge delay was determined.
+            request.send(STREAM_HEAD)  # sent before the hedge delay is known
             request.wait_for_disconnect()
 
         two.use_handler(_overtaken([], stall))

@@ -32,12 +32,12 @@ pytestmark = pytest.mark.live
 
 ROUNDS = 30
 REPEATED = 8
-# Requests after which the TTFT baseline is known, and requests per hedge in the budget.
+# Number of requests until the TTFT baseline is known, and of requests per hedge in the budget.
 BASELINE_REQUESTS, PER_HEDGE = 50, 25
 CLOSE = "Connection: close\r\n"
 
-# The command, with a thread that reports on demand which objects only the garbage collector can
-# free, and how often it has run.
+# The gateway command, with a thread that reports on demand which objects only the garbage collector
+# can free, and how often it has run.
 GATEWAY = """
 import gc, sys, threading
 from undam.cli import main
@@ -79,7 +79,7 @@ def _dying(request: UpstreamRequest) -> str:
 
 
 class ObservedGateway:
-    """A gateway that reports its garbage."""
+    """Gateway process that reports objects in reference cycles."""
 
     def __init__(self, *upstreams: str, log: Path) -> None:
         arguments = ["gateway", "--listen", "127.0.0.1:0"]
@@ -119,7 +119,7 @@ def test_requests_leave_no_reference_cycles(tmp_path: Path) -> None:
     with fake_upstream(stream=_stream, endless=_endless, dying=_dying) as upstream:
         gateway = ObservedGateway(upstream.url, log=tmp_path / "log")
         try:
-            # Objects created once, by the first request of each kind, do not count.
+            # The first requests of each kind create objects that are kept; they do not count.
             for rounds in (2, ROUNDS):
                 _, before, _ = gateway.garbage()
                 for _ in range(rounds):
@@ -130,7 +130,7 @@ def test_requests_leave_no_reference_cycles(tmp_path: Path) -> None:
                 count, after, types = gateway.garbage()
         finally:
             gateway.stop()
-    # Only this test has run the collector in between; another run would have freed objects.
+    # Only this test ran the collector in between; any other run would have freed some objects.
     assert after - before == 2
     assert count < ROUNDS, types
 
@@ -161,7 +161,8 @@ def test_retried_and_hedged_requests_leave_no_reference_cycles(tmp_path: Path) -
     with fake_upstream(**handlers) as one, fake_upstream(**handlers) as other:
         gateway = ObservedGateway(one.url, other.url, log=tmp_path / "log")
         try:
-            # There is no TTFT baseline yet, so this request is not hedged; it fails and is retried.
+            # There is no TTFT baseline yet, so this request is retried after its failure, but not
+            # hedged.
             assert is_complete(send_raw(gateway.port, chat_request("stalled", headers=CLOSE)))
             for _ in range(BASELINE_REQUESTS):
                 send_raw(gateway.port, chat_request("stream", headers=CLOSE))
@@ -181,7 +182,7 @@ def test_retried_and_hedged_requests_leave_no_reference_cycles(tmp_path: Path) -
             gateway.stop()
     requests = one.requests + other.requests
     assert len(requests) == 2 + BASELINE_REQUESTS + (3 + REPEATED) * (PER_HEDGE + 2 + 2)
-    # Under load on the machine some are not hedged, which does not matter here.
+    # On a busy machine, some requests are not hedged, which does not matter here.
     assert sum(request.disconnected_at is not None for request in requests) >= REPEATED // 2
     assert after - before == 2
     assert count < REPEATED, types

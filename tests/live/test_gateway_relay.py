@@ -41,7 +41,7 @@ def _stream(request: UpstreamRequest) -> None:
 
 
 def _once(request: UpstreamRequest) -> None:
-    """Announce `Connection: close`, but leave closing to the gateway."""
+    """Announce `Connection: close`, but let the gateway close the connection."""
     request.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     for one in _EVENTS:
         request.chunks(one)
@@ -58,7 +58,7 @@ def _upper_case(request: UpstreamRequest) -> None:
 
 
 def _cut_up(request: UpstreamRequest) -> None:
-    """Send every byte in a write of its own."""
+    """Send every byte in a separate write."""
     request.send(STREAM_HEAD)
     for byte in b"".join(chunk(one) for one in _EVENTS[-4:]) + LAST_CHUNK:
         request.send(bytes([byte]))

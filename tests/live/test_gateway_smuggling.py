@@ -136,7 +136,7 @@ def test_a_malformed_request_is_refused_and_not_forwarded(
 ) -> None:
     data, status = MALFORMED[name]
     before = len(upstream.received)
-    # Data behind a malformed request must not be parsed as another request.
+    # Data after a malformed request must not be parsed as another request.
     response = send_raw(gateway.port, data + (b"" if status in (413, 431) else _SMUGGLED))
     assert response.startswith(b"HTTP/1.1 %d " % status)
     assert response.count(b"\r\n\r\n") == 1

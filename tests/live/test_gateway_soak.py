@@ -9,5 +9,5 @@ def test_misbehaving_clients_cause_no_leak() -> None:
     result = soak(9.0, clients=100, rounds=3)
     assert result.faults() == []
     assert result.sent > 300
-    # The log has a distinct reason for each kind of end that these clients and models cause.
+    # The log contains a distinct reason for each kind of end that these clients and models cause.
     assert {"complete", "client-left", "upstream-died", "client-frozen"} <= set(result.ends)

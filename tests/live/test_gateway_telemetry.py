@@ -27,7 +27,7 @@ _SECRET = "sk-tops3cret99"
 
 
 class _Collector(ThreadingHTTPServer):
-    """Collects exported spans, and the headers of requests to the model."""
+    """Server that collects exported spans and the headers of requests to the model."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _ReceiverHandler)

@@ -13,7 +13,7 @@ from support.proxy_programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, start_with_c
 from support.rule_cases.model import COMPLETE, CUT, SILENT, StartSim, rule_text
 from undam.lab.proxies.plan import Workspace
 
-# The limit on silence of a ClientTrafficPolicy.
+# Listener with the limit on silence that a ClientTrafficPolicy sets.
 LISTENER = ("stat_prefix: edge", "stat_prefix: edge\n                stream_idle_timeout: 1s")
 ROUTES = {
     "no timeouts": "",

@@ -28,7 +28,7 @@ INITIALIZE = {
         "clientInfo": {"name": "test", "version": "1"}},
 }  # fmt: skip
 DUE = [200.0 + 25 * number + number * number % 7 for number in range(100)]
-# Blocks of ten events, so the last event of each block leaves at once.
+# Blocks of ten events: the last event of each block is sent without delay.
 HELD = [DUE[min(99, number // 10 * 10 + 9)] + 0.2 for number in range(100)]
 
 

@@ -146,7 +146,7 @@ def test_a_kill_at_any_moment_loses_no_reported_probe(model: Simulator, tmp_path
 
 
 def test_trials_of_a_beacon_are_metrics(run_proxy: RunProxy, tmp_path: Path) -> None:
-    """The path cuts silent streams after a second, and passes disconnects on."""
+    """The metrics describe a path that cuts silent streams and forwards disconnects."""
     log = tmp_path / "sim.log"
     origin = ListeningCommand("sim", "--port", "0", log=log)
     try:

@@ -64,7 +64,7 @@ class Scratch:
         names = {f"GIT_{who}_{what}": "a@b.test" for who in ("AUTHOR", "COMMITTER")
                  for what in ("NAME", "EMAIL")}  # fmt: skip
         env = environment(PATH=programs, PRE_COMMIT_HOME=str(self._home), **names)
-        # Git variables of a calling git process would redirect the hooks to its repository.
+        # Git variables set by a calling git process would redirect the hooks to its repository.
         for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "PYTHONWARNINGS"):
             env.pop(name, None)
         return subprocess.run(

@@ -78,7 +78,7 @@ STREAMS = frozenset({"streaming"})
 
 @dataclass(frozen=True)
 class Program:
-    """A program with the codes of lint, and the verdicts or codes of check that confirm them.
+    """Program with its codes of lint, and the verdicts or codes of check that confirm them.
 
     Args:
         path: path of the request.
@@ -220,7 +220,7 @@ def _under_werkzeug(app: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _unconfigured_django() -> Iterator[None]:
-    """Set aside the settings that other tests of this process configured for Django."""
+    """Hide the settings that other tests of this process configured for Django."""
     before = settings._wrapped
     settings._wrapped = empty
     try:
@@ -259,7 +259,7 @@ def _check(url: str) -> Report:
 
 
 def _check_beside(healthy: str, blocking: str) -> Report:
-    """Check a healthy stream while another stream runs from its third event on."""
+    """Check a healthy stream; a second stream starts at about its third event."""
     request = urllib.request.Request(blocking, b"{}", {"Content-Type": "application/json"})
     timer = threading.Timer(0.15, lambda: urllib.request.urlopen(request).read())
     timer.start()
@@ -407,7 +407,7 @@ PROGRAMS = [
 
 
 def _lint_js(text: str) -> set[str]:
-    # The proxies are not on a path of a model, so the path of their streams is stated.
+    # These proxies are not on a known model path, so the paths of their streams are given.
     return set(codes_of("javascript-app", "app.js", text, stream_paths=("/v1",)))
 
 

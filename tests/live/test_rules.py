@@ -17,8 +17,8 @@ from support.rule_cases import LIVE_DIALECTS, LiveDialect, RuleCase
 from support.rule_cases.model import KINDS, QUICK, SILENT, StartSim, rule_text, verify_case
 from undam.lint import DIALECTS
 
-# Their controllers need a cluster. test_rules_in_detail.py tests what nginx itself decides, and
-# test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
+# The controllers of these dialects need a cluster. test_rules_in_detail.py tests what nginx itself
+# decides, and test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
 WITHOUT_PROGRAM = {
     "cloud", "commands", "compose", "gateway-api", "ingress-nginx", "istio", "javascript-app",
     "kserve", "kubernetes-ingress", "litellm", "python-app", "traefik-crd",
@@ -26,7 +26,7 @@ WITHOUT_PROGRAM = {
 
 
 def _param(live: LiveDialect, *values: object) -> object:
-    """Return parameters whose tests run in one process, beside those of other dialects."""
+    """Return parameters that group the tests of a dialect, so that dialects run in parallel."""
     ident = "-".join([live.name, *map(str, values)])
     return pytest.param(live, *values, id=ident, marks=pytest.mark.xdist_group(live.name))
 
@@ -70,7 +70,7 @@ def test_program_rejects_an_invalid_file(
 def test_bad_and_fixed_do_what_the_rule_states(
     live: LiveDialect, case: RuleCase, simulator: StartSim, run_proxy: RunProxy
 ) -> None:
-    # Asserts the verdicts, codes and holds of the bad and of the fixed configuration.
+    # verify_case asserts the verdicts, codes and holds of both configurations.
     verify_case(live, case, simulator(*case.simulator), run_proxy)
 
 

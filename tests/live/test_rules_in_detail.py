@@ -189,7 +189,7 @@ def read_with_pause(url: str, pause_s: float) -> bytes:
     return last
 
 
-# ingress-nginx: the behaviour of nginx itself, because the controller needs a cluster
+# ingress-nginx: tests of nginx itself, because the controller needs a cluster
 
 _VALUES = {
     "proxy_http_version": "1.1",

@@ -1,4 +1,4 @@
-"""The configurations of the guides by stack, run by the real programs: streams pass unheld."""
+"""The configurations of the stack guides, run by the real programs, do not hold streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.lab.proxies.plan import Workspace
 from undam.probe import Report
 
 GUIDES = Path(__file__).parents[2] / "docs" / "stacks"
-# The others have a path that the simulator does not serve.
+# The other guides use paths that the simulator does not serve.
 NGINX_GUIDES = ("nginx", "cloudflare", "aws", "fastapi", "litellm", "vllm", "open-webui", "dify")
 TRAEFIK = Program(
     name="traefik",
@@ -37,7 +37,7 @@ def configuration(guide: str, file: str) -> str:
 
 
 def for_nginx(text: str, place: Workspace, origin: str) -> str:
-    """Replace the port, and each upstream by the simulator."""
+    """Replace the port, and replace each upstream with the simulator."""
     text = re.sub(r"listen \d+;", f"listen 127.0.0.1:{place.port};", text)
     text = re.sub(r"(upstream [\w-]+ \{\s*server )[\w.-]+:\d+", rf"\g<1>{origin}", text)
     text = re.sub(r"proxy_pass http://127\.0\.0\.1:\d+", f"proxy_pass http://{origin}", text)
@@ -79,7 +79,7 @@ def test_the_configurations_of_the_guides_stream(model: Simulator, run_proxy: Ru
 
     verdicts: dict[str, str] = {}
     for _ in range(3):
-        # On a busy machine, a verdict can be open.
+        # On a busy machine, a verdict may be `unknown`.
         left = [name for name in proxies if verdicts.get(name, "unknown") == "unknown"]
         if left:
             reports = measure(model, lambda names=left: [settled(proxies[n].url) for n in names])  # type: ignore[misc]
@@ -88,7 +88,7 @@ def test_the_configurations_of_the_guides_stream(model: Simulator, run_proxy: Ru
 
 
 def test_a_configuration_without_the_fix_is_held(model: Simulator, run_proxy: RunProxy) -> None:
-    """The rewritten configurations are those of the guides: without their lines, nginx holds."""
+    """Without the lines of its guide, nginx holds the stream."""
     text = configuration("nginx", "nginx.conf")
     held = re.sub(r" *proxy_(?:buffering|http_version|set_header).*\n", "", text)
     origin = urlsplit(model.url).netloc

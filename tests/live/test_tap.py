@@ -71,7 +71,7 @@ def tapping(*arguments: str, within: tuple[str, ...] = ()) -> Iterator[subproces
     )  # fmt: skip
     try:
         eventually(lambda: has_packet_socket(process.pid), 40)
-        time.sleep(0.5)  # Until the ring is attached to the socket.
+        time.sleep(0.5)  # until the ring is attached to the socket
         yield process
         time.sleep(0.5)
     finally:
@@ -208,7 +208,7 @@ def test_a_side_with_tls_is_estimated_and_exact_with_the_key_log(
     context.minimum_version = context.maximum_version = version
     context.keylog_filename = str(keys)
     ports = ("--port", str(port), "--port", str(port_of(model.url)))
-    # The text of the plain side must be kept, because that of the other side is compared with it.
+    # The text of the plain side must be kept to compare it with that of the TLS side.
     with tapping(*ports, "-w", str(saved), "--keep-bodies", "--json") as process:
         read_streams(f"https://localhost:{port}", 5, context)
     estimated = json.loads(process.communicate(timeout=60)[0])
@@ -242,7 +242,7 @@ def test_http2_between_two_proxies_is_decoded(model: Simulator, run_proxy: RunPr
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Create a network namespace with 10.213.0.2; this one has 10.213.0.1 on ``undam0``."""
+    """Create a network namespace with 10.213.0.2; the current one gets 10.213.0.1 on ``undam0``."""
     name = f"undam{os.getpid()}"
 
     def ip(*arguments: str) -> None:
@@ -298,7 +298,7 @@ def test_a_proxy_in_another_namespace_is_found_also_from_two_files_with_differen
         assert error_ms < 5
         assert (both["verdict"], both["streams"]) == ("held-to-end", 3)
         for name in ("p50", "max"):
-            # Packets are stamped on both ends of the link, a path delay apart.
+            # Packets get timestamps at both ends of the link, which differ by the path delay.
             assert abs(both["hold_ms"][name] - alone["hold_ms"][name]) <= 2 * error_ms + 0.1
 
 

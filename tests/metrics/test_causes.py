@@ -1,4 +1,4 @@
-"""Causes: simulated problems are found, nothing else is, and runs without problems have none."""
+"""Causes: each simulated problem is found, and nothing else is reported."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_buffer_is_detected_by_its_size(event_bytes: int, block: int, jitter: in
 
 def test_response_smaller_than_the_buffer_is_held_to_the_end() -> None:
     assert codes(block_bytes=1 << 16) == ["UD101"]
-    # The response is too fast for a conclusion.
+    # The response is too fast to draw a conclusion.
     assert codes(block_bytes=1 << 16, ttft=lambda rng: 10.0, gap=lambda rng: 0.1) == []
     assert codes(block_bytes=1 << 16, events=lambda _: 7) == []
 
@@ -228,7 +228,7 @@ def test_late_reads_with_data_of_other_streams_are_intervals() -> None:
     ]  # fmt: skip
     assert {"UD907"} == {one.code for one in findings(late)}
     assert summarize(late).uncertain_gaps > 0
-    # A short slack does not matter, and neither does a long one without other streams.
+    # Low slack does not matter, and neither does high slack without concurrent streams.
     short = [
         replace(one, reads=tuple(read._replace(slack_ns=200_000) for read in one.reads))
         for one in late

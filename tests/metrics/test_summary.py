@@ -32,7 +32,7 @@ PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9"]
 
 
 def _unusual() -> list[RequestResult]:
-    """Return requests that set the remaining fields."""
+    """Return requests that set the fields which other samples leave empty."""
     plain, empty, stepped, refused, whole = (
         replace(one, number=90 + i) for i, one in enumerate(simulate(5, seed=5))
     )
@@ -209,7 +209,7 @@ def test_first_read_with_large_slack_hides_its_gaps() -> None:
 def test_tokens_are_from_usage_if_the_server_reports_it() -> None:
     with_usage = _one((100, 0, 1), (200, 0, 1), tokens=11)
     without_usage = replace(with_usage, tokens=None)
-    # Each event stands for 5.5 tokens, and those of the first came before the time measured.
+    # Each event counts as 5.5 tokens; TPOT excludes those of the first event.
     assert summarize([with_usage]).to_json()["tpot_ms"]["max"] == pytest.approx(100 / 5.5, rel=1e-4)
     assert summarize([without_usage]).to_json()["tpot_ms"]["max"] == 100.0
     rows = [
@@ -291,7 +291,7 @@ def test_field_without_a_merge_rule_cannot_be_merged() -> None:
 
 
 def test_the_sample_sets_every_field() -> None:
-    # Otherwise test_merged_workers_equal_one_worker would not check the field.
+    # A field that the sample leaves empty is not checked by test_merged_workers_equal_one_worker.
     empty, full = Summary(), summarize(MIXED)
     for one, other in ((empty, full), (empty.pattern, full.pattern)):
         equal = [
@@ -312,7 +312,7 @@ def test_merging_changes_every_field(name: str) -> None:
 
 def test_cost_of_a_response_is_linear_in_its_length() -> None:
     def long_response(events: int) -> Summary:
-        # Every tenth read waited for this client and completed three events.
+        # Every tenth read waited for the load generator and contained three events.
         reads = [
             (20 * at, 60 if at % 10 == 0 else 1, 3 if at % 10 == 0 else 1)
             for at in range(1, events + 1)
@@ -320,7 +320,7 @@ def test_cost_of_a_response_is_linear_in_its_length() -> None:
         return summarize([_one(*reads, ended_ns=START_NS + 21 * (events + 1) * MS)])
 
     assert_linear(long_response, 500)
-    # Passing over the reads once more for each burst makes few calls, but many steps.
+    # Repeated scans of the reads, one for each burst, would make few calls but many steps.
     assert _steps_of(lambda: long_response(8000)) < 14 * _steps_of(lambda: long_response(1000))
 
 

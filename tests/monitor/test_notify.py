@@ -1,4 +1,4 @@
-"""Webhooks: forms of a change, retries, their bound, and no secret in a problem."""
+"""Webhooks: formats of a change, retries, their limit, and no secrets in error messages."""
 
 from __future__ import annotations
 

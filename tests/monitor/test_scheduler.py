@@ -121,7 +121,7 @@ def test_500_noisy_probes_of_a_healthy_target_report_no_change(store: Store) -> 
     before = HELD
 
     def answer(_: int) -> ProbeResult:
-        # Noise that holds one probe does not hold the next one as well.
+        # The noise never holds the stream in two consecutive probes.
         nonlocal before
         kind = chance.choice(kinds) if before is not HELD else FREE
         before = kind

@@ -1,4 +1,4 @@
-"""Configuration of the monitor: values, variables, and errors that name the place."""
+"""Configuration of the monitor: values, variables, and errors with their position."""
 
 from __future__ import annotations
 

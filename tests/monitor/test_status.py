@@ -77,7 +77,7 @@ def test_the_status_has_the_last_probe_missed_objectives_and_the_last_change(con
 
 
 def test_an_unknown_target_is_reported(config: Path) -> None:
-    with pytest.raises(UsageError, match="there is no such target"):
+    with pytest.raises(UsageError, match="no target with this name"):
         invoke("monitor", "--config", str(config), "status", "--target", "chats")
 
 

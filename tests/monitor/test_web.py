@@ -15,7 +15,7 @@ async def handler(asked: Asked) -> WebAnswer:
 
 
 def exchange(*requests: bytes, wait_s: float = 5.0) -> list[bytes]:
-    """Return the response to each request, each on a connection of its own."""
+    """Return the response to each request, sent on separate connections."""
 
     async def main() -> list[bytes]:
         server = WebServer(handler)

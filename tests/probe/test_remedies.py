@@ -1,4 +1,4 @@
-"""Each finding gets the fix for a recognised hop, else for one with similar behaviour."""
+"""Each finding gets the fix for a recognised hop, or else for a hop with similar behaviour."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ NGINX = Head(200, "1.1", (("Content-Type", "text/event-stream"), ("Server", "ngi
 
 
 def fix_by_timer(head: Head, period_ms: float = 207.0, *, inner: Hop | None = None) -> Fix | None:
-    """Return the fix for a hop that releases events by a timer and has this response head."""
+    """Return the fix for a hop with this response head that releases events on a timer."""
     held = hop(model=timed_flush(period_ms))
     exchange = replace(held.exchange, head=head)
     reading = replace(held.reading, exchange=exchange)

@@ -127,7 +127,7 @@ def test_one_read_without_a_kernel_stamp_makes_the_clock_user() -> None:
 
 
 def test_repr_of_a_report_omits_the_bodies() -> None:
-    """asyncio formats the result of a finished task, which would take seconds with the bodies."""
+    """asyncio would format the result of a finished task with its bodies, which takes seconds."""
     assert len(repr(report(hop()))) < 200
 
 

@@ -249,7 +249,7 @@ def test_missing_lines_are_reported() -> None:
     with pytest.raises(UsageError, match=r"^line 1 "):
         read_record(lines[1:])
     with pytest.raises(UsageError, match="no exchange of the record can be read; line 2 is"):
-        read_record([lines[0], *lines[2:]])  # An arrival before its exchange.
+        read_record([lines[0], *lines[2:]])  # an arrival before its exchange
     _, (cut,), damage = read_check_record(lines[:-1])
     assert cut.error == f"the record ends at line {len(lines) - 1}, within this exchange"
     assert damage.to_json() == {

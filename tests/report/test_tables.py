@@ -1,4 +1,4 @@
-"""Tables of a page: rows that not every run has."""
+"""Tables of a page: rows that only some runs have."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CATEGORIES = {
     "engine": "5",
     "integrity": "6",
     "content": "6",
-    "transport": "[16]",  # Both versions of HTTP at a hop, and broken HTTP/2 streams.
+    "transport": "[16]",  # one hop with both HTTP versions, and broken HTTP/2 streams
     "capture": "9",
     "standing": "6",
     "caveats": "9",
@@ -73,7 +73,7 @@ def test_slugs_are_unique_and_readable() -> None:
 def test_message_is_one_line_with_named_placeholders(rule: Rule) -> None:
     assert "\n" not in rule.message
     for name in placeholders(rule.message):
-        # These names are parameters of finding() itself, so no evidence could carry them.
+        # finding() has parameters with these names, so evidence cannot use them.
         assert name.isidentifier()
         assert name not in {"code", "hop", "evidence", "severity", "fix"}
 

@@ -48,7 +48,7 @@ class Case:
     def settings(self) -> Settings:
         file = HERE / self.rule.code / "settings.toml"
         table = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-        # The files were written for servers with heartbeats.
+        # The rule files assume servers that send heartbeats.
         return read_settings({"heartbeat": 15, **table}, where=str(file))
 
     def source(self, kind: str) -> Source:

@@ -1,4 +1,4 @@
-"""Schedules: offsets depend on settings and seed only."""
+"""Schedules: offsets depend only on settings and seed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ CUTS = 10_000
 
 
 class Vector(NamedTuple):
-    """Input bytes, and the expected results at their end."""
+    """Input bytes, and the expected results when they end."""
 
     name: str
     stream: bytes

@@ -29,7 +29,7 @@ _ONE_LINE = _TEXT.map(lambda text: re.sub("[\r\n\0]", "", text))
 
 
 def _arrives(text: str) -> str:
-    """Return ``text`` as the format can carry it."""
+    """Return ``text`` as a reader receives it after encoding in the event-stream format."""
     text = re.sub("\r\n|\r", "\n", text)
     text = re.sub("[\ud800-\udbff][\udc00-\udfff]", lambda pair: _join(pair[0]), text)
     return re.sub("[\ud800-\udfff]", "\ufffd", text)

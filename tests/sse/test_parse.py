@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Event, Parser
 
-# Pieces of the grammar, which reach all branches far more often than random bytes.
+# Pieces of the grammar; they reach all branches far more often than random bytes.
 _PIECES = st.sampled_from(
     (
         *(b"data: ", b"data:", b"data", b"event: ", b"event", b"id: ", b"id", b"retry: ", b"retry"),
@@ -213,7 +213,7 @@ class _CountingBuffer(bytearray):
 
 
 class _CountingParser(Parser):
-    """Parser that counts the bytes it scans, copies and joins."""
+    """Parser that counts the bytes that it scans, copies and joins."""
 
     def __init__(self) -> None:
         super().__init__(max_event_bytes=_BIG)
@@ -270,7 +270,7 @@ def test_work_is_linear(unit: bytes, tail: bytes, read_bytes: int) -> None:
     for at in range(0, len(stream), read_bytes):
         parser.receive_data(stream[at : at + read_bytes])
     parser.receive_eof()
-    # A byte is scanned in a block and in a line, copied once from the buffer, and joined once.
+    # Each byte is scanned twice (in a block and in a line), copied once and joined once.
     assert parser.work <= 5 * len(stream)
 
 

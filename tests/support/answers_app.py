@@ -56,7 +56,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     owner, key = query.get("as", "anyone"), scope["path"][1:]
     count = int(query.get("count", "200"))
     answers = _answers()
-    # For a restart in another process, the source must be known to the reader, too.
+    # After a restart in another process, a reader must be able to start the source.
     source_from = partial(_numbers, query.get("name", "answer"), count)
     if key == "running":
         await _reply(send, sorted(_running))

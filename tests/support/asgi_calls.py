@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``main`` with a time limit; fail on exceptions that no task retrieved."""
+    """Run ``main`` with a time limit; fail on exceptions of tasks that were never retrieved."""
 
     async def bounded() -> Result:
         errors: list[dict[str, Any]] = []
@@ -102,5 +102,5 @@ class Call:
 
     @property
     def complete(self) -> bool:
-        """Whether the application sent the end of the body."""
+        """True if the application sent the end of the body."""
         return self.sent[-1].get("more_body") is False

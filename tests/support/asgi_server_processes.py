@@ -118,7 +118,7 @@ class ResponseReader:
         return data
 
     def until(self, condition: Any) -> ResponseReader:
-        """Read until ``condition`` is true; the connection must not end before."""
+        """Read until ``condition`` is true; fail if the connection ends before."""
         while not condition():
             assert self.step(), f"the connection ended: {self.raw[-300:]!r}"
         return self
@@ -139,7 +139,7 @@ class ResponseReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the last chunk arrived."""
+        """True if the last chunk arrived."""
         return self.raw.endswith(b"\r\n0\r\n\r\n")
 
     @property
@@ -170,7 +170,7 @@ def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[
             _wait_until_it_serves(port, process, log)
             yield RunningServer(server, port, process, log)
         finally:
-            # Kill its workers, too; they share its session.
+            # Also kill its workers, which are in the same session.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=_LIMIT_S)

@@ -13,7 +13,7 @@ from pathlib import Path
 from support.live import skip_or_fail
 from undam.lab.proxies import Missing
 
-# No sandbox (for root), no HTTP/3, and no requests by the browser itself.
+# No sandbox (for root), no HTTP/3, and no background requests by the browser.
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

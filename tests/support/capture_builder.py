@@ -100,7 +100,7 @@ def tcp_packet(source: Side, target: Side, flags: int, data: bytes, window: int 
 
 
 def chat_events(count: int, ident: str) -> list[bytes]:
-    """Return a chat answer as SSE events; ``ident`` makes its events unique."""
+    """Return a chat answer as SSE events; ``ident`` makes them unique."""
     return [
         b'data: {"id":"%s","choices":[{"index":0,"delta":{"content":"word %d "}}]}\n\n'
         % (ident.encode(), number)
@@ -118,7 +118,7 @@ def head(*lines: str) -> bytes:
 
 
 def chunk(data: bytes) -> bytes:
-    """Return ``data`` in chunked transfer coding; the last chunk for empty data."""
+    """Return ``data`` as a chunk of HTTP/1.1; empty data gives the last chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -182,7 +182,7 @@ class Http2Messages:
 def stream_through_proxy(
     due_ms: Sequence[float], out_ms: Sequence[float], *, number: int = 0, start_ms: float = 0.0
 ) -> list[Packet]:
-    """Return both sides of a proxy for one stream.
+    """Return the packets of one stream on both sides of a proxy.
 
     The client is 10.0.0.1, the proxy 10.0.0.2:8080, the origin 10.0.0.3:9000.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Certificates:
-    """Certificate authority: files for the command line, and contexts of servers."""
+    """Certificate authority, with files for the command line and TLS contexts for servers."""
 
     cacert: str
     client: str

@@ -21,7 +21,7 @@ from pathlib import Path
 
 _TESTS = Path(__file__).parents[1]
 _MAX_BYTES = 1 << 20
-# The server's interpreter has read these variables already.
+# The server's interpreter has already read these variables.
 _INTERPRETER = ("PYTHON", "LC_", "LANG")
 
 
@@ -47,7 +47,7 @@ class CommandServer:
         self, args: tuple[str, ...], environment: dict[str, str], folder: str, stdin: bytes,
         timeout_s: float,
     ) -> tuple[int, bytes, bytes]:  # fmt: skip
-        """Run ``undam ARGS`` and return its exit code and what it wrote.
+        """Run ``undam ARGS`` and return its exit code and output.
 
         Raises:
             TimeoutExpired: the command was killed after ``timeout_s``.
@@ -133,7 +133,7 @@ def _main() -> None:
 
 
 def _replace_streams() -> None:
-    """Create text streams for the new descriptors; the server's may contain buffered text."""
+    """Create text streams for the new descriptors; those of the server may have buffered text."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
         new = io.TextIOWrapper(

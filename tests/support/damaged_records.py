@@ -1,4 +1,4 @@
-"""Damaged records of checks and load tests: one change of an intact record each."""
+"""Damaged records of checks and load tests, each with one change to an intact record."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
 
 
 def _high_pipe() -> tuple[int, int]:
-    """Return a pipe with descriptors other than 3 and 4, which the browser uses."""
+    """Return a pipe that avoids descriptors 3 and 4, which the browser uses."""
     low = os.pipe()
     read_end, write_end = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
     for end in low:

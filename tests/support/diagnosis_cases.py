@@ -44,7 +44,7 @@ def diagnose(
 def analyze_hops(
     *exchanges: Exchange, offset: ClockOffset | None = None, intermediaries: tuple[str, ...] = ()
 ) -> list[Hop]:
-    """Return the analyzed hops of a path; arguments as of ``diagnose``."""
+    """Return the analyzed hops of a path; the arguments are those of ``diagnose``."""
     hops: list[Hop] = []
     for one in reversed(exchanges):
         reading, inner = read_exchange(one), hops[0] if hops else None
@@ -61,7 +61,7 @@ def through(model: object, due: Sequence[float] = DUE, **more: object) -> Exchan
 
 
 def head_with(*changes: tuple[str, str | None], version: str = "1.1", status: int = 200) -> Head:
-    """Return the usual head with headers replaced, or removed by ``None``."""
+    """Return the usual head with some headers replaced; a value of ``None`` removes a header."""
     gone = {name.lower() for name, _ in changes}
     kept = tuple(pair for pair in SSE_HEAD.headers if pair[0].lower() not in gone)
     added = tuple((name, value) for name, value in changes if value is not None)
@@ -76,7 +76,7 @@ def findings_with_head(*changes: tuple[str, str | None], version: str = "1.1") -
 def findings_of_broken_stream(
     at_ms: float, ending: Ending, *, events: int = 400, **more: object
 ) -> Findings:
-    """Return the findings of a stream that breaks off at ``at_ms``."""
+    """Return the findings of a stream that is cut at ``at_ms``."""
     due = even_schedule((at_ms - 300) / events, events)
     writes = answer(due)[:-1]
     given = exchange(writes, ending=ending, ended_ms=at_ms)

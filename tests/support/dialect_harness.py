@@ -12,7 +12,7 @@ _TESTS = Path(__file__).parents[1]
 
 
 def with_heartbeats(**options: object) -> Settings:
-    """Return settings for servers that send a heartbeat every 15 s, unless the options differ."""
+    """Return settings with a server heartbeat of 15 s, which ``options`` may override."""
     return Settings(**{"heartbeat_s": 15.0, **options})  # type: ignore[arg-type]
 
 

@@ -35,7 +35,7 @@ async def _asgi(request: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(async_source(), content_type="text/event-stream")
 
 
-# In a file, because Django never closes a database in memory.
+# A database file is used, because Django never closes a database in memory.
 _DATABASE = f"{tempfile.gettempdir()}/undam-django-{os.getpid()}.db"
 
 urlpatterns = [path("page", _page), path("wsgi", _wsgi), path("asgi", _asgi)]

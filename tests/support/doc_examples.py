@@ -30,19 +30,19 @@ ROOT = Path(__file__).parents[2]
 MARK = re.compile(r"<!-- output ([\w-]+) -->\n```\w*\n(.*?)```\n", re.DOTALL)
 
 Addresses = Mapping[str, str]
-"""Address as shown, such as "127.0.0.1:8080", to the real one."""
+"""Map from an address as shown, such as "127.0.0.1:8080", to the real one."""
 SetUp = Callable[[Path], "contextlib.AbstractContextManager[Addresses]"]
 
 _MODEL = ("--gap", "25", "--tokens", "120", "--ttft", "200", "--seed", "1")
 _GZIP = "gzip on;\ngzip_types text/event-stream;\ngzip_min_length 0;"
-# Numbers, and pictures of time, differ between two runs.
+# Numbers and timelines differ between two runs.
 _INFO = re.compile(r"^info UD\d+ .*\n(?:  .*\n)*\n?", re.MULTILINE)
 _NUMBER = re.compile(r"~?\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class DocExample:
-    """A command and what it needs.
+    """Command of a page, and the programs and files that it needs.
 
     Attributes:
         shown: the command as the page shows it.
@@ -59,7 +59,7 @@ class DocExample:
     most: int = 100
 
     def run(self) -> str:
-        """Run the command, and return it with its output, as the page shows them."""
+        """Run the command, and return it with its output in the form that the pages show."""
         return f"$ {self.shown}\n{self._shortened(_output(self.shown, self.set_up))}"
 
     def _shortened(self, text: str) -> str:
@@ -95,7 +95,7 @@ def _replaced(text: str, addresses: Addresses) -> str:
 
 
 def comparable(text: str) -> str:
-    """Return the text without what differs between two runs: numbers, and pictures of time."""
+    """Return the text without parts that differ between runs: numbers and timelines."""
     lines = [line for line in text.splitlines() if not re.search(r"\|[ .:·▪█]+\|", line)]
     return "\n".join(" ".join(_NUMBER.sub("N", line).split()) for line in lines)
 
@@ -129,7 +129,7 @@ def nginx(location: str, http: str = "", *model: str) -> SetUp:
 
 
 def files(**texts: str) -> SetUp:
-    """Return a set-up of files only; ``nginx_conf`` is the name nginx.conf."""
+    """Return a set-up of files only; the argument ``nginx_conf`` is the file nginx.conf."""
 
     @contextlib.contextmanager
     def written(folder: Path) -> Iterator[Addresses]:
@@ -142,7 +142,7 @@ def files(**texts: str) -> SetUp:
 
 @contextlib.contextmanager
 def _torn(_: Path) -> Iterator[Addresses]:
-    """Serve an answer whose characters a relay has torn, and the intact one."""
+    """Serve an answer with characters that a relay has split and damaged, and the intact answer."""
 
     def serve(text: str) -> Callable[[socket.socket, bytes], None]:
         def script(conn: socket.socket, _: bytes) -> None:
@@ -203,7 +203,7 @@ def _with_traffic(inner: SetUp) -> SetUp:
 
 
 def _ports(addresses: Addresses) -> dict[str, str]:
-    """Add the bare ports, as `--port` takes them."""
+    """Add the ports alone, as `--port` takes them."""
     found = dict(addresses)
     for shown, real in addresses.items():
         found[f"--port {shown.rpartition(':')[2]}"] = f"--port {real.rpartition(':')[2]}"
@@ -276,7 +276,7 @@ EXAMPLES: tuple[DocExample, ...] = (
         "watch", "undam watch http://127.0.0.1:8000/v1 'Count'", nginx("", "", *_FEW_TOKENS)
     ),
     DocExample("doctor", "undam doctor", files()),
-    # Short forms for README.md.
+    # Shorter outputs for README.md.
     DocExample("check", f"undam check {CHAT} --hop model={MODEL}", HELD, "^  more:"),
     DocExample("explain", "undam explain UD102", files(), "^$", most=3),
     DocExample(

@@ -14,7 +14,7 @@ _LOOP_POLL_S = 0.001
 
 
 def eventually(condition: Callable[[], object], seconds: float = WAIT_S) -> None:
-    """Return when ``condition()`` is true.
+    """Wait until ``condition()`` is true.
 
     Raises:
         AssertionError: the condition was still false after ``seconds``.
@@ -28,7 +28,7 @@ def eventually(condition: Callable[[], object], seconds: float = WAIT_S) -> None
 async def eventually_async(
     condition: Callable[[], object], seconds: float = WAIT_S, *, on_loop: bool = False
 ) -> None:
-    """Return when ``condition()`` is true.
+    """Wait until ``condition()`` is true.
 
     Args:
         on_loop: evaluate the condition on the event loop, for a condition that does not block. By

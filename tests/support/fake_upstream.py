@@ -215,7 +215,7 @@ class RawConnection:
 
 
 def send_raw(port: int, data: bytes) -> bytes:
-    """Send ``data`` and return everything until the connection ends (``Connection: close``)."""
+    """Send ``data`` and return everything received until the end (``Connection: close``)."""
     with RawConnection(port, data) as talk:
         return talk.rest()
 

@@ -1,4 +1,4 @@
-"""Mutation fuzzer: damaged copies of valid inputs, until a target fails or the time is over."""
+"""Mutation fuzzer: damages copies of valid inputs until a target fails or the time is over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from support.fuzz_targets import FuzzTarget
 
-# Pieces that are special in one of the formats.
+# Tokens with a special meaning in one of the formats.
 _TOKENS = (
     b"\r\n", b"\n\n", b"\r", b"\0", b"data: ", b"event: ", b":", b"{", b"}", b"[", b"]", b'"',
     b"\\",

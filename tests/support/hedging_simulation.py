@@ -90,7 +90,7 @@ class _Simulation:
 
     def run(self) -> SimulationResult:
         settings, at = self.settings, 0.0
-        # A lognormal distribution has a mean above its median. A stall occupies a slot as well.
+        # The mean of a lognormal distribution exceeds its median. A stall also occupies a slot.
         work = settings.prefill_s * 2.718281828 ** (settings.sigma**2 / 2) + settings.decode_s
         work += settings.stalls * settings.stall_s
         rate = settings.load * settings.replicas * settings.slots / work

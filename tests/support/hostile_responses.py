@@ -1,4 +1,4 @@
-"""Hostile responses of a model server: what a client must survive, each as bytes or as a script."""
+"""Hostile responses of a model server that a client must survive, each as bytes or as a script."""
 
 from __future__ import annotations
 

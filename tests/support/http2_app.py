@@ -1,4 +1,4 @@
-"""Streams in several surroundings: ``/SURROUNDING/failing``, ``/complete`` and ``/endless``."""
+"""Streams inside several kinds of middleware: ``/KIND/failing``, ``/complete`` and ``/endless``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/2 model server in a thread: concurrent streams, each with the fault that its body names."""
+"""HTTP/2 model server in a thread: concurrent streams with the faults that their bodies request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKENS = 8
 
 @dataclass
 class Http2Origin:
-    """Listening server, and what its clients did.
+    """Listening server that counts the streams of its clients.
 
     Attributes:
         open_streams: highest number of open streams on one connection.

@@ -28,10 +28,10 @@ CHAT = "/v1/chat/completions"
 
 _TRUTH_S = 5.0
 
-# A verdict can change at a hold of 12 ms, so delays by the machine must stay well below that.
+# A hold of 12 ms can change a verdict, so delays by the machine must stay well below that.
 _MAX_MACHINE_DELAY_MS = 5.0
 _MORE_TIMES = 2
-# With fewer reads, the first ones (delayed by process starts) would be a tenth of them.
+# With fewer reads, those delayed by process starts would make up a tenth of them.
 _MIN_READS = 40
 
 
@@ -118,13 +118,13 @@ def measure(
     for _ in range(_MORE_TIMES):
         if all(machine_delay_ms(simulator, report) <= _MAX_MACHINE_DELAY_MS for report in measured):
             break
-        time.sleep(1)  # The other load may end.
+        time.sleep(1)  # other load may have ended by then
         measured = asyncio.run(together())
     return measured
 
 
 def machine_delay_ms(simulator: Simulator, report: Report) -> float:
-    """Return the larger p90 of the lateness of the simulator and of the check.
+    """Return the p90 of the lateness of the simulator or of the check, whichever is larger.
 
     A machine that delays these processes delays the proxies as well.
     """

@@ -13,7 +13,7 @@ from undam.rules import Finding
 MS = 1_000_000
 START_NS = 1_800_000_000 * 1000 * MS
 
-# Slack and lateness of the reads of a load generator that is on time.
+# Slack and lateness of the reads of a load generator that is not busy.
 _SLACK_NS, _LATE_NS = 50_000, 20_000
 
 Gap = Callable[[random.Random], float]

@@ -60,7 +60,7 @@ def duplicate(events: list[bytes], at: set[int]) -> list[bytes]:
 
 
 def swap(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Exchange events with the next one."""
+    """Swap each of these events with the next one."""
     out = list(events)
     for index in sorted(at):
         out[index : index + 2] = out[index + 1], out[index]
@@ -68,12 +68,12 @@ def swap(events: list[bytes], at: set[int]) -> list[bytes]:
 
 
 def truncate(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Leave out all content from the first position on, and end as if nothing had happened."""
+    """Remove all content from the first position on, and end the stream normally."""
     return events[: min(at)] + events[-2:]
 
 
 def garble(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Decode each event in two halves, the first of which ends within a character."""
+    """Decode the events at these positions in two halves, split within a character."""
     out = []
     for index, event in enumerate(events):
         inside = [i for i, byte in enumerate(event) if byte & 0xC0 == 0x80]
@@ -122,7 +122,7 @@ def positions(rng: random.Random, count: int, rate: float, *, torn: bool = False
 
 @contextlib.contextmanager
 def relay(upstream_port: int, mode: str, at: set[int]) -> Iterator[Server]:
-    """Run a relay that passes each event on at once, and damages the content of streams.
+    """Run a relay that forwards each event at once and damages the content of streams.
 
     Args:
         mode: one of ``RELAYS``, or "none".

@@ -1,4 +1,4 @@
-"""Runs the `undam` command as a subprocess and measures its CPU time and peak memory."""
+"""Run the `undam` command as a subprocess and measure its CPU time and peak memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from support.undam_command import TIMEOUT_S, command_line, environment
 
-# Runs its arguments and prints the resources that they used, with those of their subprocesses. The
-# program is started by this small process, because the peak of a process includes its parent's.
+# Runs its arguments and prints the resources used by them and their subprocesses. The program is
+# started by this small process, because the peak memory of a process includes its parent's.
 _WRAPPER = """
 import resource, subprocess, sys, time
 begun = time.monotonic()

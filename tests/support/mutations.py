@@ -50,7 +50,7 @@ def damaged_texts(texts: Sequence[str]) -> st.SearchStrategy[str]:
 def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
     for kind, first, second, new in changes:
         start = int(first * (len(text) + 1))
-        # Mostly a few characters, rarely half of the file.
+        # Most changes affect a few characters; a few affect half of the file.
         end = start + int(second**4 * (len(text) - start + 1))
         part = text[start:end]
         if kind == "cut":

@@ -17,7 +17,7 @@ def plain(node: Node | None) -> Any:
 
 
 def spans(text: str, tree: Node) -> dict[str, str]:
-    """Return, by key, the text at the position of each scalar value."""
+    """Return, for each key with a scalar value, the text at the position of the value."""
     return {
         entry.key.text: text[entry.value.start : entry.value.end]
         for node in walk(tree)

@@ -23,7 +23,7 @@ def start_redis() -> RunningProxy:
 
 
 def redis_url(server: RunningProxy) -> str:
-    """Return its URL for a client."""
+    """Return the URL of the server for a Redis client."""
     return server.url.replace("http:", "redis:")
 
 

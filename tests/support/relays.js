@@ -6,7 +6,7 @@ const listen = { port: Number(port), host: "127.0.0.1" };
 
 async function fastify(compressing) {
   const app = require("fastify")();
-  const customTypes = /^text\/|json$/; // without it, event streams are not compressed
+  const customTypes = /^text\/|json$/; // without this pattern, event streams are not compressed
   if (compressing) await app.register(require("@fastify/compress"), { global: true, customTypes });
   await app.register(require("@fastify/http-proxy"), { upstream });
   await app.listen(listen);

@@ -53,7 +53,7 @@ class Cell:
 
     @property
     def is_within_budget(self) -> bool:
-        """True if time and memory are within the budget.
+        """True if CPU time and memory are within the budget.
 
         CPU time counts, because other programs on a busy machine only delay the command.
         """
@@ -61,7 +61,7 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """The meaning of the exit code."""
+        """Meaning of the exit code."""
         return {0: "clean", 1: "findings", 2: "could not run"}.get(self.ran.code, "fault")
 
 

@@ -23,7 +23,7 @@ class SocksServer:
 
 @dataclass(frozen=True)
 class SocksBehaviour:
-    """How a proxy answers.
+    """Scripted behaviour of a SOCKS5 proxy.
 
     Args:
         method: authentication method that it selects.

@@ -1,4 +1,4 @@
-"""Runs a command whose standard error is a pseudo-terminal."""
+"""Run a command whose standard error is a pseudo-terminal."""
 
 from __future__ import annotations
 

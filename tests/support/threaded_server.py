@@ -100,7 +100,7 @@ def replying(reply: bytes, tls: ssl.SSLContext | None = None) -> contextlib.Abst
 def read_request(conn: socket.socket) -> bytes:
     """Read a request with a body of known length.
 
-    Returns a partial request if the peer disconnects or speaks TLS.
+    The request is partial if the peer disconnects or uses TLS.
     """
     data = b""
     while b"\r\n\r\n" not in data and data[:1] != b"\x16":

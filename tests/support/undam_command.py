@@ -1,4 +1,4 @@
-"""Runs the `undam` command in this process, as a subprocess, or as a long-running server."""
+"""Run the `undam` command in this process, as a subprocess, or as a long-running server."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ StartCommand = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment for subprocesses that contains no settings of the user."""
+    """Return an environment for subprocesses without the user's settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -145,7 +145,7 @@ class ListeningCommand:
         self.port = urlsplit(self.url).port or 0
 
     def log_text(self) -> str:
-        """Return its standard error so far."""
+        """Return the command's standard error so far."""
         return self._log.read_text(encoding="utf-8")
 
     def signal(self, number: int) -> None:

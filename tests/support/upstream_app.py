@@ -106,7 +106,7 @@ async def _body(request: Request, mode: str) -> AsyncIterator[bytes]:
         if mode == "cut" and number == 4:
             raise ConnectionError("expected")
         event = data.replace(b"\n", b"\r\n") if mode == "crlf" else data
-        # Two reads per event, with a comment before it.
+        # Each event takes two reads, and a comment precedes it.
         yield b": processing\n\n" + event[:9]
         await asyncio.sleep(0)
         yield event[9:]

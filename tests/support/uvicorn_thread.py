@@ -63,12 +63,12 @@ class RawResponse:
 
     @property
     def truncated(self) -> bool:
-        """Whether the last chunk of a chunked body is missing."""
+        """True if the last chunk of a chunked body is missing."""
         assert self.head.get("transfer-encoding") == "chunked"
         return not self.data.endswith(b"0\r\n\r\n")
 
     def when(self, part: bytes) -> float:
-        """Return when ``part`` had been received."""
+        """Return the time at which all of ``part`` had been received."""
         end = self.data.index(part) + len(part)
         return next(at for at, count in self.at if count >= end)
 
@@ -114,20 +114,20 @@ class Gate:
     def __init__(self) -> None:
         self._seen = threading.Event()
         self.held = False
-        """Whether the client did not receive the first part in time."""
+        """True if the client did not receive the first part in time."""
 
     def open(self) -> None:
         """Report that the first part was received."""
         self._seen.set()
 
     def wait(self) -> None:
-        """Wait in a thread."""
+        """Block this thread until the client has the first part."""
         self.held = not self._seen.wait(TIMEOUT_S / 2)
 
     async def pass_through(self) -> None:
-        """Wait on an event loop."""
+        """Wait on an event loop until the client has the first part."""
         give_up = time.monotonic() + TIMEOUT_S / 2
-        # The client is in another thread or process.
+        # The client runs in another thread or process, so this event loop has to poll.
         while not self._seen.is_set() and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self.held = not self._seen.is_set()

@@ -1,4 +1,4 @@
-"""Measures work by the number of function calls, which does not depend on the machine."""
+"""Measure work by the number of function calls, which does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 _FACTOR = 8
-# Linear work has a ratio of at most 8, quadratic work one of 64.
+# Eight times the input makes linear work 8 times as large, and quadratic work 64 times.
 _MAX_RATIO = 12
 
 

@@ -1,4 +1,4 @@
-"""Captures of two hosts: offset of their clocks, and holds across them."""
+"""Captures of two hosts: the offset of their clocks, and holds between them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def on_two_hosts(offset_ms: float, delay_ms: float) -> tuple[list[Packet], list[
     origin: list[Packet] = []
     for packet in stream_through_proxy(DUE, OUT):
         source = packet.data[26:30]
-        if b"\x23\x28" not in packet.data[34:38]:  # Port 9000, the origin.
+        if b"\x23\x28" not in packet.data[34:38]:  # port 9000 is the origin
             proxy.append(packet)
             continue
         from_origin = source == bytes([10, 0, 0, 3])

@@ -1,4 +1,4 @@
-"""Kept captures: no text, and the same result as that of the traffic."""
+"""Kept captures: no text, and the same results as for the original traffic."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def analyze(packets: Sequence[Packet], file: StreamFile | None = None) -> TapSes
 
 
 def kept(packets: Sequence[Packet]) -> tuple[bytes, TapSession]:
-    """Return the kept capture, and the analysis of the packets themselves."""
+    """Return the kept capture, and the analysis of the original packets."""
     file = io.BytesIO()
     session = analyze(packets, StreamFile(file))
     return file.getvalue(), session

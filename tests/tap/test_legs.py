@@ -27,7 +27,7 @@ def test_a_server_whose_requests_begin_earlier_is_not_behind_a_proxy() -> None:
 def test_requests_that_were_not_passed_on_do_not_change_the_order() -> None:
     starts = {FIRST: [10, 20, 30, 40], SECOND: [21, 41]}
     assert not _begins_earlier(starts, FIRST, SECOND)
-    # The first server has more requests, some of which may not come from the second.
+    # The first server has more requests, and some of them may not come from the second one.
     assert not _begins_earlier(starts, SECOND, FIRST)
 
 

@@ -40,7 +40,7 @@ class RunningServer:
 
 
 class Servers:
-    """Starts scripted servers, and stops them when the test ends."""
+    """Starter of scripted servers, which stop when the test ends."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []

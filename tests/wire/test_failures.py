@@ -262,7 +262,7 @@ def test_an_unresponsive_address_does_not_delay_the_next(servers: Any, client: A
 
 
 def test_a_failed_connection_is_reported_with_its_reason(client: Any) -> None:
-    # The local kernel rejects TCP to a broadcast address.
+    # The local kernel rejects TCP connections to a broadcast address.
     with pytest.raises(NetworkError, match=r"cannot connect to 255\.255\.255\.255:80: \w+"):
         client.get("http://255.255.255.255/", timeout_s=5)
 

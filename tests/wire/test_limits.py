@@ -114,7 +114,7 @@ def test_a_slow_reader_causes_back_pressure(servers: Any, client: Any) -> None:
             return stalled, received
 
     stalled, received = client.run(run())
-    # The socket buffers of both ends add to the bound of the read buffer.
+    # The socket buffers of both ends add to the limit of the read buffer.
     assert 1_000_000 < stalled < 40_000_000
     assert received >= stalled + 5_000_000
 
@@ -193,7 +193,7 @@ def test_cancelling_leaves_no_socket_open(
         conn.recv(65536)
         conn.sendall(reply)
         requested.set()
-        # Wait for the disconnect; with TLS an end without close_notify is an error.
+        # Wait for the disconnect. With TLS, an end without close_notify raises an error.
         with contextlib.suppress(OSError):
             conn.recv(65536)
         disconnected.set()
@@ -262,7 +262,7 @@ def test_a_failed_exchange_leaves_no_socket_open(servers: Any, client: Any) -> N
                 await open_stream(Request(url=servers.answer(reply).url()), ClientConfig())
         with pytest.raises(NetworkError):
             await open_stream(Request(url="http://127.0.0.1:1/"), ClientConfig())
-        # The scripted servers own the listeners and the connections they are closing.
+        # The remaining sockets belong to scripted servers: listeners and connections being closed.
         await asyncio.sleep(0.1)
         assert len(open_sockets() - before) <= 3
 

@@ -32,7 +32,7 @@ def copy_data(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Proxies:
-    """Starts proxies that record the requests they receive."""
+    """Starter of proxies that record the requests they receive."""
 
     def __init__(self, servers: Any) -> None:
         self._servers = servers

@@ -201,7 +201,7 @@ def test_a_public_host_cannot_redirect_to_internal_addresses(
 ) -> None:
     other = servers.answer(HERE)
     site.pages["/"] = to(f"http://localhost:{other.port}/")
-    # A server on loopback stands for a public one.
+    # In this test, 127.0.0.1 counts as a public address.
     monkeypatch.setattr(exchange_opener, "is_public", lambda host: host == "127.0.0.1")
     with pytest.raises(RedirectError, match="has the internal address ::1"):
         client.get(site.url(), follow_origins=True, resolve=(("localhost", other.port, "::1"),))

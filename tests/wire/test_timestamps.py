@@ -22,7 +22,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has re
 
 
 class PacedServer:
-    """A server that sends ten chunks, waits for the reader before each, and records the times."""
+    """A server that waits for the reader before each of ten chunks, and records the send times."""
 
     def __init__(self, servers: Any, tls: Any = None) -> None:
         self.go = threading.Semaphore(0)

@@ -160,7 +160,7 @@ def test_a_tls_stream_without_close_notify_is_truncated(
     def script(conn: ssl.SSLSocket) -> None:
         conn.recv(65536)
         conn.sendall(b"HTTP/1.1 200 OK\r\n\r\nabc")
-        # Close the TCP connection below without close_notify.
+        # Close the underlying TCP connection without close_notify.
         conn.shutdown(socket.SHUT_WR)
 
     received = client.get(

@@ -55,7 +55,7 @@ def _under_wsgiref(app: Any) -> Iterator[str]:
 
 def _opening(gate: Gate) -> Callable[[RawResponse], bool]:
     def on_read(raw: RawResponse) -> bool:
-        # The first event and heartbeats arrive while the source is waiting.
+        # The first event and the heartbeats arrive while the source is waiting.
         if b"data: one\n\n" in raw.data and raw.data.count(PING) >= 3:
             gate.open()
         return True
@@ -186,7 +186,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=log,
             cwd=folder,
             pass_fds=[listener.fileno()],
-            env={**os.environ, "HOME": str(folder)},  # gunicorn creates a socket there
+            env={**os.environ, "HOME": str(folder)},  # gunicorn creates a socket in HOME
         )
     try:
         give_up = time.monotonic() + TIMEOUT_S

@@ -152,7 +152,7 @@ def test_a_new_reader_cancels_the_linger_timer(loop: str) -> None:
         assert (source.begun, source.closed) == (1, 0)
         last = Call()
         task = last.start(_stream(memory, source))
-        await asyncio.sleep(0.4)  # twice the linger time, but with a reader
+        await asyncio.sleep(0.4)  # twice the linger time, but a reader is connected
         source.go.set()
         await task
         assert data_of(last) == _numbers(0, 10)

@@ -60,7 +60,7 @@ class Store:
             await self.append(failure.last)
             raise
         finally:
-            # Checked in the next iteration, after the task has finished.
+            # Checked in the next loop iteration, when the task has finished.
             asyncio.get_running_loop().call_soon(self._tell)
 
     async def _read(

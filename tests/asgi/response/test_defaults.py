@@ -1,4 +1,4 @@
-"""Application-wide defaults, and the time in which streams may finish at a shutdown."""
+"""Application-wide defaults, and the grace period of streams at shutdown."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Source:
 
 
 async def _started(stream: EventStream, call: Call) -> asyncio.Task[None]:
-    """Return the stream's task after its first event, when it can detect a disconnect."""
+    """Return the stream's task after the first event, when the task can detect a disconnect."""
     task = call.start(stream)
     await call.until(lambda: b"data: a\n\n" in call.bodies and call.receiving)
     return task
@@ -174,7 +174,7 @@ def test_an_error_sends_an_event_and_no_clean_end(
     assert not call.complete
     (record,) = caplog.records
     assert record.name == "undam.asgi"
-    assert record.exc_info is not None  # It is unknown whether this server logs it.
+    assert record.exc_info is not None  # an unknown server may not log the traceback
     assert "ValueError: the password is 1234" in record.getMessage()
 
 

@@ -1,4 +1,4 @@
-"""Access to server internals; a server of unknown structure is not accessed."""
+"""Access to server internals; servers with unknown internals are left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam doctor`: its lines follow from facts, and the facts are those of this machine."""
+"""`undam doctor`: lines derived from facts, and facts read from this machine."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from undam.lint import DIALECTS
 NAMES = [dialect.name for dialect in DIALECTS]
 each_dialect = pytest.mark.parametrize("name", NAMES)
 UPSTREAM = ("--upstream", "http://127.0.0.1:9123")
-# Configurations of the server itself, which name the address that it listens on, or its port.
+# Configurations of servers, which contain their listen address or port.
 SERVERS = {"commands": "--port 8080", "kserve": "containerPort: 9123"}
 
 

@@ -43,7 +43,7 @@ from undam.rules import Fix
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "tests" / "rules"
-# Its results have the forms of check and bench.
+# The results of `undam report` have the forms of `undam check` and `undam bench`.
 WITHOUT_FORM = {"report"}
 
 
@@ -204,7 +204,7 @@ def test_servers_announce_their_address(tmp_path: Path) -> None:
 
 
 def test_lab_with_few_readers() -> None:
-    """The experiment takes 80 seconds, so its result is made of synthetic streams."""
+    """The experiment takes 80 seconds, so its result is generated from synthetic streams."""
     times = FirstTokenTimes((190.0, 200.0, 210.0), 0)
     rows = [
         Measurement(form, setup.name, times, report(hop()))

@@ -18,7 +18,7 @@ from support.undam_command import environment
 
 pytestmark = pytest.mark.live
 
-# CPython on macOS has none of these.
+# CPython on macOS has none of these names.
 _MACOS = """
 import os, select, selectors, socket, sys
 for name in [name for name in dir(select) if name.lower().startswith("epoll")]:

@@ -32,7 +32,7 @@ VECTORS = {"data": [{"index": 0, "embedding": [0.5] * 2000}], "usage": {"prompt_
 
 
 class ModelServer:
-    """Answers chats as streams or documents, embeddings, and rerankings; keeps all requests.
+    """Server that answers chats, embeddings and rerankings, and keeps all requests.
 
     Args:
         pause_s: time before each answer.

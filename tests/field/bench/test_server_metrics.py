@@ -20,7 +20,7 @@ pytestmark = pytest.mark.live
 
 
 class EngineServer:
-    """Answers some requests at a time, and publishes the metrics of vLLM.
+    """Server that answers a limited number of requests at a time and publishes vLLM's metrics.
 
     Args:
         slots: number of requests at a time; others wait in the queue.

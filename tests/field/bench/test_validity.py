@@ -36,7 +36,7 @@ def usage(completion: int, prompt: int = 100, cached: int | None = None) -> byte
 def model_server(
     answer: Callable[[socket.socket, bytes], None],
 ) -> Callable[[socket.socket, bytes], None]:
-    """Answer the list of models, and everything else with ``answer``."""
+    """Answer requests for the model list; answer all others with ``answer``."""
 
     def script(conn: socket.socket, request: bytes) -> None:
         if b"/models" in request.split(b"\r\n")[0]:
@@ -57,7 +57,7 @@ def bench(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 class PrefixCacheServer:
-    """Answers a prompt whose beginning is cached in a tenth of the time, and reports usage."""
+    """Server that answers ten times faster if the beginning of a prompt is cached."""
 
     def __init__(self, *, reports: bool = False) -> None:
         self.bodies: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Case check/09: a busy client repeats the request, and a caveat never changes the exit code."""
+"""Case check/09: the request is repeated if the client was busy; caveats keep the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case check/14: what a user types first works, or gets the hint that helps at once."""
+"""Case check/14: the first command of a new user works or prints a helpful hint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = '{"prompt": "hi", "id": "\U0001f600"}'
 
 
 def application(conn: socket.socket, request: bytes) -> None:
-    """Answer like an application behind a login, and like a model server."""
+    """Answer some paths as an application behind a login, and others as a model server."""
     top, _, body = request.partition(b"\r\n\r\n")
     method, path, _ = top.split(b"\r\n")[0].split(b" ")
     if path.startswith(b"/postonly"):

@@ -1,4 +1,4 @@
-"""Case check/05: the proxy that the check goes through is a hop, and a direct request decides."""
+"""Case check/05: the forward proxy is a hop, and a direct request shows whether it holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.socks_server import SocksBehaviour, socks_server
 from support.threaded_server import DONE, Server, head, serving, token
 from support.undam_command import CompletedCommand, invoke, run_undam
 
-pytestmark = pytest.mark.slow  # streams for a second each
+pytestmark = pytest.mark.slow  # each stream takes a second
 
 COUNT, GAP_S = 30, 0.03
 WHOLE_S = 30.0
@@ -147,7 +147,7 @@ def test_the_proxy_of_the_environment_is_a_hop_as_well(origin: Server) -> None:
 
 
 class ResolvingProxy:
-    """A relay in front of the proxy that replaces the test's host name with an address."""
+    """Relay in front of the proxy; it replaces the test's host name with an address."""
 
     def __init__(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

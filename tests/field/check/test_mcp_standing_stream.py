@@ -26,7 +26,7 @@ def mcp_server(get: Get, *, as_stream: bool = False, ping: bool = True) -> Itera
     """Run an MCP server; ``get`` handles the connection of the standing stream.
 
     Args:
-        as_stream: answer requests with an event stream, and not with JSON.
+        as_stream: answer requests with an event stream instead of JSON.
         ping: answer pings.
     """
 

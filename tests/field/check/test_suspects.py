@@ -1,4 +1,4 @@
-"""Cases check/03, 08 and 13: suspects by the evidence in the response, not nginx by default."""
+"""Cases check/03, 08 and 13: suspects follow from the response; nginx is not the default."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fix_of(report: dict[str, Any], code: str) -> dict[str, str]:
 
 
 def at_the_end(*headers: tuple[str, str]) -> Script:
-    """Send the whole answer with a Content-Length after the time of its generation."""
+    """Send the whole answer with a Content-Length once its generation time has passed."""
 
     def script(conn: socket.socket, _: bytes) -> None:
         time.sleep(COUNT * GAP_S)

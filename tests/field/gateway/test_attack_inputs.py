@@ -1,4 +1,4 @@
-"""Hostile requests: each is refused, or forwarded with one meaning, within a budget of work."""
+"""Hostile requests: each is rejected or forwarded unambiguously, within a work budget."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Attack(NamedTuple):
 
 
 def _reported() -> dict[str, Attack]:
-    """Return the 138 inputs that were reported, with what they do."""
+    """Return the 138 reported inputs and their expected results."""
     found = {}
     for line in _INPUTS.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -67,7 +67,7 @@ def _chat(body: bytes, *lines: bytes) -> bytes:
 
 
 MORE: dict[str, Attack] = {
-    # Two framings, or one that two parsers could read differently.
+    # Requests with two framings, or with one that two parsers may read differently.
     "length 0 and coding": Attack(
         _post(b"Content-Length: 0", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), [400], 0),
     "coding, coding": Attack(
@@ -173,7 +173,7 @@ async def _run(running: LoopGateway, attack: Attack) -> list[int]:
                 if not piece:
                     break
                 received += piece
-            # Further responses would follow at once.
+            # Any further responses would arrive at once.
             async with asyncio.timeout(0.02):
                 while piece := await reader.read(1 << 16):
                     received += piece

@@ -34,7 +34,7 @@ def _bad(kind: str) -> LoopUpstream:
 
 
 async def _shares(kind: str, seed: int) -> tuple[int, int, int]:
-    """Return the number of requests, of complete responses, and of calls of the bad replica."""
+    """Return the number of requests, of complete responses, and of calls to the bad replica."""
     bad, good = await _bad(kind).start(), await LoopUpstream(_good).start()
     sent = complete = 0
     async with loop_gateway(bad, good, seed=seed, ttft_timeout=0.4, eject_time=0.5) as running:

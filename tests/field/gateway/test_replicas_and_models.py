@@ -1,4 +1,4 @@
-"""Replicas: warm prefixes, members that come and go, models, aliases and Unix sockets."""
+"""Replicas: warm prefixes, replicas that come and go, models, aliases and Unix sockets."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_without_a_conversation_the_less_busy_replica_is_used(affinity: str) -> 
     assert min(asyncio.run(main())) >= 3
 
 
-# Members of a name.
+# Addresses of one host name as replicas.
 
 
 class _NameServer:
@@ -346,7 +346,7 @@ def test_the_gateway_may_listen_on_a_unix_socket(tmp_path: Path, workers: str) -
 
     async def main() -> None:
         upstream = await LoopUpstream().start()
-        for _ in range(2):  # The socket of an ended process is replaced.
+        for _ in range(2):  # The socket file of a process that has ended is replaced.
             gateway = await asyncio.to_thread(
                 ListeningCommand,
                 "gateway", "--upstream", upstream.url, "--listen", f"unix:{path}",

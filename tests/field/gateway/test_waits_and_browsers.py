@@ -191,7 +191,7 @@ def test_the_gateway_answers_for_allowed_origins(origins: tuple[str, ...]) -> No
             key = "Authorization: Bearer gw-key-0123456789abcdef\r\n" + _ORIGIN_LINE
             for more in ("", "X-Wait: 1\r\n"):
                 response = await running.send(json_request(headers=key + more, stream=True))
-                assert _allowed(response) == allowed  # Only one value is valid.
+                assert _allowed(response) == allowed  # the header allows only one value
             await upstream.close()
             failed = await running.send(json_request(headers=key))
             assert b" 502 " in failed

@@ -124,7 +124,7 @@ def test_limits_keys_and_idle_timeouts_apply() -> None:
             async with _opened(running) as (reader, writer):
                 await reader.readuntil(b"hello")
                 assert b" 503 " in await running.send(_HANDSHAKE, until=b"\r\n")
-                for _ in range(4):  # Data of the client counts as activity.
+                for _ in range(4):  # Data from the client counts as activity.
                     await asyncio.sleep(0.2)
                     writer.write(b"x")
                     assert await reader.readexactly(1) == b"x"

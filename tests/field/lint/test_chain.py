@@ -1,4 +1,4 @@
-"""The chain of a monorepo: Terraform, a chart, a compose file, Next.js, FastAPI and vLLM flags."""
+"""Files of one monorepo: Terraform, chart, compose file, Next.js, FastAPI and vLLM flags."""
 
 from __future__ import annotations
 

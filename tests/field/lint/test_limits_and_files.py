@@ -191,7 +191,7 @@ def test_the_summary_shows_what_was_read() -> None:
     assert lines == [
         "read 1 file (1 nginx): 1 route, 0 streaming, 0 possibly streaming, 1 unknown",
         "passed over: b.tf (Terraform, recognised but not read)",
-        "no route is known to stream; state those that do with --stream PREFIX",
+        "no route is known to stream; name those that do with --stream PREFIX",
         "no findings in 1 file",
     ]
     lint_files({"a.conf": nginx("proxy_read_timeout 1h;")})

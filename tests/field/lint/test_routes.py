@@ -1,4 +1,4 @@
-"""Which routes stream: applications that were called clean, and plain routes that were not."""
+"""Detection of routes that stream: missed streaming applications, and plain routes reported."""
 
 from __future__ import annotations
 

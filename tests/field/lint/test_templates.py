@@ -167,7 +167,7 @@ def test_a_configuration_inside_a_file_is_linted_and_fixed_in_place(
     assert sorted(found.places) == sorted(places)
     assert invoke("fix", ".", "--write").code == 1
     fixed = Path(name).read_text()
-    # Only lines of the configuration change; everything outside is the same.
+    # Only lines of the configuration change; all text outside it is the same.
     assert fixed.startswith(text[:40])
     assert fixed != text
     again = lint_files({})

@@ -1,4 +1,4 @@
-"""No certain conclusion and no fix where a part of the scope was not read."""
+"""Where part of the scope was not read, nothing is certain and no fix is offered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hundred damaged records: `report` and `compare` read around the damage and report it."""
+"""A hundred damaged records: `report` and `compare` skip the damage and report it."""
 
 from __future__ import annotations
 

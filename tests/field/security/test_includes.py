@@ -29,7 +29,7 @@ def write(folder: Path, dialect: str, count: int) -> list[str]:
 
 
 def opened(folder: Path, dialect: str, count: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return how many includes a run opens."""
+    """Return the number of includes that a run opens."""
     taken = 0
     original = includes.IncludeBudget.take
 

@@ -1,4 +1,4 @@
-"""Small responses that expand into much work end within the time limit and the memory budget."""
+"""Small responses that cause much work are handled within the time limit and memory budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.threaded_server import JSON, serving, whole
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 4.0
-# Starting Python and printing take a part of this second; a busy machine gets more.
+# Part of this second is needed to start Python and to print. A busy machine gets more.
 MARGIN_S = 1.0
 # The goal is 200 MB. `watch` needs up to 214 MB for the longest compressed streams.
 PEAK_MB = 225
@@ -53,7 +53,7 @@ def require_budget(ran: MeasuredCommand) -> None:
     assert ran.peak_mb < PEAK_MB
 
 
-# test_table.py has more bombs, each with the form of output that needs less memory.
+# test_table.py has more such responses, each with the output format that needs less memory.
 @pytest.mark.parametrize(
     ("name", "command"),
     [

@@ -73,7 +73,7 @@ def test_a_second_question_does_not_end_the_first_answer() -> None:
         assert data_of(second) == ["other"]
         count = len(data_of(reading))
         await wait_for_events(reading, count + 2)
-        # The event IDs of the first answer still lead to it.
+        # The event IDs of the first answer still identify it.
         ident = events_with_ids(reading.body)[0][0]
         resumed = reconnect(ident, method="POST")
         again = resumed.start(EventStream(first, replay=memory, replay_key="k"))
@@ -201,7 +201,7 @@ def test_stop_ends_every_reader_cleanly_and_cancels_the_source() -> None:
         status = await answers.status(answer.key, owner="a")
         assert status is not None
         assert status.state == "stopped"
-        # A reader that has everything is not sent to a stream that has ended.
+        # A reader that has all events receives 204, not a stream that has already ended.
         last = reconnect(status.last_event_id)
         assert (await last.serve(EventStream(answers.attach(answer.key, owner="a")))).status == 204
 

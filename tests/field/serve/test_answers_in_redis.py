@@ -102,7 +102,7 @@ def test_readers_at_another_process_see_each_event_once_when_the_source_is_kille
         events = events_with_ids(second.body)
         assert [data for _, data in events] == [str(one) for one in range(150)]
         assert len({ident for ident, _ in events}) == 150
-        # The reader that was at the killed process continues at the other one.
+        # The reader that was connected to the killed process continues at the other one.
         first.until_end()
         seen = events_with_ids(first.body)
         with stays.read(f"/{key}?{name}&last_event_id={seen[-1][0]}") as resumed:
@@ -184,13 +184,13 @@ def test_a_second_question_under_one_key_gets_its_own_answer(
         earlier = events_with_ids(first.body)
         assert len(earlier) == 120
         assert {data.split()[-1] for _, data in earlier} != {data.split()[-1] for _, data in answer}
-        # Each reader that comes back, at any process, continues its own answer.
+        # Each reader that reconnects, at any process, continues its own answer.
         for server in (one, other):
             for events in (earlier, answer):
                 with server.read(f"{path}&last_event_id={events[9][0]}", method="POST") as again:
                     again.until_end()
                     assert events_with_ids(again.body) == events[10:]
-        # A GET without an event ID reads along with the newest answer.
+        # A GET without an event ID follows the newest answer.
         with one.read(path) as along:
             along.until_end()
             assert events_with_ids(along.body) == answer

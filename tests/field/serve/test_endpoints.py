@@ -1,4 +1,4 @@
-"""The endpoints of docs/endpoints.md work as written, and the table has their lines of code."""
+"""The endpoints of docs/endpoints.md work as written, and the table has their line counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failed stream over HTTP/2 under hypercorn is reset, and the other streams go on."""
+"""A failed stream over HTTP/2 under hypercorn is reset, and the other streams continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failed stream never ends cleanly, whatever the application puts around it."""
+"""A failed stream never ends cleanly, whatever middleware wraps the application."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_stream_that_a_shutdown_ends_is_cut(url: str) -> None:
 
 @pytest.mark.parametrize("wrap", [_decorated, _twice, _mounted])
 def test_the_guard_alone_prevents_a_clean_end(wrap: Wrap) -> None:
-    """Without a server, nothing but the guard can prevent it."""
+    """Without a server, only the guard can prevent a clean end."""
 
     async def main() -> None:
         call = Call(path="/failing", server=("test", 80), client=("test", 1))

@@ -227,7 +227,7 @@ READERS: dict[str, Callable[[str, bool], str]] = {
     "ollama": _ollama,
 }
 FAIL_WITHOUT = {"openai", "langchain-openai", "google-genai", "mistralai", "ollama"}
-"""Libraries that fail on heartbeats that their own server does not send."""
+"""Libraries that fail on heartbeats, which their own servers do not send."""
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

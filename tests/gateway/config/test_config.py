@@ -1,4 +1,4 @@
-"""make_config, read_key and restart_required."""
+"""Behavior of make_config, read_key and restart_required."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_prepared_head_is_the_same_as_one_built_late(chunked: bool) -> None:
         head = _head(b"text/event-stream")
         if before:
             writer.prepare(head)
-            head.release()  # The head cannot be encoded again.
+            head.release()  # After its release, the head cannot be encoded again.
         writer.open(head, 1.0)
         writer.body(_EVENT, 1.0)
         written.append((transport.writes, writer.keep))

@@ -47,7 +47,7 @@ class _Transport:
 
 
 class _Receiver:
-    """Receiver that records the path of all data and frames events like a response writer."""
+    """Receiver that records the path of all data, and frames events as a response writer does."""
 
     def __init__(self) -> None:
         self.connection: UpstreamConnection | None = None

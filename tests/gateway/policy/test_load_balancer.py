@@ -78,7 +78,7 @@ def test_consecutive_failures_eject_and_one_trial_at_a_time_restores() -> None:
     assert (trial.name, trial.trial) == ("a", True)
     assert {_acquire(balancer, 2.0).name for _ in range(5)} == {"b"}
     assert balancer.choose(2.0, allow_trial=False) is not None
-    balancer.release(trial)  # the client disconnected, so that the trial has no result
+    balancer.release(trial)  # the client disconnected, so the trial has no result
     trial = _acquire(balancer, 2.0)
     assert trial.name == "a"
     balancer.succeeded(trial, 2.1)
@@ -169,7 +169,7 @@ def test_a_conversation_stays_on_its_backend_until_that_is_busy() -> None:
         chosen = balancer.choose(0.0, conversation=7)
         assert chosen is first
         leases.append(balancer.acquire(chosen, 0.0, 7))
-    # Two streams are its share of a nearly idle backend.
+    # A conversation may have two streams at its backend while the backends are nearly idle.
     assert balancer.choose(0.0, conversation=7) is not first
     for lease in leases:
         balancer.release(lease)

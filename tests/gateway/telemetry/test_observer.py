@@ -48,7 +48,7 @@ def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
 
 
 def _nonzero(shared_metrics: SharedMetrics) -> dict[tuple[str, ...], list[int]]:
-    """Return all series whose integers are not all zero."""
+    """Return all series that have at least one nonzero integer."""
     found = {tuple(json.loads(key)): numbers for key, numbers in shared_metrics.snapshot().items()}
     return {key: numbers for key, numbers in found.items() if any(numbers)}
 

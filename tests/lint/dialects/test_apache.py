@@ -257,7 +257,7 @@ def test_the_default_limit_is_one_minute() -> None:
     assert APACHE.codes(CHAT) == []
     assert APACHE.codes_and_lines(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
     inner = f"<Proxy http://10.0.0.1/ timeout=5>\n</Proxy>\n{CHAT}"
-    # It was not measured whether a timeout in the opening line applies.
+    # Whether a timeout in the opening line applies has not been measured.
     assert APACHE.codes(inner) == []
 
 

@@ -1,4 +1,4 @@
-"""Command lines: their places in files, the programs that they start, and their flags."""
+"""Command lines: their positions in files, the programs that they start, and their flags."""
 
 from __future__ import annotations
 

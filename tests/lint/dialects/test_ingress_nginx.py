@@ -85,7 +85,7 @@ def test_trial_and_error_is_reported_line_by_line() -> None:
         ("ING202", 15, "warning"),
         ("ING201", 16, "warning"),
     ]
-    # One path does not stream, and the limit in the snippet is not the default, so both remain.
+    # These findings remain: one path does not stream, and the snippet sets a limit of its own.
     left = fixed(text)
     assert codes(left) == ["ING101", "ING205", "ING201"]
     assert "X-Accel" not in left

@@ -1,4 +1,4 @@
-"""Every dialect package has the same shape."""
+"""Every dialect package has the same structure."""
 
 from __future__ import annotations
 

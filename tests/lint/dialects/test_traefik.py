@@ -259,7 +259,7 @@ class TestMiddlewares:
 
     def test_each_chain_is_followed_once(self) -> None:
         def lint(n: int) -> None:
-            # n chains, each of which contains every chain: n * n names in the text.
+            # n chains that each contain every chain: n * n names in the text
             names = ", ".join(f"m{i}" for i in range(n))
             chains = "\n".join(f"    m{i}: {{chain: {{middlewares: [{names}]}}}}" for i in range(n))
             text = dynamic(router="middlewares: [m0]").replace(

@@ -1,4 +1,4 @@
-"""The files beside a configuration are found up to the folders that the user gave."""
+"""Files beside a configuration are found, but only within the folders that the user gave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults in the content of a response: numbers, damaged characters, pieces of a beacon."""
+"""Faults in the content of a response: lost numbers, damaged characters, pieces of a beacon."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_altered_and_mixed_pieces() -> None:
     counts = analyzed(context, *pieces, DONE).integrity
     assert counts is not None
     assert counts.faults == {"altered": 1, "mixed": 1}
-    # The missing end of an incomplete response is not a loss.
+    # In an incomplete response, the missing end does not count as lost events.
     counts = analyzed(context, *map(piece, range(12))).integrity
     assert counts is not None
     assert counts.faults == {}

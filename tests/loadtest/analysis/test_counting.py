@@ -64,7 +64,7 @@ def _blocks(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def _streams(draw: st.DrawFn) -> list[bytes]:
-    # Few blocks, repeated, because templates are learned from similar events.
+    # A few blocks are repeated, because templates are learned from similar events.
     blocks = draw(st.lists(_blocks(), min_size=1, max_size=6))
     order = draw(st.lists(st.integers(0, len(blocks) - 1), max_size=16))
     data = b"".join(blocks[index] for index in order)
@@ -75,7 +75,7 @@ def _streams(draw: st.DrawFn) -> list[bytes]:
 
 @dataclass
 class _ReferenceCounter:
-    """Counts events without templates: each passes through the parser and the API's reader."""
+    """Counter without templates: each event passes through the parser and the API's reader."""
 
     form: Framing
     api: str

@@ -77,7 +77,7 @@ class ScriptedPool:
         self.killed.append(worker)
 
     def close(self) -> None:
-        raise AssertionError("run_load must leave closing to the owner of the pool")
+        raise AssertionError("only the owner of the pool may close it")
 
 
 TEMPLATE = JobTemplate(addresses=(), requests=(b"x",), api="plain", timeout_s=1)

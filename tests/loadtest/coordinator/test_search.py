@@ -151,11 +151,11 @@ class VirtualSearch:
         return self.search.met or 0.0
 
 
-# Objective and share of the capacity at which the server still meets it. With Poisson arrivals, a
-# server that refuses to wait for 0.2 s refuses 1 % of the requests at 84 % of a capacity of 40/s.
+# Objective, and the share of the capacity at which the server still meets it. With Poisson arrivals
+# at 84 % of a capacity of 40/s, a server that limits waiting to 0.2 s refuses 1 % of the requests.
 SERVERS = [
     (queueing, "ttft_p99<1s", {40: 1.0, 400: 1.0}),
-    # An objective that is missed only with a long queue: the capacity follows from its growth.
+    # Only a long queue misses this objective, so the capacity follows from the growth of the queue.
     (queueing, "ttft_p99<60s", {40: 1.0, 400: 1.0}),
     (degrading, "ttft_p99<1s", {40: 1.0, 400: 1.0}),
     (rate_limited, "ttft_p99<1s", {40: 1.0, 400: 1.0}),

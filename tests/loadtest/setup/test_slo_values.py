@@ -1,4 +1,4 @@
-"""Measured values of objectives: failures are above every limit, and doubts are stated."""
+"""Measured values of objectives: failures exceed every limit, and caveats are reported."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(requests: int = 240, *, failed: int = 0, kind: str = "status-429") -> li
         ("e2e_p99<9s", False),
         ("tpot_p90<50ms", True),
         ("tpot_p99<50ms", False),
-        # Gaps are those of the responses that there were.
+        # Gaps exist only for responses that arrived.
         ("itl_p99<50ms", True),
         ("errors<10%", True),
         ("errors<20", False),

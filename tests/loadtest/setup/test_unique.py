@@ -1,4 +1,4 @@
-"""Marks make each request of each run unique, without changing its length."""
+"""Markers make each request of each run unique, without changing its length."""
 
 from __future__ import annotations
 

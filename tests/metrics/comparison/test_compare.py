@@ -126,7 +126,7 @@ def test_too_few_requests_are_unknown() -> None:
 def test_metric_without_values_is_unknown() -> None:
     one = _run(events=lambda _: 1)
     assert compare(one, one).change_of("itl") is Change.UNKNOWN
-    # A TTFT of zero has no ratio.
+    # A ratio to a TTFT of zero is undefined.
     zero = _run(ttft=lambda rng: 0.0, sent_late_ms=0.0)
     assert compare(zero, zero).change_of("ttft") is Change.UNKNOWN
 

@@ -73,11 +73,11 @@ def test_steady_state_counts_tokens_events_and_only_complete_responses() -> None
     ("asked", "summary", "reason"),
     [
         (RequestedLoad(), closed(5, 20), "the concurrency is unknown"),
-        (RequestedLoad(concurrency=50), closed(5, 20), "was never under way"),
+        (RequestedLoad(concurrency=50), closed(5, 20), "was never reached"),
         (RequestedLoad(concurrency=5), closed(5, 8), "requests started while"),
         (OPEN_LOOP, open_loop_summary(queueing(100), 5, 1), "too short"),
         (OPEN_LOOP, Summary(), "too short"),
-        (RequestedLoad(concurrency=1), Summary(), "was never under way"),
+        (RequestedLoad(concurrency=1), Summary(), "was never reached"),
     ],
 )
 def test_reason_for_a_missing_steady_state(
@@ -117,7 +117,7 @@ def long_answers(mean_s: float) -> Server:
 @pytest.mark.parametrize(
     ("make", "rate", "duration_s"),
     [
-        # Near the capacity, with a queue that comes and goes.
+        # Close to capacity, a queue forms and drains repeatedly.
         (lambda: queueing(40), 38, 30),
         (lambda: queueing(40), 36, 10),
         (lambda: queueing(40), 20, 60),

@@ -49,7 +49,7 @@ def _prompt(request: Request) -> str:
 
 
 class _Server:
-    """Answers the requests of an experiment, and records them."""
+    """Server of an experiment that records the requests and answers them."""
 
     def __init__(self, respond: Callable[[Place, Request, int], Exchange]) -> None:
         self.requests: list[tuple[str, Request]] = []

@@ -12,7 +12,8 @@ from support.rule_cases.model import (
     held_case,
 )
 
-# lighttpd checks once per second whether more than a whole second has passed: up to three seconds.
+# lighttpd checks once per second whether more than a whole second has passed, so
+# a cut can take up to three seconds.
 _LONG_SILENCE = (*SILENT, "--stall", "4000")
 
 

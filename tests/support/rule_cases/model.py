@@ -106,7 +106,7 @@ CUT = Expected(complete=False)
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCase:
-    """A rule, and what happens to a stream with its `bad` and with its `fixed` file.
+    """Rule with the expected effects of its `bad` and its `fixed` file on a stream.
 
     Args:
         simulator: arguments of `undam sim`.
@@ -150,7 +150,7 @@ class LiveDialect:
 
     Args:
         letters: the letters with which the codes of its rules begin.
-        invalid: a text that the program rejects, in the place of a file of ``invalid_code``.
+        invalid: a text that the program rejects, used instead of a file of ``invalid_code``.
         rejection: text in the program's output for ``invalid``.
         ports: ``(text, listening port, port of the origin) -> text``, for files that do not write
             their ports as HOST:PORT.
@@ -177,15 +177,15 @@ class LiveDialect:
     def validate(
         self, code: str, text: str, folder: Path, _run_proxy: RunProxy
     ) -> tuple[bool, str]:
-        """Return whether the program accepts a text in the place of a rule's file, and its output.
+        """Return whether the program accepts a text instead of a rule's file, and its output.
 
         Args:
-            code: the rule; it decides which file of the configuration the text is.
+            code: the rule, which determines the configuration file that the text replaces.
         """
         return validate_config(self.program, text, folder)
 
     def start(self, run_proxy: RunProxy, _code: str, text: str, model: Simulator) -> RunningProxy:
-        """Start the program with a text in the place of a rule's file, in front of a simulator."""
+        """Start the program with a text instead of a rule's file, in front of a simulator."""
         ports = self.ports
         if ports is None:
             return run_proxy(start_with_config, self.program, text, origin=model.url)
@@ -213,14 +213,14 @@ class LiveDialect:
 
 @dataclass(frozen=True)
 class RunningPair:
-    """The program with `bad` and with `fixed`, in front of one simulator."""
+    """Two instances of a program, with `bad` and with `fixed`, in front of one simulator."""
 
     model: Simulator
     bad: RunningProxy
     fixed: RunningProxy
 
     def measure(self) -> tuple[Report, Report]:
-        """Check both at the same time."""
+        """Check the `bad` and the `fixed` program concurrently."""
         bad, fixed = measure(
             self.model, lambda: [check(one.url, beacon=True) for one in (self.bad, self.fixed)]
         )
@@ -238,7 +238,7 @@ def start_pair(
 
 
 def verify_case(live: LiveDialect, case: RuleCase, model: Simulator, run_proxy: RunProxy) -> None:
-    """Assert that both files of a case do what it expects."""
+    """Assert that both files of a case have the expected effects."""
     pair = start_pair(live, case, model, run_proxy)
     if case.bad.status is None:
         bad, fixed = pair.measure()

@@ -26,7 +26,7 @@ from undam.lab.proxies import Missing, RunningProxy, find_program, trafficserver
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
-# The file of the configuration that the file of a rule replaces.
+# Configuration file that the file of each rule replaces.
 _FILES = {"ATS101": "compress.config", "ATS401": "records.config", "ATS402": "remap.config"}
 _COMPRESS_PLUGIN = "compress.so compress.config\n"
 _CHECK_S = 30
@@ -139,7 +139,7 @@ LIVE = _LiveTrafficServer(
             ("timeout_out INT 10", "timeout_out INT 1"),
             simulator=(*SILENT, "--stall", "4000"),
         ),
-        # In `fixed`, only the other map keeps the limit.
+        # In `fixed`, only the other remap rule still has the limit.
         cut_case("ATS402", ("_in=30", "_in=1"), simulator=LONG),
     ),
 )

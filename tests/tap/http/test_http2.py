@@ -62,7 +62,7 @@ class OneSide:
     def __init__(self, client: str, server: tuple[str, int], *, http2: bool) -> None:
         self._messages = Http2Messages() if http2 else None
         self._client, self._server = client, server
-        # Header compression depends on the order, so the bytes are built at the end.
+        # Header compression depends on the order of messages, so the bytes are built at the end.
         self._writes: list[tuple[float, int, bool, Callable[[], bytes]]] = []
         if self._messages is not None:
             self._writes.append((0.1, 0, True, self._messages.preface))

@@ -91,11 +91,11 @@ def test_a_closed_pipe_does_not_change_the_exit_code(start: StartCommand, tree: 
 
 
 def wait_until_idle(process: subprocess.Popen[bytes]) -> None:
-    """Return when a process has started and no longer uses CPU time."""
+    """Wait until a process has started and no longer uses CPU time."""
     stat = Path(f"/proc/{process.pid}/stat")
     before = -1
     for _ in range(60):
-        # User and system time follow the name, which is in parentheses.
+        # In /proc/PID/stat, user and system time follow the name, which is in parentheses.
         fields = stat.read_text().rpartition(")")[2].split()
         used = int(fields[11]) + int(fields[12])
         if used == before:

@@ -1,4 +1,4 @@
-"""Lines of a pipe: complete lines only, an end, and a limit on their length."""
+"""Lines of a pipe: only complete lines, the end of input, and a limit on their length."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_forbidden_fields_are_named(name: str, value: str) -> None:
 
 
 class _BothVersions:
-    """A TLS server that holds the stream over one version of HTTP only."""
+    """TLS server that holds the stream over only one HTTP version."""
 
     def __init__(self, tmp_path: Path, held: str) -> None:
         authority = trustme.CA()
@@ -176,7 +176,7 @@ def test_versions_that_differ_are_reported(tmp_path: Path, held: str) -> None:
     assert done.json["hops"][0]["http_version"] == "2"
     assert alone.json["hops"][0]["http_version"] == "1.1"
     assert "UD114" not in alone.codes
-    # A body that arrives at once may also be a fast model, so such a verdict is unknown.
+    # A fast model may also send its body at once, so such a verdict is unknown.
     if not held:
         assert "UD114" not in done.codes
     elif done.json["verdict"] != "unknown" != alone.json["verdict"]:

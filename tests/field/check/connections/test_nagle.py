@@ -1,4 +1,4 @@
-"""Case research/02: a server without TCP_NODELAY is named, and one with it is not."""
+"""Case research/02: a server without TCP_NODELAY is reported, and one with it is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Write = Callable[[socket.socket], None]
 
 
 def _small_writes(conn: socket.socket) -> None:
-    """Send head, role and tokens in a write each, 10 ms apart, as axum and Go do."""
+    """Send the head, the role and each token in separate writes, 10 ms apart, as axum and Go do."""
     conn.sendall(head())
     events = plain_events([f"word{n} " for n in range(30)])
     for event in events:
@@ -48,14 +48,14 @@ def _head_with_first_token(conn: socket.socket) -> None:
 
 
 def _closing(conn: socket.socket) -> None:
-    """Close the connection after the answer, without announcing it."""
+    """Close the connection after an answer that did not announce the close."""
     _small_writes(conn)
     raise ConnectionAbortedError
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
-    """Start a server whose connections carry several requests: ``serve(write, nagle=True)``."""
+    """Return a function that starts a server with reusable connections."""
     listeners: list[socket.socket] = []
 
     def start(write: Write, *, nagle: bool) -> str:

@@ -1,4 +1,4 @@
-"""Bodies that no server should send: a clear finding or `unknown`, and never a false accusation."""
+"""Bodies that no server should send: a clear finding or `unknown`, never a false finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of every form, over HTTP: what flows is streaming, whatever its type and its path."""
+"""Streams of every form, over HTTP: an undelayed stream of any type on any path is `streaming`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningCom
 
 def _check(simulator: ListeningCommand, path: str, query: str = "") -> Report:
     url = f"{simulator.url}{path}?ttft={TTFT_MS}&gap=20&tokens=40{query}"
-    # A request as for an application: a POST with its own body, on a path of no API.
+    # A request to an application: a POST with its own body, to a path of no known API.
     options = CheckOptions(places=(Place("edge", url),), data=b"{}", method="POST")
     return asyncio.run(run_check(options))
 

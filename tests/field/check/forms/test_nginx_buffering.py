@@ -1,4 +1,4 @@
-"""nginx with its default buffering holds streams of every form, and its fix is offered."""
+"""nginx with its default buffering holds streams of every form, and undam offers the fix."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def _refuse(conn: socket.socket, status: str, message: str) -> None:
 
 
 def _strict(*, key: str = "", model: str = "", field: str = "messages") -> Script:
-    """Return a model server that accepts only its own key, model and form of the body."""
+    """Return a model server that accepts only its own key, model and body format."""
 
     def serve(conn: socket.socket, request: bytes) -> None:
         top, _, body = request.partition(b"\r\n\r\n")

@@ -1,6 +1,6 @@
-"""Case check/12: the beacon passes applications that make their own request.
+"""Case check/12: the beacon works behind applications that make their own requests.
 
-The application forwards the body and nothing else, or rebuilds each event from its text.
+One application forwards only the body; the other rebuilds each event from its text.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _bytes_relay(port: int) -> Callable[[socket.socket, bytes], None]:
 
 
 def _own_form(port: int) -> Callable[[socket.socket, bytes], None]:
-    """Take ``{"message": …}``, ask the model, and send the text in events of its own."""
+    """Accept ``{"message": …}``, query the model, and send the text in events of its own."""
 
     def serve(conn: socket.socket, request: bytes) -> None:
         message = json.loads(_body_of(request))["message"]

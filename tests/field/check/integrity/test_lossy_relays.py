@@ -1,4 +1,4 @@
-"""Cases check/07 and research/01: a relay that loses, repeats, swaps or damages events is found.
+"""Cases check/07 and research/01: relays that lose, repeat, swap or damage events are detected.
 
 The relay passes each event on at once, so the timing is that of a healthy path.
 """

@@ -1,4 +1,4 @@
-"""Engines that emit several tokens per step, from the field, behind no proxy at all."""
+"""Schedules of real engines that emit several tokens per step, without a proxy."""
 
 from __future__ import annotations
 
