@@ -16,7 +16,8 @@ from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
 from undam.lint.evidence.hop import Hop, Tier
 from undam.lint.evidence.names import address_of
 
-# A project with more programs has several deployments, whose hops cannot be distinguished.
+# With more programs than this, a project contains several deployments, and the hops of one cannot
+# be distinguished from those of another.
 _MAX_HOPS = 200
 _MAX_CHAINS = 20
 _MAX_LINKS = 12
@@ -25,7 +26,7 @@ _MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """One program of a chain.
+    """One program in a chain.
 
     Args:
         is_assumed: the previous program is joined to it by position, because no name joins them.
@@ -37,7 +38,7 @@ class ChainLink:
 
 @dataclass(frozen=True, slots=True)
 class ChainLimit:
-    """The shortest limit of a chain.
+    """The shortest time limit of one kind in a chain, and the program that has it.
 
     Args:
         at: path and line where it is configured; ``None`` if it is the default of the program.
@@ -49,7 +50,7 @@ class ChainLimit:
 
     @property
     def position(self) -> tuple[str, int]:
-        """Path and line of the limit, or else of the program."""
+        """Path and line of the limit, or of the program if the limit is its default."""
         return self.at or (self.hop.path, self.hop.line)
 
 
@@ -93,7 +94,7 @@ class Chain:
 
     @property
     def heartbeat(self) -> Hop | None:
-        """The innermost program whose heartbeats reach the shortest idle limit, if there is one.
+        """The innermost program whose heartbeats reach the hop with the shortest idle limit.
 
         A program that drops the comments of its upstreams ends the search.
         """
@@ -109,7 +110,7 @@ class Chain:
 
 
 def chains_of(routes: Iterable[AssessedRoute]) -> tuple[Chain, ...]:
-    """Return the chains of the programs that the routes of a project describe."""
+    """Return the chains of programs that requests pass through in a project."""
     listed = sorted(routes, key=lambda one: (one.path, one.line))
     streaming, possible = (
         [one.hop for one in listed if one.outcome is outcome and one.hop is not None]
@@ -146,7 +147,7 @@ def join_hops(hops: Iterable[Hop], possible: Iterable[Hop] = ()) -> tuple[Chain,
 
 
 class _HopGraph:
-    """Graph of the programs, with an edge to each program that one sends requests to."""
+    """Directed graph of programs: an edge leads from the sender of requests to their receiver."""
 
     def __init__(self, hops: list[Hop]) -> None:
         self._hops = hops
@@ -196,12 +197,12 @@ class _HopGraph:
     def _is_inside(self, outer: int, inner: int) -> bool:
         one, other = self._hops[outer], self._hops[inner]
         if one.tier is other.tier:
-            # Two resources of a gateway or a load balancer are alternatives.
+            # Two gateways or two load balancers do not send requests to each other.
             return outer != inner and one.tier >= Tier.PROXY
         return one.tier < other.tier
 
     def _assumed_next(self, index: int) -> int | None:
-        """Return the program of the next tier that is not behind another one, if it is unique.
+        """Return the program of the next tier that has no sender yet; ``None`` if not unique.
 
         Programs in the folder of this one, or closest to it, are preferred.
         """
@@ -239,7 +240,7 @@ def _merged(hops: Iterable[Hop]) -> list[Hop]:
 
 
 def _combined(one: Hop, other: Hop) -> Hop:
-    """Return the description that has upstreams, with the shorter limits of the two."""
+    """Merge two descriptions of one program, with the shorter limit of each kind."""
     best, second = (other, one) if other.upstreams and not one.upstreams else (one, other)
     idle = min((best, second), key=lambda hop: _or_inf(hop.idle_limit_s))
     total = min((best, second), key=lambda hop: _or_inf(hop.total_limit_s))
@@ -266,7 +267,7 @@ def _services(hop: Hop) -> set[str]:
 
 
 def _without_duplicates(hops: Iterable[Hop]) -> list[Hop]:
-    """Remove the hops that differ from an earlier one only in their line."""
+    """Remove each hop that differs from an earlier one only in its line number."""
     found: dict[tuple[object, ...], Hop] = {}
     for one in hops:
         key = (

@@ -14,7 +14,7 @@ from undam.versions import EVERY_VERSION, VersionRange
 
 
 class Safety(StrEnum):
-    """Scope of a rule's fix."""
+    """Extent of the effects of a rule's fix."""
 
     SAFE = "safe"
     """The fix changes only how the streaming route streams."""
@@ -67,12 +67,12 @@ class Diagnostic:
 
     @property
     def outcome(self) -> RouteOutcome:
-        """Outcome of the route; a fault that harms every route is reported as it is."""
+        """Outcome of the harmed route; ``STREAMS`` if the fault harms every route."""
         return RouteOutcome.STREAMS if self.route is None else self.route.outcome
 
 
 def for_route(route: AssessedRoute, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return the diagnostics with the route that they harm.
+    """Return the diagnostics with ``route`` as the route that they harm.
 
     `undam.lint.engine` turns those of a route that may stream into one remark.
     """
@@ -80,13 +80,13 @@ def for_route(route: AssessedRoute, diagnostics: Iterable[Diagnostic]) -> list[D
 
 
 def if_anything_streams(one: Diagnostic) -> Diagnostic:
-    """Return a fault of a whole server, none of whose routes is known to stream, as a remark."""
+    """Downgrade a fault of a whole server to a remark, because no route is known to stream."""
     message = f"if anything here streams: {one.message}"
     return replace(one, severity=Severity.INFO, message=message, edits=())
 
 
 def with_unread_part(one: Diagnostic, what: str) -> Diagnostic:
-    """Return a diagnostic whose scope was not read completely.
+    """Downgrade a diagnostic because part of the configuration was not read.
 
     The unread part may contain the setting that is missing, so the severity is lower and there is
     no fix.

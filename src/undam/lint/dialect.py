@@ -56,7 +56,7 @@ _STOCK_INCLUDE = re.compile(r"(?:mime\.types|_params|\.types)$")
 
 
 def no_includes(_pattern: str) -> list[Source]:
-    """Return no files; the ``IncludeOpener`` for a text that is linted without its includes."""
+    """Return no files. This is the ``IncludeOpener`` for a text linted without its includes."""
     return []
 
 
@@ -102,7 +102,7 @@ class RenderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Dialect: one type of configuration file.
+    """A type of configuration file that the linter can read.
 
     Args:
         name: value of ``--dialect``.
@@ -144,7 +144,7 @@ def has_name_or_content(
     not_name: re.Pattern[str],
     content: re.Pattern[str],
 ) -> bool:
-    """Return whether a file has the name of a dialect's files, or else its content.
+    """Return whether a file belongs to a dialect, by its name or else by its content.
 
     Args:
         name: names for which the content does not matter. Names are compared in lower case.

@@ -72,19 +72,19 @@ def _holes(source: Source) -> Iterator[str]:
 
 
 def _limited_by_unread(one: Diagnostic, unread: tuple[str, ...]) -> Diagnostic:
-    """Take away a fix that only inserts, if a part that was not read may have the line."""
+    """Remove a fix that only inserts lines, if an unread part may already contain them."""
     if unread and one.edits and all(edit.start == edit.end for edit in one.edits):
         return with_unread_part(one, unread[0])
     return one
 
 
 def _without_placeholders(one: Diagnostic) -> Diagnostic:
-    """Take away a fix that would write the placeholder of a template as text."""
+    """Remove a fix that would write a template placeholder as text."""
     return replace(one, edits=()) if any(OPAQUE in edit.text for edit in one.edits) else one
 
 
 def _merge_uncertain_routes(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Replace the diagnostics of each route that may stream by one remark on the worst of them."""
+    """Replace the diagnostics of each route that may stream with one remark on the worst one."""
     reported: list[Diagnostic] = []
     uncertain: dict[AssessedRoute, list[Diagnostic]] = {}
     for one in diagnostics:

@@ -45,7 +45,7 @@ _SKIPPED_SUFFIXES = frozenset({
     ".xz", ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".woff", ".woff2",
     ".ttf", ".mp4",
 })  # fmt: skip
-# Names of similar files without a suffix. A folder `nginx` often contains a Dockerfile.
+# Names of files that may have no suffix and are not configurations themselves, such as Dockerfile.
 _CONTAINER_NAMES = re.compile(r"(?:.*\.)?(?:docker|container)file(?:\..*)?", re.IGNORECASE)
 _SKIPPED_NAMES = re.compile(
     r"(?:.*\.)?(?:make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
@@ -55,7 +55,7 @@ _SKIPPED_NAMES = re.compile(
 
 
 class FileUse(Enum):
-    """Use of a file, by its name."""
+    """Use of a file, as its name indicates."""
 
     CONFIGURATION = auto()
     CONTAINER = auto()
@@ -69,7 +69,7 @@ class FileUse(Enum):
 
 
 def use_of(path: str) -> FileUse:
-    """Return the use of a file, by its name."""
+    """Return the use of a file, as its name indicates."""
     name = Path(path).name
     suffix = Path(path).suffix.lower()
     if suffix in _CONTAINER_SUFFIXES or _CONTAINER_NAMES.fullmatch(name):
@@ -133,13 +133,13 @@ class FileText:
         return len(self.raw) > MAX_BYTES
 
     def encode(self, text: str) -> bytes:
-        """Encode another text as this file is encoded."""
+        """Encode a text in the encoding of this file, with its byte order mark."""
         mark = _BOM if self.raw.startswith(_BOM) else b""
         return mark + text.encode(self.encoding)
 
 
 def decode(raw: bytes) -> FileText:
-    """Decode bytes as UTF-8, or as Latin-1, which preserves every byte, if they are not UTF-8."""
+    """Decode bytes as UTF-8 or, if they are not UTF-8, as Latin-1, which preserves every byte."""
     if b"\0" in raw[:_BINARY_CHECK_BYTES]:
         return FileText(raw, "", "utf-8", is_text=False)
     body = raw.removeprefix(_BOM)
@@ -151,7 +151,7 @@ def decode(raw: bytes) -> FileText:
 
 @dataclass
 class ConfigFiles:
-    """The files of one run. Each file is read once and has one name, even with several paths."""
+    """The files of one run. A file with several paths is read once and has one name."""
 
     _names: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, FileText] = field(default_factory=dict)
@@ -165,7 +165,7 @@ class ConfigFiles:
         )
 
     def register(self, path: str) -> None:
-        """Use this path as the name of its file."""
+        """Register a path as the name of the file that it leads to."""
         self._names.setdefault(os.path.realpath(path), path)
 
     def name(self, path: str) -> str:
@@ -189,12 +189,12 @@ class ConfigFiles:
 
     def source(self, path: str) -> Source:
         """Return the text of a file with the changes made so far. Raises OSError."""
-        if path not in self._sources:  # cached together with its line index
+        if path not in self._sources:  # a source also caches its line index
             self._sources[path] = self._view(path, self.read(path).text)
         return self._sources[path]
 
     def treat_as_template(self, path: str) -> Source:
-        """Read a file as a template from now on, whatever its name is, and return its text."""
+        """Treat a file as a template from now on, regardless of its name, and return its text."""
         self._templates.add(path)
         self._sources.pop(path, None)
         return self.source(path)

@@ -1,4 +1,4 @@
-"""Opens the files that a configuration includes, with limits on folders, number and size."""
+"""Opener of the files that a configuration includes, with limits on folders, number and size."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from undam.textfiles.source import Source, UnreadPart
 # A complete /etc/nginx has about 50 files.
 MAX_FILES = 200
 MAX_TOTAL_BYTES = 10_000_000
-# How often the files of one run are opened. A site with 300 virtual hosts opens five files in each;
-# files that include each other would be opened without an end.
+# Maximum number of openings of included files in one run. A site with 300 virtual hosts opens five
+# files in each; without a limit, files that include each other would be opened endlessly.
 MAX_OPENED = 4000
 # In practice, at most two path parts have wildcards (`conf.d/*/*.conf`). Each further one
 # multiplies the number of files to list.
@@ -26,7 +26,7 @@ _MAX_WILDCARD_PARTS = 2
 _MAIN_FILE_LEVELS = 3
 
 _WILDCARD = re.compile(r"[*?\[]")
-# Configuration folders in a container. In a repository the rest of the path is relative to the
+# Configuration folders in a container. In a repository, the rest of the path is relative to the
 # including file.
 _CONTAINER_FOLDER = re.compile(r"^/(?:etc|usr/local(?:/etc)?|opt|bitnami)/[^/]+(?:/conf)?/(?=.)")
 # A repository often has the template of an included file.
@@ -72,7 +72,7 @@ class Includes:
     ) -> None:
         self._files = files
         self._budget = budget or IncludeBudget()
-        # The files of a pattern do not change during a run, and listing a folder is slow.
+        # Listing a folder is slow, and the files that match a pattern do not change during a run.
         self._paths: dict[str, list[str]] = {}
         folder = Path.cwd() if linted == STDIN else Path(os.path.realpath(linted)).parent
         main = _main_folder(folder)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from undam.rules import Severity
 
-# Between request and first token a stream can be silent for minutes: queue, prefill, reasoning.
+# Between request and first token, a stream can be silent for minutes: queue, prefill, reasoning.
 DEFAULT_SILENCE_S = 300.0
 # Long responses of reasoning models take minutes, but less than an hour.
 _CERTAIN_CUT_S = 60.0

@@ -78,7 +78,7 @@ class ProjectSettings(Settings):
 
 
 class SettingsResolver:
-    """Finds the settings of each file. Every settings file is read once.
+    """Lookup of the settings of each file. Every settings file is read once.
 
     Args:
         settings: settings for all files; no settings file is read.
@@ -102,7 +102,7 @@ class SettingsResolver:
         self._config_file = config_file
         self._exclude = exclude
         self._cache: dict[Path, ProjectSettings] = {}
-        # Maps each settings file that was used to the settings in it that can hide findings.
+        # Maps each settings file to those of its settings that can hide findings.
         self.restrictions: dict[str, str] = {}
         if settings is not None:
             require_known_rules(_rule_names(settings), "settings")

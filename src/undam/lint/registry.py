@@ -88,7 +88,7 @@ def recognise_dialects(path: str, text: str) -> tuple[Dialect, ...]:
 
 
 def recognise_program(path: str, text: str) -> Dialect | None:
-    """Detect the dialect of source code; return ``None`` if it does not stream."""
+    """Detect the dialect of source code; return ``None`` if the program does not stream."""
     programs = (dialect for dialect in DIALECTS if dialect.reads_programs)
     return next((dialect for dialect in programs if dialect.recognises(path, text)), None)
 

@@ -1,4 +1,4 @@
-"""Replaces the text of a file, preserving its mode, owner, attributes and hard links."""
+"""Replacement of the text of a file, preserving mode, owner, attributes and hard links."""
 
 from __future__ import annotations
 

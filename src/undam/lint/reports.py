@@ -84,7 +84,7 @@ class LintReport:
         return sum(one.outcome is outcome for one in self.routes)
 
     def dialect_of(self, diagnostic: Diagnostic) -> Dialect:
-        """Return the dialect of a diagnostic; a file may contain configurations of another one."""
+        """Return the dialect of a diagnostic, which may differ from the dialect of the file."""
         return dialect_of_rule(diagnostic.rule)
 
     def source(self, diagnostic: Diagnostic) -> Source:
@@ -98,7 +98,7 @@ class LintReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """Changes of all fixes in one file.
+    """Changes that all fixes make to one file.
 
     Args:
         before: the text on disk.

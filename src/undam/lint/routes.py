@@ -1,4 +1,4 @@
-"""Assessment of routes: does a route carry event streams? On others, buffering is not a problem.
+"""Assessment of routes that may carry event streams. On others, buffering is not a problem.
 
 Dialects call `assess_route` with the paths and upstreams of a route. The evidence, with the scores
 of its kinds, is in `undam.lint.evidence`.
@@ -41,10 +41,10 @@ _NOT_PATH = re.compile(r"[^\w/.-]+")
 _LITERAL_PREFIX = re.compile(r"\^?((?:\\?[/._-]|\w)*)")
 # Shorter fragments occur in too many paths to identify a route.
 _MIN_FRAGMENT = 3
-# Hosts behind which any service of the machine may be.
+# Host names that may stand for any service on the machine.
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal"})
 _ANY_PATH = frozenset({"", "/", "/*", "*", "^/", "^", ".*", "^/(.*)", "^(.*)", "^/(.*)$"})
-# Endings of templates, which are not part of the name of a file.
+# Suffixes of configurations and templates, which are not part of the name of a site.
 _FILE_ENDINGS = re.compile(
     r"(?:\.(?:conf|cfg|template|tmpl|tpl|j2|jinja2?|erb|inc|example|ya?ml|toml))+$"
 )
@@ -62,7 +62,7 @@ class PathMatch(StrEnum):
 
 
 class Recipe(Enum):
-    """A setting that authors write for event streams, with its score and its name."""
+    """A setting that is usually intended for event streams, with its score and its name."""
 
     EVENT_STREAM = (3, "text/event-stream is named")
     ACCEL_BUFFERING = (3, "X-Accel-Buffering is set")
@@ -160,14 +160,14 @@ def _combined(
     hints: RouteHints,
     around: tuple[tuple[str, ...], tuple[Recipe, ...]],
 ) -> Assessment:
-    """Add up the scores; a server of another program only weakens ambiguous paths."""
+    """Add up the scores. The name of another program does not weaken a decisive path."""
     if own.score == EXCLUDED:
         return Assessment(RouteOutcome.UNKNOWN, (own.phrase,))
     sites, recipes = around
     neighbouring = _neighbouring(upstreams, hints.neighbours)
     named = _best(map(upstream_evidence, upstreams))
     if neighbouring.score > 0 > named.score:
-        named = NameEvidence(0)  # the image shows more than the name of the service
+        named = NameEvidence(0)  # the image is stronger evidence than the service's name
     found = [NameEvidence(own.score, own.phrase), named, neighbouring]
     found.append(_best(_paths_of_upstreams(upstreams)))
     found += _site(path, sites, hints.file)
@@ -184,13 +184,13 @@ def _combined(
 
 
 def _counting(recipes: tuple[Recipe, ...]) -> Iterable[Recipe]:
-    """Return the recipes without duplicates; buffering is also turned off for WebSocket."""
+    """Return the distinct recipes. With a WebSocket upgrade, disabled buffering does not count."""
     is_upgraded = Recipe.UPGRADE in recipes
     return (one for one in dict.fromkeys(recipes) if not (is_upgraded and one is Recipe.UNBUFFERED))
 
 
 def _best(found: Iterable[NameEvidence]) -> NameEvidence:
-    """Return the strongest evidence; if there is none, the strongest against a stream."""
+    """Return the strongest evidence for a stream, or else the strongest against one."""
     known = list(found)
     best = max(known, key=lambda one: one.score, default=NameEvidence(0))
     return best if best.score > 0 else min(known, key=lambda one: one.score, default=best)

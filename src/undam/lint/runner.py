@@ -139,7 +139,7 @@ class _LintedFile:
         return [self.path, *(one.path for one in self.result.included)]
 
     def view(self, outer: Source) -> Source:
-        """Return the text that was linted, in the current text of the file."""
+        """Return the text of the configuration within the current text of its file."""
         return outer if self.region is None else region_source(outer, *self.region)
 
 
@@ -182,8 +182,8 @@ class _LintRun:
             if on_progress is not None:
                 on_progress(candidate.path, done, len(candidates))
             if candidate.path in included:
-                # It has been linted with the file that includes it. Files that include each other
-                # would otherwise be linted once for every file.
+                # The file was linted with the file that includes it. Otherwise, files that include
+                # each other would be linted once for every file.
                 skipped.append(candidate)
                 continue
             found = self._lint_candidate(candidate)
@@ -249,7 +249,7 @@ class _LintRun:
                     open_include=open_include,
                 )
             except ConfigSyntaxError as error:
-                # If two files include a third one, the fixes for the first of them have changed it.
+                # If two files include a third one, the fixes for the first file have changed it.
                 problem = Problem(linted.path, f"cannot be fixed completely: {error}")
                 self.problems.append(problem)
                 continue
@@ -267,7 +267,7 @@ class _LintRun:
         ]
 
     def write(self, change: FileChange) -> FileChange:
-        """Write a change to its file; on failure record a problem."""
+        """Write a change to its file; on failure, record a problem."""
         if change.path == STDIN:
             return change
         try:
@@ -280,7 +280,7 @@ class _LintRun:
         return replace(change, written=True)
 
     def accepted_configurations(self, changes: list[FileChange]) -> list[_LintedFile]:
-        """Return the configurations with changes that their own program accepts as they are."""
+        """Return the configurations to change whose current text their own program accepts."""
         changed = {change.path for change in changes} if self._options.verify else set()
         return [
             one
@@ -380,7 +380,7 @@ class _LintRun:
         ]
 
     def _lint_whole(self, candidate: Candidate, dialect: Dialect) -> list[_LintedFile]:
-        """Lint a file; one that cannot be parsed may be a template."""
+        """Lint a file; if it cannot be parsed and has placeholders, lint it as a template."""
         path = candidate.path
         try:
             return [self._lint(path, dialect, self._texts.source(path))]
@@ -397,7 +397,7 @@ class _LintRun:
             try:
                 return [self._lint(path, dialect, self._texts.treat_as_template(path))]
             except (ConfigSyntaxError, RecursionError):
-                pass  # the error of the text as it is, is the more helpful one
+                pass  # the error for the unmodified text is more helpful
         message = str(failure).removeprefix(f"{failure.path}:{failure.line}:{failure.column}: ")
         problem = Problem(failure.path, message, failure.line, failure.column)
         kind = "template" if is_template else f"{dialect.title} file"
@@ -405,7 +405,7 @@ class _LintRun:
         return []
 
     def _fail(self, candidate: Candidate, problem: Problem, kind: str) -> None:
-        """Record that a file was not linted; that of a named file is a problem."""
+        """Record that a file was not linted; if the user named the file, record a problem."""
         if candidate.named:
             self.problems.append(problem)
             return
@@ -420,7 +420,7 @@ class _LintRun:
             self._passed_over.append(PassedOver(one.path, "folder", f"not read: {one.message}"))
 
     def _lint_embedded(self, candidate: Candidate) -> list[_LintedFile]:
-        """Lint the configurations inside a file. Those that cannot be parsed are not read."""
+        """Lint the configurations inside a file. Those that cannot be parsed are skipped."""
         path = candidate.path
         outer = self._texts.source(path)
         found: list[_LintedFile] = []
@@ -482,7 +482,7 @@ def _outermost(linted: list[_LintedFile]) -> list[_LintedFile]:
 
 
 def _sort_key(one: Diagnostic) -> tuple[str, int, int, str]:
-    # The separator sorts first, which keeps the files of a folder together.
+    # With a separator that sorts first, the files of a folder stay together.
     return one.path.replace(os.sep, "\0"), one.line, one.column, one.rule.code
 
 

@@ -56,11 +56,11 @@ class Settings:
 
     @property
     def hints(self) -> RouteHints:
-        """The information about routes for rules that compare routes, without the file's name."""
+        """The hints for rules that compare routes, which do not include the name of a file."""
         return RouteHints(self.stream_paths, neighbours=self.neighbours)
 
     def hints_for(self, path: str) -> RouteHints:
-        """Return the information about the routes of a file that is not in the file."""
+        """Return the hints about the routes of a file that come from outside the file."""
         return RouteHints(self.stream_paths, path, self.neighbours)
 
     def target(self, program: str) -> Version | None:

@@ -12,16 +12,16 @@ RULES = (
         message="{lost_bytes} bytes in {gaps} places were received but not captured",
         what="The receiver acknowledged data that the capture does not contain.",
         why="""
-            Events in the missing packets cannot be matched on both sides of a proxy. They are left
-            out, so a hold that affects only them stays undetected.
+            Events in the missing packets cannot be matched on both sides of a proxy. Events in
+            missing packets are left out, so a hold that affects only such events is not detected.
         """,
         detection="""
             The sequence numbers have a gap, and the bytes after it were acknowledged. Packets that
-            the kernel reports as dropped count as well. An incomplete stream has no verdict from
-            its pattern, only from events that were captured on both sides.
+            the kernel reports as dropped count as well. The verdict of an incomplete stream comes
+            only from events that were captured on both sides, not from its pattern.
         """,
         fix="""
-            Capture fewer connections, or on an idle host:
+            Capture fewer connections, or capture on an idle host:
 
                 undam tap --port 8080 --port 9000
                 tcpdump -i any -s 0 -B 65536 -w FILE 'tcp port 8080 or tcp port 9000'
@@ -34,8 +34,8 @@ RULES = (
         message="{packets} packets were cut by the capture's snapshot length",
         what="The capture contains only the beginning of some packets.",
         why="""
-            The rest of each cut packet is missing, and with it most events. Streams that lack bytes
-            have no verdict from their pattern.
+            The rest of each cut packet is missing, and with it most events. For streams that lack
+            bytes, the pattern of arrivals gives no verdict.
         """,
         detection="""
             The captured size of a packet is smaller than its size on the wire. Old versions of
@@ -67,7 +67,8 @@ RULES = (
         """,
         fix="""
             Make the client read the response continuously, in a task of its own if it processes
-            each event. On a busy host, give it more CPU time. A change of the proxy does not help.
+            each event. On a busy host, give the client more CPU time. Changing the proxy does not
+            help.
         """,
     ),
     Rule(
@@ -76,15 +77,15 @@ RULES = (
         severity=Severity.INFO,
         message="{connections} connections use {protocol} and were not decoded",
         what="The capture contains connections whose content cannot be read.",
-        why="Streams on these connections are not part of the result.",
+        why="Streams on connections that cannot be read are not part of the result.",
         detection="A connection begins with a TLS handshake, or with the preface of HTTP/2.",
         fix="""
-            For TLS, let the client or the proxy write its keys, and pass the file:
+            For TLS, let the client or the proxy write its TLS keys to a file, and pass that file:
 
                 SSLKEYLOGFILE=keys.log PROGRAM
                 undam tap -r FILE --keylog keys.log
 
-            Or capture behind the place where TLS ends.
+            Alternatively, capture behind the hop that terminates TLS.
         """,
     ),
 )

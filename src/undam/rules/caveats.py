@@ -12,16 +12,16 @@ RULES = (
         message=("this machine read {late_ms} ms late (p99): shorter gaps are not reliable"),
         what="Bytes had arrived, and this program read them from the kernel more than 10 ms later.",
         why="""
-            Arrival times stay correct, because the kernel records them. But several segments that
-            wait together have only the timestamp of the last one, so short gaps are lost, and
-            bursts may be caused by this machine. Tools that do not check for this report it as
-            latency of the server.
+            Arrival times stay correct, because the kernel records them. However, several segments
+            that wait together have only the timestamp of the last one, so short gaps are lost, and
+            bursts may be caused by this machine. Tools that do not check for late reads report the
+            delay as latency of the server.
         """,
         detection="""
-            The delay is the time of the read minus the kernel's timestamp, as p99 over all reads.
-            A check with such a delay sends its request again, up to twice, and uses the best
-            attempt. If the delay could explain the bursts, the verdict is `unknown`. In a load
-            test, the severity is warning.
+            The delay of a read is the time of the read minus the kernel's timestamp; the finding
+            reports the p99 of all reads. If reads are late, the check sends its request again, up
+            to twice, and uses the best attempt. If the delay could explain the bursts, the verdict
+            is `unknown`. In a load test, the severity is warning.
         """,
         measured="""
             1000 streams on one core: load generators with their own clocks reported a TTFT p99 that
@@ -29,12 +29,13 @@ RULES = (
             was 0.004 ms.
         """,
         fix="""
-            No change to the service is needed. Free CPU time here, or measure fewer streams:
+            No change to the service is needed. Free CPU time on this machine, or measure fewer
+            streams:
 
                 undam check URL --streams 1
                 nice -n -5 undam check URL        (as root)
 
-            Or run the check on another host than the model.
+            Alternatively, run the check on a different host from the model.
         """,
     ),
     Rule(
@@ -42,32 +43,34 @@ RULES = (
         slug="coalesced-reads",
         severity=Severity.INFO,
         message=(
-            "{reads} reads returned several events that had waited here for up to {late_ms} ms: "
-            "their gaps are only known within bounds"
+            "{reads} reads returned several events that had waited on this machine for up to "
+            "{late_ms} ms: their gaps are only known within bounds"
         ),
         what="""
-            One read returned several events that had waited here longer than the gap between
-            events. Linux gives the read the timestamp of its last segment, so the earlier events
-            arrived at some time between the previous read and this one.
+            One read returned several events that had waited on this machine longer than the gap
+            between events. Linux gives the read the timestamp of its last segment, so the earlier
+            events arrived at some time between the previous read and this one.
         """,
         why="""
-            The gaps inside such a read would be reported as zero, and a percentile of zeros looks
-            like bursts. The benchmarks of vLLM and aiperf report an ITL p50 of 0.00 ms at 1000
-            streams whose real gap is 20 ms.
+            The gaps inside a read with several events would be reported as zero, and a percentile
+            of zeros looks like bursts. The benchmarks of vLLM and aiperf report an ITL p50 of 0.00
+            ms at 1000 streams whose real gap is 20 ms.
         """,
         detection="""
             The number of events per read is compared with the time that the read had waited. Events
-            that arrived together without waiting here were sent together, which is reported for a
-            hop.
+            that arrived together without waiting on this machine were sent together; a finding for
+            a hop reports them.
         """,
-        measured="On Linux, also if the waiting segments are read one token at a time.",
+        measured="""
+            On Linux, the gaps are lost even if the waiting segments are read one token at a time.
+        """,
         fix="""
             The service needs no change. Measure fewer streams at once, or use a faster machine:
 
                 undam check URL --streams 1
 
-            The count shows the effect: a few reads in a thousand do not change any percentile below
-            p99.
+            The number of reads with several events shows the effect: a few in a thousand do not
+            change any percentile below p99.
         """,
     ),
     Rule(
@@ -76,25 +79,25 @@ RULES = (
         severity=Severity.INFO,
         message="the wall clock moved by {step_ms} ms during the measurement",
         what="""
-            CLOCK_REALTIME, in which the kernel records arrivals, moved by over 20 ms relative to
+            CLOCK_REALTIME, the clock of the kernel's arrival times, moved by over 20 ms relative to
             the monotonic clock while a stream was read.
         """,
         why="""
-            One gap of that stream, and every duration that includes it, is wrong by the step: a
-            stall that did not happen, or one that is hidden. Holds measured with a beacon on
-            another host are wrong by the step from then on.
+            One gap of the stream, and every duration that includes this gap, is wrong by the size
+            of the step: a stall is reported that did not happen, or a real stall is hidden. Holds
+            measured with a beacon on another host are wrong by the size of the step from then on.
         """,
         detection="""
-            Both clocks are compared over each exchange. The gradual correction by NTP (0.5 ms per
-            second at most) stays far below the limit.
+            CLOCK_REALTIME and the monotonic clock are compared over each exchange. The gradual
+            correction by NTP (0.5 ms per second at most) stays far below the limit.
         """,
         causes="""
             A time service that steps (ntpdate, the first synchronisation after boot), a virtual
             machine that was suspended or moved, or a user who ran `date`.
         """,
         fix="""
-            The service needs no change. Run the check again. If it happens again, let the clock
-            slew instead of stepping, which is a decision for the administrator of the host:
+            The service needs no change. Run the check again. If the clock moves again, ask the
+            administrator of the host to let it slew instead of step:
 
                 chronyc tracking
                 makestep 1 3                    (chrony.conf: step only in the first three updates)
@@ -109,12 +112,12 @@ RULES = (
             "and include the delay of this program"
         ),
         what="""
-            At least one stream was timestamped by this program after the read, and not by the
+            At least one stream was timestamped by this program after the read, instead of by the
             kernel when the packet arrived.
         """,
         why="""
-            Times include the wait for the CPU, and the check cannot determine how long that was, so
-            UD901 and UD902 are not detected.
+            Recorded times include the wait for the CPU, and the check cannot determine how long
+            that wait was, so UD901 and UD902 are not detected.
         """,
         detection="The kernel's timestamp (SO_TIMESTAMPNS) was missing on a read.",
         measured="""
@@ -124,13 +127,13 @@ RULES = (
         """,
         causes="""
             An operating system other than Linux; a sandbox or a user-space network stack that does
-            not implement the option; packets that arrived before the first socket with timestamps
-            was opened.
+            not implement SO_TIMESTAMPNS; packets that arrived before the first socket with
+            timestamps was opened.
         """,
         fix="""
             If fractions of a millisecond matter, run the check on Linux, outside the sandbox.
-            Verdicts about holds of 12 ms and more are reliable with either clock. Nothing changes
-            at the service.
+            Verdicts about holds of 12 ms and more are reliable with either clock. The service needs
+            no change.
 
                 uname -s
                 undam check URL
@@ -147,24 +150,25 @@ RULES = (
             response below 4 KB until it ends, and in a fast response, the hold is invisible.
         """,
         detection="""
-            One of these applies: there were fewer than eight content events, or only two bursts;
-            the whole response arrived sooner than a model could have generated it (50 ms, or 0.5 ms
-            per event); one burst was followed by silence; the bursts of whole events may come from
-            a hop or from the steps of an engine, and no experiment settled it; TCP segments and
-            windows, a jittery path or pauses of the model explain the bursts; this machine read too
-            late; with --beacon, no event had a due time, or the clocks disagree.
+            A verdict is not possible if there were fewer than eight content events or only two
+            bursts, if one burst was followed by silence, or if this machine read too late. A
+            response that arrived sooner than a model could have generated it (50 ms, or 0.5 ms per
+            event) does not allow a verdict. Bursts of whole events may come from a hop or from the
+            steps of an engine, if no experiment decided between them. TCP segments and windows, a
+            jittery path, or pauses of the model may also explain bursts. With --beacon, a verdict
+            is not possible if no event had a due time, or if the clocks disagree.
         """,
         fix="""
             The service needs no change. Request a longer answer:
 
                 undam check URL --prompt 'Count from 1 to 300.'
 
-            Or compare with a hop closer to the model. Give several hops in order, the one closest
-            to the client first:
+            Alternatively, compare with a hop closer to the model. Give several hops in order, the
+            one closest to the client first:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
-            Or measure exactly, with a server that sends the due time in every event:
+            For an exact measurement, use a server that sends the due time in every event:
 
                 undam sim --port 9000           instead of the model
                 undam check URL --beacon
@@ -180,17 +184,18 @@ RULES = (
         ),
         what="The beacon runs on another host, and its due times are those of that host's clock.",
         why="""
-            A hold is a difference between two clocks. The estimated offset is subtracted. The
-            uncertainty of the estimate remains, and a hold that is shorter than the uncertainty
-            cannot be detected.
+            A hold is a difference between two clocks. The check subtracts the estimated offset
+            between the clocks. The uncertainty of the estimate remains, and a hold that is shorter
+            than the uncertainty cannot be detected.
         """,
         detection="""
             The check requests the time from the beacon. The offset is calculated from four
-            timestamps, with an uncertainty of half the round-trip time (RFC 5905, 8). It is
-            reported if the uncertainty is over 2 ms. An asymmetric path, or a hop that holds the
-            small response, shifts the offset within this range. On one host both programs use the
-            same clock, and the offset is zero. Verdicts take the uncertainty into account: an event
-            counts as held from 12 ms plus the uncertainty and half the path.
+            timestamps, with an uncertainty of half the round-trip time (RFC 5905, 8). The finding
+            is reported if the uncertainty is over 2 ms. An asymmetric path, or a hop that holds the
+            small response, shifts the offset within the range of the uncertainty. If both programs
+            run on one host, they use the same clock, and the offset is zero. Verdicts take the
+            uncertainty into account: an event counts as held from 12 ms plus the uncertainty and
+            half the one-way delay of the path.
         """,
         fix="""
             The service needs no change. Use a beacon closer to the check or on the same host, or
@@ -215,15 +220,15 @@ RULES = (
             by more than 1 %.
         """,
         why="""
-            Events that waited here together can no longer be distinguished, so the metric depends
-            on this machine as much as on the server.
+            Events that waited together on this machine can no longer be distinguished, so the
+            metric depends on this machine as much as on the server.
         """,
         detection="""
-            A read with several events has the kernel's timestamp of the last one. If they may have
-            arrived one by one, their gaps count as uncertain, and every percentile is computed
-            twice more: with the shortest and with the longest possible gaps. The finding names the
-            metric that changes most, by over 1 % and 0.1 ms. If only p99.9 is affected, the
-            severity is info.
+            A read with several events has the kernel's timestamp of the last one. If the events of
+            one read may have arrived one by one, their gaps count as uncertain, and every
+            percentile is computed twice more: with the shortest and with the longest possible gaps.
+            The finding names the metric that changes most, by over 1 % and 0.1 ms. If only p99.9 is
+            affected, the severity is info.
         """,
         measured="""
             At 1000 streams, the TTFT of other load generators is wrong by 100 to 850 ms, and none
@@ -257,12 +262,13 @@ RULES = (
         """,
         detection="""
             The send delay is the time between the intended start of a request and the time at which
-            its last byte was passed to the kernel. It includes delays of the load generator and, if
-            no connection was free, the time to open one. With a distant TLS server, opening the
-            connection takes most of this time, and users wait for it as well.
+            its last byte was passed to the kernel. The send delay includes delays of the load
+            generator and, if no connection was free, the time to open one. With a distant TLS
+            server, opening the connection causes most of the send delay, and users wait for the
+            connection as well.
         """,
         fix="""
-            The service needs no change. Use more processes, or less load:
+            The service needs no change. Use more worker processes, or reduce the load:
 
                 undam bench URL --workers 4
 
@@ -278,16 +284,16 @@ RULES = (
             "the load generator was starved: runnable but not scheduled {waited_percent} % of the "
             "time"
         ),
-        what="Other programs, or too many workers, used the CPUs that this client needed.",
+        what="Other programs, or too many workers, used the CPUs that the load generator needed.",
         why="""
-            The client reads and sends late. With kernel timestamps, metrics stay correct as long as
-            each event is read alone; beyond that they become uncertain (UD907). A closed loop sends
-            requests more slowly than it could, so the server seems slower than it is.
+            The load generator reads and sends late. With kernel timestamps, metrics stay correct as
+            long as each event is read alone; otherwise, they become uncertain (UD907). A closed
+            loop sends requests more slowly than it could, so the server seems slower than it is.
         """,
         detection="""
             The kernel counts how long each worker was runnable but not running
-            (/proc/self/schedstat). The finding is reported if that was at least 20 % of the time
-            that the worker wanted to run.
+            (/proc/self/schedstat). The finding is reported if a worker waited for a CPU for at
+            least 20 % of the time in which it was running or runnable.
         """,
         causes="""
             The server on the same machine, a build, the CPU limit of a container, or more workers
@@ -298,7 +304,7 @@ RULES = (
 
                 taskset -c 2,3 undam bench URL --workers 2
 
-            Or run it on another machine than the server.
+            Alternatively, run the load generator on a different machine from the server.
         """,
     ),
     Rule(
@@ -314,15 +320,15 @@ RULES = (
             from the beginning to the end of the arrivals.
         """,
         why="""
-            There is no steady state. A run of twice the length has about twice the TTFT, so the
-            percentiles describe the length of the run and not the server.
+            The server does not reach a steady state. A run of twice the length has about twice the
+            TTFT, so the percentiles describe the length of the run instead of the server.
         """,
         detection="""
-            The requests in flight at the last arrival, compared with the number that the arrivals
-            and the durations of the first fifth of the responses explain. The difference must
-            exceed 5 % of all requests and four times the square root of their number, so that
-            slow responses or random arrivals are not an overload. A run near the capacity that is
-            too short to show a queue is not detected; use --find-max for that.
+            The number of requests in flight at the last arrival is compared with the number that
+            the arrivals and the durations of the first fifth of the responses explain. The
+            difference must exceed 5 % of all requests and four times the square root of their
+            number, so that slow responses or random arrivals are not an overload. A run near the
+            capacity that is too short to show a queue is not detected; use --find-max for that.
         """,
         fix="""
             Reduce the rate below the served rate, or search for the capacity:
@@ -341,12 +347,12 @@ RULES = (
         what="The usage of the responses reports cached prompt tokens.",
         why="""
             A cached prompt needs no prefill, which can make TTFT ten times shorter. Users with new
-            prompts do not get this TTFT.
+            prompts do not get the TTFT of a warm cache.
         """,
         detection="""
             The finding is reported if prompt_tokens_details.cached_tokens, or its equivalent, is at
-            least 10 % of the prompt tokens of the same responses. Servers that do not report these
-            tokens are not detected. It is information if the share was requested with
+            least 10 % of the prompt tokens of the same responses. Servers that do not report cached
+            tokens are not detected. The severity is info if the cached share was requested with
             --prefix-share, or if conversations repeat their earlier turns.
         """,
         fix="""
@@ -355,7 +361,8 @@ RULES = (
 
                 undam bench URL -n 1000
 
-            If your users share a system prompt, set the shared fraction that your users have:
+            If your users share a system prompt, set the same shared fraction for the generated
+            prompts:
 
                 undam bench URL --prefix-share 0.6
         """,
@@ -374,8 +381,8 @@ RULES = (
             needs no prefill.
         """,
         detection="""
-            The number of requests is compared with the number of different prompts. This is done
-            only if the usage of the responses does not report cached tokens.
+            The number of requests is compared with the number of different prompts. The comparison
+            is made only if the usage of the responses does not report cached tokens.
         """,
         fix="""
             Use generated prompts or a longer prompts file, or enable the report of cached tokens

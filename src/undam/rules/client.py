@@ -11,12 +11,12 @@ RULES = (
         severity=Severity.WARNING,
         message="the stream contains {form}, which {clients} cannot read",
         what="""
-            Besides tokens, the stream contains something that the standard allows, but that crashes
-            a client library.
+            Besides tokens, the stream contains lines that the standard allows, but that crash a
+            client library.
         """,
         why="""
             The client raises a JSONDecodeError and loses the answer, but only during silence, when
-            a heartbeat is sent. So it happens in production and not in tests.
+            a heartbeat is sent. The failure therefore happens in production, but not in tests.
         """,
         detection="""
             The bytes of an OpenAI-style stream are compared with the forms that are known to crash
@@ -30,16 +30,16 @@ RULES = (
             calls json.loads(line[6:]) fails on any comment.
         """,
         fix="""
-            On an OpenAI-style stream, send only comments, between events, and only while the stream
-            is idle: no `id:`, no `retry:` alone, no named ping. Without ids, send a comment and a
-            blank line. With ids, send one comment line with a single newline, which then belongs to
-            the next event:
+            On an OpenAI-style stream, send heartbeats only as comments, between events, and only
+            while the stream is idle. Do not send `id:`, `retry:` alone, or a named ping. In a
+            stream without ids, send a comment and a blank line. In a stream with ids, send one
+            comment line with a single newline, so that the comment belongs to the next event:
 
                 : ping
         """,
         source="""
-            WHATWG HTML 9.2.6: a block without data is not dispatched, so these clients are wrong;
-            but they are in use.
+            WHATWG HTML 9.2.6: a block without data is not dispatched, so clients that fail on it do
+            not follow the standard.
         """,
     ),
 )

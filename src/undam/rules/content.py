@@ -1,12 +1,12 @@
-"""UD6xx: whether the events that arrived are those that were sent."""
+"""UD6xx: events that did not arrive as they were sent."""
 
 from __future__ import annotations
 
 from undam.rules.model import Rule, Severity
 
 _FIND_THE_HOP = """
-            First find the hop that causes it. With `undam sim` or undam.asgi.Beacon at the far end,
-            each hop is measured exactly:
+            First find the hop that causes the fault. With `undam sim` or undam.asgi.Beacon at the
+            far end, the check measures each hop exactly:
 
                 undam check URL --beacon --hop inner=http://INNER/v1/chat/completions
 """
@@ -20,15 +20,16 @@ RULES = (
         what="Events that the server sent did not arrive, although the stream continued.",
         why="""
             Words are missing from the middle of the answer, or a tool call has invalid arguments.
-            Nothing else reports it: the stream flows, and its end is correct.
+            Nothing else shows the loss: the stream continues, and its end is correct.
         """,
         detection="""
-            With a beacon, each event has a number. Without one, the check uses the sequence_number
-            of OpenAI's responses API, the index of TGI's events, or event IDs that count up. If an
-            inner hop was measured, its answer to the same prompt is compared; the comparison counts
-            only if the answers are otherwise equal, and its result is a warning. Events that are
-            missing at the end of a broken stream are reported as UD601 or UD602. `undam tap`
-            compares the events on both sides of a proxy, in streams that were captured completely.
+            With a beacon, each event has a number. Without a beacon, the check uses the
+            sequence_number of OpenAI's responses API, the index of TGI's events, or event IDs that
+            count up. If an inner hop was measured, its answer to the same prompt is compared; the
+            comparison counts only if the answers are otherwise equal, and its result is a warning.
+            Events that are missing at the end of a broken stream are reported as UD601 or UD602.
+            `undam tap` compares the events on both sides of a proxy, in streams that were captured
+            completely.
         """,
         causes="""
             A relay parses each read by itself, and drops an event that is divided between two
@@ -60,8 +61,9 @@ RULES = (
         detection="""
             The sequence numbers of the events are compared, as for UD611. Without numbers, only two
             patterns count: all events come in equal pairs, or equal events arrive together while
-            all others arrive one by one. A model that repeats a token takes the usual time to
-            generate it. `undam tap` compares both sides of a proxy.
+            all others arrive one by one. A token that the model itself repeats arrives after the
+            usual time, so it does not count. `undam tap` compares the events on both sides of a
+            proxy.
         """,
         causes="""
             Two subscriptions of one reader to the same source; a retry that resends what had
@@ -70,7 +72,8 @@ RULES = (
         measured="LuthienResearch/luthien-proxy issue 61 (2025): each token arrived twice.",
         fix=_FIND_THE_HOP
         + """
-            In a relay of your own, retry a request only before its first byte was forwarded.
+            In a relay of your own, retry a request only if no byte of its response has been
+            forwarded.
         """,
     ),
     Rule(
@@ -82,8 +85,8 @@ RULES = (
         what="An event arrived after an event that was sent later.",
         why="The words of the answer are in the wrong order.",
         detection="""
-            The sequence numbers of the events are compared, as for UD611. `undam tap` compares both
-            sides of a proxy.
+            The sequence numbers of the events are compared, as for UD611. `undam tap` compares the
+            events on both sides of a proxy.
         """,
         causes="""
             Several tasks or threads that handle the events of one answer and write independently;
@@ -103,15 +106,17 @@ RULES = (
         code="UD614",
         slug="events-altered",
         severity=Severity.ERROR,
-        message="{count} of {events} events have a different text than was sent, the first is "
-        "{first} (from {source})",
+        message=(
+            "{count} of {events} events have a text that differs from what was sent, the first is "
+            "{first} (from {source})"
+        ),
         what="The text of an event differs from the text that was sent.",
-        why="The reader receives another answer than the model gave.",
+        why="The reader receives an answer that differs from the answer of the model.",
         detection="""
-            With a beacon, the checksum of each piece of text is verified. Without one, the check is
-            possible only in the responses API, whose final event contains the whole text. `undam
-            tap` compares both sides of a proxy; its result is a warning, because filters alter text
-            on purpose. Damaged characters are reported as UD615.
+            With a beacon, the checksum of each piece of text is verified. Without a beacon, the
+            check is possible only in the responses API, whose final event contains the whole text.
+            `undam tap` compares both sides of a proxy; its result is a warning, because filters
+            alter text on purpose. Damaged characters are reported as UD615.
         """,
         causes="""
             A relay that repairs or rewrites JSON, trims white space, or normalizes Unicode; a
@@ -119,7 +124,7 @@ RULES = (
         """,
         fix=_FIND_THE_HOP
         + """
-            If the change is intended (a filter that masks personal data), allow it:
+            If the change is intended (a filter that masks personal data), allow the finding:
 
                 undam check URL          without --beacon
         """,
@@ -130,22 +135,22 @@ RULES = (
         severity=Severity.ERROR,
         message="{count} places of the text contain U+FFFD instead of a character, the first is "
         "{first}",
-        what="A character was decoded from half of its bytes, and replaced by U+FFFD.",
+        what="A character was decoded from only some of its bytes, and was replaced by U+FFFD.",
         why="""
             Texts in Chinese, Japanese, Korean, Hindi or Arabic, and emoji, are damaged for good:
             the original bytes cannot be restored by the reader.
         """,
         detection="""
-            The text of the answer contains U+FFFD, or half of a surrogate pair. A text that names
-            the character, or shows it in quotation marks, does not count. With a beacon, events and
-            characters are divided between two writes on purpose, so that a hop that decodes each
-            read by itself is found at once.
+            The text of the answer contains U+FFFD, or half of a surrogate pair. A text that
+            mentions U+FFFD by name, or shows it in quotation marks, does not count. With a beacon,
+            events and characters are divided between two writes on purpose, so that a hop that
+            decodes each read by itself is found at once.
         """,
         causes="""
             A hop that decodes each read as UTF-8 by itself, for instance with toString() in Node,
             TextDecoder without stream: true, bytes.decode(errors="replace") in Python, or
-            from_utf8_lossy in Rust. Also a server that turns single tokens into text although a
-            character can have several tokens.
+            from_utf8_lossy in Rust. A server that converts single tokens to text has the same
+            effect, because a character can consist of several tokens.
         """,
         measured="""
             api7/aisix 111, librefang 3448, llama.cpp 28926 and nine other projects had or have this
@@ -168,8 +173,8 @@ RULES = (
         message="{count} events belong to another answer, the first is {first} (from {source})",
         what="One stream contains events of two answers.",
         why="""
-            The reader receives the beginning of one answer and the end of another one. If the other
-            answer belongs to another user, it is a disclosure of data.
+            The reader receives the beginning of one answer and the end of another. If the other
+            answer belongs to another user, private data is disclosed.
         """,
         detection="With a beacon, each event has the tag of its answer, and the tags are compared.",
         causes="""
@@ -179,8 +184,8 @@ RULES = (
         measured="Garudex-Labs/caracal issue 344 (2026): a failover joined two answers.",
         fix=_FIND_THE_HOP
         + """
-            Send a request to another backend only before the first byte was forwarded. Afterwards,
-            end the stream with an error event:
+            Send a request to another backend only if no byte of the first response has been
+            forwarded. Once a byte has been forwarded, end the stream with an error event:
 
                 event: error
                 data: {"error": {"message": "the backend failed", "type": "server_error"}}

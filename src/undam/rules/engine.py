@@ -17,29 +17,28 @@ RULES = (
         why="""
             The text appears in steps, one event for N tokens. A benchmark that counts events as
             tokens reports gaps that are N times too long, or a rate that is N times too low. No
-            proxy can fix it.
+            proxy can fix this, because the engine groups the tokens.
         """,
         detection="""
             The reported number of completion tokens divided by the number of content events is at
-            least 1.8. Without reported usage: at least 12 characters per event, at about 4 per
-            token. A speculative decoder that puts the tokens of one step into one event gives 1 to
-            5, and is not at fault.
+            least 1.8. Without reported usage, an event has at least 12 characters, at about 4
+            characters per token. A speculative decoder that puts the tokens of one step into one
+            event gives 1 to 5 tokens per event, and is not at fault.
         """,
         causes="""
-            By default vLLM, SGLang and TensorRT-LLM send each token at once; throughput recipes set
-            16 or 20. Triton with dynamic batching of the post-processing model sent 100 tokens
-            every 3 s (documented).
+            By default vLLM, SGLang and TensorRT-LLM send each token at once; recipes for high
+            throughput set intervals of 16 or 20. Triton with dynamic batching of the
+            post-processing model sent 100 tokens every 3 s (documented).
         """,
         fix="""
-            Change the interval at the engine. Only streaming changes, but the server does more work
-            per token, which is why the recipes raise the interval. Measure the throughput before
-            and after.
+            Reduce the stream interval at the engine. A shorter interval changes only streaming, but
+            the server does more work per token. Measure the throughput before and after the change.
 
                 vLLM:          --stream-interval 1           (also a parameter of each request)
                 SGLang:        --stream-interval 1
                 TensorRT-LLM:  stream_interval: 1            (YAML)
 
-            No such option was found for TGI, llama.cpp and Ollama.
+            No option for the stream interval was found for TGI, llama.cpp and Ollama.
         """,
     ),
     Rule(
@@ -52,13 +51,13 @@ RULES = (
         ),
         what="In the middle of a response, nothing arrived for far longer than usual.",
         why="""
-            The text stops. Percentiles hide it: one pause of 500 ms in an answer of a hundred
-            tokens is beyond p99.
+            The text stops in the middle of an answer. Percentiles hide such pauses: one pause of
+            500 ms in an answer of a hundred tokens is beyond p99.
         """,
         detection="""
-            Gaps over 250 ms that are also over ten times the median gap between bursts. The kernel
-            recorded both arrivals, so the pause happened before this machine. Up to one response in
-            a hundred, the severity is info.
+            A gap is over 250 ms, and over ten times the median gap between bursts. The kernel
+            recorded the arrivals before and after the gap, so this machine did not cause the pause.
+            If at most one response in a hundred is affected, the severity is info.
         """,
         causes="""
             An engine that prefers the prefill of other requests, evicts and recomputes a KV cache,
@@ -66,8 +65,8 @@ RULES = (
             between text and a tool call also pauses, without a fault.
         """,
         fix="""
-            Change the scheduler of the engine. This trades throughput for an even flow, so measure
-            both:
+            Change the settings of the engine's scheduler. These settings trade throughput for an
+            even flow, so measure both:
 
                 vLLM:    --enable-chunked-prefill, a lower --max-num-batched-tokens
                 SGLang:  a lower --chunked-prefill-size
@@ -84,15 +83,17 @@ RULES = (
         message=("the engine emits {events_per_burst} events per step, about every {every_ms} ms"),
         what="The model server sends several whole events at a time, one group per step.",
         why="""
-            The text appears in steps of several tokens. This is how the engine works, and the
-            answer as a whole is often faster. No proxy can fix it.
+            The text appears in steps of several tokens. The engine works in such steps, and the
+            answer as a whole is often faster. No proxy can fix this, because the engine groups the
+            tokens.
         """,
         detection="""
-            More than five whole events arrive at a time, and evidence rules out a hop: the last
-            group is small and took as long as the others (the end of a response releases at once
-            what a hop holds); the sizes vary more than those of any source that is read at even
-            times; the times vary more than a timer's; the events report drafted tokens; or the
-            groups of two streams, started out of phase, arrive together.
+            More than five whole events arrive at a time, and evidence rules out a hop. Such
+            evidence is a small last group that took as long as the others, group sizes that vary
+            more than those of any source read at even times, or times between groups that vary more
+            than those of a timer. A hop would release a small last group at once when the response
+            ends. Events that report drafted tokens, and groups of two out-of-phase streams that
+            arrive together, also rule out a hop.
         """,
         causes="""
             Speculative decoding (llama.cpp drafts 16 tokens by default, n-gram drafts have up to
@@ -101,7 +102,7 @@ RULES = (
         """,
         fix="""
             No change is needed. If the steps disturb readers, draft fewer tokens at the engine,
-            which makes the answer slower. Measure both:
+            which makes the answer slower. Measure with both settings:
 
                 llama.cpp:  --draft-max 4
                 vLLM:       "num_speculative_tokens": 4  in --speculative-config
@@ -127,10 +128,10 @@ RULES = (
             gave up after 300 s, shortly before 85 744 characters arrived.
         """,
         detection="""
-            At least 200 characters of arguments arrived within 5 ms, at least a second after the
-            content before them, and nine of ten characters of all arguments did. Short arguments,
-            which engines may send whole, are not reported. A stream that is held as a whole has
-            another finding.
+            At least 200 characters of tool arguments arrived within 5 ms, at least a second after
+            the content before them. Nine of ten characters of all tool arguments arrived in this
+            way. Short arguments, which engines may send whole, are not reported. A stream that is
+            held as a whole is reported by another finding.
         """,
         causes="""
             A tool parser of the engine that waits for the end of a call, such as some parsers of
@@ -138,13 +139,14 @@ RULES = (
             streaming); a gateway or a guardrail that collects calls.
         """,
         fix="""
-            Let the provider or the engine stream the arguments. The client must then accept JSON
-            that is not complete yet.
+            Let the provider or the engine stream the arguments. If arguments are streamed, the
+            client must accept incomplete JSON.
 
                 Anthropic:      "eager_input_streaming": true     in each tool of the request
                 vLLM, SGLang:   a --tool-call-parser that streams arguments, such as hermes
 
-            Where that is not possible, let the server send comments meanwhile:
+            If the arguments cannot be streamed, let the server send comments while it collects
+            them:
 
                 : ping
         """,

@@ -13,29 +13,31 @@ RULES = (
             "{silent_s} s passed without a byte between two events; "
             "idle limits of 30 to 60 s are common"
         ),
-        what="The stream was silent for over 20 s in its middle, and no heartbeat was sent.",
+        what="Between two events, the stream was silent for over 20 s, and no heartbeat was sent.",
         why="""
             A hop cannot distinguish a model that is reasoning from a dead one, and cuts the stream
-            at its idle limit. This silence was shorter than the limits on this path; the next one
-            may not be.
+            at its idle limit. This silence was shorter than the idle limits on the path, but the
+            next one may be longer.
         """,
         detection="A gap between two reads is over 20 s. Heartbeats count as reads.",
         measured="""
-            Cut after 60 s of silence: nginx, apache (its own default); after 62 s varnish; 31 s
-            Traffic Server; 50 s with haproxy's sample configuration. Documented: CloudFront 30 s,
-            AWS ALB 60 s, Cloudflare 125 s. A comment every second kept the stream open wherever the
-            limit was an idle limit.
+            A silent stream was cut after 60 s by nginx and by apache (its own default), after 62 s
+            by varnish, after 31 s by Traffic Server, and after 50 s by haproxy with its sample
+            configuration. Documented idle limits: CloudFront 30 s, AWS ALB 60 s, Cloudflare 125 s.
+            A comment every second kept the stream open wherever the limit was an idle limit.
         """,
         fix="""
             Send a comment after 15 s without a write, from the engine or from the server in front
-            of it. Readers that follow the standard ignore it; see UD301 for those that do not.
+            of it. Readers that follow the standard ignore comments; UD301 describes those that do
+            not.
 
                 : ping
                 vLLM:       --sse-keep-alive-interval 15
                 llama.cpp:  --sse-ping-interval 15
                 LiteLLM:    sse_keepalive_ping_interval_seconds: 15
 
-            Otherwise raise the limit at the hop. Dead origins are then detected later.
+            If heartbeats are not possible, raise the limit at the hop. With a higher limit, dead
+            origins are detected later.
 
                 nginx:      proxy_read_timeout 3600s;
                 haproxy:    timeout server 1h
@@ -51,8 +53,8 @@ RULES = (
             "idle limits of 30 to 60 s are common"
         ),
         what="""
-            Between the request and the first byte of the body there were over 20 s of silence: a
-            queue, or the prefill of a long prompt.
+            More than 20 s passed between the request and the first byte of the body, because of a
+            queue or the prefill of a long prompt.
         """,
         why="""
             Idle limits start with the request, and some hops have a separate limit on the first
@@ -64,20 +66,21 @@ RULES = (
             as a read.
         """,
         measured="""
-            nginx cuts after 60 s, apache after 60 s, Traffic Server after 31 s. One engine in the
-            field sent its headers after 23 s. A heartbeat that starts only after the upstream has
-            answered is too late; users of LiteLLM request one from the first second.
+            A request without a response was cut after 60 s by nginx and apache, and after 31 s by
+            Traffic Server. One engine in production sent its headers after 23 s. A heartbeat that
+            starts only after the upstream has answered is too late; users of LiteLLM request one
+            from the first second.
         """,
         fix="""
-            Send the head at once, and a comment every 15 s before the first token:
+            Send the response head at once, and a comment every 15 s until the first token:
 
                 vLLM:       --sse-keep-alive-interval 15     (documented)
                 llama.cpp:  --sse-ping-interval 15
 
-            No such option was found for SGLang, TensorRT-LLM and Ollama: add a server or gateway
-            that sends heartbeats. The status is then 200 before the model has answered, so later
-            errors must be sent in the stream. Or raise the limit (nginx: proxy_read_timeout
-            3600s;).
+            No option for heartbeats was found for SGLang, TensorRT-LLM and Ollama; put a server or
+            gateway that sends heartbeats in front of them. With early heartbeats, the status 200 is
+            sent before the model has answered, so later errors must be sent in the stream.
+            Alternatively, raise the limit (nginx: proxy_read_timeout 3600s;).
         """,
     ),
     Rule(
@@ -91,19 +94,20 @@ RULES = (
             buffering over HTTP/1.0 also discards the tokens that it has already received.
         """,
         detection="""
-            --idle requests two silences of some seconds from the beacon: one without and one with
-            heartbeats. If only the first one is cut, the limit is an idle limit. If both are cut
-            after the same time, it is a total limit (UD404).
+            With --idle, the check requests two silences of some seconds from the beacon: one
+            without and one with heartbeats. If only the silence without heartbeats is cut, the
+            limit is an idle limit. If both silences are cut after the same time, the limit applies
+            to the whole response (UD404).
         """,
         measured="""
-            nginx 60.06 s (proxy_read_timeout), apache 60.3 s, varnish 62 s, Traffic Server 31.3 s,
-            haproxy by its `timeout server`, envoy 5 min (stream_idle_timeout). caddy, squid,
-            lighttpd and node http-proxy survived 68 s.
+            A silent stream was cut after these times: nginx 60.06 s (proxy_read_timeout), apache
+            60.3 s, varnish 62 s, Traffic Server 31.3 s, haproxy by its `timeout server`, envoy 5
+            min (stream_idle_timeout). caddy, squid, lighttpd and node http-proxy survived 68 s.
         """,
         fix="""
-            Send heartbeats, as comments, at half the limit or less. They also let the origin detect
-            disconnected clients. If that is not possible, raise the limit; a dead origin is then
-            detected later:
+            Send heartbeats, as comments, at intervals of at most half the idle limit. Heartbeats
+            also let the origin detect disconnected clients. If heartbeats are not possible, raise
+            the limit; a dead origin is then detected later:
 
                 nginx:           proxy_read_timeout 3600s;
                 haproxy:         timeout server 1h
@@ -120,20 +124,20 @@ RULES = (
         what="A hop limits the duration of the whole response, with or without activity.",
         why="Long answers end in the middle of a sentence, while short ones pass every test.",
         detection="""
-            With --idle: a stream with heartbeats was cut as well. Without it: a stream broke off
-            within 0.3 s of a default limit of a known product (15 s, 30 s ...), or within 1.2 s if
-            Envoy has added its signature, while tokens were still arriving.
+            With --idle, a stream with heartbeats was cut as well. Without --idle, a stream broke
+            off within 0.3 s of a default limit of a known product (15 s, 30 s ...), or within 1.2 s
+            if Envoy has added its signature, while tokens were still arriving.
         """,
         measured="""
             Envoy's route timeout is 15 s by default; the client receives a truncated body up to 1 s
-            later. The origin can read the deadline: x-envoy-expected-rq-timeout-ms: 15000.
-            Documented: gunicorn's sync worker 30 s, Google's external load balancer 30 s, Cloud Run
-            300 s (3600 at most), KrakenD 2 s, Tyk 120 s. A client can have the limit, too:
-            openai-java stops after 10 min.
+            later. Envoy sends the deadline to the origin in a header:
+            x-envoy-expected-rq-timeout-ms: 15000. Documented limits: gunicorn's sync worker 30 s,
+            Google's external load balancer 30 s, Cloud Run 300 s (3600 at most), KrakenD 2 s, Tyk
+            120 s. A client can have such a limit, too: openai-java stops after 10 min.
         """,
         fix="""
-            Remove the limit on the streaming route only. A stuck request is then ended only by the
-            idle limit, so keep that one, and send heartbeats.
+            Remove the limit on the streaming route only. Keep the idle limit, because only the idle
+            limit then ends a stuck request, and send heartbeats.
 
                 envoy:         route: {cluster: model, timeout: 0s, idle_timeout: 300s}
                 istio:         http: [{timeout: 0s, ...}]                 (VirtualService)
@@ -152,28 +156,28 @@ RULES = (
             "a hop has dropped the connection silently"
         ),
         what="""
-            After a silence the stream is dead, and neither side is notified: no byte, no close, no
-            reset.
+            After a silence, nothing more arrives, and neither side receives a close or a reset.
         """,
         why="""
             The reader waits until its own time limit (600 s in openai-python), the origin generates
-            for nobody, and no log contains an error.
+            tokens that nobody receives, and no log contains an error.
         """,
         detection="""
-            --idle requests silences of increasing length from the beacon. After one of them, the
-            events that it sent did not arrive, and the connection stayed open until the check
-            stopped waiting.
+            With --idle, the check requests silences of increasing length from the beacon. After one
+            of these silences, the events of the beacon did not arrive, and the connection stayed
+            open until the check stopped waiting.
         """,
         causes="""
             A NAT, a stateful firewall or a conntrack table that removes idle flows and then drops
-            their packets. RFC 5382 requires two hours and four minutes; many keep flows for
-            minutes. A relay whose origin has broken off looks the same: node http-proxy then leaves
-            the client hanging (measured).
+            their packets. RFC 5382 requires a NAT to keep idle flows for two hours and four
+            minutes; many keep them only for minutes. A relay whose origin has broken off looks the
+            same: node http-proxy then leaves the client hanging (measured).
         """,
         fix="""
-            Send heartbeats, as comments, at half the time that survived or less; they keep the flow
-            alive. If nothing can be sent in the stream, use TCP keepalive and reduce its default of
-            two hours. That changes more than streaming:
+            Send heartbeats, as comments, at intervals of at most half the longest silence that
+            survived; they keep the flow alive. If nothing can be sent in the stream, use TCP
+            keepalive and reduce its default of two hours. A change of TCP keepalive affects more
+            than streaming:
 
                 nginx:    proxy_socket_keepalive on;     (to the origin)
                 haproxy:  option srvtcpka                (to the origin; clitcpka to the client)
@@ -192,20 +196,22 @@ RULES = (
             time.
         """,
         why="""
-            For the client, and for every hop closer to it, the stream is silent. Their idle limits
-            cut it although the origin sends heartbeats, and a reader cannot distinguish waiting
-            from dead.
+            For the client, and for every hop closer to it, the stream is silent. Idle limits of
+            hops cut the stream although the origin sends heartbeats, and a reader cannot
+            distinguish a waiting stream from a dead one.
         """,
         detection="""
-            --idle requests a silence with heartbeats from the beacon; no comment arrived during it.
+            With --idle, the check requests a silence with heartbeats from the beacon; no comment
+            arrived during that silence.
         """,
         measured="""
             nginx with defaults keeps heartbeats, a few bytes each, in its 4096-byte buffer, which
-            takes hours to fill. haproxy with gzip delays them by 508 ms. LiteLLM removes comments
-            of its upstream. nginx (buffering off), envoy and haproxy (http-no-delay) pass them on.
+            takes hours to fill. haproxy with gzip delays heartbeats by 508 ms. LiteLLM removes
+            comments of its upstream. nginx (buffering off), envoy and haproxy (http-no-delay)
+            forward comments.
         """,
         fix="""
-            Fix a hop that holds as for any hold:
+            If a hop holds the stream, turn its buffering off:
 
                 nginx:    proxy_buffering off;
                 haproxy:  option http-no-delay

@@ -1,4 +1,4 @@
-"""UD6xx: whether the response that arrived is the whole response."""
+"""UD6xx: responses that did not arrive whole."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ RULES = (
             "the stream ended cleanly without [DONE] or a finish reason: "
             "it was cut, but looks complete"
         ),
-        what="The body is complete according to HTTP, but the end of the API's stream is missing.",
+        what="""
+            The body is complete according to HTTP, but the mark with which the API ends a stream is
+            missing.
+        """,
         why="""
             Half an answer is shown, stored and billed as a whole one. No retry starts, and no error
             is counted.
         """,
         detection="""
             Each API marks the end of a response: [DONE] or a finish_reason, message_stop,
-            response.completed. None of them arrived, although the HTTP response ended cleanly.
-            Plain event streams have no such mark, so they are not examined.
+            response.completed. No end mark arrived, although the HTTP response ended cleanly. Plain
+            event streams have no end mark, so they are not examined.
         """,
         measured="""
             When the origin drops the connection in mid-stream, nginx with HTTP/1.0 upstream and
@@ -30,17 +33,17 @@ RULES = (
             exception.
         """,
         fix="""
-            First find the hop that cuts, by checking each hop with the same prompt:
+            First find the hop that cuts the stream, by checking each hop with the same prompt:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
 
-            Then make the cut visible. In nginx, change the protocol to the origin:
+            Then make the cut visible to clients. In nginx, use HTTP/1.1 to the origin:
 
                 proxy_http_version 1.1;
 
             In a server, send an error event on an exception, or close without the last chunk. In
-            every client, treat an answer without its end as an error.
+            every client, treat an answer without an end mark as an error.
         """,
     ),
     Rule(
@@ -53,8 +56,8 @@ RULES = (
             shorter than Content-Length, the connection was reset, or an event is incomplete.
         """,
         why="""
-            The answer is lost in its middle, and clients raise an error late. But unlike a clean
-            end, this cut can be detected (RFC 9112, 8: an incomplete message).
+            The rest of the answer is lost, and clients raise an error late. Unlike a clean end,
+            such a cut can be detected (RFC 9112, 8: an incomplete message).
         """,
         detection="""
             The body stopped before the API's end mark. The message
@@ -63,10 +66,12 @@ RULES = (
         causes="""
             An origin that died or was redeployed, seen through nginx over HTTP/1.1, haproxy,
             apache, varnish, squid, Traffic Server or envoy, which all pass a broken origin on as a
-            broken body (measured; envoy up to 1 s late). Or a limit of one of these hops.
+            broken body (measured; envoy up to 1 s late). A limit of one of these hops has the same
+            effect.
         """,
         fix="""
-            Find the hop, and then the cause; no single line fixes all causes.
+            Find the hop that breaks the stream, and then the cause; no single setting fixes all
+            causes.
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -93,12 +98,13 @@ RULES = (
             would be worse (UD601).
         """,
         fix="""
-            The text of the error states its cause. To move errors to the status, check what can be
-            checked before the head is sent (key, model, length of the prompt, capacity), and return
+            Read the text of the error, which states its cause. To report errors in the status,
+            check the key, the model, the length of the prompt and the capacity before the head is
+            sent, and return a status such as:
 
                 HTTP/1.1 400, 401, 404, 422, 429 or 503      with a JSON body
 
-            In monitoring, count responses by their end and not by their status.
+            In monitoring, count responses by their end instead of their status.
         """,
     ),
     Rule(
@@ -127,7 +133,8 @@ RULES = (
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
-            If the model answers, fix the hop that does not pass the answer on, as for any hold:
+            If the model answers, fix the hop that does not forward the answer, as for any held
+            stream:
 
                 nginx:  proxy_buffering off;
 
@@ -145,20 +152,20 @@ RULES = (
             event silently.
         """,
         detection="""
-            An event is not JSON, although every data line of these APIs is JSON or [DONE]. Comments
-            and blocks without a data line are not events, and are not counted. Reading stops at an
-            event above the limit, so that a hostile stream cannot exhaust the memory.
+            An event is not JSON, although every data line of the known APIs is JSON or [DONE].
+            Comments and blocks without a data line are not events, and are not counted. Reading
+            stops at an event above 4 MiB, so that a hostile stream cannot exhaust the memory.
         """,
         causes="""
             A hop that inserts an error page or a log line into the body; text with newlines sent as
             one data line (each line needs its own `data:`); servers that split lines elsewhere:
             datastar also splits at U+2028, and blacksheep writes a newline as the two characters
-            \\n (measured). A client can cause it alone: httpx's iter_lines splits inside JSON at
-            U+2028 and U+0085.
+            \\n (measured). A client can cause this finding by itself: httpx's iter_lines splits
+            inside JSON at U+2028 and U+0085.
         """,
         fix="""
             Encode the payload as JSON on one line, and let the event-stream encoder split any
-            remaining newlines; every reader can parse this.
+            remaining newlines; every reader can parse this form.
 
                 data: {"choices": [{"delta": {"content": "two\\nlines"}}]}
 
@@ -173,14 +180,14 @@ RULES = (
         message="the stream was still open after {after_s} s, when --timeout closed it",
         what="Events had arrived, but the response had not ended when the time limit was reached.",
         why="""
-            There may be no harm: a long answer may need longer. But a stream that has sent
-            everything and stays open occupies a connection, and the client's work at the end (tool
-            calls, storing the answer) does not start.
+            A long answer may simply need more time. A stream that has sent everything and stays
+            open occupies a connection, and the client's work at the end (tool calls, storing the
+            answer) does not start.
         """,
         detection="""
             The stream was still open after --timeout. The timeline shows the cause: tokens until
-            the last moment mean a long answer; [DONE] followed by nothing means a hop or a server
-            that does not close; silence after some tokens means a lost origin.
+            the last moment mean a long answer; [DONE] followed by nothing means that a hop or a
+            server does not close the response; silence after some tokens means a lost origin.
         """,
         measured="""
             When the origin breaks off in mid-stream, node http-proxy leaves its client hanging; the
@@ -192,8 +199,8 @@ RULES = (
                 undam check URL --timeout 600
                 undam check URL --data @short.json       with "stream": true and "max_tokens": 256
 
-            For a lost origin, use a relay that passes the end on, and a read timeout in the client,
-            slightly above the heartbeat interval.
+            For a lost origin, use a relay that forwards the end of the stream, and a read timeout
+            in the client, slightly above the heartbeat interval.
         """,
     ),
     Rule(
@@ -206,9 +213,9 @@ RULES = (
             the time limit for its analysis.
         """,
         why="""
-            There may be no harm. The limits prevent a hostile or endless stream from exhausting the
-            memory or the CPU of this machine. The verdict applies to the part that was read; the
-            end, and so the completeness, is unknown.
+            A stream above the limit may be normal. The limits prevent a hostile or endless stream
+            from exhausting the memory or the CPU of this machine. The verdict applies to the part
+            that was read; whether the stream is complete is unknown.
         """,
         detection="""
             The bytes, events and comments after decompression are counted, because a small
@@ -233,12 +240,14 @@ RULES = (
         slug="nothing-came",
         severity=Severity.ERROR,
         message="no event arrived within {after_s} s of the request",
-        what="The request was sent, and no event and no comment arrived before the time limit.",
-        why="To a reader the service is dead, whatever the model is doing.",
+        what="""
+            The request was sent, but neither an event nor a comment arrived before the time limit.
+        """,
+        why="To a user, the service seems dead, whatever the model is doing.",
         detection="""
             No event arrived before --timeout. The response head may have arrived, which proves
             nothing: varnish with do_gzip, Traffic Server's compressor and express compression()
-            send it at once and hold the body.
+            send the head at once and hold the body.
         """,
         causes="""
             A queue or a prefill that is longer than the limit; a hop that holds the whole response
@@ -250,9 +259,9 @@ RULES = (
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions --timeout 600
 
-            If the inner hop streams, the outer one holds: UD101 lists the fix for each hop. If
-            all are silent, the model is the cause; a heartbeat from the first second (UD402) would
-            at least distinguish waiting from dead.
+            If the inner hop streams, the outer one holds: UD101 lists the fix for each hop. If all
+            hops are silent, the model is the cause; a heartbeat from the first second (UD402) would
+            at least show that the server works.
         """,
     ),
     Rule(
@@ -262,19 +271,20 @@ RULES = (
         message=("{incomplete} of {requests} responses are incomplete{silent}: {kinds}"),
         what="""
             Under load, some streams ended without [DONE], a finish reason or another end mark of
-            their API, or did not end within the time limit. Their connections may have been closed
-            cleanly.
+            their API, or did not end within the time limit. The connections of incomplete streams
+            may have been closed cleanly.
         """,
         why="""
             The reader has half an answer. Load generators that use only the status or the framing
-            count it as a success. Because it is short, it even improves their results.
+            count an incomplete answer as a success. Because an incomplete answer is short, it even
+            improves the results of such tools.
         """,
         detection="""
             Each response has a kind: no-end for a clean end without the API's end mark (see UD601),
             truncated and reset for a broken connection, timeout for the limit of this program.
-            These responses count in TTFT and ITL, but not in TPOT, E2E and the requests per second.
-            A response that timed out before its first content counts in TTFT with the time that it
-            waited, and each failed request is above the limit of an objective.
+            Incomplete responses count in TTFT and ITL, but not in TPOT, E2E and the requests per
+            second. A response that timed out before its first content counts in TTFT with the time
+            that it waited. Each failed request counts as above the limit of an objective.
         """,
         causes="""
             Workers that die or are redeployed, limits of hops on duration or silence (UD403,
@@ -286,7 +296,8 @@ RULES = (
                 undam bench URL --record run.jsonl --html report.html
                 undam check URL --idle 90
 
-            The cause is then either that limit or the capacity of the server.
+            If all streams end after the same time, a limit is the cause; otherwise, the capacity of
+            the server may be the cause.
         """,
     ),
     Rule(
@@ -294,9 +305,9 @@ RULES = (
         slug="requests-failed",
         severity=Severity.ERROR,
         message="{errors} of {requests} requests failed: {kinds}",
-        what="These requests did not return a usable stream.",
+        what="Some requests did not return a usable stream.",
         why="""
-            Besides the failure itself, the other results then describe a smaller load than
+            Besides the failures themselves, the other results describe a smaller load than
             requested.
         """,
         detection="""
@@ -307,12 +318,14 @@ RULES = (
             retried, so that the load stays as requested; the value of Retry-After is reported.
         """,
         fix="""
-            429 and 503 are a server's correct answer to overload; find the load that it sustains:
+            The statuses 429 and 503 are the correct answer to overload; find the load that the
+            server sustains:
 
                 undam bench URL --find-max --slo 'ttft_p99<1s'
 
             For refused and reset connections under load, check the listen queue
-            (net.core.somaxconn), or a connection limit at a hop. This program cannot change either.
+            (net.core.somaxconn), or a connection limit at a hop. undam cannot change the listen
+            queue or the limit.
         """,
     ),
 )

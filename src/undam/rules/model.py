@@ -12,7 +12,7 @@ from itertools import groupby
 _WIDTH = 92
 _CODE_INDENT = "    "
 
-# In the order in which the sections are shown.
+# Headings of the sections, in the order in which they are shown.
 _HEADINGS = {
     "what": "What",
     "why": "Why it hurts",
@@ -33,7 +33,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How a stream arrived."""
+    """Verdict on how a stream arrived."""
 
     STREAMING = "streaming"
     BATCHED = "batched"

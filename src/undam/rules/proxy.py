@@ -15,15 +15,15 @@ RULES = (
         ),
         what="A hop collected the whole response and released it when the origin had finished.",
         why="""
-            The time to first token equals the time of the whole response. Early response headers
-            prove nothing: varnish with do_gzip sent them after 1 ms, and nothing else until the
-            end.
+            The time to first token equals the duration of the whole response. Early response
+            headers prove nothing: varnish with do_gzip sent them after 1 ms, and nothing else until
+            the end.
         """,
         detection="""
             At least eight content events arrived in one burst right before the end, after a wait in
             which they could have been generated. A faster response, or a silence after the burst,
-            gives `unknown`. With --beacon: the events were due over a longer time and arrived
-            together.
+            gives the verdict `unknown`. With --beacon, the events were due over a longer time, but
+            arrived together.
         """,
         measured="""
             120 events, 25 ms apart: the first one arrived 3.0 s late through lighttpd 1.4.69, nginx
@@ -31,7 +31,7 @@ RULES = (
             nginx with defaults does the same to responses shorter than 4096 bytes.
         """,
         fix="""
-            Turn the buffer off at the hop that holds. This only changes how responses are sent.
+            Turn buffering off at the hop that holds. It changes only how responses are sent.
 
                 nginx:     proxy_buffering off;
                 lighttpd:  server.stream-response-body = 1
@@ -58,8 +58,8 @@ RULES = (
         """,
         detection="""
             Most bursts end inside an event (servers write whole events; only a buffer splits them),
-            or every burst reaches the same size with its last event and not before. With --beacon,
-            bursts of nearly equal size whose events were due earlier are enough.
+            or every burst reaches the same size only with its last event. With --beacon, bursts of
+            nearly equal size are sufficient if their events were due earlier.
         """,
         measured="""
             nginx 1.22.1 with defaults (HTTP/1.0 to the origin), 60-byte events 25 ms apart: the
@@ -67,17 +67,20 @@ RULES = (
             0.1 ms late, one event per read.
         """,
         fix="""
-            nginx below 1.29.7, in the location of the API. This also turns proxy_cache off there.
+            For nginx below 1.29.7, turn buffering off in the location of the API. Without
+            buffering, proxy_cache is also off in that location.
 
                 proxy_buffering off;
 
-            Or let the origin send this header, which nginx, Kong, APISIX and ingress-nginx obey:
+            Alternatively, let the origin send this header, which nginx, Kong, APISIX and
+            ingress-nginx obey:
 
                 X-Accel-Buffering: no
 
             `proxy_http_version 1.1;` also streams a chunked origin, but changes the protocol to the
-            upstream, and gzip or a close-delimited origin brings the blocks back. `proxy_set_header
-            X-Accel-Buffering no` and `add_header` have no effect on this hop.
+            upstream. With gzip, or with an origin that ends the body by closing the connection, the
+            stream still arrives in blocks. `proxy_set_header X-Accel-Buffering no` and `add_header`
+            do not turn off the buffering of the nginx that contains them.
         """,
     ),
     Rule(
@@ -93,22 +96,22 @@ RULES = (
             the text appears in bursts although the model generates an even flow.
         """,
         detection="""
-            More than five events arrive at a time, at even intervals (they differ by at most a
-            quarter), and the end of the response released the last ones early, or the counts are
-            those of an even source that is read at even times. An engine with steps of several
-            tokens does neither. Without that evidence, further streams decide (`experiments` in
-            JSON), or the verdict is `unknown`. With --beacon: the first event of each burst was
-            held for the same time.
+            More than five events arrive at a time, at intervals that differ by at most a quarter.
+            In addition, the end of the response released the last events early, or the numbers of
+            events per burst are those of an even source that is read at even times. An engine that
+            emits several tokens per step shows neither pattern. Without such evidence, the check
+            requests further streams (`experiments` in JSON); if they do not decide, the verdict is
+            `unknown`. With --beacon, the first event of each burst was held for the same time.
         """,
         measured="""
             haproxy 2.6.12 writes with MSG_MORE, so the kernel waits about 200 ms or for a full
             segment: at 25 ms per token, the first event arrives 202 ms late, 9 events per read;
-            with the option below, 0.1 ms late. At 300 ms per token each event arrives alone and
-            207 ms late, which only --beacon detects.
+            with `option http-no-delay`, 0.1 ms late. At 300 ms per token each event arrives alone
+            and 207 ms late, which only --beacon detects.
         """,
         fix="""
-            Set the option of the hop. The hop then sends bytes earlier, in more and smaller
-            packets.
+            Set the option that makes the hop send data at once. The hop then sends bytes earlier,
+            in more and smaller packets.
 
                 haproxy:  option http-no-delay
                 traefik:  responseForwarding.flushInterval: -1      (documented: 100 ms by default)
@@ -124,8 +127,8 @@ RULES = (
             "{late_events} of {events} arrived when the next event was due"
         ),
         what="""
-            A hop writes an event only when the next one pushes it out. A compressor does this if it
-            is flushed before the write and not after it.
+            A hop writes an event only when the next one pushes it out. A compressor causes such a
+            delay if it is flushed before each write instead of after it.
         """,
         why="""
             The stream looks smooth, but every token is one gap late: 25 ms at 25 ms per token, and
@@ -133,22 +136,23 @@ RULES = (
             is held until the silence ends.
         """,
         detection="""
-            Four of five events arrived when the next one was due. Arrival times alone cannot show
-            this: the due times come from --beacon, or from --hop with the same prompt closer to the
-            model.
+            At least four of five events arrived when the next event was due. Arrival times alone
+            cannot show such a delay: the due times come from --beacon, or from --hop with the same
+            prompt closer to the model.
         """,
         measured="""
-            haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay`: 26 to 28 ms late
-            at 25 ms per token. express compression(), flushed on the data of the proxied response:
-            27 ms late.
+            haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay`: events arrived
+            26 to 28 ms late at 25 ms per token. express compression(), flushed on the data of the
+            proxied response: 27 ms late.
         """,
         fix="""
-            Do not compress event streams at this hop. This only changes their transfer size.
+            Do not compress event streams at this hop. Turning compression off changes only the
+            transfer size of the streams.
 
                 haproxy:  compression type text/html application/json  (without text/event-stream)
                 express:  compression({filter}) with a filter that excludes text/event-stream
 
-            In your own program, write the event first and then flush.
+            In a program of your own, write the event first, and then flush.
         """,
     ),
     Rule(
@@ -159,25 +163,25 @@ RULES = (
             "the response head arrived only with the first body byte, "
             "{headers_ms} ms after the request"
         ),
-        what="The origin, or a hop, sent no response head until it had body data to send with it.",
+        what="The origin, or a hop, sent the response head only together with the first body data.",
         why="""
             During a long prefill the client receives nothing: limits on the time to the first byte
             apply (Heroku 30 s, documented), a working server looks like a dead one, and the
-            browser's `open` event does not fire. This does not mean that the body is held, and
-            early headers do not mean that it is not.
+            browser's `open` event does not fire. A late head does not prove that the body is held,
+            and an early head does not prove that the body streams.
         """,
         detection="""
-            Head and first body byte arrived within 1 ms of each other, at least 0.5 s after the
-            request. Compare hops with --hop to find out which one waits.
+            The head and the first body byte arrived within 1 ms of each other, at least 0.5 s after
+            the request. Compare hops with --hop to find out which hop delays the head.
         """,
         measured="""
             nginx with proxy_http_version 1.1, node http-proxy, http-proxy-middleware and
-            @fastify/http-proxy wait for the first body byte and then stream. In the field, one
-            engine sent its headers after 23 s of prefill.
+            @fastify/http-proxy wait for the first body byte and then stream. One engine in
+            production sent its headers after 23 s of prefill.
         """,
         fix="""
-            Let the origin send the head at once, followed by a comment, which makes these hops pass
-            the head on. Readers that follow the standard ignore the comment.
+            Let the origin send the head at once, followed by a comment, which makes hops forward
+            the head. Readers that follow the event-stream standard ignore comments.
 
                 : ping
         """,
@@ -190,13 +194,14 @@ RULES = (
         what="A compressor keeps events in its window until it has enough output.",
         why="""
             Short answers arrive in one piece when they end; long ones arrive in blocks of 16 to 28
-            KB of compressed output. This holds longer than anything else, even if buffering is off
-            elsewhere.
+            KB of compressed output. A compressor holds events longer than any other cause, even if
+            buffering is off elsewhere.
         """,
         detection="""
-            The response has a Content-Encoding, and after decompression its events become readable
-            late, in the pattern of the other finding for this hop. A compressor that flushes each
-            event (Apache mod_deflate, Envoy) streams and is not reported.
+            The response has a Content-Encoding, and its events become readable late after
+            decompression. Another finding for the same hop describes the pattern of the delay. A
+            compressor that flushes each event (Apache mod_deflate, Envoy) streams and is not
+            reported.
         """,
         measured="""
             120 events of 60 bytes in 3 s: the first one arrived 3.0 s late with nginx gzip_types
@@ -204,7 +209,8 @@ RULES = (
             compress.so with `flush false`. nginx gzip with proxy_buffering off: 0.2 ms late.
         """,
         fix="""
-            Exclude event streams from compression. This only changes their transfer size.
+            Exclude event streams from compression. Turning compression off changes only the
+            transfer size of the streams.
 
                 nginx:           take text/event-stream out of gzip_types, or: proxy_buffering off;
                 varnish:         set beresp.do_gzip = false;
@@ -212,8 +218,8 @@ RULES = (
                 origin:          Cache-Control: no-transform   (Envoy and compression() obey it;
                                  nginx's gzip and mod_deflate do not)
 
-            starlette's GZipMiddleware has excluded event streams since 0.46.0. Up to 1.4.0, it held
-            NDJSON.
+            starlette's GZipMiddleware has excluded event streams since 0.46.0. Up to 1.4.0,
+            starlette's GZipMiddleware held NDJSON.
         """,
     ),
     Rule(
@@ -226,11 +232,11 @@ RULES = (
         ),
         what="""
             The response states its length in advance. The length of an answer that is still being
-            generated is unknown, so a hop, or the origin, collected it first.
+            generated is unknown, so a hop, or the origin, collected the whole answer first.
         """,
         why="""
-            It shows that the response was held until it ended. And if the length is computed after
-            a cut, a truncated answer looks whole.
+            A Content-Length shows that the response was held until it ended. If the length is
+            computed after a cut, a truncated answer looks complete.
         """,
         detection="""
             The finding names the first hop that sends the header. If the events nevertheless
@@ -242,12 +248,12 @@ RULES = (
             off, lighttpd sends status 200 and a length that matches the fragment.
         """,
         fix="""
-            Stream the response at that hop, as for held-to-end (UD101).
+            Turn off buffering at the hop that adds the length, as for held-to-end (UD101).
 
                 lighttpd:  server.stream-response-body = 1
                 varnish:   set beresp.do_stream = true;
 
-            In an origin, pass a generator and not a string to the framework, and set no length.
+            In an origin, pass a generator instead of a string to the framework; set no length.
         """,
         source="RFC 9112, 6.2 and 7.1 (chunked coding is for content of unknown length).",
     ),
@@ -260,11 +266,11 @@ RULES = (
             "closer to the client falls back to blocks of 4 KB, and a cut looks like a complete "
             "response"
         ),
-        what="The response has neither chunks nor a length: its body ends with the connection.",
+        what="The response has neither chunks nor a length; its body ends with the connection.",
         why="""
-            Such a body counts as complete (RFC 9112, 8), so a client cannot distinguish a cut from
-            an end, except by [DONE] or a finish reason. Each response needs a new connection. And
-            an nginx closer to the client falls back to blocks.
+            A body without chunks or a length counts as complete (RFC 9112, 8), so a client can
+            distinguish a cut from an end only by [DONE] or a finish reason. Each response needs a
+            new connection. An nginx closer to the client falls back to blocks of 4 KB.
         """,
         detection="""
             The response is HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
@@ -281,8 +287,8 @@ RULES = (
                 proxy_http_version 1.1;            the default only since 1.29.7
                 chunked_transfer_encoding off;     remove this line
 
-            The first line changes the protocol to the origin for everything in that location, so
-            test it there.
+            `proxy_http_version 1.1;` changes the protocol to the origin for everything in the
+            location, so test it there.
         """,
     ),
     Rule(
@@ -295,17 +301,18 @@ RULES = (
         ),
         what="nginx obeys X-Accel-Buffering from its origin, and removes it from the response.",
         why="""
-            With one nginx there is no harm; it even proves that an nginx is in the path. With two,
-            the outer one does not receive the header and buffers, so the header seems not to work.
+            With a single nginx, the missing header does no harm; it even proves that an nginx is in
+            the path. With two nginx servers, the outer one does not receive the header and buffers,
+            so the header seems to have no effect.
         """,
         detection="""
-            With --hop: the inner URL has the header and the outer URL does not. It is a warning if
-            the outer hop holds the stream.
+            With --hop, the response of the inner URL has the header, and that of the outer URL does
+            not. The finding is a warning if the outer hop holds the stream.
         """,
         measured="""
-            Two nginx with defaults and an origin that sends `X-Accel-Buffering: no`: the first
-            event arrived 1626 ms late. With either line below at the inner nginx, and
-            `proxy_buffering off` there, 0.1 ms late.
+            Two nginx servers with defaults and an origin that sends `X-Accel-Buffering: no`: the
+            first event arrived 1626 ms late. With `proxy_buffering off` and either line below at
+            the inner nginx, it arrived 0.1 ms late.
         """,
         fix="""
             Pass the header on at the inner nginx, with one of these lines:
@@ -313,11 +320,11 @@ RULES = (
                 proxy_pass_header X-Accel-Buffering;
                 add_header X-Accel-Buffering no;
 
-            Or turn buffering off at the outer nginx as well, which needs no header:
+            Alternatively, turn buffering off at the outer nginx, which then needs no header:
 
                 proxy_buffering off;
 
-            `add_header` at the outer nginx has no effect on its own buffer.
+            `add_header` at the outer nginx does not affect the outer nginx's own buffer.
         """,
     ),
     Rule(
@@ -327,24 +334,25 @@ RULES = (
         message="the origin did not detect that the client disconnected: {seen}",
         what="The client closed the connection, and the origin continued to generate.",
         why="""
-            The model works for readers who have left. This is most frequent during a long prefill,
-            when nothing is written and so no write can fail.
+            The model generates tokens that nobody reads. Undetected disconnects are most frequent
+            during a long prefill, when nothing is written and so no write can fail.
         """,
         detection="""
-            --cancel disconnects in mid-stream and asks the beacon when it detected that. More than
-            0.5 s later means that the server does not watch the connection, but only notices when
-            the next write fails.
+            With --cancel, the check disconnects in mid-stream, and requests from the beacon the
+            time at which it detected the disconnect. If more than 0.5 s passed, the server does not
+            watch the connection, and detects a disconnect only when the next write fails.
         """,
         measured="""
             nginx, envoy, caddy, squid, @fastify/http-proxy and Go's ReverseProxy pass a disconnect
             on within about 2 ms, also during silence. haproxy, apache, varnish, lighttpd and
-            Traffic Server notice it at the origin's next write; node http-proxy, and lighttpd as
-            installed, never do. A silent generator behind them is not cancelled in aiohttp,
-            aiohttp-sse, blacksheep and robyn. The routers of sglang and vLLM took 4.4 s in a token
-            gap.
+            Traffic Server detect a disconnect at the origin's next write; node http-proxy, and
+            lighttpd as installed, never detect it. In aiohttp, aiohttp-sse, blacksheep and robyn, a
+            silent generator is not cancelled after a disconnect. The routers of sglang and vLLM
+            needed 4.4 s to detect a disconnect in a gap between tokens.
         """,
         fix="""
-            A heartbeat from the origin lets the second group detect it within one interval:
+            Send heartbeats from the origin: hops that detect a disconnect only at a write then
+            detect it within one interval:
 
                 : ping
 
@@ -359,14 +367,15 @@ RULES = (
         severity=Severity.ERROR,
         message="events arrive in bursts of {events_per_burst}, in no known pattern",
         what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
-        why="The first token waits for its burst, and the text appears in bursts.",
+        why="The first token waits until its burst is released, and the text appears in bursts.",
         detection="""
-            Typically more than five events arrive per burst, at uneven intervals, and their number
-            follows the time before each burst. The steps of an engine do not have this relation.
-            Neither TCP's window nor jitter explains the bursts. With --beacon or --hop: one event
-            in ten was held for two and a half times the noise (12 ms, the uncertainty of the
-            clocks, half the path), most of them together with others. The bursts may then be
-            smaller.
+            Typically more than five events arrive per burst, at uneven intervals, and the number of
+            events in a burst depends on the time before the burst. In the steps of an engine, the
+            number of events does not depend on that time. Neither TCP's window nor jitter explains
+            the bursts. With --beacon or --hop, one event in ten was held for two and a half times
+            the noise, and most of these events arrived together with others. The noise is the sum
+            of 12 ms, the uncertainty of the clocks and half the one-way delay of the path. With
+            --beacon or --hop, smaller bursts are also reported.
         """,
         causes="""
             A compressor without flush (its blocks are of equal size only in compressed bytes), a
@@ -375,13 +384,13 @@ RULES = (
             generators that never wait sent their first events after 2.1 s (median).
         """,
         fix="""
-            Find the hop first. Check each hop with the same prompt, outermost first, or use a
-            beacon at the far end:
+            First find the hop that holds the stream. Check each hop with the same prompt, outermost
+            first, or use a beacon at the far end:
 
                 undam check URL --hop proxy=http://PROXY/v1/... --hop model=http://MODEL/v1/...
 
-            If the innermost hop shows it, too, check the engine (UD501) and the event loop of the
-            server.
+            If the innermost hop also sends bursts, check the engine (UD501) and the event loop of
+            the server.
         """,
     ),
     Rule(
@@ -394,23 +403,24 @@ RULES = (
         ),
         what="Two to five whole events tend to arrive together.",
         why="""
-            Usually there is no harm. A speculative decoder accepts 1 to 5 tokens in one step, and
-            its server sends them together. A hop with a small buffer, or with a timer of a few
-            gaps, looks the same from outside, and delays the first token.
+            Bursts of two to five events usually do no harm. A speculative decoder accepts 1 to 5
+            tokens in one step, and its server sends them together. A hop with a small buffer, or
+            with a timer of a few gaps, looks the same from outside, and delays the first token.
         """,
         detection="""
             At least half of the events arrived with another one, typically two to five at once, and
-            no burst ends inside an event. No hop is blamed for it. With --beacon or --hop the due
-            times decide, and this finding is not reported.
+            no burst ends inside an event. The finding does not name a hop as the cause. With
+            --beacon or --hop, the due times show the cause, and this finding is not reported.
         """,
         fix="""
-            Find the cause. No change is needed if the model server shows the same:
+            Compare with the model server itself. No change is needed if its events arrive in the
+            same way:
 
                 undam check URL --hop model=http://MODEL:8000/v1/chat/completions
                 undam check URL --beacon          with `undam sim` instead of the model
 
             By default vLLM, SGLang and TensorRT-LLM send each step at once (`stream_interval` 1);
-            throughput recipes set 16 or 20.
+            recipes for high throughput set intervals of 16 or 20.
         """,
     ),
     Rule(
@@ -424,15 +434,15 @@ RULES = (
         what="Under load, most events reach this machine together with others, in one write.",
         why="""
             The text appears in bursts, and the first token waits for the events sent with it. Load
-            generators that do not check for this report an ITL p50 of 0.00 ms, which looks
-            excellent.
+            generators that do not check for events sent together report an ITL p50 of 0.00 ms,
+            which looks excellent.
         """,
         detection="""
             At least half of the events arrived with another one, in one read or in consecutive
-            reads, and nothing was readable a moment before. So this client was not late, and the
-            events were already together when they arrived. The gaps inside are counted separately,
-            as bounded, and are not part of any percentile. Up to five events at a time, the
-            severity is info.
+            reads, and nothing was readable a moment before. The client was therefore not late: the
+            events were already together when they arrived. Gaps between events of the same write
+            are counted separately, as bounded, and are excluded from every percentile. With at most
+            five events at a time, the severity is info.
         """,
         causes="""
             An engine that sends every Nth token or decodes speculatively, a hop with a buffer or a
@@ -460,8 +470,8 @@ RULES = (
             "request streams (TTFT {direct_ttft_ms} ms)"
         ),
         what="""
-            The forward proxy of this machine (--proxy or HTTPS_PROXY) holds the stream. The server
-            and everything in front of it stream.
+            The forward proxy of this machine (--proxy or HTTPS_PROXY) holds the stream. Neither the
+            server nor any proxy in front of it holds the stream.
         """,
         why="""
             Every program on this network receives the answer late, and no change at the service
@@ -469,7 +479,7 @@ RULES = (
         """,
         detection="""
             The stream was held, and the same request without the proxy streamed. The direct request
-            is one of the experiments of a check, so --no-experiments switches it off. If no direct
+            is one of the experiments of a check, so --no-experiments disables it. If no direct
             connection is possible, the proxy is only listed as a suspect.
         """,
         measured="""
@@ -477,7 +487,8 @@ RULES = (
             hold the whole answer.
         """,
         fix="""
-            Exempt the host from the proxy, or let the proxy stream it.
+            Exempt the host from the proxy, or configure the proxy to stream responses from the
+            host.
 
                 NO_PROXY=HOST
                 mitmproxy:  --set stream_large_bodies=1

@@ -25,15 +25,16 @@ RULES = (
             the first event for 1476 ms. Few caches store a POST; any cache may store a
             GET (EventSource).
         """,
-        detection="The header is checked at every hop whose response is a stream.",
+        detection="Cache-Control is checked at every hop whose response is a stream.",
         fix="""
             Set this header at the origin, or at the hop that adds the lifetime (for instance a CDN
             rule for "static" paths):
 
                 Cache-Control: no-cache, no-transform
 
-            For private content `no-store` is stricter: nothing may be stored. Both are safe for
-            streams, because EventSource bypasses the browser's cache anyway.
+            For private content `no-store` is stricter: nothing may be stored. `no-cache` and
+            `no-store` are both safe for streams, because EventSource bypasses the browser's cache
+            anyway.
         """,
         source="""
             RFC 9111, 3 (what may be stored), 4 (requests that wait for a response), 5.2.2; WHATWG
@@ -46,8 +47,8 @@ RULES = (
         severity=Severity.INFO,
         message="the response does not ask hops to leave the stream unchanged: {missing} missing",
         what="""
-            Three response headers ask hops not to buffer or change a stream; some of them are
-            absent.
+            Three response headers ask hops not to buffer or change a stream; at least one of them
+            is absent.
         """,
         why="""
             The stream may flow today and be held tomorrow, when a proxy with defaults, or a
@@ -55,8 +56,8 @@ RULES = (
             9110, 7.6).
         """,
         detection="""
-            The head of the innermost hop is checked. If an nginx or another hop has added its
-            signature, X-Accel-Buffering is not reported as missing, because nginx removes it.
+            The response head of the innermost hop is checked. If an nginx or another hop has added
+            its signature, X-Accel-Buffering is not reported as missing, because nginx removes it.
         """,
         fix="""
             Set the headers at the origin, on the streaming response only. Hops that do not know a
@@ -83,24 +84,26 @@ RULES = (
             which this version of HTTP does not allow.
         """,
         why="""
-            According to RFC 9113, 8.2.2, such a message is malformed. A strict client or hop
-            answers with a stream error (PROTOCOL_ERROR, 8.1.1); others ignore the header. The
-            stream works with one client and fails with the next.
+            According to RFC 9113, 8.2.2, a message with one of these headers is malformed. A strict
+            client or hop answers with a stream error (PROTOCOL_ERROR, 8.1.1); others ignore the
+            header. The stream may work with one client and fail with the next.
         """,
         detection="""
-            A response over HTTP/2 or HTTP/3 has the header (RFC 9114, 4.2 applies to HTTP/3).
+            A response over HTTP/2 or HTTP/3 has a connection-specific header (for HTTP/3, see RFC
+            9114, 4.2).
         """,
         causes="""
-            Recipes that set `Connection: keep-alive` explicitly; sse-starlette always sends it.
-            Over HTTP/1.1 it is redundant, because connections persist anyway (RFC 9112, 9.3).
+            Code that sets `Connection: keep-alive` explicitly, and sse-starlette, which always
+            sends it. Over HTTP/1.1, `Connection: keep-alive` is redundant, because connections
+            persist anyway (RFC 9112, 9.3).
         """,
         fix="""
-            Remove it where the response is created; nothing depends on it.
+            Remove the header where the response is created; nothing depends on it.
 
                 headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
-            A hop that converts HTTP/1.1 to HTTP/2 must remove the header (RFC 9110, 7.6.1). So fix
-            the origin if it uses HTTP/2 itself, or else the hop that does not remove it.
+            A hop that converts HTTP/1.1 to HTTP/2 must remove the header (RFC 9110, 7.6.1). Fix the
+            origin if it uses HTTP/2 itself; otherwise, fix the hop that does not remove the header.
         """,
     ),
     Rule(
@@ -121,13 +124,13 @@ RULES = (
         """,
         detection="The first bytes of the body are compared with the Content-Type.",
         fix="""
-            Set the type at the origin, on the streaming response.
+            Set the Content-Type at the origin, on the streaming response.
 
                 Content-Type: text/event-stream
                 StreamingResponse(events(), media_type="text/event-stream")   (starlette, FastAPI)
 
-            A charset is not needed: event streams are always UTF-8 (9.2.5). For JSON lines, undam
-            recognises application/x-ndjson, application/ndjson and application/jsonl.
+            A charset is not needed: event streams are always UTF-8 (WHATWG HTML, 9.2.5). For JSON
+            lines, undam recognises application/x-ndjson, application/ndjson and application/jsonl.
         """,
     ),
     Rule(
@@ -147,12 +150,12 @@ RULES = (
         """,
         causes="""
             A gateway or an application that calls the model without streaming; a route of a
-            function platform in its buffered mode; a login or error page with status 200,
-            recognisable by the type text/html.
+            function platform in its buffered mode; or a login or error page with status 200 and the
+            type text/html.
         """,
         fix="""
-            Enable streaming in the program that collects the response. This changes the form of the
-            response for every client of the route, so keep the whole form for requests without
+            Enable streaming in the program that collects the response. Clients that do not request
+            a stream must still receive the whole response, so stream only if the request sets
             "stream".
 
                 "stream": true                         in the call to the model
@@ -171,7 +174,7 @@ RULES = (
         "not set TCP_NODELAY",
         what="""
             On a connection that has carried a request before, the first small writes of an answer
-            wait about 40 ms. On a new connection they do not.
+            wait about 40 ms. On a new connection, these writes do not wait.
         """,
         why="""
             All clients reuse connections, so nearly every user waits 40 ms longer for the first
@@ -179,21 +182,22 @@ RULES = (
         """,
         detection="""
             The check sends the same request again on the connection of the first one, and compares
-            the first gaps. A gap of 36 to 60 ms must occur twice at the same place, must be absent
-            on the new connection, and must release data that was sent before. In a load test, most
-            answers must have such a gap before a first read with several events.
+            the first gaps of both answers. A gap of 36 to 60 ms must occur twice at the same place,
+            must be absent on the new connection, and must release data that was sent before. In a
+            load test, most answers must have such a gap before a first read with several events.
         """,
         causes="""
             Nagle's algorithm holds a small write until the previous one is acknowledged, and the
             receiver delays acknowledgements by 40 ms. On a new connection, Linux acknowledges at
-            once. The option must be set by the server (axum and hyper before axum 0.8, Go programs
+            once. Some servers do not set TCP_NODELAY (axum and hyper before axum 0.8, Go programs
             that call SetNoDelay(false), C and C++ servers); asyncio, Node 18 and Go's net package
             set it by default.
         """,
         measured="""
-            ai-dynamo/dynamo 14643 (2026): p50 from 45 to 9 ms. pegainfer 23 (2026): TTFT from 42 to
-            12 ms. With a server on Linux 6 and a gap of 10 ms between tokens, the first token came
-            after 0.3 ms on a new connection and after 43 to 46 ms on a reused one.
+            ai-dynamo/dynamo 14643 (2026): with TCP_NODELAY, the p50 fell from 45 to 9 ms. pegainfer
+            23 (2026): with TCP_NODELAY, TTFT fell from 42 to 12 ms. With a server on Linux 6 and a
+            gap of 10 ms between tokens, the first token came after 0.3 ms on a new connection and
+            after 43 to 46 ms on a reused one.
         """,
         fix="""
             Set TCP_NODELAY on each accepted connection:

@@ -15,25 +15,25 @@ RULES = (
             body, or for a timer.
         """,
         why="""
-            A client that awaits the head does nothing else meanwhile. Clients of MCP hang before
+            A client is blocked while it waits for the response head. Clients of MCP hang before
             they list the tools, for exactly a minute or until a gateway answers 502.
         """,
         detection="""
-            `undam check --mcp` initializes a session and sends the GET request. The head took
-            longer than a second, or did not arrive within the time limit. Silence after the head is
-            normal and is not reported.
+            `undam check --mcp` initializes a session and requests the standing stream with GET. The
+            response head took longer than a second, or did not arrive within the time limit.
+            Silence after the head is normal and is not reported.
         """,
         causes="""
             A server or an SDK that sends the head with the first event; an HTTP/2 proxy or a load
             balancer that waits for the first DATA frame; a proxy that buffers.
         """,
         fix="""
-            Let the server send a comment right after the head, which also makes hops pass the head
-            on. Readers that follow the standard ignore it.
+            Let the server send a comment right after the head, which also makes hops forward the
+            head. Readers that follow the standard ignore comments.
 
                 : ping
 
-            At nginx, in the location of the server:
+            In nginx, turn buffering off in the location of the server:
 
                 proxy_buffering off;
                 proxy_http_version 1.1;
@@ -45,18 +45,20 @@ RULES = (
         slug="no-standing-stream",
         severity=Severity.INFO,
         message="the server offers no standing stream (405), which MCP allows",
-        what="The server answered the GET request with 405 Method Not Allowed.",
+        what="""
+            The server answered the GET request for a standing stream with 405 Method Not Allowed.
+        """,
         why="""
-            There is no harm. The server can send notifications only within the response to a
-            request of the client.
+            The missing stream does no harm in itself, but the server can send notifications only
+            within the response to a request of the client.
         """,
         detection="""
             `undam check --mcp` sends a GET request with the session ID of its initialize request.
-            The server answered it with the status 405.
+            The server answered this GET request with the status 405.
         """,
         fix="""
-            Nothing, unless the server should send notifications. Then let it answer GET with an
-            event stream.
+            No change is needed, unless the server should send notifications. To send notifications,
+            let the server answer GET with an event stream.
         """,
     ),
     Rule(
@@ -66,12 +68,12 @@ RULES = (
         message="the standing stream ended {after_s} s after its head, {how}",
         what="A stream that should stay open until the session ends was closed.",
         why="""
-            The client must open it again. Notifications that the server sends in between are lost,
-            unless it replays them by Last-Event-ID.
+            The client must open the stream again. Notifications that the server sends in the
+            meantime are lost, unless it replays them by Last-Event-ID.
         """,
         detection="""
-            `undam check --mcp` keeps the stream open for 20 s, or for the time given with --idle.
-            It is reported if the stream ends earlier.
+            `undam check --mcp` keeps the stream open for 20 s, or for the time given with --idle,
+            and reports a stream that ends earlier.
         """,
         causes="""
             An idle limit of a proxy or a load balancer (60 s is the most common), or a server that
@@ -83,7 +85,8 @@ RULES = (
 
                 : ping
 
-            Or raise the limit of the hop. undam names hops whose default limit fits the time.
+            Alternatively, raise the idle limit of the hop. undam names hops whose default limit
+            matches the time.
         """,
     ),
 )

@@ -10,10 +10,11 @@ RULES = (
         slug="http-versions-differ",
         severity=Severity.WARNING,
         message="the stream is {verdict_2} over HTTP/2, and {verdict_1} over HTTP/1.1",
-        what="The same URL holds the stream over one version of HTTP and not over the other.",
+        what="The same URL holds the stream over one version of HTTP, but not over the other.",
         why="""
             Browsers and most client libraries use HTTP/2 where it is offered; some tools and hops
-            use HTTP/1.1. A test with one version says nothing about the users of the other.
+            use HTTP/1.1. A test with one version of HTTP does not show what users of the other
+            version receive.
         """,
         detection="""
             If the server selects HTTP/2 by ALPN, the check sends the request once more over
@@ -21,10 +22,11 @@ RULES = (
         """,
         causes="""
             Different code paths of a hop, such as a response buffer or a compressor that applies to
-            one version only; a separate load balancer for one of them.
+            one version only; a separate load balancer for one of the versions.
         """,
         fix="""
-            Check the version that holds, and apply the fix of its own finding:
+            Run the check over the HTTP version that holds the stream, and apply the fix of the
+            finding that it reports:
 
                 undam check URL --http1
                 undam check URL --http2
@@ -36,11 +38,12 @@ RULES = (
         severity=Severity.WARNING,
         message="the request waited {stall_ms} ms for the flow-control window of the server",
         what="""
-            The server's HTTP/2 window was used up by the request body, and was opened again late.
+            The server's HTTP/2 window was used up by the request body, and the server extended it
+            late.
         """,
         why="""
-            The time counts as time to first token. All streams of a connection share one window, so
-            a large prompt of one user delays the requests of others.
+            The wait is part of the time to first token. All streams of a connection share one
+            window, so a large prompt of one user delays the requests of others.
         """,
         detection="""
             The stall is the time between the last byte that the window allowed and the
@@ -67,16 +70,16 @@ RULES = (
         message="this hop could not be measured: {error}",
         what="One of the hops did not return a stream, while others did.",
         why="""
-            The hop may be down for its users, too. The results of the other hops are reported, but
-            a hold cannot be attributed to a hop that was not measured.
+            The hop may be unavailable for its users, too. The results of the other hops are
+            reported, but a hold cannot be attributed to a hop that was not measured.
         """,
         detection="""
             The request failed: there was no connection, the status was an error, or the response
             was a web page. If no hop returns a stream, the command ends with exit code 2 instead.
         """,
         causes="""
-            A hop with its own model names, its own key or its own form of the request. Credentials
-            of -H are sent only to the origin of URL.
+            A hop that requires its own model names, its own key or its own form of request.
+            Credentials given with -H are sent only to the origin of URL.
         """,
         fix="""
             Give the hop its own request:
@@ -94,7 +97,7 @@ RULES = (
         message="the stream was reset after {after_s} s: RST_STREAM {reset}{silence}",
         what="The server or a hop ended the HTTP/2 stream with RST_STREAM before the answer ended.",
         why="""
-            The answer is lost in its middle. Browsers show ERR_HTTP2_PROTOCOL_ERROR, whatever the
+            The rest of the answer is lost. Browsers show ERR_HTTP2_PROTOCOL_ERROR, whatever the
             cause was.
         """,
         detection="""
@@ -106,7 +109,7 @@ RULES = (
             INTERNAL_ERROR or CANCEL; an idle or total limit (UD403, UD404); a restarted hop.
         """,
         fix="""
-            Find the hop, and whether a limit is the cause:
+            Find the hop that resets the stream, and check whether a time limit is the cause:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -124,8 +127,8 @@ RULES = (
         message="the server closed the connection in mid-stream after {after_s} s: GOAWAY {goaway}",
         what="The server sent GOAWAY, and closed the connection before the open stream had ended.",
         why="""
-            GOAWAY allows open streams to end. A server that closes anyway cuts the answers of all
-            clients at each deployment or reload.
+            GOAWAY allows open streams to end. A server that closes the connection anyway cuts the
+            answers of all clients at each deployment or reload.
         """,
         detection="A GOAWAY frame arrived, and the connection ended before the stream did.",
         causes="""
@@ -133,8 +136,8 @@ RULES = (
             connection that does not wait for open streams.
         """,
         fix="""
-            Let open streams end before the process exits, and give them as long as the longest
-            answer:
+            Let open streams end before the process exits, and allow them as much time as the
+            longest answer needs:
 
                 nginx:      worker_shutdown_timeout 600s;
                 Envoy:      --drain-time-s 600

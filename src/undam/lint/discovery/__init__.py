@@ -1,1 +1,1 @@
-"""Discovery of what is in and beside the files of a run."""
+"""Discovery of the configurations in the files of a run, and of the evidence beside them."""

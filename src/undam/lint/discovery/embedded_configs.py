@@ -21,7 +21,7 @@ _WORDS = (
     "networking.istio.io", "traefik.io/v1", "serving.kserve.io",
 )  # fmt: skip
 _YAML_NAME = re.compile(r"\.(?:ya?ml|tpl)$", re.IGNORECASE)
-# Languages of code fences, and the name of a file in that language.
+# Maps the language of a code fence to a typical file name of that language.
 _LANGUAGES = {
     "nginx": "nginx.conf", "caddy": "Caddyfile", "caddyfile": "Caddyfile", "haproxy": "haproxy.cfg",
     "apache": "httpd.conf", "apacheconf": "httpd.conf", "vcl": "default.vcl", "toml": "config.toml",
@@ -70,7 +70,7 @@ def _texts(source: Source, use: FileUse, name: str) -> Iterable[EmbeddedText]:
 
 
 def _name_of(one: EmbeddedText, use: FileUse) -> str:
-    """Return a name from which the dialect can be recognised; the content decides otherwise."""
+    """Return a file name by which to recognise the dialect; "-" if only the content can show it."""
     if use is FileUse.MARKDOWN:
         return _LANGUAGES.get(one.name.lower(), "text.txt")
     if "." in one.name or "/" in one.name or one.name.lower() == "caddyfile":

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A file that has to do with streams or proxies and was not linted.
+    """A file that concerns streams or proxies but was not linted.
 
     Args:
         kind: kind of the file, the same phrase for all files of the kind.
@@ -49,7 +49,7 @@ _STREAMING_PROGRAM = re.compile(
 
 
 def is_schema(raw: bytes) -> bool:
-    """Return whether a YAML file has nothing but definitions of custom resources.
+    """Return whether a YAML file contains only definitions of custom resources.
 
     Such files make up most of the text in the repositories of operators.
     """

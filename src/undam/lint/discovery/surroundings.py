@@ -1,4 +1,4 @@
-"""Reads the files beside a configuration: compose files, Dockerfiles, manifests and values.
+"""Reader of the files beside a configuration: compose files, Dockerfiles, manifests and values.
 
 They show which services are behind a route, and which version runs the configuration.
 """
@@ -37,7 +37,7 @@ _MANIFEST = re.compile(
 )
 # Programs are examined only in the folder of the configuration itself.
 _PROGRAMS = re.compile(r"[^/]+\.py", re.IGNORECASE)
-# The comment with which a generator signs a file, with the version that it was generated for.
+# The comment in a generated file that gives the version of the program it was generated for.
 _HEADER_LINES = 12
 _HEADER_VERSION = re.compile(
     r"^[ \t]*#[^\n]*?\b(nginx|haproxy|caddy|traefik|envoy|varnish)"
@@ -99,7 +99,7 @@ class Surroundings:
     def _read(
         self, folder: Path, wanted: re.Pattern[str], most: int, size: int
     ) -> list[tuple[str, str]]:
-        """Return name and text of the first ``most`` matching files, each cut to ``size`` bytes."""
+        """Return names and texts of the first ``most`` matching files, cut to ``size`` bytes."""
         found = []
         try:
             present = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
@@ -116,13 +116,13 @@ class Surroundings:
 
 
 def header_targets(text: str) -> dict[str, Version]:
-    """Return the versions that the comments at the beginning of a generated file name."""
+    """Return the versions in the comments at the beginning of a generated file, by program."""
     head = "\n".join(text.split("\n", _HEADER_LINES)[:_HEADER_LINES])
     found: dict[str, Version] = {}
     if "generat" not in head.lower():
-        return found  # a comment such as "needs nginx 1.13" is not about the version that runs
+        return found  # "needs nginx 1.13" is not the installed version
     for name, number in _HEADER_VERSION.findall(head):
         version = Version.parse(number)
-        assert version is not None  # the expression requires digits
+        assert version is not None  # the regular expression requires digits
         found.setdefault(name.lower(), version)
     return found

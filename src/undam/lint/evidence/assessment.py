@@ -22,7 +22,7 @@ class RouteOutcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Outcome for one route.
+    """Outcome of the assessment of one route.
 
     Args:
         evidence: the observations that led to the outcome, each a phrase.

@@ -65,5 +65,5 @@ Hop = ChainHop
 
 
 def limit_s(seconds: float | None) -> float | None:
-    """Return a limit as `ChainHop` has it: in every program, 0 means that there is no limit."""
+    """Return a limit in seconds; 0 becomes infinity, because it means no limit in every program."""
     return math.inf if seconds == 0 else seconds

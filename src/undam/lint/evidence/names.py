@@ -43,7 +43,7 @@ _HINT_WORD = re.compile(r"(?<![a-z])(?:streams?|streaming|gpt|copilot|chatbot)(?
 _WEAK_WORD = re.compile(
     r"(?<![a-z])(?:chats?|ai|assistants?|agents?|bot|models?|events?|rag|llm)(?![a-z])"
 )
-# Companions of a program that have its name but do not stream.
+# Auxiliary programs that are named after a program but do not stream.
 _COMPANION = re.compile(
     r"(?<![a-z])(?:exporter|metrics|docs?|documentation|db|database|postgres(?:ql)?|mysql|mongo(?:db)?"
     r"|redis|valkey|cache|auth|admin|frontend|static|assets|backup|minio|s3|nginx|logs?|test|status"
@@ -97,7 +97,7 @@ def address_of(upstream: str) -> UpstreamLocation:
     rest = _SCHEME.sub("", upstream.lower())
     authority, slash, path = rest.partition("/")
     port = _PORT.search(authority)
-    # The port of a template is a placeholder.
+    # In a template, the port may be a placeholder.
     host = authority[: port.start()] if port else authority
     if not host.startswith(("[", "$")):
         host = host.partition(":")[0]
@@ -105,7 +105,7 @@ def address_of(upstream: str) -> UpstreamLocation:
 
 
 def profile_named(text: str) -> ServiceProfile | None:
-    """Return the profile whose name occurs in a text in lower case as a word."""
+    """Return the profile whose name is a word of a lower-case text."""
     found = _NAMES.search(text)
     return _PROFILES_BY_NAME[_SEPARATORS.sub("", found[0])] if found else None
 
@@ -165,7 +165,7 @@ def _hosted(host: str) -> ServiceProfile | None:
 
 
 def _is_neutral(host: str) -> bool:
-    """Return whether a host is an address, a variable, or has only words that any server has."""
+    """Return whether a host is an address, a variable, or a name of generic words only."""
     if not host or host[0] in "$%{@<*" or _ADDRESS.fullmatch(host):
         return True
     first = host.partition(".")[0] if "." in host else host

@@ -23,7 +23,7 @@ _IMAGE = re.compile(
     r"^[ \t-]*[\"']?(?:image|repository)[\"']?[ \t]*:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE
 )
 _TAGGED = re.compile(r"(?P<name>[^:@]+(?::\d+/[^:@]+)?)(?::(?P<tag>[^@]+))?")
-# Images of programs that lint knows, by the last part of their name.
+# Maps the last part of an image's name to the program in it.
 _PROGRAMS = {
     "nginx": "nginx", "nginx-unprivileged": "nginx", "openresty": "nginx", "haproxy": "haproxy",
     "haproxy-alpine": "haproxy", "caddy": "caddy", "traefik": "traefik", "envoy": "envoy",
@@ -132,7 +132,7 @@ def pinned_versions(text: str) -> Iterator[tuple[str, Version]]:
     """Yield the frameworks that a requirements file or a lock file pins to one version."""
     for name, number, locked, locked_number in _PINNED.findall(text):
         version = Version.parse(number or locked_number)
-        assert version is not None  # the expression requires digits
+        assert version is not None  # the regular expression requires digits
         yield (name or locked).lower(), version
 
 
@@ -173,7 +173,7 @@ def neighbours_from(
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:
-    """Yield names, published ports and the witness of each service of a compose file."""
+    """Yield the names, the published ports and the evidence of each service in a compose file."""
     if not path.lower().endswith((".yaml", ".yml")):
         return
     try:

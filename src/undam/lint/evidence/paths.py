@@ -18,7 +18,7 @@ DECISIVE = 5
 """Score of a path that only streaming APIs have, whatever the server behind it is."""
 
 _START, _END = r"(?<![a-z0-9])", r"(?![a-z0-9])"
-# A pattern may end with these signs after its last word.
+# A pattern may end with these characters after its last word.
 _TAIL = r"(?:\.(?:php|py|cgi|ashx|jsp))?[/*$()?.+\\|]*$"
 
 # Static files, and segments and playlists of video.
@@ -48,7 +48,7 @@ _DECISIVE = re.compile(
     r"|sse|server-sent-events|event[-_]?streams?|(?:chat|completion)-messages|mcp"
     r"|(?:chat|ask|query|runs|run|answer|generate)/(?:stream|sse|events))" + _TAIL
 )
-# Other APIs also have these paths, so a server with the name of another program weakens them.
+# Other APIs also have these paths, so they are weaker evidence if the server is another program.
 _STRONG = re.compile(
     _START + r"(?:(?:v1|openai|anthropic)/(?:completions|responses|messages)|completions?"
     r"|streams?|streaming|(?:messages|v\d+)/(?:stream|sse|events))" + _TAIL
@@ -97,7 +97,7 @@ class PathEvidence:
 
 @lru_cache(maxsize=4096)
 def path_evidence(path: str) -> PathEvidence:
-    """Return the evidence in a path prefix or pattern. Of alternatives, the best one counts."""
+    """Return the evidence in a path prefix or pattern: the strongest of its alternatives."""
     return max(map(_evidence, _alternatives(path.lower())), key=lambda one: one.score)
 
 

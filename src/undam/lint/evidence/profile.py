@@ -1,4 +1,4 @@
-"""The model of a profile: how an application, engine or hosted API is recognised."""
+"""Data model of a profile, by which an application, engine or hosted API is recognised."""
 
 from __future__ import annotations
 

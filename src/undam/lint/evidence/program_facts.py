@@ -1,4 +1,4 @@
-"""Facts about programs for the chain of hops, from the diagnostics of their routes."""
+"""Update of a route's hop from the diagnostics of the route."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def with_facts(
     buffering: frozenset[str],
     idle_limit_s: float | None = None,
 ) -> AssessedRoute:
-    """Return a route whose hop has the facts that its diagnostics show.
+    """Return a route with its hop updated from the route's diagnostics.
 
     Args:
         compressing, buffering: codes of the rules about programs that compress or hold a stream.

@@ -1,4 +1,4 @@
-"""Attach the description of its program to each route, for the chain of a project."""
+"""Hops of the routes of one program, for the chains of a project."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ProgramTraits:
 
 
 def diagnostics_by_route(found: Iterable[Diagnostic]) -> dict[int, list[Diagnostic]]:
-    """Group diagnostics by the identity of their route, so that each is visited only once."""
+    """Group diagnostics by the ``id`` of their route, to visit each diagnostic only once."""
     grouped: dict[int, list[Diagnostic]] = {}
     for one in found:
         grouped.setdefault(id(one.route), []).append(one)

@@ -15,14 +15,14 @@ from undam.textfiles.source import Source, UnreadPart
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cluster:
-    """The resources in view. Other files and the cluster itself may have more of them.
+    """The known resources of a cluster. Other files and the cluster itself may have more.
 
     Args:
         own: resources of the linted file, which diagnostics refer to.
         beside: resources of the neighbouring files, which are only evidence.
-        settings: the settings, with the evidence of the workloads in view.
+        settings: the settings, with the evidence of the known workloads.
         unread: parts of the file that were not read.
-        groups: API groups of the resources in view.
+        groups: API groups of these resources.
     """
 
     source: Source
@@ -44,11 +44,11 @@ class Cluster:
         return (one for one in self.own if one.kind in kinds)
 
     def all_of(self, *kinds: str) -> Iterator[Resource]:
-        """Yield the resources in view that have one of the kinds, those of the file first."""
+        """Yield the known resources that have one of the kinds, those of the file first."""
         return (one for kind in kinds for one in self._by_kind.get(kind, ()))
 
     def named(self, kind: str, name: str) -> Resource | None:
-        """Return the resource in view with this kind and name."""
+        """Return the known resource with this kind and name."""
         return self._by_name.get((kind, name))
 
 

@@ -13,7 +13,7 @@ from undam.textfiles.tree import Entry, Node, walk
 
 _IDLE = ("stream_idle_timeout",)
 _TOTAL = ("max_stream_duration",)
-# These fields have another meaning outside the action of a route.
+# Outside the action of a route, fields with these names have another meaning.
 _IDLE_IN_ROUTE = ("idle_timeout",)
 _TOTAL_IN_ROUTE = ("timeout",)
 
@@ -73,7 +73,7 @@ def patched_limits(patch: Node | None) -> Iterator[PatchedLimit]:
 
 
 def json_patch_limit(operation: Node) -> PatchedLimit | None:
-    """Return the limit that a JSON patch replaces: its path ends with the name of the field."""
+    """Return the limit that a JSON patch sets; ``None`` if its path does not end with a limit."""
     path, value = operation.get("path"), operation.entry("value")
     if path is None or value is None or value.value.kind != "scalar":
         return None

@@ -54,7 +54,7 @@ def ingress_class(ingress: Resource) -> str:
 
 
 def _path(prefix: str, backend: Node | None, node: Node) -> IngressPath:
-    """Create a path; its backend may have the syntax before networking.k8s.io/v1."""
+    """Create a path; its backend may use the syntax that preceded networking.k8s.io/v1."""
     service = at(backend, "service")
     port = text_at(service, "port", "number") or text_at(service, "port", "name")
     return IngressPath(

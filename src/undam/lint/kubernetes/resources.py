@@ -13,9 +13,9 @@ from undam.textfiles.templates import OPAQUE, has_placeholders, template_source
 from undam.textfiles.tree import Entry, Node, items_of
 from undam.textfiles.yaml_reader import read_yaml
 
-# Lists of Kubernetes objects are rarely nested at all.
+# Lists of Kubernetes objects are rarely nested; a few levels are enough.
 _MAX_NESTED_LISTS = 8
-# Rendered charts have a few hundred resources.
+# Rendered charts have at most a few hundred resources.
 _MAX_RESOURCES = 5000
 _NAMES = (".yaml", ".yml", ".json", ".tpl", "-")
 _KIND = re.compile(
@@ -44,7 +44,7 @@ def entry_at(node: Node | None, *names: str) -> Entry | None:
 
 
 def entry_span(source: Source, entry: Entry) -> tuple[int, int]:
-    """Return the span of an entry, up to the end of the line on which its key is."""
+    """Return the span of an entry, up to the end of its key's line."""
     _, end = source.line_span(entry.key.start)
     line = source.text[entry.key.start : min(end, max(entry.value.end, entry.key.end))]
     return entry.key.start, entry.key.start + len(line.rstrip())
@@ -81,7 +81,7 @@ class Resource:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The first line of the anchor, which may be a value of several lines."""
+        """The span of the anchor on its first line; a value may have several lines."""
         start = self.anchor.start
         _, end = self.source.line_span(start)
         return start, start + len(self.source.text[start : min(end, self.anchor.end)].rstrip())
@@ -95,7 +95,7 @@ class Resource:
         return self.source.path, self.source.position(offset)[0]
 
     def hole(self) -> str | None:
-        """Return the first part of a template inside the resource that was not read.
+        """Return the first unread part of a template inside the resource.
 
         A hole after the last value may also belong to the resource, up to the next document.
         """
@@ -167,5 +167,5 @@ def resources_of_neighbour(path: str, text: str) -> tuple[Resource, ...]:
 
 
 def is_known(text: str) -> bool:
-    """Return whether a value is written out, not a placeholder of a template."""
+    """Return whether a value is literal, without a template placeholder."""
     return bool(text) and OPAQUE not in text

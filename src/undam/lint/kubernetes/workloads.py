@@ -86,7 +86,7 @@ def engine_in(command: str) -> ServiceProfile | None:
 def service_witnesses(
     resources: Iterable[Resource], workloads: Iterable[Workload]
 ) -> dict[str, ServiceWitness]:
-    """Return the Services whose pods are known to run a program that streams, by name."""
+    """Return, by name, the Services whose pods are known to run a program that streams."""
     running = [one for one in workloads if one.profile is not None]
     by_label: dict[tuple[str, str], list[Workload]] = {}
     for one in running:

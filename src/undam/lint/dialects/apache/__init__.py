@@ -1,4 +1,4 @@
-"""httpd.conf: FastCGI buffers, filters that hold, the cache and timeouts."""
+"""httpd.conf: FastCGI buffers, filters that hold streams, the cache, and timeouts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONTENT = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether httpd reads a file, by its name or by directives that only httpd has."""
+    """Return whether a file configures httpd, by its name or by directives that only httpd has."""
     return has_name_or_content(path, text, name=_NAME, not_name=_OTHER_SUFFIXES, content=_CONTENT)
 
 

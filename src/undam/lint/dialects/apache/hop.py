@@ -1,4 +1,4 @@
-"""Describe httpd as a program of the chain: the timeout of its worker, and held responses."""
+"""Hop of httpd in a request path: the timeout of its worker, and held responses."""
 
 from __future__ import annotations
 

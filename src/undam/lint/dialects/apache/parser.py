@@ -15,7 +15,7 @@ MAX_SECTIONS = 64
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
 
-# These are decided when the server starts; their content is read as if they applied.
+# httpd evaluates these conditions when it starts. The linter assumes that all of them are true.
 _TRANSPARENT = frozenset(
     {"ifmodule", "ifdefine", "ifversion", "iffile", "ifdirective", "ifsection"}
 )
@@ -32,7 +32,7 @@ _VARIABLE = re.compile(r"\$\{([^}\n]{1,80})\}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ApacheDirective:
-    """One directive.
+    """One directive of httpd.conf.
 
     Args:
         name: in lower case.
@@ -63,7 +63,7 @@ class ApacheDirective:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span of the part that is on the first line."""
+        """The span of the directive on its first line, without continuation lines."""
         text = self.source.text[self.start : self.end]
         first = text.partition("\n")[0].rstrip("\r")
         return self.start, self.start + len(first.removesuffix("\\").rstrip())
@@ -71,7 +71,7 @@ class ApacheDirective:
 
 @dataclass(slots=True, eq=False)
 class ApacheScope:
-    """A section, or a whole file.
+    """A section of httpd.conf, or the whole file.
 
     Args:
         kind: name in lower case; empty for a file.
@@ -167,7 +167,7 @@ def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
 
 
 class _ApacheReader:
-    """Reads one file into an ``ApacheConfig``."""
+    """Reader of one file into an ``ApacheConfig``."""
 
     def __init__(
         self, source: Source, open_include: IncludeOpener, config: ApacheConfig, depth: int
@@ -226,7 +226,7 @@ class _ApacheReader:
         if one.name in {"include", "includeoptional"} and one.args:
             self._include(one, scope)
         elif one.name == "define" and len(one.args) > 1:
-            # Variables in the value are not expanded, or it could grow without bound.
+            # Expanding variables in the value could make it grow without bound.
             self._config.defines[one.texts[0]] = one.texts[1]
         elif one.name == "use" and one.args:
             self._leave(one.start, f"Use {one.texts[0]}")

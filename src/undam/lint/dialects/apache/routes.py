@@ -22,14 +22,15 @@ from undam.textfiles.tokens import Word
 _LOCATIONS = frozenset({"location", "locationmatch"})
 _PARAMETER = re.compile(r"[A-Za-z]+=")
 _PROXY_FLAG = re.compile(r"(?:^|[\[,])\s*(?:P|proxy)\s*(?:[\],]|$)")
-# Conditions before one RewriteRule; real rules have a few.
+# Maximum number of conditions before one RewriteRule; real rules have a few.
 _MAX_CONDITIONS = 50
 _MAX_PARTS = 50
-# Of several sections for the same path, the last ones decide.
+# If more sections than this apply to the same path, only the last ones are used: they take
+# precedence.
 _MAX_SAME = 5
 _HTTP = frozenset({"http", "https"})
 MAX_COMPARED = 200
-"""The most lines of one kind that are compared with each route; real files have a few."""
+"""Maximum number of lines of one kind to compare with each route; real files have a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class SectionIndex:
 
 
 def set_parameter(route: ApacheRoute, worker: ProxyWorker, name: str, value: str) -> list[Edit]:
-    """Set a parameter of a worker; no edits if its line takes no parameters."""
+    """Return the edits that set a parameter of a worker; empty if its line takes none."""
     parameter, line = worker.parameter(name), worker.line
     if parameter is not None:
         return [Edit(*parameter.span, f"{name}={value}")]
@@ -244,7 +245,7 @@ def _assessed(route: ApacheRoute, assessment: Assessment) -> AssessedRoute:
 
 
 def _balancer_target(route: ApacheRoute) -> str:
-    """Return the target URL on the line; the name of a balancer may identify an engine."""
+    """Return the first URL on the line: a balancer's name in it may identify an engine."""
     words = [word for word in route.line.texts if not _PARAMETER.match(word)]
     return next((word for word in words if "://" in word), "")
 

@@ -1,4 +1,4 @@
-"""Describe Caddy as a program of the chain: timeouts of transport and server, encoding."""
+"""Hop of Caddy in a request path: timeouts of transport and server, and encoding."""
 
 from __future__ import annotations
 

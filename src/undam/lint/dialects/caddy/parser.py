@@ -10,7 +10,7 @@ from undam.textfiles.edits import Edit, delete_line
 from undam.textfiles.source import Source
 from undam.textfiles.tokens import Word
 
-# Real files stay below ten; the limit bounds the recursion over nested blocks.
+# Real files stay below ten levels; the limit bounds the recursion over nested blocks.
 MAX_BLOCKS = 64
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -128,7 +128,7 @@ def duration_s(text: str) -> float | None:
 
 
 def delete_directive(one: CaddyDirective) -> list[Edit]:
-    """Delete the line of a directive; no edits if the line contains anything else."""
+    """Return the edit that deletes a directive's line; empty if the line contains anything else."""
     start, end = one.source.line_span(one.start)
     alone = one.source.text[start : one.start].strip() == "" and one.block is None
     rest = one.source.text[one.words[-1].end : end].strip()

@@ -1,4 +1,4 @@
-"""Rendering of a Caddyfile that streams."""
+"""Rendering of a Caddyfile for event streams."""
 
 from __future__ import annotations
 

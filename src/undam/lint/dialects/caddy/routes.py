@@ -19,7 +19,7 @@ from undam.textfiles.source import Source, UnreadPart
 
 _AROUND = frozenset({"encode", "header"})
 _CONTAINERS = frozenset({"handle", "handle_path", "route", "handle_errors"})
-# Snippets may import themselves, directly or through others.
+# The limit stops snippets that import themselves, directly or through others.
 _MAX_IMPORTS = 500
 
 Paths = tuple[tuple[str, PathMatch], ...]
@@ -27,7 +27,7 @@ Paths = tuple[tuple[str, PathMatch], ...]
 
 @dataclass(frozen=True, slots=True)
 class CaddyRoute:
-    """A reverse_proxy.
+    """A route that a `reverse_proxy` directive defines.
 
     Args:
         around: the directives of outer levels that apply to it.
@@ -48,7 +48,7 @@ class CaddyRoute:
 
 @dataclass(frozen=True, slots=True)
 class CaddySite:
-    """The block of a site.
+    """The block of a site in a Caddyfile.
 
     Args:
         names: the addresses of the site.
@@ -102,7 +102,7 @@ class _CaddyReader:
         """Collect the global options, snippets and sites of a file."""
         loose = [one for one in top if one.block is None and one.name != "import"]
         if loose and loose[0] is top[0]:
-            # A single site without braces; its first line is the address.
+            # The file is a single site without braces; its first line is the address.
             names = tuple(word.text.rstrip(",") for word in top[0].words)
             self._config.sites.append(CaddySite(names, self._imported(top[1:], 0)))
             return
@@ -163,7 +163,7 @@ class _CaddyReader:
 
 
 class _SiteRoutes:
-    """The routes of one site.
+    """The routes of one site in a Caddyfile.
 
     Args:
         names: the addresses of the site.
@@ -215,7 +215,7 @@ class _SiteRoutes:
 
 
 def _recipes(relay: CaddyDirective) -> Iterator[Recipe]:
-    """Yield what the block sets for event streams."""
+    """Yield the settings in a `reverse_proxy` block that are intended for event streams."""
     for option in relay.inside("flush_interval"):
         if option.texts[:1] == ("-1",):
             yield Recipe.FLUSHED

@@ -13,13 +13,13 @@ from undam.textfiles.tree import Entry, Node
 if TYPE_CHECKING:
     from lark import Tree
 
-# Real resources have fewer than ten levels; the limit protects the recursion.
+# Real resources have fewer than ten levels; the limit bounds the recursion.
 _MAX_DEPTH = 60
 _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 
 def read_terraform(source: Source) -> Node:
-    """Parse a file into a tree: a block is a map whose key is its type and labels.
+    """Parse a file into a tree. A block becomes a map under a key made of its type and labels.
 
     A value that is not a literal is kept as the text of its expression and is never edited.
 
@@ -42,7 +42,7 @@ def read_terraform(source: Source) -> Node:
 
 
 class _HclTree:
-    """Converts the tree of python-hcl2."""
+    """Converter from the syntax tree of python-hcl2."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -128,7 +128,7 @@ class _HclTree:
 
 
 def read_xml(source: Source) -> Node:
-    """Parse a file into a tree: each element is a map of its attributes and its elements.
+    """Parse a file into a tree: each element is a map of its attributes and child elements.
 
     Raises:
         ConfigSyntaxError: the text is not XML.

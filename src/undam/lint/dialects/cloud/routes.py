@@ -82,7 +82,8 @@ class CloudResource:
 def assess(resource: CloudResource, hints: RouteHints, source: Source) -> AssessedRoute:
     """Return a resource as a route, with its hop if it streams or may stream."""
     paths = resource.paths or ["/"]
-    # A resource is usually named after the program behind it. Host names and comments are not.
+    # A resource is usually named after the program behind it. Names that are host names or comments
+    # are ignored.
     names = [_PLACEHOLDER.sub("", one).strip("-_") for one in resource.names]
     named = [one for one in names if _NAME.fullmatch(one)]
     upstreams = [*resource.upstreams, *named, resource.address.rpartition(".")[2]]
@@ -187,7 +188,7 @@ def insert(block: Node, name: str, value: str, source: Source) -> Edit | None:
     """Return the edit that inserts a setting into a block, without quotes around numbers."""
     _, end = source.line_span(block.start)
     if block.form == "table" and block.end <= end:
-        return None  # the block is on one line
+        return None  # an insertion needs a block of several lines
     edit = insert_entry(source, block, name, value)
     if edit is not None and value.isdecimal():
         return Edit(edit.start, edit.end, edit.text.replace(f'"{value}"', value))

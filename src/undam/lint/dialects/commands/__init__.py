@@ -43,7 +43,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the commands that start programs which stream.
+    """Find the problems of the commands that start streaming programs.
 
     Raises:
         ConfigSyntaxError: the text of a YAML file is not YAML.

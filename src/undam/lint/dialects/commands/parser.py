@@ -79,7 +79,7 @@ class Command:
     upstreams: tuple[str, ...] = ()
 
     def flag(self, *names: str) -> Flag | None:
-        """Return the last flag with one of these names, as ``--name value`` or ``--name=value``."""
+        """Return the last flag with one of these names: ``--name value`` or ``--name=value``."""
         found = None
         for index, word in enumerate(self.words):
             name, equals, value = word.text.partition("=")
@@ -202,7 +202,7 @@ def commands_in_yaml(source: Source, roots: Iterable[Node]) -> Iterator[Command]
         yield from _commands_below(source, root, names, "", 0)
 
 
-# Manifests are fewer than 30 levels deep; the reader of YAML limits the depth as well.
+# Manifests are fewer than 30 levels deep; the YAML reader limits the depth as well.
 _MAX_DEPTH = 60
 
 
@@ -230,7 +230,7 @@ def _commands_below(
 
 
 def _joined(source: Source, parts: list[Command], owner: int) -> Iterator[Command]:
-    """Yield one command for lists of words, or else each command of a shell text."""
+    """Join lists of words into one command; yield the commands of a shell text unchanged."""
     if len(parts) > 1 and all(one.style is not CommandStyle.SHELL for one in parts):
         words = tuple(word for one in parts for word in one.words)
         parts = list(_flattened(source, words, parts[-1].style, owner))
@@ -317,7 +317,7 @@ def _service_names(node: Node, key: str) -> Iterator[str]:
 
 
 def _object_names(root: Node) -> Iterator[str]:
-    """Yield the name and the labels of a Kubernetes object, by which a Service selects it."""
+    """Yield the name of a Kubernetes object, and the labels that a Service can select it by."""
     metadata = root.get("metadata")
     name = metadata.get("name") if metadata is not None else None
     if name is not None and name.kind == "scalar":

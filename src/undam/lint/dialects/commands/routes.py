@@ -1,4 +1,4 @@
-"""Commands that start programs which stream, with the evidence for it."""
+"""Commands that start streaming programs, with the evidence that these stream."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ServerCommand:
 
 
 def is_yaml(path: str) -> bool:
-    """Return whether a file is read as YAML, by its name."""
+    """Return whether the name of a file is that of a YAML file."""
     return path.lower().endswith(_YAML)
 
 
@@ -64,7 +64,7 @@ def read_roots(source: Source) -> tuple[Node, ...]:
 
 
 def find_commands(source: Source, roots: tuple[Node, ...]) -> Iterator[Command]:
-    """Yield every command of a file, by the kind of the file."""
+    """Yield every command of a file, parsed in the syntax of the file's type."""
     path = source.path.lower()
     if is_yaml(path):
         yield from commands_in_yaml(source, roots)
@@ -104,7 +104,7 @@ def _assess(source: Source, command: Command, program: Program, hints: RouteHint
 
 
 def _assess_server(command: Command, hints: RouteHints) -> Assessment:
-    """Assess a server by its names, its application, and the programs beside the file."""
+    """Assess whether a server streams, by its names, its application and the files beside it."""
     if hints.neighbours.programs:
         program = hints.neighbours.programs[0]
         return Assessment(RouteOutcome.STREAMS, (f"{program} beside the file streams",))

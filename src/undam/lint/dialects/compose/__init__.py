@@ -73,7 +73,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def _with_own_services(settings: Settings, source: Source) -> Settings:
-    """Add the services of the file itself to the evidence beside it."""
+    """Return the settings with the services of the file itself as additional evidence."""
     own = neighbours_from([(source.path, source.text)])
     around = settings.neighbours
     merged = replace(
@@ -97,7 +97,7 @@ def _lint_caddy(
 
 
 def _in_labels(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """Yield the diagnostics with the edits that also fit a label: new values and deleted lines."""
+    """Yield the diagnostics without those fixes that a label cannot contain."""
     for one in found:
         fits = all(edit.start < edit.end and not set(edit.text) & set("\n{}") for edit in one.edits)
         yield one if fits else replace(one, edits=())

@@ -18,7 +18,7 @@ _WORD = re.compile(r"\{\{\s*upstreams(?:\s+(?:https?\s+)?(?P<port>\d+))?\s*\}\}|
 
 
 def caddy_config(services: Iterable[ComposeService], source: Source) -> CaddyConfig | None:
-    """Return the configuration that the labels of a compose file describe; ``None`` without any."""
+    """Return the configuration that the labels of a compose file describe; ``None`` if none do."""
     config = CaddyConfig()
     for service in services:
         sites: dict[str, CaddySite] = {}

@@ -163,7 +163,7 @@ def _key(part: Word) -> Node:
 
 
 def split_key(word: Word, separator: str, start: int) -> Iterator[Word]:
-    """Yield the parts of a dotted key from an offset in it on, with their positions."""
+    """Yield the parts of a dotted key, from an offset onwards, with their positions."""
     at = word.start + start
     for text in word.text[start:].split(separator):
         yield Word(text, at, at + len(text))

@@ -1,4 +1,4 @@
-"""Services of a compose file that stream, by their image or name, with what they depend on."""
+"""Services of a compose file that stream, by their image or name, with their dependencies."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def names_of(service: ComposeService) -> Iterator[str]:
 
 
 def _upstreams(service: ComposeService, known: set[str], source: Source) -> Iterator[str]:
-    """Yield the services that the environment and the arguments of a service name in URLs."""
+    """Yield the services in the URLs of a service's environment and arguments."""
     for one in service.settings(source, "environment"):
         for url in _URL.findall(one.value.text):
             if address_of(url).host in known:

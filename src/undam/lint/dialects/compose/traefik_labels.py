@@ -45,7 +45,7 @@ def traefik_tree(services: Iterable[ComposeService], source: Source) -> Node | N
 def with_label_edits(
     one: Diagnostic, services: Iterable[ComposeService], source: Source
 ) -> Diagnostic:
-    """Return a diagnostic of compression with the fix that its label permits.
+    """Add the fix to a diagnostic of compression, if its label permits one.
 
     ``compress=true`` becomes ``compress.excludedcontenttypes=text/event-stream``, which turns
     compression on for all other types.

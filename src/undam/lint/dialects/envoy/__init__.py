@@ -1,4 +1,4 @@
-"""Envoy bootstrap, listeners and routes in YAML or JSON: timeouts and filters that hold."""
+"""Envoy bootstrap, listeners and routes in YAML or JSON: timeouts and filters that hold streams."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CONTENT = re.compile(
     r"|type\.googleapis\.com/envoy\.(?:config|extensions)\.",
     re.MULTILINE,
 )
-# A Kubernetes resource may embed Envoy configuration; that is another dialect.
-# helm-unittest describes the resources that a chart should create.
+# A Kubernetes resource with embedded Envoy configuration belongs to another dialect.
+# Files of helm-unittest contain expected output of a chart, not configuration in use.
 _UNIT_TEST = re.compile(r"^(?:suite|tests)[ \t]*:", re.MULTILINE)
 _KUBERNETES = re.compile(r"^[ \t{]*[\"']?apiVersion[\"']?[ \t]*:", re.MULTILINE)
 

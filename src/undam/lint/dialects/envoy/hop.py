@@ -1,4 +1,4 @@
-"""Describe Envoy as a program of the chain: timeouts of a route and its manager, filters."""
+"""Hop of Envoy in a request path: timeouts and filters of a route."""
 
 from __future__ import annotations
 

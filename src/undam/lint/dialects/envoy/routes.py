@@ -17,7 +17,7 @@ from undam.textfiles.tree_edit import Value, insert_entry
 _MANAGER = ".HttpConnectionManager"
 _ROUTES = "envoy.config.route.v3.RouteConfiguration"
 _CLUSTER_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-# Real chains have fewer filters; each of them is compared with each route.
+# Real filter chains are shorter; each filter is compared with each route.
 _MAX_FILTERS = 50
 _DISABLED: Value = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
@@ -59,17 +59,17 @@ class EnvoyRoute:
 
     @property
     def action(self) -> Node:
-        """The node that contains the limits."""
+        """The action of the route, which contains its limits."""
         return self.entry.value
 
     def spelled(self, name: str) -> str:
-        """Return a field name in the spelling that the routes around use."""
+        """Return a field name in the spelling that the surrounding routes use."""
         return camel(name) if any(one.entry("virtualHosts") for one in self.around) else name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionManager:
-    """A connection manager.
+    """An HTTP connection manager of Envoy.
 
     Args:
         node: ``None`` for routes in a file of their own.
@@ -84,7 +84,7 @@ class ConnectionManager:
 
 
 def find_managers(root: Node, hints: RouteHints, source: Source) -> Iterator[ConnectionManager]:
-    """Yield all connection managers, and route configurations that have none."""
+    """Yield all connection managers, and route configurations outside of any."""
     tables = _RouteTables(source, _clusters(root), hints)
     for node in walk(root):
         kind = type_of(node)
@@ -110,7 +110,7 @@ def _clusters(root: Node) -> Mapping[str, Node]:
 
 @dataclass(frozen=True, slots=True)
 class _RouteTables:
-    """Reads the routes of a file."""
+    """Reader of the routes of a file."""
 
     source: Source
     clusters: Mapping[str, Node]
@@ -119,7 +119,7 @@ class _RouteTables:
     def manager(
         self, node: Node | None, filters: tuple[HttpFilter, ...], table: Node | None
     ) -> ConnectionManager:
-        """Return a connection manager with the routes of a table."""
+        """Return a connection manager with the routes of a route table."""
         routes = list(self._routes(table)) if table is not None else []
         considered = tuple(one for one in routes if one.assessed.assessment.is_considered)
         others = tuple(one.assessed for one in routes if one not in considered)
@@ -213,7 +213,7 @@ def find_holding_filters(
         if held is None:
             continue
         routes = [route for route in manager.routes if not _has_own_setting(route, one)]
-        # A filter harms every route, so those that only may stream do not add anything.
+        # A filter harms every route. Routes that may stream count only if none is known to stream.
         certain = [one for one in routes if one.assessed.outcome is RouteOutcome.STREAMS]
         routes = certain or routes
         if not routes:

@@ -13,12 +13,12 @@ from undam.textfiles.tree import items_of
 
 @dataclass(frozen=True, slots=True)
 class GatewayImplementation:
-    """A controller of Gateways, with its defaults for routes that set nothing.
+    """A controller of Gateways, with its timeouts for routes that set none.
 
     Args:
         controllers: beginnings of the `controllerName` of its GatewayClasses.
         classes: usual names of its GatewayClasses.
-        gateways: usual names of Gateways that no file in view defines.
+        gateways: usual names of Gateways that no file defines.
         groups: API groups of its own resources.
         total_s: limit on the whole response; ``None`` if there is none.
         idle_s: limit on the silence of a stream; ``None`` if there is none.
@@ -127,7 +127,7 @@ OTHER = GatewayImplementation("other", "another controller", (), _NONE, _NONE, (
 
 
 def implementation_of(gateways: tuple[str, ...], cluster: Cluster) -> GatewayImplementation | None:
-    """Return the implementation that serves Gateways; ``None`` if no resource in view shows it."""
+    """Return the implementation that serves Gateways; ``None`` if no resource identifies it."""
     for name in gateways:
         gateway = cluster.named("Gateway", name)
         class_name = text_at(gateway.spec, "gatewayClassName") if gateway else ""

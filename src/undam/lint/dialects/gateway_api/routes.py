@@ -44,8 +44,8 @@ class GatewayRouteRule:
     Args:
         node: the rule.
         gateways: names of the Gateways that the route is attached to.
-        implementation: the controller that serves it; ``None`` if no resource in view shows it.
-        policies: BackendTrafficPolicies of Envoy Gateway in view for the route, then those for its
+        implementation: the controller that serves it; ``None`` if no resource identifies it.
+        policies: known BackendTrafficPolicies of Envoy Gateway for the route, then those for its
             Gateways.
         assessed: the rule with its outcome.
     """
@@ -58,7 +58,7 @@ class GatewayRouteRule:
     assessed: AssessedRoute
 
     def timeouts(self) -> Iterator[tuple[Entry, float]]:
-        """Yield the timeouts that the rule sets, with their seconds."""
+        """Yield the timeouts that the rule sets, with their values in seconds."""
         for key in ("request", "backendRequest"):
             entry = entry_at(self.node, "timeouts", key)
             seconds = seconds_in(entry.value.text) if entry else None
@@ -122,7 +122,7 @@ def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayR
 
 
 class RuleIndex:
-    """The rules in view, by the resources that a policy can name."""
+    """The rules of all routes that were read, by the resources that a policy can name."""
 
     def __init__(self, rules: Iterable[GatewayRouteRule]) -> None:
         self._by_target: dict[tuple[str, str], list[GatewayRouteRule]] = {}
@@ -146,13 +146,13 @@ class RuleIndex:
 def policy_route(
     policy: Resource, rules: Sequence[GatewayRouteRule], cluster: Cluster
 ) -> AssessedRoute | None:
-    """Return the route with the most certain outcome that a policy affects.
+    """Return the affected route that is most certain to stream.
 
-    Without a route in view, the names of the targets and of the policy decide. ``None`` means that
+    Without a known route, the names of the targets and of the policy decide. ``None`` means that
     the names show nothing, so any route may be affected.
 
     Args:
-        rules: the rules in view that the policy affects.
+        rules: the known rules that the policy affects.
     """
     if rules:
         return max((one.assessed for one in rules), key=lambda one: one.outcome)
@@ -174,12 +174,12 @@ def backends_of(rule: Node) -> list[str]:
 
 
 def with_hop(rule: GatewayRouteRule) -> AssessedRoute:
-    """Return the assessed rule with its description for the chain."""
+    """Return the assessed rule with its hop, from which chains are built."""
     total_s, total_at = _total_limit(rule)
     implementation = rule.implementation
     idle_s = implementation.idle_s if implementation else None
     if implementation is ENVOY_GATEWAY and total_at is not None and total_s is not None:
-        # A request timeout raises the limit on silence to at least one hour.
+        # In Envoy Gateway, a request timeout raises the limit on silence to at least one hour.
         idle_s = max(3600.0, total_s)
     hop = Hop(
         Tier.INGRESS,
@@ -197,7 +197,7 @@ def with_hop(rule: GatewayRouteRule) -> AssessedRoute:
 
 
 def request_timeout_of(policy: Resource) -> tuple[Entry, float | None] | None:
-    """Return the request timeout that a BackendTrafficPolicy sets, with its seconds."""
+    """Return the request timeout that a BackendTrafficPolicy sets, and its value in seconds."""
     entry = entry_at(policy.spec, "timeout", "http", "requestTimeout")
     return None if entry is None else (entry, seconds_in(entry.value.text))
 
@@ -208,7 +208,7 @@ def merges(policy: Resource) -> bool:
 
 
 def has_replaced_policy(rule: GatewayRouteRule) -> bool:
-    """Return whether the policy of a route replaces one of its Gateway that sets a timeout."""
+    """Return whether a route's policy replaces a policy of its Gateway that sets a timeout."""
     own = rule.own_policy
     if own is None or rule.implementation is not ENVOY_GATEWAY or merges(own):
         return False

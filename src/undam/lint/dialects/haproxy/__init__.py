@@ -1,4 +1,4 @@
-"""haproxy.cfg: delayed packets, compression, awaited bodies and timeouts."""
+"""haproxy.cfg: delayed packets, compression, waits for a whole body, and timeouts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         described.append(describe(route, source, own, settings.target("haproxy")))
     diagnostics = unique_diagnostics(found)
     if not any(route.assessed.assessment.is_considered for route in routes):
-        # Compression concerns every route, also those that nothing is known about.
+        # Compression affects every route, including those that are not known to stream.
         diagnostics = unique_diagnostics(
             if_anything_streams(one) for route in routes for one in compression.find(route, source)
         )

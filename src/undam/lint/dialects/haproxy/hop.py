@@ -1,4 +1,4 @@
-"""Describe HAProxy as a program of the chain: `timeout server`, held packets and compression."""
+"""Hop of HAProxy in a request path: `timeout server`, held packets and compression."""
 
 from __future__ import annotations
 

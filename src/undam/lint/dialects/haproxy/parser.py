@@ -23,7 +23,7 @@ _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400
 
 @dataclass(frozen=True, slots=True)
 class HaproxyDirective:
-    """One line: a keyword and its arguments."""
+    """One line of haproxy.cfg: a keyword and its arguments."""
 
     words: tuple[Word, ...]
 
@@ -50,7 +50,7 @@ class HaproxyDirective:
 
 @dataclass(slots=True, eq=False)
 class HaproxySection:
-    """A section and its lines.
+    """A section of haproxy.cfg and its lines.
 
     Args:
         base: the defaults section that it inherits from.
@@ -80,11 +80,11 @@ class HaproxySection:
         return self._found[words]
 
     def inherited(self, *words: str) -> list[HaproxyDirective]:
-        """Return such lines of this section and of its defaults, nearest section first."""
+        """Return the lines that begin with these words, here and in the defaults, nearest first."""
         return [line for one in self.chain() for line in one.own(*words)]
 
     def nearest(self, *words: str) -> HaproxyDirective | None:
-        """Return the effective line that begins so: the last one of the nearest section."""
+        """Return the last line that begins with these words in the nearest section that has one."""
         return next((found[-1] for one in self.chain() if (found := one.own(*words))), None)
 
 
@@ -210,7 +210,7 @@ def seconds_of(text: str) -> float | None:
 
 
 def seconds_in(line: HaproxyDirective | None, index: int) -> float | None:
-    """Parse the time in one word of a line; ``None`` also if there is no such word."""
+    """Parse the time in one word of a line; ``None`` if the word is invalid or missing."""
     if line is None or len(line.words) <= index:
         return None
     return seconds_of(line.texts[index])
@@ -219,7 +219,7 @@ def seconds_in(line: HaproxyDirective | None, index: int) -> float | None:
 def insert_line(
     source: Source, section: HaproxySection, text: str, *, after: tuple[str, ...]
 ) -> Edit:
-    """Insert a line into a section.
+    """Return the edit that inserts a line into a section.
 
     Args:
         after: the line is inserted after the last line that begins with the first of these words,

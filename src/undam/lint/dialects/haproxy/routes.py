@@ -30,7 +30,7 @@ _MATCHES = {
 }
 
 
-# By default haproxy rejects longer lines.
+# By default, haproxy rejects longer lines.
 _MAX_WORDS = 64
 
 Acls = dict[str, list[tuple[str, ...]]]
@@ -53,7 +53,7 @@ class PathCondition:
 
 @dataclass(frozen=True, slots=True)
 class HaproxyRoute:
-    """A pair of frontend and backend.
+    """A frontend and a backend that it sends requests to.
 
     Args:
         front: the frontend; the same section as ``back`` for `listen`, and ``None`` if no frontend
@@ -174,13 +174,13 @@ def _assessed(
 
 
 def _remaining(hints: RouteHints, condition: PathCondition) -> RouteHints:
-    """Return the hints that later routes may still serve.
+    """Return the hints whose paths can still reach later routes.
 
     An earlier prefix takes all requests under it.
     """
     taken = tuple(pattern for pattern, match in condition.paths if match is PathMatch.PREFIX)
     paths = tuple(path for path in hints.paths if not (taken and path.startswith(taken)))
-    # Without any hint, routes would be classified by path and upstream instead.
+    # An empty list would mean that there are no hints, so it gets a path that matches no route.
     return RouteHints(paths or ("\0",)) if hints.paths else hints
 
 

@@ -1,4 +1,4 @@
-"""Describe ingress-nginx as a program of the chain: read timeout, buffering and gzip."""
+"""Hop of ingress-nginx in a request path: read timeout, buffering and gzip."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ PREFIX = "nginx.ingress.kubernetes.io/"
 _DIRECTIVE = re.compile(
     r"(?:(?<=[\s;{\"'|>]))(?P<name>[a-z_]+)[ \t]+(?P<args>[^;{}\n#]+);[ \t]*", re.MULTILINE
 )
-# Lists of Kubernetes objects are rarely nested at all.
+# Lists of Kubernetes objects are rarely nested; a few levels are enough.
 _MAX_NESTED_LISTS = 8
 
 
@@ -89,7 +89,7 @@ def value_diagnostic(
     entry = values.entry(name)
     assert entry is not None
     edit = replace_value(source, entry.value, new) if new is not None else None
-    # The rule for unquoted values adds the quotes first.
+    # An unquoted value is not changed here: the rule for unquoted values adds its quotes first.
     edits = [edit] if edit is not None and entry.value.quoted else []
     span = entry_span(source, entry)
     return diagnostic_at(rule, source, span, *edits, severity=severity, **evidence)

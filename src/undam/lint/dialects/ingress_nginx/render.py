@@ -1,4 +1,4 @@
-"""Rendering of an Ingress that streams, with its Service."""
+"""Rendering of an Ingress for event streams, with its Service."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from undam.lint.routes import AssessedRoute, RouteHints, RouteOutcome, assess_ro
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Node, items_of, walk
 
-# Classes of other controllers. Many clusters have classes with names of their own.
+# Classes of other controllers. A class with any other name may belong to ingress-nginx.
 _OTHER_CLASS = re.compile(
     r"haproxy|traefik|kong|contour|istio|cilium|alb|gce|azure|apisix|higress|openshift|caddy"
 )
@@ -92,7 +92,7 @@ def _ingress(one: Node, annotations: Node | None, hints: RouteHints, source: Sou
 
 
 def _annotated_values(root: Node, node: Node, hints: RouteHints, source: Source) -> Ingress:
-    """Return the annotations in the values of a chart, whose services the values name."""
+    """Return the annotations in the values of a chart as an Ingress to the services named there."""
     names = [entry.key.text for entry in root.entries]
     images = [image for image in images_in(source.text) if profile_of_image(image)]
     upstreams = [name for name in (*names, *images) if upstream_evidence(name).score > 0]
@@ -127,7 +127,7 @@ def find_config_maps(roots: Iterable[Node]) -> Iterator[StringMap]:
 
 
 def _is_for_nginx(ingress: Node, annotations: Node | None) -> bool:
-    """Return whether ingress-nginx serves it, by its annotations and its class.
+    """Return whether ingress-nginx serves an Ingress, by its annotations and its class.
 
     The annotations of the NGINX Ingress Controller of F5, whose class is often ``nginx`` as well,
     begin with ``nginx.org/`` or ``nginx.com/``.
@@ -161,7 +161,7 @@ def _service(backend: Node | None) -> str:
     service = backend.get("service") if backend else None
     if service is not None:
         name, port = service.get("name"), at(service, "port", "number")
-    else:  # the syntax before networking.k8s.io/v1
+    else:  # the syntax that preceded networking.k8s.io/v1
         name = backend.get("serviceName") if backend else None
         port = backend.get("servicePort") if backend else None
     return f"{name.text if name else ''}:{port.text if port else ''}"

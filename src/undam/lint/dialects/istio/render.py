@@ -1,4 +1,4 @@
-"""Rendering of a VirtualService that streams, with its Service."""
+"""Rendering of a VirtualService for event streams, with its Service."""
 
 from __future__ import annotations
 

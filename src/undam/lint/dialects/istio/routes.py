@@ -79,7 +79,7 @@ def _assess(
 def route_to(
     host: str, resource: Resource, routes: Sequence[MeshRoute], cluster: Cluster
 ) -> AssessedRoute:
-    """Return the outcome of a destination: that of its routes, or else that of its name."""
+    """Return the outcome of a destination, by its routes or else by its name."""
     name = service_name(host)
     for one in routes:
         if name in map(service_name, destinations_of(one.node)):
@@ -93,7 +93,7 @@ def route_of_filter(
 ) -> AssessedRoute | None:
     """Return the outcome of the workloads that an EnvoyFilter selects.
 
-    ``None`` means that it applies to every workload or gateway, and that no route in view streams.
+    ``None`` means that it applies to every workload or gateway, and that no known route streams.
     """
     selector = at(resource.spec, "workloadSelector", "labels")
     labels = [entry.value.text for entry in (selector.entries if selector else ())]

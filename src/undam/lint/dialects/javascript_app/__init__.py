@@ -46,7 +46,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streams of a program.
+    """Find the problems of a program's streams.
 
     Raises:
         MissingExtra: tree-sitter is not installed.

@@ -23,7 +23,7 @@ LOOPS = frozenset({"while_statement", "do_statement", "for_statement", "for_in_s
 _STRINGS = frozenset({"string", "template_string"})
 # The text of longer callees is not needed to identify a function.
 _MAX_CALLEE = 200
-# Programs that people write are nested about 50 levels deep.
+# Hand-written programs are nested about 50 levels deep.
 _MAX_DEPTH = 500
 _TYPESCRIPT = (".ts", ".mts", ".cts")
 
@@ -59,7 +59,7 @@ def parse_script(source: Source) -> JavaScriptProgram:
 
 
 class JavaScriptProgram:
-    """A parsed program.
+    """A parsed JavaScript or TypeScript program.
 
     Args:
         source: its text.
@@ -93,7 +93,7 @@ class JavaScriptProgram:
         return byte if self._is_ascii else len(self.raw[:byte].decode("utf-8", "replace"))
 
     def start(self, node: Node) -> int:
-        """Return the offset of the first character of a node."""
+        """Return the character offset at which a node begins."""
         return self._offset(node.start_byte)
 
     def end(self, node: Node) -> int:
@@ -101,14 +101,14 @@ class JavaScriptProgram:
         return self._offset(node.end_byte)
 
     def span(self, node: Node) -> tuple[int, int]:
-        """Return the span of a node on its first line."""
+        """Return the part of a node's span that is on its first line."""
         start = self.start(node)
         _, line_end = self.source.line_span(start)
         text = self.source.text[start : min(self.end(node), line_end)]
         return start, start + len(text.rstrip())
 
     def line(self, node: Node) -> int:
-        """Return the line of a node."""
+        """Return the number of the line on which a node begins, counted from 1."""
         return self.source.position(self.start(node))[0]
 
     # Texts.
@@ -143,7 +143,7 @@ class JavaScriptProgram:
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """The module of each imported name, and of each variable with the result of `require`."""
+        """The module of each imported name, and of each variable assigned from `require`."""
         found: dict[str, str] = {}
         for node in self.of_type("import_statement"):
             module = self.string(node.child_by_field_name("source"))
@@ -170,7 +170,7 @@ class JavaScriptProgram:
         return self.string(values[0]) if values else None
 
     def value_of(self, name: str, near: Node) -> Node | None:
-        """Return the value that the last declaration of a variable before a node gives it."""
+        """Return the value in the last declaration of a variable before a node."""
         found = None
         for node in self.of_type("variable_declarator"):
             if node.start_byte > near.start_byte:

@@ -45,7 +45,7 @@ _PARAMETER = re.compile(r"/?(?::\w+[*+?]?|\(\.\*\)|\*\w*)$")
 
 
 class RouteUse(Enum):
-    """Kind of a route."""
+    """Way in which a program produces or forwards a stream."""
 
     RESPONSE = auto()
     """The program produces the stream."""
@@ -59,7 +59,7 @@ class RouteUse(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScriptRoute:
-    """A route of a program.
+    """A streaming response or a proxy in a program.
 
     Args:
         node: where it is defined: a string, a call or an entry of a configuration.
@@ -150,7 +150,7 @@ def _is_request(script: JavaScriptProgram, node: Node) -> bool:
 
 
 def _registration(script: JavaScriptProgram, node: Node, function: Node) -> Node:
-    """Return a node inside the call that registers a handler, which may be given by its name."""
+    """Return the argument that registers a handler by its name, or ``node`` if there is none."""
     declared = function.child_by_field_name("name")
     around = function.parent
     if declared is None and around is not None and around.type == "variable_declarator":
@@ -165,7 +165,7 @@ def _registration(script: JavaScriptProgram, node: Node, function: Node) -> Node
 
 
 def _path(script: JavaScriptProgram, node: Node) -> str:
-    """Return the path in the call that registers a handler, or that of a file of Next.js."""
+    """Return the path with which a handler is registered, or the path of a Next.js route file."""
     for one in parents(node):
         if one.type == "call_expression" and script.method(one) in _METHODS:
             values = arguments(one)
@@ -210,7 +210,7 @@ def _assessed(
 def _proxied(
     script: JavaScriptProgram, node: Node, path: str, upstream: str, hints: RouteHints, title: str
 ) -> AssessedRoute:
-    """Return the route of a proxy. One that forwards every path of a backend may stream."""
+    """Return the route of a proxy. A proxy that forwards every path of a backend may stream."""
     plain = _PARAMETER.sub("", path) or "/"
     upstream = re.sub(r"\$\{[^}]*\}", "", upstream)
     upstream = upstream if address_of(upstream).host else ""
@@ -299,7 +299,7 @@ def _proxies(script: JavaScriptProgram, proxy: Node) -> Iterator[tuple[str, Node
     for one in proxy.named_children:
         if one.type == "pair":
             key, value = one.child_by_field_name("key"), one.child_by_field_name("value")
-            assert key is not None  # the grammar requires both
+            assert key is not None  # the grammar requires a key and a value
             assert value is not None
             yield script.string(key) or script.text(key), value
         elif one.type == "object":

@@ -72,7 +72,7 @@ def _is_serverless(resource: Resource) -> bool | None:
 
 
 def _program(node: Node) -> tuple[str, bool]:
-    """Return the program of a component that streams, and whether its model excludes streams."""
+    """Return why a component is known to stream (or ""), and whether its model excludes streams."""
     model = node.get("model")
     containers = [*((model,) if model else ()), *items_of(node.get("containers"))]
     command = " ".join(map(command_of, containers))

@@ -1,4 +1,4 @@
-"""Rendering of a Knative Service that streams."""
+"""Rendering of a Knative Service for event streams."""
 
 from __future__ import annotations
 

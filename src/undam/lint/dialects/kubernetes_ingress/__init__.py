@@ -42,7 +42,7 @@ _KONG = re.compile(r"^_format_version[ \t]*:", re.MULTILINE)
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has an Ingress of one of the controllers, or a resource of one."""
+    """Return whether a manifest has an Ingress or another resource of one of the controllers."""
     if not has_kubernetes_name(path):
         return False
     if "_format_version" in text and _KONG.search(text):
@@ -82,7 +82,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def _affected(resource: Resource, cluster: Cluster) -> AssessedRoute | None:
-    """Return the outcome of the Services that use a resource; ``None`` if it shows nothing."""
+    """Return the outcome of the Services that use a resource; ``None`` if nothing is known."""
     users = backend_config_users(resource, cluster)
     names = users or [resource.name]
     assessment = assess_route("/", names, cluster.hints, sites=[resource.name])

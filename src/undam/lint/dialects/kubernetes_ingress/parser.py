@@ -147,7 +147,7 @@ def seconds_of(entry: Entry, controller: IngressController) -> float | None:
 
 
 def raised_text(entry: Entry, controller: IngressController) -> str:
-    """Return the value of an annotation whose limit is longer than any stream."""
+    """Return the annotation value for a limit that is longer than any stream."""
     if entry.key.text != _ALB_ATTRIBUTES:
         return controller.raised
     return _ALB_IDLE.sub(controller.raised, entry.value.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from undam.lint.dialect import RenderRequest
 from undam.lint.kubernetes.render import backend_of, service_manifests
 
-# The load balancer accepts at most this many seconds.
+# The longest idle timeout that the load balancer accepts, in seconds.
 _MAX_IDLE_S = 4000
 _INGRESS = """\
 # AWS Application Load Balancer in front of a streaming server.

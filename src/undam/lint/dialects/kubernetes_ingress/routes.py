@@ -41,7 +41,7 @@ class EdgeLimit:
         seconds: 0 means that there is no limit; ``None`` that the value is not known.
         entry: where it is set; ``None`` if it is the default.
         raised: the value that removes or raises it; empty if there is none.
-        is_certain: a resource that is not in view cannot set it.
+        is_certain: a resource that was not read cannot set it.
     """
 
     name: str
@@ -119,7 +119,7 @@ def kong_routes(root: Node, cluster: Cluster) -> Iterator[EdgeRoute]:
 
 
 def backend_config_users(resource: Resource, cluster: Cluster) -> list[str]:
-    """Return the names of the resources in view whose annotations name a resource."""
+    """Return the names of the resources whose annotations refer to a resource."""
     return [
         one.name
         for one in cluster.all_of("Service", "Ingress")
@@ -159,7 +159,7 @@ def _annotated(
     controller: IngressController,
     default_s: float | None,
 ) -> EdgeLimit | None:
-    """Return the limit in an annotation, of the Ingress or of a Service, or the default."""
+    """Return the limit in an annotation of the Ingress or of a Service, or else the default."""
     for holder in holders:
         for key in keys:
             entry = holder.annotation(key)
@@ -306,7 +306,7 @@ def _assess(
 
 
 def _with_hop(route: EdgeRoute) -> EdgeRoute:
-    """Return a route whose description for the chain has its limits."""
+    """Return a route whose hop has the limits of the route."""
     hop = route.assessed.hop
     assert hop is not None
     is_balancer = route.controller.name in {"aws-alb", "gke-ingress", "azure-application-gateway"}

@@ -1,4 +1,4 @@
-"""lighttpd.conf: responses that are held whole, and idle limits."""
+"""lighttpd.conf: responses that are buffered completely, and idle limits."""
 
 from __future__ import annotations
 

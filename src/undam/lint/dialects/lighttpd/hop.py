@@ -1,4 +1,4 @@
-"""Describe lighttpd as a program of the chain: `max-write-idle`, and responses held whole."""
+"""Hop of lighttpd in a request path: `max-write-idle`, and fully buffered responses."""
 
 from __future__ import annotations
 

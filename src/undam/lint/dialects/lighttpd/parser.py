@@ -42,7 +42,7 @@ class UrlCondition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
-    """``name = value``.
+    """An assignment ``name = value``.
 
     Args:
         conditions: the conditions around it, outermost first.
@@ -86,7 +86,7 @@ class LighttpdConfig:
     )
 
     def add(self, assignment: Assignment) -> None:
-        """Add an assignment; they must be added in the order of the text."""
+        """Add an assignment. Assignments must be added in the order of the text."""
         self.assignments.append(assignment)
         self._named.setdefault(assignment.name, []).append(assignment)
         self._last[assignment.name, assignment.conditions] = (len(self.assignments), assignment)
@@ -120,7 +120,7 @@ def read_config(source: Source, open_include: IncludeOpener) -> LighttpdConfig:
 
 
 class _LighttpdReader:
-    """Reads one file into a ``LighttpdConfig``.
+    """Reader of one file into a ``LighttpdConfig``.
 
     Args:
         around: the conditions that apply to the whole file.
@@ -141,7 +141,7 @@ class _LighttpdReader:
         self._depth = 0
 
     def read(self, depth: int = 0) -> None:
-        """Read the whole file."""
+        """Add the assignments of the whole file to the configuration."""
         self._depth = depth
         blocks: list[tuple[Token, tuple[UrlCondition, ...]]] = []
         conditions = self._around
@@ -173,14 +173,14 @@ class _LighttpdReader:
             raise self._source.error("this { is not closed", blocks[-1][0].start)
 
     def _condition(self) -> UrlCondition:
-        """Read from ``$HTTP`` or ``else`` up to and including the "{"."""
+        """Read a condition, from ``$HTTP`` or ``else`` up to and including the "{"."""
         if self._cursor.text() in _ELSE:
             self._cursor.at += 1
             if self._cursor.text() == "if":
                 self._cursor.at += 1
             if self._cursor.text() == "{":
                 self._cursor.at += 1
-                # The position distinguishes it from every other `else`.
+                # The position makes the condition of each `else` unique.
                 return UrlCondition("", "", f"{self._source.path}:{self._cursor.at}")
         self._cursor.take_kind("var", "var")
         self._cursor.take("[", "[")
@@ -250,7 +250,7 @@ def _tokens(source: Source) -> Iterator[Token]:
             what = "this string is not closed" if source.text[at] == '"' else "unexpected character"
             raise source.error(what, at)
         kind = found.lastgroup
-        assert kind is not None  # every branch has a name
+        assert kind is not None  # every alternative of the pattern is named
         if kind != "space":
             yield Token(kind, found[kind], at, found.end())
         at = found.end()

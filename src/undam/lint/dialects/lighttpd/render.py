@@ -1,4 +1,4 @@
-"""Rendering of a lighttpd.conf that streams."""
+"""Rendering of a lighttpd.conf for event streams."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _MATCHES = {
     "=^": PathMatch.PREFIX,
     "=$": PathMatch.PART,
 }
-# The most assignments of one name that are compared with each route; real files have a few.
+# Maximum number of assignments of one name to compare with each route; real files have a few.
 _MAX_COMPARED = 100
 _PATH_FIELDS = frozenset({"url", "request-uri"})
 _OPTIONS_WITH_ARRAYS = frozenset({"bin-environment", "bin-copy-environment", "x-sendfile-docroot"})
@@ -39,7 +39,7 @@ _OPTIONS_WITH_ARRAYS = frozenset({"bin-environment", "bin-copy-environment", "x-
 
 @dataclass(frozen=True, slots=True)
 class LighttpdRoute:
-    """A `proxy.server`, or similar.
+    """A `proxy.server` assignment, or a similar one.
 
     Args:
         keys: the path prefixes in its array with the most certain outcome; "" means all.
@@ -177,7 +177,7 @@ class SettingChange:
 def set_for_route(
     route: LighttpdRoute, name: str, value: int, current: Assignment | None
 ) -> SettingChange:
-    """Set a directive for a route only.
+    """Return the edits that set a directive for one route only.
 
     Args:
         current: the assignment that applies now.
@@ -189,7 +189,7 @@ def set_for_route(
         and "" in route.keys
     ):
         token = current.value[0]
-        assert number_in(token) is not None  # callers have read its number
+        assert number_in(token) is not None  # callers pass only values that are numbers
         return SettingChange((Edit(*token.span, str(value)),), changes_current=True)
     if "" in route.keys or relay.conditions:
         edit = _insert_beside(relay, f"{name} = {value}")
@@ -207,7 +207,7 @@ def set_for_route(
 def _insert_beside(relay: Assignment, text: str) -> Edit:
     source = relay.source
     rest = source.text[relay.end : _line_stop(source, relay.end)].strip()
-    if rest and not rest.startswith("#"):  # the "}" of the block, so insert before the relay
+    if rest and not rest.startswith("#"):  # the block ends on this line
         indent = source.indent_at(relay.start)
         return Edit(relay.start, relay.start, f"{text}{line_ending(source)}{indent}")
     return insert_line_after(source, relay.end, text, source.indent_at(relay.start))

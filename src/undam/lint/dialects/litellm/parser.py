@@ -27,7 +27,7 @@ def text_at(node: Node | None, *names: str) -> str:
 
 
 def seconds_of(entry: Entry | None) -> float | None:
-    """Return a number of seconds; ``None`` without a value, and for other text."""
+    """Parse a number of seconds; ``None`` if the value is missing or is not a number."""
     text = entry.value.text.strip() if entry is not None and entry.value.kind == "scalar" else ""
     is_number = text.isascii() and text.replace(".", "", 1).isdecimal() and len(text) < 12
     return float(text) if is_number else None

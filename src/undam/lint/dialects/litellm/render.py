@@ -1,4 +1,4 @@
-"""Rendering of a LiteLLM configuration that streams with heartbeats."""
+"""Rendering of a LiteLLM configuration for event streams with heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nginx: nginx.conf with the files it includes, and fragments of it."""
+"""nginx.conf with the files it includes, and fragments of such files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BLOCK = re.compile(
     r"[ \t]*\{",
     re.MULTILINE,
 )
-# `name value;` without `=`, which no other format has inside such blocks.
+# A line `name value;` without `=`: no other format has one inside such blocks.
 _LINE = re.compile(
     r"(?:^|[{;])[ \t]*(?:listen|server_name|proxy_\w+|grpc_\w+|uwsgi_\w+|scgi_\w+|fastcgi_\w+"
     r"|server|root|include|return|access_log|error_log)[ \t]+[^\s={;][^\n;{]*;",
@@ -44,7 +44,7 @@ _LINE = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether nginx reads a file, by its name or by blocks and lines that only nginx has."""
+    """Return whether a file configures nginx, by its name or by syntax that only nginx has."""
     if _NAME.search(path):
         return True
     if _OTHER_SUFFIXES.search(path.lower()):
@@ -71,8 +71,8 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         described.append(describe(route, own, version))
     if not found:
         found = [if_anything_streams(one) for route in routes for one in find_compression(route)]
-    # A file that is included twice is reported once. What is in force there may differ between the
-    # two places, so the first diagnostic of a rule is kept.
+    # A file that is included twice is reported once. The directives in force may differ between
+    # the two includes, so the first diagnostic of each rule is kept.
     return LintResult(
         unique_diagnostics(found),
         configuration.unread,
@@ -83,7 +83,7 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
 
 
 def _find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
-    """Find the problems of a route. A conclusion from an absent directive may not be certain."""
+    """Find the problems of a route. Unread parts make it uncertain that a directive is absent."""
     unread = route.scope.unread_part
     for one in find(route, settings):
         # A fix that changes or removes a line of the scope does not depend on other lines.

@@ -1,4 +1,4 @@
-"""Describe nginx as a program of the chain: read timeout, buffering and gzip of a location."""
+"""Hop of nginx in a request path: read timeout, buffering and gzip of a location."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _AFTER_QUOTES = frozenset(" \t\r\n;{)")
 _PUNCTUATION = frozenset({END, OPEN, CLOSE})
 
 # The Lua blocks of OpenResty contain braces. Those in Lua strings and comments do not count. A
-# quoted string ends with its line at the latest, so that no text is scanned twice.
+# quoted string ends at the end of its line at the latest, so that no text is scanned twice.
 _LUA_NAME = re.compile(r"\w+_by_lua_block\Z")
 _LUA = re.compile(
     r"(?:--)?\[(=*)\[|--[^\n]*|[{}]|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.DOTALL
@@ -38,7 +38,7 @@ _LUA = re.compile(
 
 
 def tokens(source: Source) -> Iterator[Token]:
-    """Yield the tokens of a text. Words are without their quotes and escapes.
+    """Yield the tokens of a text. Words are yielded without quotes and escapes.
 
     Raises:
         ConfigSyntaxError: a quote or a Lua block is not closed, or text follows a quoted word

@@ -10,17 +10,18 @@ from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tokens import Token
 
-# nginx itself has no limit. Real files stay below ten; the limit protects recursive walks.
+# nginx itself does not limit the depth of blocks. Real files stay below ten levels; the limit
+# # bounds recursive walks.
 MAX_DEPTH = 64
 
-# What may follow a directive at the end of its line.
+# Text that may follow a directive up to the end of its line.
 _SPACE_AND_END = re.compile(r"[ \t]*(\r?\n)?")
 _COMMENT_AND_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)")
 
 
 @dataclass(frozen=True, eq=False)
 class NginxDirective:
-    """A directive.
+    """A directive of nginx.conf.
 
     Args:
         words: name and arguments.
@@ -61,32 +62,35 @@ class NginxDirective:
         return self.start, self.start + len(written.partition("\n")[0].rstrip())
 
     def replace_value(self, text: str) -> Edit:
-        """Replace all arguments with ``text``."""
+        """Return the edit that replaces all arguments with ``text``."""
         return Edit(self.words[1].start, self.words[-1].end, text)
 
     def replace(self, text: str) -> Edit:
-        """Replace this directive with another one."""
+        """Return the edit that replaces this directive with another one."""
         return Edit(self.start, self.end, text)
 
     def remove(self) -> Edit:
-        """Remove this directive, and its line if nothing else is on it."""
+        """Return the edit that removes this directive, and its line if nothing else is on it."""
         text = self.source.text
         before = self._space_before()
         if not self._begins_line():
             return Edit(before, self.end, "")
         rest = _SPACE_AND_END.match(text, self.end)
-        assert rest is not None  # it matches the empty text, too
+        assert rest is not None  # the expression also matches empty text
         is_alone = bool(rest[1]) or rest.end() == len(text)
         return Edit(before if is_alone else self.start, rest.end(), "")
 
     def insert_after(self, text: str) -> Edit:
-        """Insert a directive after this one, on a line of its own if this one begins a line."""
+        """Return the edit that inserts a directive after this one.
+
+        The new directive gets a line of its own if this one begins a line.
+        """
         if not self._begins_line():
             return Edit(self.end, self.end, f" {text}")
         return self._insert(self.end, self.source.indent_at(self.start), text)
 
     def insert_inside(self, text: str) -> Edit:
-        """Insert a directive at the beginning of this block."""
+        """Return the edit that inserts a directive at the beginning of this block."""
         indent = self.source.indent_at(self.start)
         inside = [self.source.indent_at(one.start) for one in self.block or ()]
         deeper = next((one for one in inside if len(one) > len(indent)), indent + "    ")

@@ -27,7 +27,7 @@ PASSES = ("proxy_pass", "grpc_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass")
 
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 _LITERAL = re.compile(r"\^?([\w/-]*)")
-# Read timeouts from this length on are set for streams; for other responses, a minute suffices.
+# A read timeout of this length indicates streams; for other responses, a minute suffices.
 _LONG_S = 600.0
 # A variable may be set from another one; chains in real files are shorter than this.
 _MAX_HOPS = 4
@@ -43,7 +43,7 @@ class Placement:
     def diagnostic(
         self, rule: ConfigRule, *, severity: Severity | None = None, **evidence: object
     ) -> Diagnostic:
-        """Create the diagnostic of a rule that fired here.
+        """Create the diagnostic of a rule that fired at this directive.
 
         Args:
             severity: overrides the severity of the rule.
@@ -76,20 +76,20 @@ class NginxRoute:
     upstreams: tuple[str, ...] = ()
 
     def insert(self, text: str) -> Placement:
-        """Insert a directive into the location."""
+        """Return the placement of a new directive in the location."""
         first = self.passes[0]
         if first.source is self.opener.source and first in self.scope.own(first.name):
             return Placement(first, first.insert_after(text))
         return Placement(self.opener, self.opener.insert_inside(text))
 
     def insert_beside(self, one: NginxDirective, text: str) -> Placement:
-        """Insert a directive after ``one`` if that is in the location, or else as ``insert``."""
+        """Return the placement of a new directive: after ``one`` if that is in the location."""
         if one.source is self.opener.source and one in self.scope.own(one.name):
             return Placement(one, one.insert_after(text))
         return self.insert(text)
 
     def set_value(self, name: str, value: str) -> Placement:
-        """Set the value of a simple directive, which the location may already have."""
+        """Return the placement that sets the value of a directive in the location."""
         own = self.scope.own(name)
         if own and len(own[-1].words) > 1:
             return Placement(own[-1], own[-1].replace_value(value))
@@ -145,7 +145,7 @@ class _Targets:
                         self.users.setdefault(arg, []).append(path_of(opener))
 
     def upstreams_behind(self, target: str) -> tuple[str, ...]:
-        """Return the target, and the upstreams behind it with the most and the least evidence."""
+        """Return the target, and the upstreams behind it with the highest and lowest scores."""
         # Cached, because thousands of routes may use one large map.
         if target not in self._decisive:
             behind = sorted(self._behind(target), key=lambda one: upstream_evidence(one).score)
@@ -166,7 +166,7 @@ class _Targets:
         return known
 
     def longest_prefix(self, parent: NginxScope, hint: str) -> int:
-        """Return how much of a hinted path the longest location prefix of a level covers."""
+        """Return the length of the longest location prefix of a hinted path at one level."""
         if (parent, hint) not in self._covered:
             named = (_covered(_literal(path_of(one)), hint) for one in parent.own("location"))
             self._covered[parent, hint] = max(named, default=0)
@@ -224,7 +224,7 @@ def _assess_hinted(
 
 
 def _recipes(scope: NginxScope) -> Iterator[Recipe]:
-    """Yield what the location itself sets for event streams; outer levels apply to all routes."""
+    """Yield the settings in the location itself that are intended for event streams."""
     headers = [
         arg.lower()
         for name in ("proxy_set_header", "add_header", "proxy_pass_header", "default_type")
@@ -248,7 +248,7 @@ def _recipes(scope: NginxScope) -> Iterator[Recipe]:
 
 
 def _goes_to_sibling(hint: str, path: str, scope: NginxScope, targets: _Targets) -> bool:
-    """Return whether requests under ``hint`` go to a sibling with a longer prefix of it."""
+    """Return whether a sibling with a longer matching prefix receives the requests of ``hint``."""
     own = _covered(path, hint)
     assert scope.parent is not None  # only the file has no parent, and it is not a location
     return 0 < own < targets.longest_prefix(scope.parent, hint)
@@ -261,6 +261,6 @@ def _covered(path: str, hint: str) -> int:
 
 
 def _literal(path: str) -> str:
-    """Return the literal start of an anchored regular expression; a prefix unchanged."""
+    """Return the literal start of an anchored regular expression, or a plain prefix unchanged."""
     found = _LITERAL.match(path) if path.startswith("^") else None
     return found[1] if found else path

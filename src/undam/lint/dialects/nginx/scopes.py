@@ -20,7 +20,7 @@ _MAX_INCLUDED = 2000
 
 @dataclass(eq=False)
 class NginxScope:
-    """One level: a block, or the file itself.
+    """One level of a configuration: a block, or the file itself.
 
     Args:
         opener: the directive that opens the block; ``None`` for the file.
@@ -54,7 +54,7 @@ class NginxScope:
 
     @property
     def unread_part(self) -> str | None:
-        """A part of this scope or of one around it that was not read; ``None`` if all was read."""
+        """An unread part of this scope or of a scope around it; ``None`` if all was read."""
         return next((part for scope in self.ancestors() for part in scope.unread), None)
 
     @cached_property
@@ -82,15 +82,15 @@ class NginxScope:
         return found[-1].value if found else default
 
     def is_on(self, name: str, *, default: bool) -> bool:
-        """Return whether a flag is on here."""
+        """Return whether a flag is on at this level."""
         return self.value(name, "on" if default else "off").lower() == "on"
 
     def names(self, name: str) -> set[str]:
-        """Return all arguments of the directives of this name in force here, in lower case."""
+        """Return the arguments, in lower case, of all directives of this name in force here."""
         return {arg.lower() for one in self.in_force(name) for arg in one.args}
 
     def can_remove(self, one: NginxDirective) -> bool:
-        """Return whether a directive of this level can be removed.
+        """Return whether a directive of this level can be removed without side effects.
 
         It cannot if that would bring the directives of an outer level into force.
         """
@@ -135,7 +135,7 @@ class _NginxReader:
 
     def _include(self, scope: NginxScope, one: NginxDirective, paths: tuple[str, ...]) -> None:
         sources = self._open_include(one.value)
-        # Patterns such as conf.d/*.conf at the outer levels stand for further servers.
+        # At the outer levels, patterns such as conf.d/*.conf include the files of further servers.
         is_for_servers = "*" in one.value and scope.kind in {"file", "http"}
         if not sources and not is_for_servers and not is_stock_include(one.value):
             scope.unread.append(f"include {one.value}")
@@ -156,7 +156,7 @@ class _NginxReader:
             self.read(scope, self._trees[source.path], (*paths, source.path))
 
     def mark_holes(self, root: NginxScope, main: Source) -> None:
-        """Record the holes of templates in the innermost scopes that contain them."""
+        """Record each template placeholder in the innermost scopes that contain it."""
         self._scopes_of.setdefault(main.path, []).append(root)
         scopes = list(root.all_scopes()) if main.holes or self._have_holes() else []
         for source in (main, *self.included.values()):

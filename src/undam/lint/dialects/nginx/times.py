@@ -1,4 +1,4 @@
-"""Times in nginx.conf."""
+"""Parser of times in nginx.conf."""
 
 from __future__ import annotations
 

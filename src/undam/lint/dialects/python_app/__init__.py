@@ -81,7 +81,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def _idle_limit(program: PythonProgram, route: StreamingRoute) -> float | None:
-    """Return the shortest read timeout of the requests behind a route."""
+    """Return the shortest read timeout of the requests that a route's functions send."""
     limits = [
         one.limit_s
         for function in route.functions

@@ -19,7 +19,7 @@ ScopeNode = FunctionNode | ast.Lambda | ast.Module
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Module)
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# Chains of names and calls in real programs are much shorter.
+# In real programs, chains of names and calls are much shorter than this.
 _MAX_CHAIN = 40
 
 
@@ -31,7 +31,7 @@ def parse_program(source: Source) -> PythonProgram:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escape sequences
+            warnings.simplefilter("ignore")  # a program may contain invalid escape sequences
             tree = ast.parse(source.text)
     except SyntaxError as error:
         lines = source.text.count("\n") + 1
@@ -48,7 +48,7 @@ def parse_program(source: Source) -> PythonProgram:
 
 
 class PythonProgram:
-    """A parsed program.
+    """A parsed Python program.
 
     Args:
         source: its text.
@@ -61,7 +61,7 @@ class PythonProgram:
         self.nodes = list(ast.walk(tree))
         self._parents: dict[ast.AST, ast.AST] = {}
         self._scopes: dict[ast.AST, ScopeNode] = {}
-        for node in self.nodes:  # from the outside to the inside
+        for node in self.nodes:  # outer nodes come before the nodes inside them
             scope = node if isinstance(node, _SCOPES) else self._scopes[node]
             for child in ast.iter_child_nodes(node):
                 self._parents[child] = node
@@ -99,7 +99,7 @@ class PythonProgram:
         return self._offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Return the span of a node on its first line."""
+        """Return the part of a node's span that is on its first line."""
         start = self.start(node)
         _, line_end = self.source.line_span(start)
         text = self.source.text[start : min(self.end(node), line_end)]
@@ -111,7 +111,7 @@ class PythonProgram:
         return start, start + len(function.name)
 
     def line(self, node: ast.AST) -> int:
-        """Return the line of a node, counted as in reports."""
+        """Return the number of the line on which a node begins, counted from 1."""
         return self.source.position(self.start(node))[0]
 
     # Names.
@@ -136,7 +136,7 @@ class PythonProgram:
         return self._imports.get(name, name) + "".join(reversed(parts))
 
     def called(self, call: ast.Call) -> str:
-        """Return the dotted name of the function that a call names."""
+        """Return the dotted name of the function that is called."""
         return self.dotted(call.func)
 
     def imports_any(self, *packages: str) -> bool:
@@ -182,7 +182,7 @@ class PythonProgram:
         )
 
     def function_named(self, name: str, near: ast.AST) -> FunctionNode | None:
-        """Return the function that a name refers to at a node: the last in the innermost scope."""
+        """Return the function of this name at a node: the last definition in the nearest scope."""
         scopes = [one for one in self.parents(near) if isinstance(one, _SCOPES)]
         named = [
             one
@@ -196,7 +196,7 @@ class PythonProgram:
         return None
 
     def value_of(self, name: str, near: ast.AST) -> ast.expr | None:
-        """Return the expression last assigned to a variable before a node, in its scopes.
+        """Return the expression last assigned to a variable before a node, in the scopes around it.
 
         ``with expression as name`` counts as an assignment.
         """
@@ -240,7 +240,7 @@ class PythonProgram:
 
 
 def keyword(call: ast.Call, *names: str) -> ast.expr | None:
-    """Return the value of the first of these keyword arguments that a call has."""
+    """Return the value of the first of these keyword arguments that is in a call."""
     for name in names:
         for one in call.keywords:
             if one.arg == name:
@@ -281,7 +281,7 @@ def is_none(expression: ast.AST | None) -> bool:
 
 
 def dict_items(expression: ast.AST | None) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the entries of a dictionary display whose keys are strings, keys in lower case."""
+    """Yield the entries with string keys of a dictionary display, with keys in lower case."""
     if isinstance(expression, ast.Dict):
         for key, value in zip(expression.keys, expression.values, strict=True):
             text = text_of(key)

@@ -94,7 +94,7 @@ def find_routes(program: PythonProgram, hints: RouteHints) -> list[StreamingRout
 
 
 def _framework(program: PythonProgram, call: ast.Call) -> str | None:
-    """Return the framework whose streaming response a call creates; ``None`` if it does not."""
+    """Return the framework whose streaming response a call creates; ``None`` if it creates none."""
     name = program.called(call)
     last = last_name(name)
     if last in {"StreamingResponse", "EventSourceResponse"}:
@@ -219,7 +219,7 @@ def _calls_model(program: PythonProgram, scope: ast.AST) -> bool:
 
 
 def yields_events(program: PythonProgram, generator: FunctionNode) -> bool:
-    """Return whether a generator yields a text that begins with a field of an event."""
+    """Return whether a generator yields a text that begins with the name of an SSE field."""
     return any(
         _EVENT_FIELD.match(literal_start(one.value))
         for one in program.own_nodes(generator)
@@ -280,7 +280,7 @@ def _called_function(program: PythonProgram, call: ast.Call) -> FunctionNode | N
 def _with_helpers(
     program: PythonProgram, generators: tuple[FunctionNode, ...]
 ) -> tuple[FunctionNode, ...]:
-    """Add the generators that generators iterate over."""
+    """Return the generators together with those that they iterate over."""
     found = dict.fromkeys(generators)
     pending = list(generators)
     while pending and len(found) <= _MAX_HELPERS:
@@ -343,7 +343,7 @@ def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | N
 
 
 def _path(program: PythonProgram, handler: FunctionNode | None) -> str:
-    """Return the path of a registered handler; empty if this file does not show it."""
+    """Return the path of a registered handler; empty if this file does not contain it."""
     for one in handler.decorator_list if handler else ():
         function = one.func if isinstance(one, ast.Call) else None
         method = function.attr if isinstance(function, ast.Attribute) else ""
@@ -358,7 +358,7 @@ def _path(program: PythonProgram, handler: FunctionNode | None) -> str:
 
 
 def _upstreams(program: PythonProgram, functions: tuple[FunctionNode, ...]) -> Iterator[str]:
-    """Yield the URLs in the functions of a route, and those of clients of the module."""
+    """Yield the URLs in the functions of a route and at the top level of the module."""
     for scope in (*functions, program.tree):
         for text in program.strings(scope):
             found = _URL.search(text)
@@ -367,7 +367,7 @@ def _upstreams(program: PythonProgram, functions: tuple[FunctionNode, ...]) -> I
 
 
 def _with_hop(program: PythonProgram, route: StreamingRoute) -> StreamingRoute:
-    """Return a route with the description of the program for the chain."""
+    """Return a route with the hop of its program, from which chains are built."""
     assessed = route.assessed
     hosts = {address_of(one).host: None for one in _upstreams(program, route.functions)}
     name = program.source.path.replace("\\", "/").rpartition("/")[0].rpartition("/")[2]

@@ -29,7 +29,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streams that pass through.
+    """Find the problems of the streams that pass through Squid.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Describe Squid as a program of the chain: `read_timeout` and `client_lifetime`."""
+"""Hop of Squid in a request path: `read_timeout` and `client_lifetime`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> AssessedRoute:
-    """Return the traffic with its hop."""
+    """Return the route of all traffic with its hop."""
     return _TRAITS.describe(
         traffic,
         found,

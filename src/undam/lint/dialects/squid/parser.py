@@ -10,7 +10,7 @@ from undam.lint.dialect import IncludeOpener
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
 
-# Real configurations stay far below; Squid itself stops at a depth of 16.
+# Real configurations stay far below these limits; Squid itself stops at a depth of 16.
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
 
@@ -21,7 +21,7 @@ _JOIN = re.compile(r"\\\r?\n")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SquidLine:
-    """A directive with its arguments."""
+    """A directive of squid.conf with its arguments."""
 
     source: Source
     words: tuple[Word, ...]
@@ -32,7 +32,7 @@ class SquidLine:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The arguments."""
+        """The arguments of the directive."""
         return tuple(word.text for word in self.words[1:])
 
     @property
@@ -154,6 +154,6 @@ def _words(text: str, at: int, end: int) -> Iterator[Word]:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is a number without sign, and not absurdly long."""
+    """Return whether a text is an unsigned number of a plausible length."""
     digits = text.replace(".", "", 1)
     return len(text) <= 12 and digits.isascii() and digits.isdecimal()

@@ -1,4 +1,4 @@
-"""Rendering of a squid.conf that streams."""
+"""Rendering of a squid.conf for event streams."""
 
 from __future__ import annotations
 

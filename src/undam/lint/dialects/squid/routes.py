@@ -1,4 +1,4 @@
-"""Detection of streams that pass through a Squid."""
+"""Detection of streams that pass through Squid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PATH_ACLS = frozenset({"urlpath_regex", "url_regex"})
 
 
 def assess_traffic(config: SquidConfig, source: Source, hints: RouteHints) -> AssessedRoute:
-    """Assess whether streams pass: an origin server or the path of an ACL streams."""
+    """Assess whether streams pass through, by the origin servers and the paths of ACLs."""
     peers = config.all("cache_peer")
     names = [text for peer in peers for text in (*peer.texts[:1], *_port_and_name(peer))]
     found = UNKNOWN

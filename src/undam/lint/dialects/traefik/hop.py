@@ -1,4 +1,4 @@
-"""Describe Traefik as a program of the chain: `writeTimeout`, buffering and compression."""
+"""Hop of Traefik in a request path: `writeTimeout`, buffering and compression."""
 
 from __future__ import annotations
 

@@ -37,10 +37,10 @@ def seconds_of(node: Node | None) -> float | None:
 
 
 def local_name(name: str) -> str:
-    """Return a name in lower case and without ``@file``; other providers are kept."""
+    """Return a name in lower case without ``@file``; suffixes of other providers are kept."""
     return name.lower().removesuffix("@file")
 
 
 def existing(edit: Edit | None) -> tuple[Edit, ...]:
-    """Return an edit as the edits of a diagnostic."""
+    """Return a tuple with the edit, or an empty tuple for ``None``."""
     return (edit,) if edit else ()

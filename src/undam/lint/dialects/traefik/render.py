@@ -1,4 +1,4 @@
-"""Rendering of a Traefik configuration that streams, static and dynamic in one file."""
+"""Rendering of a Traefik configuration for event streams, static and dynamic in one file."""
 
 from __future__ import annotations
 

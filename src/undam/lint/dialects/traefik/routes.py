@@ -89,7 +89,7 @@ class TraefikConfig:
         return self._services(_service_name(router.node))
 
     def entry_points_of(self, router: TraefikRouter) -> list[Entry]:
-        """Return the entry points of this file that a router uses: all, if it has no list."""
+        """Return the entry points of this file that a router uses; all, if it lists none."""
         wanted = {item.text.lower() for item in items_of(at(router.node, "entrypoints"))}
         return [one for name, one in self.entry_points.items() if not wanted or name in wanted]
 
@@ -137,7 +137,7 @@ class TraefikConfig:
         return self._services_from[name]
 
     def _upstreams(self, name: str) -> list[str]:
-        """Return the names and servers of these services."""
+        """Return the names and servers of a service and of those it leads to."""
         if name not in self._upstreams_from:
             self._upstreams_from[name] = [
                 upstream for one in self._services(name) for upstream in _upstreams_of(one)

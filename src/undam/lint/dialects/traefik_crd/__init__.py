@@ -22,7 +22,7 @@ _KINDS = frozenset({"IngressRoute", "Middleware", "ServersTransport"})
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has a resource of Traefik, or its Deployment with a limit."""
+    """Return whether a manifest has a resource of Traefik, or a Traefik Deployment with a limit."""
     if not has_kubernetes_name(path):
         return False
     if has_any(text, "traefik.io", "traefik.containo.us") and _KINDS & kinds_in(text):

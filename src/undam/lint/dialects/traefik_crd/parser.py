@@ -39,7 +39,7 @@ class MiddlewareUse:
 def middlewares_of(
     references: list[tuple[str, Node, tuple[Entry, Node] | None]], cluster: Cluster
 ) -> Iterator[MiddlewareUse]:
-    """Yield the middlewares in view that references lead to; chains are followed.
+    """Yield the known middlewares that references lead to, directly or through chains.
 
     Args:
         references: the name, the node that refers to it, and its place in a list.
@@ -83,7 +83,7 @@ def write_timeouts(deployment: Resource) -> Iterator[tuple[Node, str, str]]:
 
 
 def _middleware(name: str, cluster: Cluster) -> Resource | None:
-    """Return the middleware with a name, which may have its namespace before it."""
+    """Return the middleware with a name, which may begin with the namespace."""
     local = name.removesuffix(_PROVIDER)
     exact = cluster.named("Middleware", local)
     if exact is not None or not name.endswith(_PROVIDER):

@@ -1,4 +1,4 @@
-"""Rendering of an IngressRoute that streams, with its Service."""
+"""Rendering of an IngressRoute for event streams, with its Service."""
 
 from __future__ import annotations
 

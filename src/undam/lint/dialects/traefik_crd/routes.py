@@ -28,7 +28,7 @@ class IngressRouteRule:
 
     Args:
         services: the services of the route.
-        middlewares: the middlewares in view that it uses.
+        middlewares: the known middlewares that it uses.
         assessed: the route with its outcome.
     """
 

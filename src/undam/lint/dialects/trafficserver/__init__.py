@@ -52,7 +52,7 @@ def _is_yaml(text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes. The content decides which kind of file it is.
+    """Find the problems of the streaming routes. The content determines the type of the file.
 
     Raises:
         ConfigSyntaxError: the text of records.yaml is not YAML.

@@ -1,4 +1,4 @@
-"""Describe Traffic Server as a program of the chain. Its limits are in another file, records."""
+"""Hop of Traffic Server in a request path. Its limits are in another file (records)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendering of a records.config, or a records.yaml from version 10 on, that streams."""
+"""Rendering of a records.config, or a records.yaml from version 10 on, for event streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VCL: responses that are fetched whole, gzip, and idle limits."""
+"""VCL: responses that are fetched completely first, gzip, and idle limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streams that pass through.
+    """Find the problems of the streams that pass through Varnish.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

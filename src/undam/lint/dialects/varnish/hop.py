@@ -1,4 +1,4 @@
-"""Describe Varnish as a program of the chain: the limits of its backends, and held responses."""
+"""Hop of Varnish in a request path: limits of its backends, and held responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEFAULT_S = 60.0
 def describe(
     vcl: VclFile, traffic: AssessedRoute, found: Iterable[Diagnostic], version: Version | None
 ) -> AssessedRoute:
-    """Return the traffic with its hop."""
+    """Return the route of all traffic with its hop."""
     idle = RouteLimit(_DEFAULT_S)
     hosts = []
     for backend in vcl.backends:

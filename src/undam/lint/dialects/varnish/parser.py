@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     | (?P<op>[=!<>+*/-]=|&&|\|\||!~|[{}(),;=!~<>+*/%.-]|\d+)""",
     re.VERBOSE | re.DOTALL,
 )
-# Openers of tokens that must be closed; none of them is ever two tokens.
+# Openers of tokens that must be closed. An opener is never a sequence of two tokens.
 _OPENERS = ('"""', '{"', '"', "/*", "C{")
 _IF = frozenset({"if", "elseif", "elsif", "elif"})
 
@@ -112,7 +112,7 @@ def read_vcl(source: Source, open_include: IncludeOpener) -> VclFile:
 
 
 class _VclReader:
-    """Reads one file into a ``VclFile``."""
+    """Reader of one file into a ``VclFile``."""
 
     def __init__(
         self, source: Source, open_include: IncludeOpener, vcl: VclFile, depth: int
@@ -124,7 +124,7 @@ class _VclReader:
         self._cursor = TokenCursor(source, _tokens(source))
 
     def read(self) -> None:
-        """Read the whole file."""
+        """Add the contents of the whole file to the `VclFile`."""
         while not self._cursor.done:
             token = self._cursor.next
             if token.text == "backend":
@@ -139,7 +139,7 @@ class _VclReader:
                 self._cursor.at += 2
                 self._skip_block()
             elif token.kind == "name":
-                self._statement_tokens()  # vcl 4.1; import std;
+                self._statement_tokens()  # such as `vcl 4.1;`
             else:
                 raise self._source.error(f"unexpected {token.text[:20]!r}", token.start)
 
@@ -186,7 +186,7 @@ class _VclReader:
     def _body(self, sub: str, opened: Token) -> None:
         """Read the statements of a sub up to its "}"."""
         blocks = [_VclBlock(opened, ())]
-        conditions_of_if: tuple[VclCondition, ...] = ()  # of the `if` that has just ended
+        conditions_of_if: tuple[VclCondition, ...] = ()  # conditions of the previous `if`
         while blocks:
             if self._cursor.done:
                 raise self._source.error("this { is not closed", blocks[-1].opened.start)
@@ -218,7 +218,7 @@ class _VclReader:
             conditions_of_if = ()
 
     def _if(self, around: tuple[VclCondition, ...], denied: tuple[VclCondition, ...]) -> _VclBlock:
-        """Read from ``if`` or ``else`` up to and including the "{"."""
+        """Read a condition, from ``if`` or ``else`` up to and including the "{"."""
         word = self._cursor.take_kind("if", "name").text
         if word == "else" and self._cursor.text() in _IF:
             self._cursor.at += 1
@@ -260,7 +260,7 @@ def _tokens(source: Source) -> Iterator[Token]:
             what = "is not closed" if opened else "is not a token of VCL"
             raise source.error(f"{text[at : at + max(1, len(opened))]!r} {what}", at)
         kind = found.lastgroup
-        assert kind is not None  # every branch has a name
+        assert kind is not None  # every alternative of the pattern is named
         if kind == "string":
             inner = found[0][len(opened) : -len(opened)]
             yield Token(kind, inner, at, found.end())

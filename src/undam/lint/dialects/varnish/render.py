@@ -1,4 +1,4 @@
-"""Rendering of a VCL that streams."""
+"""Rendering of VCL for event streams."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ EVENT_STREAM = "text/event-stream"
 
 _URL = frozenset({"req.url", "bereq.url"})
 _TYPE = "beresp.http.content-type"
-# Conditions on these do not restrict the kind of the response.
+# Conditions on these variables do not restrict the type of the response.
 _NEUTRAL = frozenset({"req.http.host", "bereq.http.host", "req.method", "bereq.method"})
 _COMPARES = {"~": True, "==": True, "!~": False, "!=": False}
 _HINTS = (("req.backend_hint",), ("bereq.backend",))
-# The number and depth of calls of user-defined subs that are followed.
+# Limits on the number and depth of calls to user-defined subs.
 _MAX_CALLS = 16
 _MAX_CALL_DEPTH = 4
 
@@ -78,13 +78,13 @@ class VclRoutes:
         return any(self._satisfies(required) for required in self._requirements[statement])
 
     def may_apply(self, statement: VclStatement) -> bool:
-        """Return whether it may apply to a stream, under a condition that was not understood."""
+        """Return whether the statement may apply to a stream, if an unevaluated condition holds."""
         return self.streams_pass and any(
             required.other and not required.no_events for required in self._requirements[statement]
         )
 
     def applies_to_streams_only(self, statement: VclStatement) -> bool:
-        """Return whether it applies to nothing but streams, by its conditions on the path."""
+        """Return whether the statement applies only to streams, by its conditions on the path."""
         return all(
             bool(required.paths) and all(self._streams(*path) for path in required.paths)
             for required in self._requirements[statement]
@@ -139,7 +139,7 @@ class VclRoutes:
                 yield one
 
     def _do_streams_pass(self) -> bool:
-        """Return whether streams pass through Varnish at all, other than through a pipe."""
+        """Return whether streams pass through Varnish without being piped."""
         if self._hints.paths:
             return self._hints.paths != ("\0",)
         piped = [required for one in self._pipes() for required in self._requirements[one]]
@@ -172,7 +172,7 @@ class VclRoutes:
         return assess_pattern(pattern, match, (), self._hints).outcome
 
     def _contexts(self, statement: VclStatement) -> Iterator[VclRequirements]:
-        """Yield the requirements on each path of calls to a statement."""
+        """Yield the requirements of each chain of calls that leads to a statement."""
         paths_of_calls = [(statement.sub, statement.conditions)]
         for _ in range(_MAX_CALL_DEPTH):
             paths_of_calls = [
@@ -213,7 +213,7 @@ def read_conditions(conditions: tuple[VclCondition, ...]) -> VclRequirements:
                 names_events |= "event-stream" in value.lower()
                 types.append((holds, _has_events(value)))
             elif name not in _NEUTRAL:
-                # A negated condition excludes only a few of many responses.
+                # A negated condition is assumed to exclude few responses, so it is ignored.
                 other |= condition.holds
         no_events |= _leaves_out_events(types)
     return VclRequirements(tuple(paths), tuple(not_paths), names_events, no_events, other)
@@ -248,15 +248,15 @@ def _comparison(tokens: tuple[Token, ...], at: int, holds: bool) -> tuple[str, b
     behind = tokens[at + 1 : at + 3]
     name = tokens[at].text.lower()
     if len(behind) < 2 or behind[0].text not in _COMPARES or behind[1].kind != "string":
-        return f"{name}?", holds, "", ""  # a kind of test that is not understood
+        return f"{name}?", holds, "", ""  # this kind of test is not evaluated
     return name, holds is _COMPARES[behind[0].text], behind[0].text, behind[1].text
 
 
 def _has_events(pattern: str) -> bool:
-    """Return whether text/event-stream matches; only words, groups and bars are understood."""
+    """Return whether text/event-stream matches. Only words, groups and ``|`` are evaluated."""
     words = re.split(r"[()|^$]+", pattern.lower().replace("\\", "").replace("(?i)", ""))
     alternatives = [word for word in words if word]
-    # In ^text/(html|css)$, the part before the group would match alone.
+    # In ^text/(html|css)$, "text/" would match by itself, so it is joined with each alternative.
     if re.search(r"\w/?\(", pattern) and len(alternatives) > 1:
         return any(EVENT_STREAM.startswith(alternatives[0] + word) for word in alternatives[1:])
     return any(word in EVENT_STREAM for word in alternatives)

@@ -1,4 +1,4 @@
-"""Anthropic API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the Anthropic API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AnythingLLM: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of AnythingLLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Azure OpenAI: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Azure OpenAI."""
 
 from __future__ import annotations
 

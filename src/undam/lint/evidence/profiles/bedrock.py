@@ -1,4 +1,4 @@
-"""Amazon Bedrock: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Amazon Bedrock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bifrost: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Bifrost."""
 
 from __future__ import annotations
 

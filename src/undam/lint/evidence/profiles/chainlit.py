@@ -1,4 +1,4 @@
-"""Chainlit: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Chainlit."""
 
 from __future__ import annotations
 

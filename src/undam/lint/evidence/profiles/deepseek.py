@@ -1,4 +1,4 @@
-"""DeepSeek API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the DeepSeek API."""
 
 from __future__ import annotations
 

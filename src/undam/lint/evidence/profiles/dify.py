@@ -1,4 +1,4 @@
-"""Dify: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Dify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FastGPT: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of FastGPT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flowise: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Flowise."""
 
 from __future__ import annotations
 

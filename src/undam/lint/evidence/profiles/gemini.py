@@ -1,4 +1,4 @@
-"""Gemini API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the Gemini API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradio: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Gradio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groq API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the Groq API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KServe: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of KServe."""
 
 from __future__ import annotations
 

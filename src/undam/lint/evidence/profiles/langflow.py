@@ -1,4 +1,4 @@
-"""Langflow: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Langflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LangGraph: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LangGraph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LibreChat: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LibreChat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LiteLLM: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LiteLLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""llama.cpp: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of llama.cpp."""
 
 from __future__ import annotations
 

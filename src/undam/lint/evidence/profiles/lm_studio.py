@@ -1,4 +1,4 @@
-"""LM Studio: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LM Studio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LMDeploy: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LMDeploy."""
 
 from __future__ import annotations
 

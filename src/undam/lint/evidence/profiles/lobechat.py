@@ -1,4 +1,4 @@
-"""LobeChat: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LobeChat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LocalAI: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of LocalAI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MCP server: how its servers and routes are recognised."""
+"""Profile that identifies MCP servers and their routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mercure: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Mercure."""
 
 from __future__ import annotations
 

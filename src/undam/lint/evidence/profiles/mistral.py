@@ -1,4 +1,4 @@
-"""Mistral API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the Mistral API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""n8n: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of n8n."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of New API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NextChat: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of NextChat."""
 
 from __future__ import annotations
 

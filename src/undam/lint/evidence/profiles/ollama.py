@@ -1,4 +1,4 @@
-"""Ollama: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Ollama."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of One API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Onyx: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Onyx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open WebUI: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Open WebUI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAI API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the OpenAI API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenRouter API: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the OpenRouter API."""
 
 from __future__ import annotations
 

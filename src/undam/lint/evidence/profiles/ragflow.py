@@ -1,4 +1,4 @@
-"""RAGFlow: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of RAGFlow."""
 
 from __future__ import annotations
 

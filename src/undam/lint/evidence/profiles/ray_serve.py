@@ -1,4 +1,4 @@
-"""Ray Serve: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Ray Serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SGLang: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of SGLang."""
 
 from __future__ import annotations
 

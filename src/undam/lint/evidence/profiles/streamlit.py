@@ -1,4 +1,4 @@
-"""Streamlit: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Streamlit."""
 
 from __future__ import annotations
 

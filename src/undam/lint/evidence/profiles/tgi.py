@@ -1,4 +1,4 @@
-"""Text Generation Inference: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Text Generation Inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triton and TensorRT-LLM: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Triton and TensorRT-LLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway of undam: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of the undam gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""vLLM: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of vLLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Xinference: how its servers and routes are recognised."""
+"""Profile that identifies the servers and routes of Xinference."""
 
 from __future__ import annotations
 

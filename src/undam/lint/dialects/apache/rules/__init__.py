@@ -1,4 +1,4 @@
-"""The rules of httpd, one module per topic with the functions that find them."""
+"""The rules of httpd and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find(
 
 
 class _RouteRules:
-    """Applies the rules to routes, and remembers which sections and workers were checked."""
+    """Checker of routes that reports the problems of each section and worker only once."""
 
     def __init__(self, config: ApacheConfig, settings: Settings) -> None:
         self._silence = settings.silence

@@ -23,23 +23,26 @@ FASTCGI_HELD = ConfigRule(
     message="mod_proxy_{scheme} holds small events: {what}",
     safety=Safety.SAFE,
     what="""
-        Over FastCGI and AJP, httpd collects the data of the application and passes it on when its
-        buffer is full. With `flushpackets=on` it passes on each packet; with `auto` it waits for a
-        pause in the stream.
+        Over FastCGI and AJP, httpd collects the application's data and sends it only when the
+        buffer is full. With `flushpackets=on`, httpd sends each packet at once; with `auto`, it
+        waits for a pause in the stream.
     """,
-    why="Readers receive tokens in blocks of 4 KB, and the first token with the first block.",
+    why="""
+        Readers receive tokens in blocks of 4 KB; the first token arrives with the first full block.
+    """,
     detection="""
-        A ProxyPass or BalancerMember with fcgi:// or ajp:// on a streaming route does not have
-        `flushpackets=on`, and no <Proxy> section for the same URL has it.
+        A streaming route has a ProxyPass or BalancerMember with fcgi:// or ajp://, and neither that
+        line nor a <Proxy> section for the same URL sets `flushpackets=on`.
     """,
     measured="""
-        httpd 2.4.71, 150 events of 59 bytes, 5 ms apart, over FastCGI: 61 events per read, also
-        with `auto`; with `flushpackets=on` one event per read. Over uwsgi and SCGI each event
-        passed at once without any setting. AJP was not measured.
+        httpd 2.4.71 over FastCGI, with 150 events of 59 bytes sent 5 ms apart: 61 events arrived
+        per read, also with `auto`; with `flushpackets=on`, one. Over uwsgi and SCGI, each event was
+        forwarded at once by default. AJP was not measured.
     """,
     fix="""
-        Set the parameter on the line of the route. `SetHandler "proxy:fcgi://..."` takes no
-        parameters, so set it in a <Proxy> section for the same URL.
+        Set `flushpackets=on` on the ProxyPass or BalancerMember line. `SetHandler
+        "proxy:fcgi://..."` takes no parameters, so set `flushpackets=on` in a <Proxy> section for
+        the same URL.
 
             ProxyPass "/v1/" "fcgi://127.0.0.1:9000/" flushpackets=on
     """,
@@ -50,20 +53,21 @@ RATE_LIMITED = ConfigRule(
     code="APA102",
     slug="rate-limit-on-stream",
     severity=Severity.ERROR,
-    message="the RATE_LIMIT filter holds the stream: it sends every 200 ms",
+    message="the RATE_LIMIT filter holds the stream and sends data only every 200 ms",
     safety=Safety.NONE,
-    what="mod_ratelimit collects the data for 200 ms, sends it, and sleeps.",
+    what="mod_ratelimit collects data for 200 ms, sends it, and sleeps.",
     why="""
-        Tokens arrive in bursts at any rate, even one that the stream never reaches. With a low rate
-        they fall further and further behind.
+        Tokens arrive in bursts even if the stream never reaches the rate limit. With a low limit,
+        tokens arrive later and later.
     """,
     detection="""
-        SetOutputFilter or AddOutputFilterByType applies RATE_LIMIT to a streaming route, and
-        `rate-limit` is set there.
+        SetOutputFilter or AddOutputFilterByType applies RATE_LIMIT to a streaming route for which
+        `rate-limit` is set.
     """,
     measured="""
-        httpd 2.4.71 with `rate-limit 400` (KiB/s), 200 events 5 ms apart: 40 events per read, half
-        of them more than 300 ms late; without the filter, at most a few ms.
+        httpd 2.4.71 with `rate-limit 400` (KiB/s) and 200 events sent 5 ms apart: 40 events arrived
+        per read, half of them more than 300 ms late. Without the RATE_LIMIT filter, events were at
+        most a few ms late.
     """,
     fix="""
         Remove the filter from the streaming route only, because other routes may need the limit.
@@ -82,21 +86,21 @@ EXTERNAL_FILTER = ConfigRule(
     message="the external filter {name!r} holds the stream",
     safety=Safety.NONE,
     what="""
-        mod_ext_filter pipes the response through another program. It reads the output of that
-        program when a buffer is full or the response ends.
+        mod_ext_filter pipes the response through another program and reads that program's output
+        only when a buffer is full or the response ends.
     """,
     why="""
-        Even `cat`, which does not buffer, turns a stream into blocks of 4 KB. A program with
-        buffers of its own makes larger blocks.
+        Even `cat`, which does not buffer, turns a stream into blocks of 4 KB. A filter program with
+        buffers of its own makes the blocks even larger.
     """,
     detection="""
-        SetOutputFilter or AddOutputFilterByType applies an output filter of ExtFilterDefine to a
-        streaming route.
+        ExtFilterDefine defines an output filter, and SetOutputFilter or AddOutputFilterByType
+        applies it to a streaming route.
     """,
     measured="""
-        httpd 2.4.71, 200 events 5 ms apart through `cat`, and through `sed`: 19 events per read;
-        without the filter, one. The filters inside httpd (DEFLATE, BROTLI_COMPRESS, SUBSTITUTE,
-        SED, INCLUDES, BUFFER) passed each event at once.
+        httpd 2.4.71, with 200 events sent 5 ms apart through `cat` or `sed`: 19 events arrived per
+        read; without the filter, one. The built-in filters of httpd (DEFLATE, BROTLI_COMPRESS,
+        SUBSTITUTE, SED, INCLUDES, BUFFER) forwarded each event at once.
     """,
     fix="""
         Remove the filter from the streaming route only, because other routes may need it.
@@ -177,7 +181,7 @@ def _has_rate_limit(scopes: list[ApacheScope]) -> bool:
 
 
 def _output_filters(scopes: list[ApacheScope]) -> Iterator[tuple[ApacheDirective, Word]]:
-    """Yield each directive that applies filters to event streams, and the word with their names."""
+    """Yield each directive that applies filters to event streams, and the word that names them."""
     chosen = settings_of(scopes, "setoutputfilter")
     if chosen:
         yield chosen[-1], chosen[-1].args[0]

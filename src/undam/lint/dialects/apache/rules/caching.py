@@ -17,23 +17,27 @@ CACHED = ConfigRule(
     message="mod_cache may store the streams of {path}",
     safety=Safety.SAFE,
     what="""
-        mod_cache stores a response to GET that states its freshness lifetime, once the response has
-        ended. Later requests are served from the store.
+        When a response to a GET request ends, mod_cache stores the response if its headers set a
+        freshness lifetime. Later requests for the same URL are served from the cache.
     """,
-    why="A stored stream is sent in one piece, and it is the answer to another user's request.",
+    why="""
+        A cached stream is sent in one piece, and users receive the answer to someone else's
+        request.
+    """,
     detection="""
-        `CacheEnable` covers a streaming route, and no `CacheDisable` does. A CacheDisable in a
-        <Location> has no effect on a CacheEnable outside it, because httpd looks up the cache
-        before it processes the section.
+        `CacheEnable` covers a streaming route, and no `CacheDisable` excludes the route. A
+        CacheDisable inside a <Location> does not affect a CacheEnable outside that section, because
+        httpd looks up the cache before it processes the section.
     """,
     measured="""
-        httpd 2.4.71 with mod_cache_disk, a stream with `Cache-Control: max-age=60`: the first
-        reader receives it event by event, the second one all at once, also with `CacheDisable on`
-        in the <Location>. With the fix, every reader receives it event by event.
+        httpd 2.4.71 with mod_cache_disk and a stream with `Cache-Control: max-age=60`: the first
+        reader received the events one by one, and the second reader received the whole stream at
+        once. `CacheDisable on` in the <Location> had no effect. With `CacheDisable "/v1/"`, every
+        reader received the events one by one.
     """,
     fix="""
-        Disable the cache for the streaming route. For a CacheEnable inside a <Location>, no edit is
-        offered.
+        Disable the cache for the streaming route. No automatic edit is offered for a CacheEnable
+        inside a <Location>.
 
             CacheDisable "/v1/"
     """,

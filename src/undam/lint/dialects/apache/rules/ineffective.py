@@ -18,20 +18,23 @@ USELESS_FLUSH = ConfigRule(
     message="{parameter} has no effect over {scheme}: mod_proxy_http streams without it",
     safety=Safety.SAFE,
     what="""
-        Only mod_proxy_fcgi and mod_proxy_ajp read `flushpackets`. mod_proxy_http passes data on as
-        soon as the origin pauses, whatever the parameter is.
+        Only mod_proxy_fcgi and mod_proxy_ajp read `flushpackets`. The module mod_proxy_http always
+        sends data as soon as the origin pauses.
     """,
-    why="The directive suggests that this hop was the cause, and the real one is overlooked.",
+    why="""
+        An ineffective flush setting suggests that this proxy holds the stream, so the real cause
+        may be overlooked.
+    """,
     detection="""
         A ProxyPass or BalancerMember with http:// or https:// on a streaming route has
         `flushpackets` or `flushwait`.
     """,
     measured="""
-        httpd 2.4.71, 200 events 5 ms apart with `on`, with `off` and without it: each read returned
-        one event.
+        httpd 2.4.71, with 200 events sent 5 ms apart: each read returned one event with
+        `flushpackets=on`, with `off` and without the parameter.
     """,
     fix="""
-        Remove the parameter.
+        Remove the ineffective parameter.
 
             ProxyPass "/v1/" "http://127.0.0.1:9000/v1/"
     """,
@@ -45,17 +48,20 @@ ACCEL_HEADER = ConfigRule(
     message="X-Accel-Buffering has no effect in httpd; only an nginx closer to the client reads it",
     safety=Safety.NONE,
     what="""
-        The header asks nginx, and programs built on it, not to buffer. httpd passes it on and does
-        not act on it.
+        `X-Accel-Buffering: no` disables buffering in nginx and in programs built on nginx. Apache
+        httpd forwards X-Accel-Buffering but does not act on it.
     """,
-    why="If httpd holds the stream, it still holds it with this header.",
-    detection="`Header` or `RequestHeader` sets the header where a streaming route is proxied.",
+    why="If httpd holds the stream, X-Accel-Buffering does not change that.",
+    detection="""
+        `Header` or `RequestHeader` sets X-Accel-Buffering for a streaming route that is proxied.
+    """,
     measured="""
-        httpd 2.4.71 over FastCGI held a stream equally with and without the header on the response.
+        httpd 2.4.71 over FastCGI held the stream in the same way with and without X-Accel-Buffering
+        on the response.
     """,
     fix="""
-        Keep a `Header` line if an nginx is closer to the client; otherwise remove it. In httpd
-        itself, only FastCGI and AJP need a setting:
+        Keep a `Header` line only if there is an nginx between httpd and the client; otherwise
+        remove it. In httpd itself, only FastCGI and AJP need a setting to stream:
 
             ProxyPass "/v1/" "fcgi://127.0.0.1:9000/" flushpackets=on
     """,

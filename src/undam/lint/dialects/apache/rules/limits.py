@@ -20,30 +20,31 @@ SHORT_TIMEOUT = ConfigRule(
     code="APA401",
     slug="short-proxy-timeout",
     severity=Severity.WARNING,
-    message=("a stream that is silent for {limit} s is cut, {expected}"),
+    message="a stream is cut after {limit} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        The `timeout` of a worker ends a response when the origin has sent nothing for this long.
-        Without it, `ProxyTimeout` applies, then `Timeout`, then 60 s. (Debian's apache2.conf sets
-        300 s.)
+        httpd ends a response when the origin has sent nothing for the duration of the worker's
+        `timeout`. If the worker has no `timeout`, httpd uses `ProxyTimeout`, then `Timeout` (300 s
+        in Debian's apache2.conf), then a default of 60 s.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        If the model sends nothing during queueing, reasoning or a tool call, the client receives a
         truncated stream.
     """,
     detection="""
-        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
-        one interval it is reported as an error; above that, as a warning.
+        The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
+        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
+        error, and one below two intervals is a warning.
     """,
     measured="""
-        httpd 2.4.71 with a limit of 1 s, in any of the three places and on a BalancerMember, cut a
-        stream during a silence of 2.5 s; a comment every 0.4 s kept it open. `timeout` on a
-        ProxyPass to a balancer, `connectiontimeout` and RequestReadTimeout did not cut the stream.
+        httpd 2.4.71 with a limit of 1 s (in `timeout`, `ProxyTimeout`, `Timeout` or on a
+        BalancerMember) cut a stream during a silence of 2.5 s; a comment every 0.4 s kept the
+        stream open. `timeout` on a ProxyPass to a balancer, `connectiontimeout` and
+        RequestReadTimeout did not cut the stream.
     """,
     fix="""
-        Set one hour on the line of the route. A dead origin is then detected that much later.
-        RewriteRule and SetHandler take no parameters, so set ProxyTimeout for them.
+        Set a `timeout` of one hour on the line of the route. With a longer limit, a dead origin is
+        detected later. RewriteRule and SetHandler take no parameters, so set ProxyTimeout for them.
 
             ProxyPass "/v1/" "http://127.0.0.1:9000/v1/" timeout=3600
     """,

@@ -1,4 +1,4 @@
-"""APA105: HTTP/1.0 towards the origin."""
+"""APA105: HTTP/1.0 for requests to the origin."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ HTTP_10 = ConfigRule(
     slug="old-http-to-origin",
     severity=Severity.WARNING,
     message=(
-        "force-proxy-request-1.0: when the origin crashes in mid-stream, the client receives "
-        "a clean end"
+        "force-proxy-request-1.0: if the origin crashes during a stream, the client sees a normal "
+        "end of the response"
     ),
     safety=Safety.UNSAFE,
     what="""
-        The variable makes mod_proxy_http use HTTP/1.0, in which a body ends when the connection is
-        closed.
+        `force-proxy-request-1.0` makes mod_proxy_http use HTTP/1.0, where the end of the connection
+        marks the end of the body.
     """,
     why="""
-        httpd cannot distinguish the end of a response from a crash of the origin, and ends its own
-        response properly. A truncated answer looks complete.
+        Over HTTP/1.0, httpd cannot distinguish a crash of the origin from the end of the response,
+        so it ends its own response normally. To the client, a truncated answer looks complete.
     """,
     detection="""
-        `SetEnv force-proxy-request-1.0` applies where a streaming route is proxied over HTTP.
+        `SetEnv force-proxy-request-1.0` applies to a streaming route that is proxied over HTTP.
     """,
     measured="""
-        httpd 2.4.71, an origin that drops the connection after 50 of 200 events: with the variable
-        the client receives a clean end; without it, a truncated chunked body, which every HTTP
-        client reports as an error.
+        httpd 2.4.71 with an origin that dropped the connection after 50 of 200 events: with the
+        variable, the response ended normally; without it, the chunked body was truncated, which
+        every HTTP client reports as an error.
     """,
     fix="""
-        Remove the line. Everything in the same section then uses HTTP/1.1.
+        Remove the `SetEnv` line. Without the `SetEnv` line, all proxied requests in the same
+        section use HTTP/1.1.
 
             # no SetEnv force-proxy-request-1.0
     """,
     source=(
         "measured on loopback with httpd 2.4.71; httpd.apache.org, mod_proxy, environment "
-        "variables; RFC 9112, 8"
+        "variables; RFC 9112, section 8"
     ),
 )
 

@@ -16,22 +16,23 @@ BUFFERED = ConfigRule(
     message="{name} holds the response of a streaming route",
     safety=Safety.SAFE,
     what="""
-        `buffer_responses` reads the whole response before the first byte is sent; Caddy 2.8 and
-        later reject it as unknown. `response_buffers SIZE`, since 2.7, holds the first SIZE bytes,
-        and a shorter response until it ends.
+        With `buffer_responses`, Caddy reads the whole response before it sends the first byte;
+        Caddy 2.8 and later reject the option as unknown. `response_buffers SIZE`, available since
+        Caddy 2.7, holds a response until SIZE bytes have arrived or the response ends.
     """,
     why="""
         The first token arrives together with the last one, and heartbeats are held as well.
-        `flush_interval -1` in the same block has no effect on this.
+        `flush_interval -1` in the same block does not prevent the buffering.
     """,
-    detection="The option is set in a reverse_proxy that streams.",
+    detection="`buffer_responses` or `response_buffers` is set in a reverse_proxy that streams.",
     measured="""
-        Caddy 2.6.2, 200 events 5 ms apart: all of them arrived in one read after 1.0 s, with and
-        without `flush_interval -1`. Without the option, each read returned one event.
-        Caddy 2.11.7 with `response_buffers 1MiB` held 60 events to the end.
+        Caddy 2.6.2 with `buffer_responses` and 200 events sent 5 ms apart: all events arrived in
+        one read after 1.0 s, with and without `flush_interval -1`. Without `buffer_responses`, each
+        read returned one event. Caddy 2.11.7 with `response_buffers 1MiB` held 60 events until the
+        end of the stream.
     """,
     fix="""
-        Remove the line; Caddy streams by default.
+        Remove the option; Caddy streams by default.
 
             reverse_proxy 127.0.0.1:9000
     """,

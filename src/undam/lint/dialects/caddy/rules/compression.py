@@ -16,26 +16,27 @@ ENCODED = ConfigRule(
     code="CAD102",
     slug="encode-on-stream",
     severity=Severity.WARNING,
-    message="encode compresses event streams, and does not flush what it has compressed",
+    message="encode compresses event streams and does not flush the compressed data",
     safety=Safety.UNSAFE,
     what="""
         Without a `match`, encode compresses every text/* response whose first write is at least
-        `minimum_length` long (512 bytes by default). Before 2.9, flushing the stream does not flush
-        the compressor.
+        `minimum_length` long (512 bytes by default). Before Caddy 2.9, flushing the stream does not
+        flush the compressor.
     """,
     why="""
-        A stream with a long first event is held: until its end with zstd, in blocks with gzip.
-        `flush_interval -1` has no effect on this.
+        A stream with a long first event is held: zstd releases it at the end, and gzip in blocks.
+        Setting `flush_interval -1` does not release the compressed data.
     """,
     detection="""
-        An `encode` without `match`, or with one that includes event streams, applies to a streaming
-        route. From 2.9 on, only the response head waits, and the severity is info; from 2.11.7 on,
-        nothing does. If no route in this file is known to stream, the severity is info.
+        An `encode` that has no `match`, or whose `match` includes event streams, applies to a
+        streaming route. Since Caddy 2.9, only the response head is held, so the severity is info;
+        since 2.11.7, nothing is held. If no route in this file is known to stream, the severity is
+        info.
     """,
     measured="""
-        Caddy 2.6.2, 150 events of 700 bytes, 5 ms apart: with zstd all of them arrived after
-        0.75 s, with gzip 66 per read. Events below 512 bytes passed at once; with
-        `minimum_length 1` they arrived at the end.
+        Caddy 2.6.2, with 150 events of 700 bytes sent 5 ms apart: with zstd, all events arrived
+        after 0.75 s; with gzip, 66 events arrived per read. Events shorter than 512 bytes passed at
+        once; with `minimum_length 1`, they arrived at the end of the stream.
     """,
     fix="""
         List the types to compress; other types are then no longer compressed.
@@ -47,8 +48,8 @@ ENCODED = ConfigRule(
             }
     """,
     source=(
-        "measured on loopback with Caddy 2.6.2; caddyserver.com, encode; "
-        "modules/caddyhttp/encode of v2.9.1, which flushes the encoder"
+        "measured on loopback with Caddy 2.6.2; caddyserver.com, encode; source code of Caddy "
+        "2.9.1, modules/caddyhttp/encode"
     ),
     affected=CADDY_ENCODE_FLUSHES.before,
 )
@@ -105,7 +106,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _add_type_list(encode: CaddyDirective) -> list[Edit]:
-    """Limit a one-line `encode` to a list of types."""
+    """Return the edit that limits a one-line `encode` to a list of types; empty if impossible."""
     written = encode.source.text[encode.start : encode.words[-1].end]
     if encode.block is not None or "\n" in written:
         return []

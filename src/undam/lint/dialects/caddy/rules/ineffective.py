@@ -13,21 +13,24 @@ FLUSH_INTERVAL = ConfigRule(
     code="CAD201",
     slug="flush-interval-in-vain",
     severity=Severity.INFO,
-    message="flush_interval {value} has no effect on streams: Caddy flushes each of their events",
+    message="flush_interval {value} has no effect on streams: Caddy flushes each event anyway",
     safety=Safety.SAFE,
     what="""
-        A positive `flush_interval` sets how often responses of a known length are flushed. Caddy
-        flushes event streams, and every other response without a Content-Length, after each write,
-        whatever the interval is.
+        A positive `flush_interval` sets how often responses of a known length are flushed. For
+        event streams and all other responses without a Content-Length, Caddy ignores the interval
+        and flushes after each write.
     """,
-    why="The directive suggests that this hop was the cause, and the real one is overlooked.",
-    detection="The value is positive, in a reverse_proxy that streams.",
+    why="""
+        An ineffective flush setting suggests that this proxy holds the stream, so the real cause
+        may be overlooked.
+    """,
+    detection="A reverse_proxy that streams has a positive `flush_interval`.",
     measured="""
-        Caddy 2.6.2, 200 events 5 ms apart, with 200 ms, with 5 s and without the line: each read
-        returned one event.
+        Caddy 2.6.2, with 200 events sent 5 ms apart: each read returned one event with a
+        `flush_interval` of 200 ms or 5 s, and without the option.
     """,
     fix="""
-        Remove the line.
+        Remove the `flush_interval` line.
 
             reverse_proxy 127.0.0.1:9000
     """,
@@ -41,17 +44,21 @@ ACCEL_HEADER = ConfigRule(
     message="X-Accel-Buffering has no effect in Caddy; only an nginx closer to the client reads it",
     safety=Safety.NONE,
     what="""
-        The header asks nginx, and programs built on it, not to buffer. Caddy passes it on and does
-        not act on it.
+        `X-Accel-Buffering: no` disables buffering in nginx and in programs built on nginx. Caddy
+        forwards X-Accel-Buffering but does not act on it.
     """,
-    why="If Caddy holds the stream, it still holds it with this header.",
+    why="If Caddy holds the stream, X-Accel-Buffering does not change that.",
     detection="""
-        `header`, `header_up` or `header_down` sets the header where a streaming route is proxied.
+        `header`, `header_up` or `header_down` sets X-Accel-Buffering for a streaming route that is
+        proxied.
     """,
-    measured="Caddy 2.6.2 with `buffer_responses` and the header held a stream until its end.",
+    measured="""
+        Caddy 2.6.2 with `buffer_responses` held a stream until its end, although X-Accel-Buffering
+        was set.
+    """,
     fix="""
-        Keep the line if an nginx is closer to the client; otherwise remove it. Caddy itself needs
-        no setting to stream:
+        Keep the X-Accel-Buffering line only if there is an nginx between this proxy and the client;
+        otherwise remove it. Caddy itself needs no setting to stream:
 
             reverse_proxy 127.0.0.1:9000
     """,

@@ -15,29 +15,29 @@ READ_TIMEOUT = ConfigRule(
     code="CAD401",
     slug="short-read-timeout",
     severity=Severity.WARNING,
-    message=("a stream that is silent for {limit:g} s is cut, {expected}"),
+    message="a stream is cut after {limit:g} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        `read_timeout` of the http transport ends a response when the origin has sent nothing for
-        this long. By default there is no such limit.
+        Caddy ends a response when the origin has sent nothing for the duration of `read_timeout`
+        (http transport). By default, `read_timeout` is not set.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing. The client then receives
-        half an answer. With Caddy 2.6.2 it ends cleanly and so looks complete; with 2.11.7 it is
-        truncated.
+        If the model sends nothing during queueing, reasoning or a tool call, the client receives an
+        incomplete answer. With Caddy 2.6.2, the incomplete answer ends normally and looks complete;
+        with 2.11.7, clients detect the truncation.
     """,
     detection="""
-        The limit on a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
-        one interval it is reported as an error; above that, as a warning.
+        The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
+        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
+        error, and one below two intervals is a warning.
     """,
     measured="""
-        Caddy with 1 s ended a stream during a silence of 2.5 s: 2.6.2 cleanly, 2.11.7 with a
-        truncation. A comment every 0.4 s kept the stream open. `write_timeout`, `keepalive` and
-        `response_header_timeout` did not cut the stream.
+        With a limit of 1 s, Caddy ended a stream during a silence of 2.5 s: version 2.6.2 ended the
+        stream normally, and 2.11.7 truncated it. A comment every 0.4 s kept the stream open.
+        `write_timeout`, `keepalive` and `response_header_timeout` did not cut the stream.
     """,
     fix="""
-        Raise the limit. A dead origin is then detected that much later.
+        Raise `read_timeout` to one hour. With a longer limit, a dead origin is detected later.
 
             read_timeout 1h
     """,
@@ -52,19 +52,20 @@ WRITE_TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         `write` in the `timeouts` of the global option `servers` limits the whole response, counted
-        from the end of the request headers. By default there is no such limit.
+        from the end of the request headers. By default, the duration of a response is not limited.
     """,
-    why="A long answer is cut while tokens are still arriving, and heartbeats do not prevent it.",
+    why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
     detection="""
-        The limit is below one hour. Up to one minute it is reported as an error; above that, as a
-        warning. If no route in this file is known to stream, the severity is info.
+        The `write` timeout is below one hour. A limit of up to one minute is reported as an error,
+        a longer one as a warning. If no route in this file is known to stream, the severity is
+        info.
     """,
     measured="""
-        Caddy 2.6.2 with 1 s cut streams of 2.7 s, including one with a comment every 0.4 s. `idle`,
-        `read_body` and `read_header` did not cut them.
+        Caddy 2.6.2 with a limit of 1 s cut streams of 2.7 s, including one with a comment every 0.4
+        s. `idle`, `read_body` and `read_header` did not cut the streams.
     """,
     fix="""
-        Remove the line. The limit then no longer protects any route of the server.
+        Remove the `write` timeout. Removing the timeout affects all routes of the server.
 
             servers {
                 timeouts {
@@ -98,7 +99,7 @@ def find(route: CaddyRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
 
 
 def find_global(config: CaddyConfig) -> Iterator[Diagnostic]:
-    """Find limits in the global options on the duration of all responses."""
+    """Find global options that limit the duration of all responses."""
     for servers in config.globals:
         if servers.name != "servers":
             continue

@@ -23,7 +23,7 @@ _FLY_IDLE = LimitSpec(CloudFact.IDLE, ("idle_timeout",), 60.0, "3600")
 
 
 def read_vercel(root: Node, source: Source) -> list[CloudResource]:
-    """Return the functions of a vercel.json, which are named by patterns of their files."""
+    """Return the functions of a vercel.json, each named by a file pattern."""
     table = root.get("functions")
     found = []
     for entry in table.entries if table is not None else ():

@@ -133,7 +133,7 @@ class _ResourceGraph:
 
 
 def _carries_http(kind: str, node: Node) -> bool:
-    """Return whether streams pass through a resource; a network load balancer relays bytes."""
+    """Return whether a resource relays HTTP; a network load balancer only relays bytes."""
     if kind not in _KINDS:
         return False
     if kind in {"aws_lb", "aws_alb"}:
@@ -168,7 +168,7 @@ def _resource(address: str, entry: Entry, graph: _ResourceGraph) -> CloudResourc
 
 
 def _add_listener(found: CloudResource, address: str, graph: _ResourceGraph) -> None:
-    """Add the paths and targets of a listener, a rule or a route."""
+    """Add the paths and targets of a listener, rule or route to a resource."""
     node = graph.node(address)
     key = _text(node, "route_key")
     if " /" in key:
@@ -212,7 +212,7 @@ def _text(node: Node, name: str) -> str:
 def _buffering(
     kind: str, node: Node, owner: tuple[int, int], source: Source
 ) -> Iterator[CloudSetting]:
-    """Yield the setting or the default that makes a resource buffer."""
+    """Yield the setting or the default that makes a resource buffer responses."""
     if kind == "aws_api_gateway_integration":
         found = _mode(node, "response_transfer_mode", "STREAM", owner, source)
         yield from found
@@ -240,7 +240,7 @@ def _buffering(
 def _mode(
     node: Node, name: str, wanted: str, owner: tuple[int, int], source: Source
 ) -> list[CloudSetting]:
-    """Return the mode of a resource if it is known not to stream; an expression is unknown."""
+    """Return the setting of ``name`` if it buffers; an expression is not evaluated."""
     entry = node.entry(name)
     if entry is None:
         edit = insert(node, name, wanted, source)

@@ -1,4 +1,4 @@
-"""The rules of cloud resources, one module per topic with the functions that find them."""
+"""The rules of cloud resources and their checks, one module per topic."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ COMPRESSED = ConfigRule(
     message="{title}: {name} collects events in order to compress them",
     safety=Safety.UNSAFE,
     what="""
-        The proxy of Fly.io compresses responses if `compress` is true, and IIS if dynamic
+        Fly.io's proxy compresses responses if `compress` is true; IIS does so if dynamic
         compression is on. A compressor collects data before it emits a block.
     """,
     why="Short events stay in the compressor, so the tokens arrive in bursts or at the end.",
@@ -24,10 +24,11 @@ COMPRESSED = ConfigRule(
         fly.toml sets `compress = true` in `http_options`, or web.config sets
         `doDynamicCompression="true"`, for a service that streams.
     """,
-    measured="Documented, not measured.",
+    measured="Not measured; the rule relies on documentation.",
     fix="""
-        Turn compression off, or let the application send `Content-Encoding: none` (Fly.io) or
-        compress and flush itself. Other responses are then not compressed either.
+        Turn compression off. Alternatively, let the application send `Content-Encoding: none`
+        (Fly.io), or let it compress and flush the stream itself. If compression is off, other
+        responses are not compressed either.
 
             compress = false
     """,
@@ -41,7 +42,7 @@ RULES = (COMPRESSED,)
 
 
 def find(resource: CloudResource, source: Source) -> Iterator[Diagnostic]:
-    """Find platforms that compress."""
+    """Find platforms that compress event streams."""
     for one in resource.of(CloudFact.COMPRESSION):
         edits = (one.edit,) if one.edit is not None else ()
         yield diagnostic_at(

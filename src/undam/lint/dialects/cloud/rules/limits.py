@@ -14,30 +14,34 @@ IDLE = ConfigRule(
     code="CLD401",
     slug="short-idle-timeout",
     severity=Severity.WARNING,
-    message="{title}: {name} {limit} cuts a silent stream, {expected}",
+    message="{title}: {name} cuts a stream after {limit} of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        Load balancers and CDNs end a response when the origin has sent nothing for a while: AWS
-        load balancers after `idle_timeout` (60 s by default, 4000 at most), CloudFront after
-        `origin_read_timeout` (30 s, 120 at most), Azure Application Gateway after the request
-        timeout of its backend settings, Azure Front Door after `response_timeout_seconds` (120 s in
-        Terraform, 240 at most), and Fly.io after `idle_timeout` (60 s).
+        Load balancers and CDNs end a response when the origin has sent nothing for a certain time.
+        AWS load balancers end a silent response after `idle_timeout` (60 s by default, at most 4000
+        s), and CloudFront after `origin_read_timeout` (30 s by default, at most 120 s). Azure
+        Application Gateway ends a silent response after the request timeout of its backend
+        settings, and Azure Front Door after `response_timeout_seconds` (120 s in Terraform, at most
+        240 s). Fly.io ends a silent response after `idle_timeout` (60 s by default).
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream or a 504. HTTP/2 pings do not count.
+        If the model sends nothing during queueing, reasoning or a tool call, the client receives a
+        truncated stream or a 504. HTTP/2 pings do not reset the idle timeouts.
     """,
     detection="""
-        The limit of a resource that streams, configured or by default, is below the expected
-        silence (setting `silence`, 300 s by default). If heartbeats are known, the limit is below
-        two heartbeat intervals instead. Up to one interval it is reported as an error; above that,
-        as a warning. If nothing is known about the resource, only a configured limit is reported,
-        with severity info.
+        The configured or default idle limit of a resource that streams is below the expected
+        silence (setting `silence`, 300 s by default). If the heartbeat interval is known, an idle
+        limit of up to one interval is an error, and one below two intervals is a warning. If it is
+        unknown whether the resource streams, only an explicitly configured limit is reported, with
+        severity info.
     """,
-    measured="Documented, not measured: the services cannot be run locally.",
+    measured="""
+        Not measured, because the services cannot be run locally; the rule relies on their
+        documentation.
+    """,
     fix="""
-        Raise the limit as far as the service permits. If that does not suffice, let the origin send
-        heartbeats. The limit applies to all requests of the resource.
+        Raise the limit as far as the service permits. If the maximum is still too short, let the
+        origin send heartbeats. The limit applies to all requests of the resource.
 
             idle_timeout = 3600
     """,
@@ -52,25 +56,29 @@ TOTAL = ConfigRule(
     code="CLD402",
     slug="total-response-timeout",
     severity=Severity.WARNING,
-    message="{title}: {name} {limit} cuts each response; heartbeats do not help",
+    message="{title}: {name} cuts each response after {limit}; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        Some services limit the whole response: Google's load balancers (`timeout_sec`, 30 s by
-        default), Cloud Run (300 s), API Gateway (29 s, or 15 minutes in the mode STREAM), Lambda
-        functions, Vercel functions (`maxDuration`, 300 s), and CloudFront if
-        `response_completion_timeout` is set.
+        Google's load balancers (`timeout_sec`), Cloud Run, API Gateway, Lambda functions, Vercel
+        functions (`maxDuration`) and CloudFront (if `response_completion_timeout` is set) limit the
+        duration of the whole response. The default limit is 30 s for Google's load balancers, 300 s
+        for Cloud Run and Vercel functions, and 29 s for API Gateway (15 minutes in the mode
+        STREAM).
     """,
-    why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
+    why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
     detection="""
-        The limit of a resource that streams, configured or by default, is below one hour. Up to one
-        minute it is reported as an error; above that, as a warning. The maximum of the service is
-        not reported. If nothing is known about the resource, only a configured limit is reported,
-        with severity info.
+        The configured or default limit on the whole response of a resource that streams is below
+        one hour. A limit of up to one minute is reported as an error, a longer one as a warning. A
+        limit that is already the maximum of the service is not reported. If it is unknown whether
+        the resource streams, only an explicitly configured limit is reported, with severity info.
     """,
-    measured="Documented, not measured: the services cannot be run locally.",
+    measured="""
+        Not measured, because the services cannot be run locally; the rule relies on their
+        documentation.
+    """,
     fix="""
-        Raise the limit to one hour, or to the maximum of the service. A request that hangs then
-        occupies its instance for longer.
+        Raise the limit to one hour, or to the maximum of the service. With a longer limit, a
+        request that hangs occupies its instance for longer.
 
             timeout_sec = 3600
     """,
@@ -87,7 +95,7 @@ RULES = (IDLE, TOTAL)
 def find(
     resource: CloudResource, source: Source, silence: ExpectedSilence, *, only_explicit: bool
 ) -> Iterator[Diagnostic]:
-    """Find limits that are too short."""
+    """Find limits that are too short for a stream."""
     for one in resource.settings:
         if one.seconds is None or (only_explicit and not one.is_explicit):
             continue

@@ -1,4 +1,4 @@
-"""The rules of command lines, one module per topic with the functions that find them."""
+"""The rules of command lines and their checks, one module per topic."""
 
 from __future__ import annotations
 

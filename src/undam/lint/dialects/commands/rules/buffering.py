@@ -17,24 +17,27 @@ STREAM_INTERVAL = ConfigRule(
     code="CMD101",
     slug="stream-interval-above-one",
     severity=Severity.WARNING,
-    message="{name} {tokens}: the engine sends {tokens} tokens in one event",
+    message="{name} {tokens}: the engine sends {tokens} tokens per event",
     safety=Safety.UNSAFE,
     what="""
         `--stream-interval` of vLLM and SGLang, and `stream_interval` of TensorRT-LLM, set how many
-        tokens of a request are collected before they are sent. The default is 1.
+        tokens of a request the engine collects before it sends them (1 by default).
     """,
     why="""
-        Users see bursts of words with pauses between them. At 20 tokens per second, an interval of
-        20 shows a new piece of text once per second. vLLM does not delay the first token.
+        Users see bursts of words with pauses between them. At 20 tokens per second and an interval
+        of 20, new text appears once per second. In vLLM, the first token is not delayed.
     """,
     detection="""
-        A command, or a YAML file with options of an engine, sets an interval above 1. The severity
-        is warning for 5 tokens or more, and info below.
+        A command line, or a YAML file with engine options, sets an interval above 1. The severity
+        is warning for an interval of 5 tokens or more, and info for a shorter one.
     """,
-    measured="Documented, not measured: the engines need a GPU or large models.",
+    measured="""
+        Not measured, because the engines need a GPU or large models; the rule relies on
+        documentation.
+    """,
     fix="""
-        Set 1, the default. The engine then sends more events, which costs throughput at high load;
-        that is why the option exists.
+        Set the interval to 1, the default. With an interval of 1, the engine sends more events,
+        which reduces throughput at high load.
 
             --stream-interval 1
     """,
@@ -52,7 +55,7 @@ _VISIBLE_TOKENS = 5
 
 
 def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
-    """Find an interval above one in the flags of an engine."""
+    """Find a stream interval above one in the flags of an engine."""
     flag = server.command.flag(_FLAG)
     tokens = number_of(flag.value) if flag is not None else None
     if flag is not None and tokens is not None and tokens > 1:
@@ -68,7 +71,7 @@ def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
 
 
 def find_options(roots: Iterable[Node], source: Source) -> Iterator[Diagnostic]:
-    """Find an interval above one in the options of an engine in YAML."""
+    """Find a stream interval above one in the options of an engine in YAML."""
     for root in roots:
         for node in walk(root):
             for entry in node.entries:

@@ -24,32 +24,34 @@ SYNC_WORKER = ConfigRule(
     slug="gunicorn-sync-worker",
     severity=Severity.ERROR,
     message=(
-        "gunicorn uses sync workers: a response is cut after {limit:g} s, and a worker serves "
-        "nothing else while it streams"
+        "gunicorn uses sync workers: a response is cut after {limit:g} s, and a worker serves no "
+        "other request while it streams"
     ),
     safety=Safety.UNSAFE,
     what="""
-        A sync worker reports to the arbiter only between requests. A worker that has not reported
-        for `--timeout` seconds, 30 by default, is killed by the arbiter, and its response is cut.
+        A sync worker of gunicorn notifies the arbiter only between requests. If a worker has not
+        notified the arbiter for `--timeout` seconds (30 by default), the arbiter kills the worker,
+        which cuts the response.
     """,
     why="""
-        An answer that takes longer is cut, and heartbeats do not prevent it. Each
-        stream also occupies a whole worker process.
+        An answer that takes longer than `--timeout` is cut; heartbeats do not help. Each stream
+        also occupies a whole worker process.
     """,
     detection="""
-        A command starts gunicorn without another worker class and without threads, and something
-        shows that the application streams: its image, its name, or a program beside the file. With
-        a configuration file, which may set the class, the severity is lower.
+        A command starts gunicorn with the default worker class and without threads, and the image,
+        the name or a program in the same directory shows that the application streams. If gunicorn
+        also reads a configuration file, the severity is lower, because that file may set the worker
+        class.
     """,
     measured="""
         gunicorn 27.0.1 with `--timeout 2`: a sync worker that sent an event every 0.2 s was killed
         3.1 s after the request, and the response was truncated. With `--worker-class gthread
-        --threads 32` the whole stream of 6 s arrived. `--timeout-keep-alive 1` of uvicorn 0.54 and
+        --threads 32`, the whole stream of 6 s arrived. `--timeout-keep-alive 1` of uvicorn 0.54 and
         `--read-timeout 2` of hypercorn 0.18 did not cut the stream.
     """,
     fix="""
-        Use threads, whose number limits the concurrent streams, or gevent. For an ASGI application,
-        use the worker class asgi or uvicorn_worker.UvicornWorker.
+        Use gevent, or use threads; the number of threads limits the number of concurrent streams.
+        For an ASGI application, use the worker class asgi or uvicorn_worker.UvicornWorker.
 
             gunicorn --worker-class gthread --threads 32 app:app
     """,
@@ -60,20 +62,25 @@ HARAKIRI = ConfigRule(
     code="CMD402",
     slug="uwsgi-harakiri",
     severity=Severity.WARNING,
-    message="harakiri {limit:g} kills the worker of each response that takes longer",
+    message="harakiri kills the worker of each response that takes longer than {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
-        `--harakiri` kills a worker that spends more than this many seconds on one request. By
-        default, requests are not limited.
+        uWSGI kills a worker that spends more than `--harakiri` seconds on one request. By default,
+        the duration of a request is not limited.
     """,
-    why="A longer stream is cut while tokens are still arriving; heartbeats do not prevent it.",
+    why="""
+        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        help.
+    """,
     detection="""
-        A command starts uwsgi with a limit below one hour, and something shows that the application
-        streams. Up to one minute it is reported as an error; above that, as a warning.
+        A command starts uWSGI with a `--harakiri` limit below one hour, and the application is
+        known to stream. A limit of up to one minute is reported as an error, a longer one as a
+        warning.
     """,
-    measured="Documented, not measured.",
+    measured="Not measured; the rule relies on documentation.",
     fix="""
-        Raise the limit. A request that hangs then occupies its worker for longer.
+        Raise the `--harakiri` limit. With a longer limit, a request that hangs occupies its worker
+        for longer.
 
             --harakiri 3600
     """,
@@ -87,17 +94,18 @@ NO_PINGS = ConfigRule(
     message="{flag} {value} turns off the heartbeats that llama.cpp sends during a silence",
     safety=Safety.SAFE,
     what="""
-        llama-server sends a comment when a stream has been silent for `--sse-ping-interval`
-        seconds, 30 by default. A negative value or 0 turns these heartbeats off.
+        llama-server sends a comment when a stream has been silent for `--sse-ping-interval` seconds
+        (30 by default). An interval of 0 or less turns the heartbeats off.
     """,
     why="""
         Without heartbeats, nothing is sent during a long prefill, and each proxy on the path cuts
         the stream at its idle limit, often after 60 s.
     """,
-    detection="A command sets the flag to 0 or a negative number.",
-    measured="Documented, not measured.",
+    detection="A command sets `--sse-ping-interval` to 0 or a negative number.",
+    measured="Not measured; the rule relies on documentation.",
     fix="""
-        Remove the flag, or set an interval of at most half of the shortest idle limit on the path.
+        Remove `--sse-ping-interval`, or set it to at most half of the shortest idle limit on the
+        path.
 
             --sse-ping-interval 15
     """,
@@ -142,7 +150,7 @@ def _find_sync(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
 
 
 def _use_threads(server: ServerCommand, source: Source) -> list[Edit]:
-    """Return the edits that select threads; none if the command names a class or its threads."""
+    """Return the edits that select threads; empty if the command sets a worker class or threads."""
     named = server.command.flag("-k", "--worker-class", "--threads")
     if named is not None or server.word is None:
         return []

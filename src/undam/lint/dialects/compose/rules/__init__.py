@@ -1,4 +1,4 @@
-"""The rules of compose files; Traefik and Caddy labels have the rules of these dialects."""
+"""The rules of compose files. Traefik and Caddy labels are checked by those dialects' rules."""
 
 from __future__ import annotations
 

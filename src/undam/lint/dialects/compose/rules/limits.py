@@ -17,23 +17,28 @@ STOP_GRACE = ConfigRule(
     code="CMP401",
     slug="short-stop-grace-period",
     severity=Severity.WARNING,
-    message="stop_grace_period {limit}: each deployment cuts streams that run for longer",
+    message=(
+        "stop_grace_period {limit}: each deployment cuts the streams that are still open after "
+        "this time"
+    ),
     safety=Safety.SAFE,
     what="""
-        When a container is replaced, Docker sends SIGTERM and, after `stop_grace_period`, SIGKILL.
-        The default is 10 s.
+        When a container is replaced, Docker sends SIGTERM and, after `stop_grace_period` (10 s by
+        default), SIGKILL.
     """,
     why="""
-        A server that finishes its streams after SIGTERM has only this long to do so. Each
-        deployment cuts the answers that take longer.
+        A server that finishes its streams after SIGTERM has at most `stop_grace_period` to do so.
+        Each deployment cuts the answers that take longer than `stop_grace_period`.
     """,
     detection="""
-        The image or the name of a service shows that it streams, and its period is below the
-        default. The default is not reported, although it is short for long answers.
+        The image or the name of a service shows that the service streams, and its
+        `stop_grace_period` is below the default. The default of 10 s is not reported, although it
+        is too short for long answers.
     """,
-    measured="Documented, not measured.",
+    measured="Not measured; the rule relies on documentation.",
     fix="""
-        Allow as much time as a usual answer takes. A server that has no streams left stops earlier.
+        Set `stop_grace_period` to the usual duration of an answer. A server that has no open
+        streams stops before `stop_grace_period` has passed.
 
             stop_grace_period: 2m
     """,
@@ -47,18 +52,18 @@ CLIENT_TIMEOUT = ConfigRule(
     message="{name}={limit:g}: {program} cuts each answer of the model after {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
-        `AIOHTTP_CLIENT_TIMEOUT` of Open WebUI and `REQUEST_TIMEOUT` of LiteLLM limit the whole
-        request to the model, in seconds. Without the variable, Open WebUI has no limit, and LiteLLM
-        has a limit of 6000 s.
+        `AIOHTTP_CLIENT_TIMEOUT` of Open WebUI and `REQUEST_TIMEOUT` of LiteLLM set the maximum
+        duration of a request to the model, in seconds. Without these variables, Open WebUI has no
+        limit, and LiteLLM has a limit of 6000 s.
     """,
-    why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
+    why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
     detection="""
-        The environment of a service that runs one of the two images sets a value below one hour. Up
-        to one minute it is reported as an error; above that, as a warning.
+        A service that runs the image of Open WebUI or LiteLLM sets its variable to less than one
+        hour. A limit of up to one minute is reported as an error, a longer one as a warning.
     """,
-    measured="Documented, not measured.",
+    measured="Not measured; the rule relies on documentation.",
     fix="""
-        Remove the variable, or set one hour.
+        Remove the variable, or set it to one hour.
 
             AIOHTTP_CLIENT_TIMEOUT: 3600
     """,

@@ -23,7 +23,7 @@ LUA_BODY = ConfigRule(
     severity=Severity.ERROR,
     message="the Lua filter reads the response body with {how}, so Envoy holds the whole stream",
     safety=Safety.UNSAFE,
-    what="`body()` in `envoy_on_response` waits until Envoy has the whole body.",
+    what="`body()` in `envoy_on_response` waits until Envoy has received the whole body.",
     why="""
         Nothing reaches the client before the model has finished, not even the response head.
     """,
@@ -32,13 +32,13 @@ LUA_BODY = ConfigRule(
         streaming route of the same listener does not disable the filter.
     """,
     measured="""
-        Envoy 1.40, 300 events 5 ms apart: all of them arrived together at the end. With the filter
-        disabled, or with bodyChunks(), each event arrived at once.
+        Envoy 1.40, with 300 events sent 5 ms apart: all events arrived together at the end. With
+        the filter disabled, or with bodyChunks(), each event arrived at once.
     """,
     fix="""
-        Disable the filter on the streaming routes. Anything else that it does there is then
-        disabled as well. If the code can work on pieces of the body, `bodyChunks()` reads a stream
-        without holding it.
+        Disable the filter on the streaming routes. Disabling the filter also disables everything
+        else that it does on those routes. If the code can work on pieces of the body,
+        `bodyChunks()` reads a stream without holding it.
 
             typed_per_filter_config:
               envoy.filters.http.lua:
@@ -57,23 +57,24 @@ EXT_PROC_BODY = ConfigRule(
     message="response_body_mode {how} buffers the response for the external processor",
     safety=Safety.UNSAFE,
     what="""
-        In the modes BUFFERED and BUFFERED_PARTIAL, Envoy collects the body, whole or up to the
-        buffer limit, and only then sends it to the processor.
+        In the mode BUFFERED, Envoy sends the body to the processor only when the body is complete;
+        in the mode BUFFERED_PARTIAL, also when the buffer limit is reached.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
-        An ext_proc filter has one of these modes for the response, and a streaming route of the
-        same listener has no setting of its own for the filter. With `allow_mode_override`, the
-        processor may choose STREAMED for a stream, so it is a warning without an edit.
+        An ext_proc filter uses BUFFERED or BUFFERED_PARTIAL for the response, and a streaming route
+        of the same listener does not override the filter. With `allow_mode_override`, the processor
+        may select STREAMED for a stream, so the severity is warning and no edit is offered.
     """,
     measured="""
-        Envoy 1.40, 300 events 5 ms apart, in both modes: the head arrived after 1 ms and all events
-        together at the end, even with an unreachable processor and failure_mode_allow. With the
-        filter disabled, each event arrived at once.
+        Envoy 1.40 in both modes, with 300 events sent 5 ms apart: the head arrived after 1 ms and
+        all events together at the end, even with an unreachable processor and failure_mode_allow.
+        With the filter disabled, each event arrived at once.
     """,
     fix="""
-        Disable the filter on the streaming routes. What the processor protects is then unprotected
-        there. For a processor that can work on pieces of the body, set instead:
+        Disable the filter on the streaming routes. Without the filter, the processor no longer
+        protects the streaming routes. If the processor can work on pieces of the body, set this
+        mode instead:
 
             response_body_mode: STREAMED     (or FULL_DUPLEX_STREAMED)
     """,
@@ -94,12 +95,13 @@ FILE_BUFFER = ConfigRule(
     """,
     why="Nothing reaches the client before the model has finished.",
     detection="""
-        A file_system_buffer filter has one of these behaviors for the response, and a streaming
-        route of the same listener has no setting of its own for the filter.
+        A file_system_buffer filter fully buffers the response, and a streaming route of the same
+        listener does not override the filter.
     """,
-    measured="Envoy 1.40, 300 events 5 ms apart: all of them arrived together at the end.",
+    measured="Envoy 1.40, with 300 events sent 5 ms apart: all events arrived together at the end.",
     fix="""
-        Disable the filter on the streaming routes. This disables it for their requests as well.
+        Disable the filter on the streaming routes. Disabling the filter on a route also disables it
+        for the requests of that route.
 
             typed_per_filter_config:
               envoy.filters.http.file_system_buffer:

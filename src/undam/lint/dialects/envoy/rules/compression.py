@@ -22,18 +22,18 @@ ZSTD = ConfigRule(
     message="{how} compresses text/event-stream and flushes only at the end",
     safety=Safety.SAFE,
     what="Envoy's zstd compressor keeps its output until a block is full.",
-    why="The response head arrives at once, and then nothing until the model has finished.",
+    why="The response head arrives at once, but no event arrives until the model has finished.",
     detection="""
         A compressor filter with the zstd library lists text/event-stream among its content types,
-        and a streaming route of the same listener has no setting of its own for the filter.
+        and a streaming route of the same listener does not override the filter.
     """,
     measured="""
-        Envoy 1.40, 300 events 5 ms apart, with a client that accepts zstd: all of them arrived
-        together at the end. With gzip and brotli, each event arrived at once.
+        Envoy 1.40, with 300 events sent 5 ms apart to a client that accepts zstd: all events
+        arrived together at the end. With gzip and brotli, each event arrived at once.
     """,
     fix="""
-        Disable compression on the streaming routes only. `Cache-Control: no-transform` from the
-        origin has the same effect, and gzip and brotli flush each event.
+        Disable compression on the streaming routes only. Alternatively, send `Cache-Control:
+        no-transform` from the origin, or use gzip or brotli, which flush each event.
 
             typed_per_filter_config:
               envoy.filters.http.compressor:
@@ -47,24 +47,27 @@ GZIP = ConfigRule(
     code="ENV105",
     slug="compressed-event-stream",
     severity=Severity.INFO,
-    message="{how} compresses text/event-stream; it flushes each event, so nothing is held here",
+    message="{how} compresses text/event-stream but flushes each event, so nothing is held here",
     safety=Safety.NONE,
-    what="Envoy's default list of content types excludes event streams; this list includes them.",
+    what="""
+        Envoy's default list of content types excludes event streams, but the configured list
+        includes them.
+    """,
     why="""
-        Nothing is held here, because gzip and brotli are flushed after each event. But the next hop
-        can no longer read the events, and small events compress badly.
+        Envoy holds nothing, because gzip and brotli are flushed after each event. The next hop
+        cannot read compressed events, and small events compress poorly.
     """,
     detection="""
         A compressor filter with gzip or brotli lists text/event-stream among its content types, and
-        a streaming route of the same listener has no setting of its own for the filter.
+        a streaming route of the same listener does not override the filter.
     """,
     measured="""
-        Envoy 1.39 and 1.40, with gzip and with brotli: the first event arrived 0.3 ms late, one
-        event per read.
+        Envoy 1.39 and 1.40, with gzip and with brotli: the first event arrived 0.3 ms late, and
+        each read returned one event.
     """,
     fix="""
-        No change is needed. To leave streams uncompressed, remove the type from the list, or let
-        the origin send this header, which Envoy obeys:
+        No change is needed. To leave streams uncompressed, remove text/event-stream from the list,
+        or let the origin send this header, which Envoy obeys:
 
             Cache-Control: no-transform
     """,

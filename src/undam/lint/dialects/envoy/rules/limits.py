@@ -23,14 +23,16 @@ DEFAULT_TIMEOUT = ConfigRule(
     safety=Safety.SAFE,
     what="A route without `timeout` has a timeout of 15 s for the whole response.",
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        help.
     """,
-    detection="The route leads to a cluster, streams, and has no `timeout`.",
+    detection="A streaming route leads to a cluster and has no `timeout`.",
     measured="""
-        Envoy 1.39 and 1.40: events and comments arrived until 15 s, then the connection was closed.
+        Envoy 1.39 and 1.40: events and comments arrived for 15 s, then the connection was closed.
     """,
     fix="""
-        Remove the timeout. The limit on silence (stream_idle_timeout, 5 min) stays in force.
+        Set `timeout: 0s`, which disables the timeout. The limit on silence (stream_idle_timeout, 5
+        min) stays in force.
 
             route:
               cluster: llm
@@ -43,25 +45,26 @@ TIMEOUT = ConfigRule(
     code="ENV402",
     slug="route-timeout",
     severity=Severity.ERROR,
-    message="timeout {limit} limits the whole response; heartbeats do not help",
+    message="a timeout of {limit} covers the whole response; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
         The `timeout` of a route covers the whole response, from the end of the request to the last
         byte.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        help.
     """,
     detection="""
-        The route streams, and its `timeout` is above 0 and below one hour. Up to one minute it is
-        an error, because long answers take longer; above, a warning.
+        A streaming route has a `timeout` above 0 and below one hour. A limit of up to one minute is
+        an error, because long answers take longer; a longer limit is a warning.
     """,
     measured="""
-        Envoy 1.40 with 2s cut the response 3.0 s after the request, truncated, while events arrived
-        every 100 ms.
+        Envoy 1.40 with a timeout of 2s truncated the response 3.0 s after the request, while events
+        arrived every 100 ms.
     """,
     fix="""
-        Remove the limit unless it was set for another reason. Silence is still limited by
+        Remove the limit unless you need it for another purpose. Silence is still limited by
         stream_idle_timeout.
 
             timeout: 0s
@@ -73,35 +76,37 @@ MAX_DURATION = ConfigRule(
     code="ENV403",
     slug="max-stream-duration",
     severity=Severity.ERROR,
-    message="max_stream_duration {limit} cuts each stream after that time; heartbeats do not help",
+    message="max_stream_duration cuts each stream after {limit}; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        `max_stream_duration` limits the duration of a stream. It can be set at the connection
-        manager, at the route or at the cluster.
+        `max_stream_duration` limits the duration of a stream and can be set on the connection
+        manager, the route or the cluster.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        help.
     """,
     detection="""
-        The limit applies to a streaming route, and is above 0 and below one hour. Up to one minute
-        it is reported as an error; above that, as a warning. The value of a route takes precedence
-        over that of the connection manager.
+        `max_stream_duration` applies to a streaming route and is above 0 and below one hour. A
+        limit of up to one minute is reported as an error, a longer one as a warning. The
+        `max_stream_duration` of a route takes precedence over that of the connection manager.
     """,
     measured="""
-        Envoy 1.40 with 2s in each of the three places cut the stream after 3.0 s. A route's 0s took
-        precedence over the connection manager's 2s.
+        Envoy 1.40 with a limit of 2s on the connection manager, the route or the cluster cut the
+        stream after 3.0 s. A limit of 0s on the route took precedence over 2s on the connection
+        manager.
     """,
     fix="""
-        Remove the limit unless it was set for another reason. Set at the route, this affects only
-        that route. The limit of a cluster can only be removed at the cluster.
+        Remove the limit unless you need it for another purpose. A value that is set on the route
+        affects only that route. A limit on a cluster can be removed only in the cluster itself.
 
             max_stream_duration:
               max_stream_duration: 0s
     """,
     source=(
         "measured on loopback with Envoy 1.40; envoyproxy.io, "
-        "HttpProtocolOptions.max_stream_duration, RouteAction.MaxStreamDuration, "
-        "How do I configure timeouts?"
+        'HttpProtocolOptions.max_stream_duration, RouteAction.MaxStreamDuration, "How do I '
+        'configure timeouts?"'
     ),
 )
 
@@ -109,21 +114,21 @@ IDLE = ConfigRule(
     code="ENV404",
     slug="stream-idle-timeout",
     severity=Severity.ERROR,
-    message=("{setting} {limit} cuts a stream that is silent for that long ({expected})"),
+    message="{setting} is {limit}, {expected}: a longer silence cuts the stream",
     safety=Safety.SAFE,
     what="""
-        `stream_idle_timeout` of the connection manager (5 min by default), or the `idle_timeout` of
-        a route instead, ends a stream without activity.
+        `stream_idle_timeout` of the connection manager (5 min by default) ends a stream without
+        activity; `idle_timeout` of a route overrides it.
     """,
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
-        one interval it is reported as an error; above that, as a warning.
+        The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
+        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
+        error, and one below two intervals is a warning.
     """,
     measured="""
-        Envoy 1.40 with 2s in either place cut the stream 3.0 s after the last byte. A route's 60s
-        took precedence over the connection manager's 2s.
+        Envoy 1.40 with either limit set to 2s cut the stream 3.0 s after the last byte. A limit of
+        60s on the route took precedence over 2s on the connection manager.
     """,
     fix="""
         Raise the limit of the route, or send heartbeats more often.
@@ -133,7 +138,7 @@ IDLE = ConfigRule(
     """,
     source=(
         "measured on loopback with Envoy 1.40; envoyproxy.io, stream_idle_timeout and "
-        "RouteAction.idle_timeout, How do I configure timeouts?"
+        'RouteAction.idle_timeout, "How do I configure timeouts?"'
     ),
 )
 
@@ -141,34 +146,33 @@ TRY_IDLE = ConfigRule(
     code="ENV405",
     slug="per-try-idle-timeout",
     severity=Severity.ERROR,
-    message=(
-        "per_try_idle_timeout {limit} cuts a stream that is silent for that long ({expected})"
-    ),
+    message="per_try_idle_timeout is {limit}, {expected}: a longer silence cuts the stream",
     safety=Safety.UNSAFE,
     what="""
-        `per_try_idle_timeout` of a retry policy ends an attempt that has been idle for this time.
-        It also applies after the response has begun.
+        `per_try_idle_timeout` of a retry policy limits how long an attempt may be idle, even after
+        the response has begun.
     """,
     why="""
         A stream that has begun cannot be retried, so the client receives a truncated response.
     """,
     detection="""
-        The retry policy of a streaming route, or of its virtual host, has a limit below the
-        expected silence (setting `silence`, 300 s by default). If heartbeats are known, the limit
-        is below two heartbeat intervals instead. Up to one interval it is reported as an error;
-        above that, as a warning.
+        The retry policy of a streaming route, or of its virtual host, sets `per_try_idle_timeout`
+        below the expected silence (setting `silence`, 300 s by default). If the heartbeat interval
+        is known, an idle limit of up to one interval is an error, and one below two intervals is a
+        warning.
     """,
     measured="""
-        Envoy 1.40 with 2s, with and without retry_on, cut the stream 3.0 s after the last byte.
+        Envoy 1.40 with a limit of 2s cut the stream 3.0 s after the last byte, with and without
+        retry_on.
     """,
     fix="""
-        Raise the limit unless it was set for another reason.
+        Raise the limit unless you need it for another purpose.
 
             per_try_idle_timeout: 3600s
     """,
     source=(
         "measured on loopback with Envoy 1.40; envoyproxy.io, RetryPolicy.per_try_idle_timeout, "
-        "How do I configure timeouts?"
+        '"How do I configure timeouts?"'
     ),
 )
 
@@ -176,40 +180,40 @@ TRY = ConfigRule(
     code="ENV406",
     slug="per-try-timeout",
     severity=Severity.WARNING,
-    message="per_try_timeout {limit} aborts a request whose response head comes later",
+    message="per_try_timeout aborts a request whose response head takes longer than {limit}",
     safety=Safety.UNSAFE,
     what="""
-        `per_try_timeout` aborts an attempt whose response has not begun, and retries the request if
-        the retry policy allows it.
+        If the response has not begun within `per_try_timeout`, Envoy aborts the attempt, and
+        retries the request if the retry policy allows that.
     """,
     why="""
-        Many servers send the response head with the first token. A long prefill then ends in a 504,
-        or the model processes the whole prompt again for each attempt, which adds to the load that
-        made it slow.
+        Many servers send the response head with the first token. If the prefill takes longer than
+        the limit, the request ends in a 504, or each attempt makes the model process the whole
+        prompt again, which increases the load.
     """,
     detection="""
-        The retry policy of a streaming route, or of its virtual host, has a limit below one minute.
-        The limit does not cut a response that has begun.
+        The retry policy of a streaming route, or of its virtual host, sets `per_try_timeout` below
+        one minute. `per_try_timeout` does not cut a response that has begun.
     """,
     measured="""
-        Envoy 1.40 with 1s, in front of a server whose head comes after 2.5 s: 504; with 0s it
-        streamed. Once the head had passed, 2s did not cut a stream of 6 s.
+        Envoy 1.40 with a limit of 1s returned 504 if the response head took 2.5 s; with 0s, the
+        response streamed. Once the head had arrived, a limit of 2s did not cut a stream of 6 s.
     """,
     fix="""
-        Remove the limit unless it was set for another reason.
+        Remove the limit unless you need it for another purpose.
 
             per_try_timeout: 0s
     """,
     source=(
-        "measured on loopback with Envoy 1.40; envoyproxy.io, RetryPolicy.per_try_timeout, "
-        "How do I configure timeouts?"
+        'measured on loopback with Envoy 1.40; envoyproxy.io, RetryPolicy.per_try_timeout, "How do '
+        'I configure timeouts?"'
     ),
 )
 
 RULES = (DEFAULT_TIMEOUT, TIMEOUT, MAX_DURATION, IDLE, TRY_IDLE, TRY)
 
 _DEFAULT_IDLE_S = 300.0
-# If the head takes a minute, the cause is not the model.
+# Models send the response headers within a minute, so a longer limit is not a problem.
 _SLOW_HEAD_S = 60.0
 _NONE, _LONG = "0s", "3600s"
 

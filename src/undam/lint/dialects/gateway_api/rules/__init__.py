@@ -1,4 +1,4 @@
-"""The rules of the Gateway API, one module per topic with the functions that find them."""
+"""The rules of the Gateway API and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_in_policy(
     """Find all problems of a policy that may affect streams.
 
     Args:
-        rules: the rules in view that the policy affects.
+        rules: the known rules that the policy affects.
     """
     yield from buffering.find_in_policy(policy, cluster)
     yield from limits.find_in_policy(policy, rules, cluster)

@@ -24,15 +24,16 @@ EXT_PROC = ConfigRule(
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
-        `extProc[].processingMode.response.body` of a policy for a streaming route has one of these
-        modes. If it is not known whether its routes stream, the severity is info.
+        `extProc[].processingMode.response.body` of a policy for a streaming route is Buffered or
+        BufferedPartial. If it is unknown whether the routes of the policy stream, the severity is
+        info.
     """,
     measured="""
-        Envoy 1.40, which Envoy Gateway configures in the same way, with 300 events sent 5 ms apart:
-        in both modes, all events arrived together at the end (ENV102).
+        Envoy 1.40, configured as in Envoy Gateway, with 300 events sent 5 ms apart: in both modes,
+        all events arrived together at the end (ENV102).
     """,
     fix="""
-        Send the body to the processor in pieces, if it can work on pieces.
+        If the processor can work on pieces of the body, use the mode Streamed.
 
             processingMode:
               response:
@@ -40,7 +41,7 @@ EXT_PROC = ConfigRule(
     """,
     source=(
         "measured on loopback with Envoy 1.40; gateway.envoyproxy.io, API reference, "
-        "ExtProcBodyProcessingMode, read 2026-11"
+        "ExtProcBodyProcessingMode, read in 2026-11"
     ),
 )
 
@@ -51,18 +52,18 @@ PATCHED_FILTER = ConfigRule(
     message="the patch adds a filter that holds the response: {how}",
     safety=Safety.NONE,
     what="""
-        An EnvoyPatchPolicy adds a filter to the generated configuration that needs the whole
-        response body, or compresses event streams with zstd.
+        An EnvoyPatchPolicy adds a filter that needs the whole response body, or one that compresses
+        event streams with zstd.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
-        A patch has a Lua filter that calls `body()` on the response, an external processor in
-        a buffered mode, a file system buffer, or a zstd compressor for text/event-stream. The
-        filter `envoy.filters.http.buffer` is not reported, because it collects only requests.
+        A patch adds a Lua filter that calls `body()` on the response, an external processor in a
+        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. The filter
+        `envoy.filters.http.buffer` is not reported, because it collects only requests.
     """,
     measured="""
-        Envoy 1.40, with 300 events sent 5 ms apart: with each of these filters, all events arrived
-        together at the end (ENV101 to ENV104).
+        In Envoy 1.40, a Lua filter with `body()`, buffered external processing, a file system
+        buffer and zstd each held 300 events, sent 5 ms apart, until the end (ENV101 to ENV104).
     """,
     fix="""
         Remove the filter from the patch, or disable it for the streaming routes with a
@@ -76,8 +77,8 @@ NGINX_BUFFERING = ConfigRule(
     slug="proxy-settings-buffering",
     severity=Severity.WARNING,
     message=(
-        "buffering is on for a streaming route: the response head waits for the first byte, "
-        "and a body without chunks arrives in blocks of 4 KB"
+        "buffering is on for a streaming route: the response head waits for the first byte of the "
+        "body, and a body that is not chunked arrives in blocks of 4 KB"
     ),
     safety=Safety.UNSAFE,
     what="""
@@ -85,17 +86,17 @@ NGINX_BUFFERING = ConfigRule(
         the default of nginx.
     """,
     why="""
-        NGINX Gateway Fabric speaks HTTP/1.1 to the backend, so a chunked stream passes. But its
-        head waits for the first byte of the body, and a body that ends with the connection is held
-        in blocks of 4 KB.
+        NGINX Gateway Fabric uses HTTP/1.1 to the backend, so a chunked stream is not held. Even
+        over HTTP/1.1, the response head waits for the first byte of the body, and a body that ends
+        with the connection arrives in blocks of 4 KB.
     """,
     detection="A policy that affects a streaming route sets `buffering.disable: false`.",
     measured="""
-        nginx 1.22.1 with buffering: events were 0.1 ms late with a chunked origin over HTTP/1.1,
-        and 1651 ms late with an origin without chunks. NGINX Gateway Fabric itself was not run.
+        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late if the origin sent a
+        chunked body, and 1651 ms late if it did not. NGINX Gateway Fabric itself was not run.
     """,
     fix="""
-        Turn buffering off. This affects every route that the policy targets.
+        Turn buffering off. The change affects every route that the policy targets.
 
             buffering:
               disable: true

@@ -18,31 +18,33 @@ REPLACED = ConfigRule(
     slug="gateway-policy-replaced",
     severity=Severity.ERROR,
     message=(
-        "the policy {name} of the route replaces the policy {outer} of the Gateway, so its "
-        "request timeout does not apply and Envoy Gateway cuts each response after 15 s"
+        "the route's policy {name} replaces the Gateway's policy {outer} and its request timeout, "
+        "so Envoy Gateway cuts each response after 15 s"
     ),
     safety=Safety.UNSAFE,
     what="""
-        A BackendTrafficPolicy for a route replaces the one for its Gateway completely, unless it
-        has a `mergeType`.
+        A BackendTrafficPolicy for a route completely replaces the BackendTrafficPolicy of the
+        Gateway, unless `mergeType` is set.
     """,
     why="""
-        The Gateway's policy disables or raises the request timeout for all routes. A policy that is
-        added to one route, for instance for rate limits, replaces this setting there, and Envoy's
-        default of 15 s applies again.
+        The policy of a Gateway can disable or raise the request timeout for all routes. A policy
+        that is added to one route, for instance for rate limits, discards the Gateway's timeout for
+        that route, so Envoy's default of 15 s applies again.
     """,
     detection="""
-        The route streams and has no timeouts of its own, its policy has neither `requestTimeout`
-        nor `mergeType`, and a known policy of its Gateway has a `requestTimeout`.
+        A streaming route has no timeouts, its policy has neither `requestTimeout` nor `mergeType`,
+        and a policy of its Gateway sets `requestTimeout`.
     """,
     fix="""
-        Merge the two policies. Other settings of the Gateway's policy then apply as well.
+        Merge the two policies with `mergeType`. After the merge, the other settings of the
+        Gateway's policy apply to the route as well.
 
             spec:
               mergeType: StrategicMerge
     """,
     source=(
-        "gateway.envoyproxy.io, BackendTrafficPolicy, policy precedence and merging, read 2026-11"
+        "gateway.envoyproxy.io, BackendTrafficPolicy, policy precedence and merging, read in "
+        "2026-11"
     ),
 )
 
@@ -61,11 +63,11 @@ RESET = ConfigRule(
     """,
     why="The line looks like a fix, but Envoy's default of 15 s for the whole response applies.",
     detection="""
-        The rule streams and sets a timeout, a known BackendTrafficPolicy names its route, and the
-        version is known to be affected (`--target envoy-gateway=1.1.2`).
+        A rule that streams sets a timeout, a BackendTrafficPolicy targets its route, and the
+        version of Envoy Gateway is known to be affected (`--target envoy-gateway=1.1.2`).
     """,
     fix="""
-        Update Envoy Gateway to 1.1.3, 1.2.0 or later. Until then, remove the policy from the
+        Update Envoy Gateway to 1.1.3, 1.2.0 or later. Until the update, remove the policy from the
         route.
     """,
     source=(

@@ -1,4 +1,4 @@
-"""The rules of HAProxy, one module per topic with the functions that find them."""
+"""The rules of HAProxy and their checks, one module per topic."""
 
 from __future__ import annotations
 

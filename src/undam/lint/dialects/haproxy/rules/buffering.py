@@ -25,26 +25,27 @@ NO_DELAY = ConfigRule(
     safety=Safety.SAFE,
     what="""
         Without `option http-no-delay`, haproxy announces more data with each write (MSG_MORE), so
-        the kernel waits for a full segment or for about 200 ms. According to its announcement,
-        3.4.7 and later send event streams without this delay (not measured; back-ports are not
-        known).
+        the kernel waits for a full segment or for about 200 ms. According to the release
+        announcement, haproxy 3.4.7 and later send event streams without the delay of 200 ms (not
+        measured; it is unknown whether the change was backported).
     """,
     why="""
-        The response head, the first token and each heartbeat arrive up to 200 ms late. The reader
-        receives nine tokens at a time although the model generates an even flow.
+        The response head, the first token and each heartbeat arrive up to 200 ms late. Readers
+        receive nine tokens at a time, although the model generates tokens at an even pace.
     """,
     detection="""
-        A section of mode http has a streaming route, and neither this section nor the frontend
-        before it has the option, or `no option http-no-delay` disables it. One of the two sections
-        is enough.
+        A section of mode http has a streaming route, and `option http-no-delay` is in effect
+        neither in this section nor in its frontend. It is enough to set the option in the frontend
+        or in the backend.
     """,
     measured="""
-        haproxy 2.6.12, 120 events 25 ms apart: the first event arrived 202 ms late, with the option
-        0.1 ms; haproxy 2.8.25: 204 ms and 0.1 ms. The option worked in the frontend alone, in the
-        backend alone and in defaults.
+        With 120 events sent 25 ms apart, the first event arrived 202 ms late in haproxy 2.6.12 and
+        204 ms late in 2.8.25; with the option, it was 0.1 ms late in both. The option worked in the
+        frontend alone, in the backend alone and in defaults.
     """,
     fix="""
-        Set the option. It only changes when bytes leave, at the cost of more and smaller packets.
+        Set `option http-no-delay`. The option changes only when data is sent, at the cost of more
+        and smaller packets.
 
             backend llm
                 option http-no-delay
@@ -57,7 +58,9 @@ WAITS_FOR_BODY = ConfigRule(
     code="HAP104",
     slug="response-body-awaited",
     severity=Severity.ERROR,
-    message="'wait-for-body' holds the response, and returns 504 if it takes longer than {time}",
+    message=(
+        "'wait-for-body' holds the response and returns 504 if the body takes longer than {time}"
+    ),
     safety=Safety.SAFE,
     what="""
         `http-response wait-for-body` holds the response until its body is complete, until haproxy's
@@ -68,16 +71,17 @@ WAITS_FOR_BODY = ConfigRule(
         configured time is discarded, and the client receives 504 Gateway Timeout instead.
     """,
     detection="""
-        The action applies to a streaming route, without a small `at-least` (up to 256 bytes) and
-        without a condition that excludes text/event-stream.
+        `wait-for-body` applies to a streaming route, has no `at-least` of 256 bytes or less, and
+        has no condition that excludes text/event-stream.
     """,
     measured="""
-        haproxy 2.6.12, 50 events 25 ms apart: all of them arrived at the end; with `time 500ms` the
-        client received 504. With `at-least 1`, or with the condition below, the stream passed.
+        haproxy 2.6.12 with 50 events sent 25 ms apart: all events arrived at the end; with `time
+        500ms`, the client received 504. With `at-least 1`, or with a condition that excludes event
+        streams, the stream was not held.
     """,
     fix="""
-        Exclude event streams from the action. If its condition has several parts joined by `or`,
-        no edit is offered: write two lines.
+        Exclude event streams from `wait-for-body`. If the condition of the line has several parts
+        joined by `or`, no edit is offered; write two lines instead.
 
             acl streams res.hdr(content-type) -m sub text/event-stream
             http-response wait-for-body time 10s unless streams
@@ -91,13 +95,13 @@ WAITS_FOR_BODY = ConfigRule(
 RULES = (NO_DELAY, WAITS_FOR_BODY)
 
 _OPTION = "http-no-delay"
-# The first event of every known API is longer, so it passes at once.
+# The first event of every known API is longer than this, so a wait for so few bytes is harmless.
 _SMALL_BYTES = 256
 _IS_EVENT_STREAM = f"{{ res.hdr(content-type) -m sub {EVENT_STREAM} }}"
 
 
 def find(route: HaproxyRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find what buffers the responses of a route."""
+    """Find the settings that buffer the responses of a route."""
     yield from _find_delayed_packets(route, source)
     yield from _find_awaited_bodies(route, source)
 
@@ -115,7 +119,7 @@ def _find_delayed_packets(route: HaproxyRoute, source: Source) -> Iterator[Diagn
 
 
 def _has_option(section: HaproxySection) -> bool:
-    """Return whether the option is set: the last such line of the nearest section decides."""
+    """Return whether the option is set by its last line in the nearest section that has one."""
     for one in section.chain():
         lines = [
             *((line.start, True) for line in one.own("option", _OPTION)),
@@ -159,7 +163,7 @@ def _condition_index(line: HaproxyDirective) -> int:
 
 
 def _exclude_streams(line: HaproxyDirective, condition: tuple[str, ...]) -> list[Edit]:
-    """Exclude event streams from the condition of a line, if one more term can do that."""
+    """Return the edit that excludes event streams from a line's condition, if there is one."""
     if not condition:
         return [Edit(line.end, line.end, f" unless {_IS_EVENT_STREAM}")]
     if condition[0] == "unless":

@@ -23,22 +23,22 @@ STREAM_TYPE = ConfigRule(
         one arrives.
     """,
     why="""
-        Each token is one gap late, and the last token before a pause is held until the pause ends.
-        Without `option http-no-delay`, heartbeats were 508 ms late.
+        Each token arrives only when the next one is sent, and the last token before a pause is held
+        until the pause ends. Without `option http-no-delay`, heartbeats were 508 ms late.
     """,
     detection="""
         `compression algo` applies to a streaming route, and text/event-stream is one of its types.
-        haproxy compares types by prefix, and prefers the backend's types to the frontend's. It does
-        not compress responses with `Cache-Control: no-transform`, or for clients that do not accept
-        gzip.
+        Types are compared by prefix, and those of the backend take precedence over those of the
+        frontend. Responses with `Cache-Control: no-transform` and responses to clients that do not
+        accept gzip are not compressed.
     """,
     measured="""
-        haproxy 2.6.12 with http-no-delay, events 25 ms apart: each event arrived 25 to 28 ms late;
-        without the type, 0.2 ms.
+        haproxy 2.6.12 with http-no-delay and events sent 25 ms apart: each event arrived 25 to 28
+        ms late; without text/event-stream in the list, 0.2 ms late.
     """,
     fix="""
-        Remove the type from the list. If it is the only type, remove compression as well, because
-        an empty list means every type.
+        Remove text/event-stream from the list. If text/event-stream is the only type, remove
+        compression as well, because an empty list covers every type.
 
             compression type text/html text/css application/javascript
     """,
@@ -56,20 +56,21 @@ EVERY_TYPE = ConfigRule(
         multipart. A type such as `text/` covers every type that starts with it.
     """,
     why="""
-        Event streams are compressed as well: each token is one gap late, and the last token before
-        a pause is held until the pause ends.
+        Event streams are compressed as well, so each token arrives only when the next one is sent,
+        and the last token before a pause is held until the pause ends.
     """,
     detection="""
-        Compression applies to a streaming route, from its backend or, if that does not set it, from
-        its frontend. It has no list of types, or the list contains a prefix of text/event-stream.
+        Compression is set in the backend of a streaming route, or only in its frontend. No list of
+        types is set, or the list contains a prefix of text/event-stream.
     """,
     measured="""
-        haproxy 2.6.12 with `compression algo gzip` alone, and with `compression type text/`, events
-        10 ms apart: each event arrived 10 ms late; with a list of types, 0.1 ms.
+        haproxy 2.6.12 with events sent 10 ms apart: each event arrived 10 ms late with `compression
+        algo gzip` alone and with `compression type text/`; with a list that excludes event streams,
+        0.1 ms late.
     """,
     fix="""
-        List the types to compress. Types that are not in this list are no longer compressed, so add
-        those that you need.
+        List the types to compress. Types that are not in the list are no longer compressed, so add
+        all types that you need.
 
             compression type text/html text/plain text/css application/javascript application/json
     """,
@@ -79,7 +80,7 @@ EVERY_TYPE = ConfigRule(
 RULES = (STREAM_TYPE, EVERY_TYPE)
 
 _TYPES = "text/html text/plain text/css application/javascript application/json"
-# Since 3.0 the direction can be given as a suffix; without one, the response is meant.
+# Since 3.0, a suffix can give the direction; without one, responses are compressed.
 _ALGO = ("algo", "algo-res")
 _TYPE = ("type", "type-res")
 
@@ -108,7 +109,7 @@ def find(route: HaproxyRoute, source: Source) -> Iterator[Diagnostic]:
 def _every_type(route: HaproxyRoute, source: Source, algo: HaproxyDirective) -> Diagnostic:
     owner = next((side for side in route.sides if algo in side.lines), None)
     text = f"compression type {_TYPES}"
-    if owner is None:  # In a defaults section the list would apply to other sections as well.
+    if owner is None:  # In a defaults section, the list would apply to other sections as well.
         edit = insert_line(source, route.back, text, after=("compression", "option", "mode"))
     else:
         edit = insert_line_after(source, algo.start, text)
@@ -126,7 +127,7 @@ def _from_nearest_side(route: HaproxyRoute, keywords: tuple[str, ...]) -> list[H
 
 
 def _removes_accept_encoding(section: HaproxySection) -> bool:
-    """Return whether Accept-Encoding is removed from each request, so nothing is compressed."""
+    """Return whether Accept-Encoding is removed from each request; then nothing is compressed."""
     lines = section.inherited("http-request", "del-header")
     return any([word.lower() for word in line.texts[2:]] == ["accept-encoding"] for line in lines)
 
@@ -138,7 +139,7 @@ def _remove_type(
     types: list[HaproxyDirective],
     algos: list[HaproxyDirective],
 ) -> list[Edit]:
-    """Remove a type, and compression with the last type: no type would mean every type."""
+    """Return the edits that remove a type, or compression itself if it is the only type."""
     if len(line.words) > 3:
         at = line.words.index(word)
         return [Edit(line.words[at - 1].end, word.end, "")]

@@ -24,8 +24,8 @@ TUNNEL_TIMEOUT = ConfigRule(
         ordinary response; its silences are limited by `timeout server`.
     """,
     why="""
-        Streams are still cut after the 50 s of the sample configuration when the model is reasoning
-        or queued, although the tunnel timeout was raised to an hour.
+        Even with a `timeout tunnel` of one hour, streams are cut after 50 s of silence, which is
+        the `timeout server` of the sample configuration.
     """,
     detection="""
         On a streaming route, `timeout tunnel` is longer than `timeout server`. The severity is
@@ -33,7 +33,8 @@ TUNNEL_TIMEOUT = ConfigRule(
     """,
     measured="""
         haproxy 2.6.12 with `timeout server 2s` and `timeout tunnel 1h` cut a stream during a
-        silence of 4.5 s. With `timeout tunnel 2s` and a long `timeout server` the stream passed.
+        silence of 4.5 s. With `timeout tunnel 2s` and a long `timeout server`, the stream was not
+        cut.
     """,
     fix="""
         Raise `timeout server`, or send heartbeats.

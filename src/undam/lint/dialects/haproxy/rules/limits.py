@@ -16,27 +16,28 @@ SERVER_TIMEOUT = ConfigRule(
     code="HAP401",
     slug="short-server-timeout",
     severity=Severity.WARNING,
-    message=("a stream that is silent for {limit} is cut, {expected}"),
+    message="a stream is cut after {limit} of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        `timeout server` (and `http-request set-timeout server`) limits how long the origin may send
-        nothing, including in the middle of a response.
+        `timeout server` (and `http-request set-timeout server`) limits how long the origin may be
+        silent, even in the middle of a response.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        If the model sends nothing during queueing, reasoning or a tool call, the client receives a
         truncated stream.
     """,
     detection="""
-        The limit on a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
-        one interval it is reported as an error; above that, as a warning.
+        The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
+        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
+        error, and one below two intervals is a warning.
     """,
     measured="""
         haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
         0.5 s kept it open. `timeout client` did not cut the stream.
     """,
     fix="""
-        Set one hour, in the streaming section only. A dead origin is then detected that much later.
+        Set `timeout server` to one hour, in the streaming section only. With a longer limit, a dead
+        origin is detected later.
 
             timeout server 1h
     """,
@@ -69,7 +70,7 @@ def _find_short(
     silence: ExpectedSilence,
     edit: Edit | None = None,
 ) -> Iterator[Diagnostic]:
-    """Check the limit in a line.
+    """Yield a diagnostic if the limit in a line is shorter than the expected silence.
 
     Args:
         index: index of the word that is the limit.

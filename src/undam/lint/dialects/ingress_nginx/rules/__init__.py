@@ -1,4 +1,4 @@
-"""The rules of ingress-nginx, one module per topic with the functions that find them.
+"""The rules of ingress-nginx and their checks, one module per topic.
 
 By default ingress-nginx turns buffering off and uses HTTP/1.1, unlike nginx itself.
 """

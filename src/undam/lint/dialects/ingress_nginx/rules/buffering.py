@@ -15,32 +15,37 @@ BUFFERING_ON = ConfigRule(
     slug="proxy-buffering-on",
     severity=Severity.WARNING,
     message=(
-        "proxy-buffering is on for a streaming Ingress: the head waits for the first byte, "
-        "and a body without chunks arrives in blocks of 4 KB"
+        "proxy-buffering is on for a streaming Ingress: the response head waits for the first byte "
+        "of the body, and a body that is not chunked arrives in blocks of 4 KB"
     ),
     safety=Safety.SAFE,
-    what="By default ingress-nginx does not buffer; this annotation turns buffering on.",
+    what="""
+        By default, ingress-nginx does not buffer responses; the annotation proxy-buffering turns
+        buffering on.
+    """,
     why="""
-        Over HTTP/1.1 to the service, the default here, a chunked stream still passes, but its head
-        waits for the first byte of the body, and a body that ends with the connection arrives in
-        blocks of 4 KB. If proxy-http-version is "1.0" as well, every stream arrives in blocks, and
-        the severity is error.
+        Over HTTP/1.1 to the service (the default), a chunked stream is not held. Even over
+        HTTP/1.1, the response head waits for the first byte of the body, and a body that ends with
+        the connection arrives in blocks of 4 KB. If proxy-http-version is "1.0" as well, every
+        stream arrives in blocks, and the severity is error.
     """,
     detection="""
-        The annotation is "on", and the path or service of the Ingress looks like a stream.
+        The annotation proxy-buffering is "on", and the path or service name indicates that the
+        Ingress streams.
     """,
     measured="""
-        nginx 1.22.1 with buffering: 0.1 ms late with a chunked origin over HTTP/1.1, 1651 ms with
-        one without chunks, and 1654 ms over HTTP/1.0, 60 events of 60 bytes at a time.
+        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late with a chunked body, and
+        1651 ms late with a body that was not chunked. Over HTTP/1.0, events were 1654 ms late and
+        arrived in bursts of 60 events of 60 bytes.
     """,
     fix="""
-        Turn it off. An edit is offered if all paths of the Ingress stream; otherwise move the
-        streaming paths to an Ingress of their own first.
+        Turn buffering off. An edit is offered if all paths of the Ingress stream; otherwise, first
+        move the streaming paths to a separate Ingress.
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "annotations"
     ),
 )
@@ -52,21 +57,23 @@ BUFFERING_EVERYWHERE = ConfigRule(
     safety=Safety.UNSAFE,
     what="The ConfigMap of ingress-nginx turns buffering on for the whole cluster.",
     why="""
-        Each streaming Ingress then needs the annotation proxy-buffering: "off". Without it, the
-        head waits for the first byte, and a body without chunks arrives in blocks of 4 KB.
+        If the ConfigMap turns buffering on, each streaming Ingress needs the annotation
+        proxy-buffering: "off". Without that annotation, the response head waits for the first byte
+        of the body, and a body that is not chunked arrives in blocks of 4 KB.
     """,
     detection="""
-        `proxy-buffering: "on"` is in the ConfigMap of the controller. The severity is info, because
+        The ConfigMap of the controller sets `proxy-buffering: "on"`. The severity is info, because
         the ConfigMap does not show which Ingresses stream.
     """,
-    measured="nginx 1.22.1, with the results of ING101.",
+    measured="The measurements of ING101 apply (nginx 1.22.1).",
     fix="""
-        Turn it off, which changes every Ingress, or set the annotation on those that stream.
+        Turn buffering off in the ConfigMap, which changes every Ingress, or set proxy-buffering:
+        "off" on each Ingress that streams.
 
             proxy-buffering: "off"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "configmap"
     ),
 )
@@ -78,26 +85,28 @@ GZIP = ConfigRule(
         "gzip-types includes {kind} and proxy-buffering is on: event streams are held to their end"
     ),
     safety=Safety.UNSAFE,
-    what="The controller compresses event streams, and buffers them before.",
+    what="The controller buffers event streams and then compresses them.",
     why="""
-        This holds a stream longer than anything else: a short answer arrives whole at its end, a
-        long one in steps of about 28 KB of compressed output. HTTP/1.1 does not help.
+        Buffering and compression together hold a stream longer than buffering alone: a short answer
+        arrives only when it is complete, a long one in blocks of about 28 KB of compressed output.
+        Using HTTP/1.1 to the service does not help.
     """,
     detection="""
         The ConfigMap has `use-gzip: "true"`, gzip-types with text/event-stream or `*`, and
-        `proxy-buffering: "on"`. With buffering off, the default, nginx flushes after each event.
+        `proxy-buffering: "on"`. With buffering off (the default), nginx flushes after each event.
     """,
     measured="""
-        nginx 1.22.1, 120 events in 3 s: the first event arrived 3001 ms late, all of them at once;
-        with buffering off, 0.2 ms late.
+        nginx 1.22.1 with 120 events in 3 s: all events arrived at once, the first one 3001 ms late;
+        with buffering off, the first event was 0.2 ms late.
     """,
     fix="""
-        Turn buffering off, which changes every Ingress, or remove the type from gzip-types.
+        Turn buffering off, which changes every Ingress, or remove text/event-stream (or `*`) from
+        gzip-types.
 
             proxy-buffering: "off"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "configmap"
     ),
 )

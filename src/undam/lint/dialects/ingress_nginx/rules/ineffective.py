@@ -31,28 +31,29 @@ SNIPPET_TWICE = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        The controller writes proxy_buffering, proxy_read_timeout and others into each location, and
-        then the snippet. nginx rejects the result: `"proxy_buffering" directive is duplicate`.
+        The controller writes proxy_buffering, proxy_read_timeout and other directives into each
+        location, followed by the snippet. The result is rejected by nginx: `"proxy_buffering"
+        directive is duplicate`.
     """,
     why="""
-        The controller keeps its old configuration, or its webhook rejects the Ingress. Either way
-        the line has no effect, and it blocks all later changes.
+        The controller keeps its old configuration, or its webhook rejects the Ingress. In both
+        cases, the line has no effect and blocks all later changes.
     """,
     detection="""
-        configuration-snippet of a streaming Ingress contains one of proxy_buffering,
+        The configuration-snippet of a streaming Ingress sets proxy_buffering,
         proxy_request_buffering, proxy_http_version, proxy_buffer_size, proxy_buffers,
-        proxy_read_timeout, proxy_send_timeout, proxy_connect_timeout.
+        proxy_read_timeout, proxy_send_timeout or proxy_connect_timeout.
     """,
     fix="""
-        Use the annotation of that name instead. An edit is offered if the line only repeats the
-        default.
+        Use the annotation of the same name instead of the directive. An edit is offered if the line
+        only repeats the default.
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
             nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
     """,
     source=(
         "kubernetes/ingress-nginx, rootfs/etc/nginx/template/nginx.tmpl, which writes the lines "
-        "before the snippet; nginx 1.22.1, which rejects the duplicate on `nginx -t`"
+        "before the snippet; nginx 1.22.1, which rejects the duplicate (`nginx -t`)"
     ),
 )
 ACCEL_UPSTREAM = ConfigRule(
@@ -64,25 +65,28 @@ ACCEL_UPSTREAM = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        X-Accel-Buffering is a response header: nginx obeys it when the service sends it.
-        proxy_set_header adds it to the request.
+        X-Accel-Buffering is a response header, which nginx obeys if the service sends it;
+        proxy_set_header adds the header to the request instead.
     """,
     why="""
-        By default there is no harm, because ingress-nginx does not buffer. If proxy-buffering is
-        "on", the line looks like the fix but has no effect, and the severity is warning.
+        By default, the line is harmless, because ingress-nginx does not buffer. If proxy-buffering
+        is "on", the line looks like a fix but has no effect, and the severity is warning.
     """,
-    detection="configuration-snippet of a streaming Ingress contains the line.",
+    detection="""
+        The configuration-snippet of a streaming Ingress sets X-Accel-Buffering with
+        proxy_set_header.
+    """,
     measured="""
-        nginx 1.22.1 with buffering: the first event arrived 1651 ms late with and without this
-        line.
+        nginx 1.22.1 with buffering: the first event arrived 1651 ms late, with and without the
+        header in the request.
     """,
     fix="""
-        Remove the line. If buffering is on, set:
+        Remove the proxy_set_header line. If buffering is on, set this annotation:
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "annotations"
     ),
 )
@@ -91,23 +95,28 @@ CHUNKS_OFF = ConfigRule(
     slug="chunked-transfer-encoding-off",
     severity=Severity.WARNING,
     message=(
-        "chunked_transfer_encoding off only removes the chunk framing: the body ends when the "
-        "connection is closed, so a cut looks like a complete response"
+        "chunked_transfer_encoding off removes only the chunk framing, so a stream that is cut "
+        "looks complete"
     ),
     safety=Safety.SAFE,
-    what="The line changes how the body is framed for HTTP/1.1 clients, not when it is sent.",
+    what="""
+        `chunked_transfer_encoding off` changes only the framing of the body for HTTP/1.1 clients;
+        it does not change when data is sent.
+    """,
     why="""
-        Many recipes contain it, but it does not release a held stream. Without chunks a client
-        cannot distinguish a cut from an end, and an nginx closer to the client falls back to blocks
-        of 4 KB.
+        Many configuration recipes contain `chunked_transfer_encoding off`, but it does not release
+        a held stream. Without chunks, a client cannot distinguish a cut stream from a complete one,
+        and an nginx closer to the client sends blocks of 4 KB.
     """,
-    detection="configuration-snippet of a streaming Ingress contains the line.",
+    detection="""
+        The configuration-snippet of a streaming Ingress contains `chunked_transfer_encoding off`.
+    """,
     measured="""
-        nginx 1.22.1: with this line, an nginx closer to the client that uses HTTP/1.1 held events
-        for 1651 ms; without the line, for 0.1 ms.
+        nginx 1.22.1: with `chunked_transfer_encoding off`, an nginx closer to the client that used
+        HTTP/1.1 held events for 1651 ms; without it, for 0.1 ms.
     """,
-    fix="Remove the line.",
-    source="nginx 1.22.1 measured on loopback; RFC 9112, 8",
+    fix="Remove the `chunked_transfer_encoding` line.",
+    source="measured on loopback with nginx 1.22.1; RFC 9112, section 8",
 )
 UNQUOTED = ConfigRule(
     code="ING204",
@@ -116,18 +125,18 @@ UNQUOTED = ConfigRule(
     message="{key}: {value} is not a string in YAML, and Kubernetes accepts only strings here",
     safety=Safety.SAFE,
     what="""
-        Annotations and the data of a ConfigMap are strings. In the YAML of Kubernetes, `off`
-        without quotes is a boolean, and `3600` a number.
+        The values of annotations and of a ConfigMap are strings. In the YAML of Kubernetes, `off`
+        without quotes is a boolean, and `3600` is a number.
     """,
     why="""
         The API server rejects the whole object, so the previous configuration stays in force.
     """,
     detection="""
-        An annotation of ingress-nginx on a streaming Ingress, or a key of its ConfigMap that
-        affects streams, has an unquoted value that YAML reads as a boolean, a number or null.
+        An annotation of a streaming Ingress, or a ConfigMap key of ingress-nginx that affects
+        streams, has an unquoted value that is a boolean, a number or null in YAML.
     """,
     fix="""
-        Quote the value.
+        Put the value in quotes.
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
     """,
@@ -147,14 +156,14 @@ UNIT = ConfigRule(
     what="Timeouts of ingress-nginx are whole numbers of seconds.",
     why="""
         A value such as "3600s" is not a number and is ignored. The limit stays at 60 s, and a
-        silent stream is cut although the annotation seems to prevent it.
+        silent stream is cut although the annotation seems to raise the limit.
     """,
     detection="""
         The annotation proxy-read-timeout or proxy-send-timeout of a streaming Ingress is a time
-        with a unit, as nginx itself accepts it.
+        with a unit, in the syntax of nginx.
     """,
     fix="""
-        Write the number of seconds.
+        Write the number of seconds without a unit.
 
             nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
     """,
@@ -186,7 +195,7 @@ _DEFAULTS = {("proxy_buffering", "off"), ("proxy_http_version", "1.1")}
 
 
 def find_in_snippet(annotations: StringMap, source: Source) -> Iterator[Diagnostic]:
-    """Find lines of the configuration snippet that have no effect, or make nginx reject it."""
+    """Find lines of a configuration snippet that have no effect, or that nginx rejects."""
     entry = annotations.entry("configuration-snippet")
     if entry is None:
         return
@@ -240,7 +249,7 @@ def _quote(entry: Entry) -> list[Edit]:
 
 
 def find_units(annotations: StringMap, source: Source) -> Iterator[Diagnostic]:
-    """Find timeouts with a unit."""
+    """Find timeouts that are written with a unit."""
     for key in _TIMEOUTS:
         time = _TIME_WITH_UNIT.fullmatch(annotations.value(key))
         if time:

@@ -19,27 +19,29 @@ READ_TIMEOUT = ConfigRule(
     code="ING401",
     slug="read-timeout-near-heartbeat",
     severity=Severity.WARNING,
-    message=("proxy-read-timeout is {limit}: a silence of that length ends the stream, {expected}"),
+    message="proxy-read-timeout is {limit}, {expected}: a longer silence cuts the stream",
     safety=Safety.SAFE,
-    what="nginx ends a response when the service has sent nothing for this long.",
+    what="""
+        nginx ends a response when the service has sent nothing for the duration of
+        proxy-read-timeout.
+    """,
     why="During a long prefill or a tool call, nothing is sent for a minute or more.",
     detection="""
-        The limit of a streaming Ingress, 60 s without the annotation, is below the expected silence
-        (setting `silence`, 300 s by default). If heartbeats are known, the limit is below two
-        heartbeat intervals instead. Up to one interval it is reported as an error; above that, as a
-        warning.
+        The proxy-read-timeout of a streaming Ingress (60 s without the annotation) is below the
+        expected silence (setting `silence`, 300 s by default). If the heartbeat interval is known,
+        an idle limit of up to one interval is an error, and one below two intervals is a warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream at its limit (60.06 s); a comment every second kept it
         open.
     """,
     fix="""
-        Raise the limit.
+        Raise proxy-read-timeout to one hour.
 
             nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "annotations, custom timeouts"
     ),
 )
@@ -47,28 +49,34 @@ READ_TIMEOUT_EVERYWHERE = ConfigRule(
     code="ING402",
     slug="read-timeout-near-heartbeat-everywhere",
     severity=Severity.INFO,
-    message=("every Ingress without its own limit is cut after {limit} of silence, {expected}"),
+    message=(
+        "the streams of every Ingress without its own limit are cut after {limit} of silence, "
+        "{expected}"
+    ),
     safety=Safety.UNSAFE,
     what="""
-        The ConfigMap of ingress-nginx lowers the limit for the whole cluster; its default is 60 s.
+        The ConfigMap of ingress-nginx sets proxy-read-timeout for the whole cluster; the default is
+        60 s.
     """,
     why="""
-        Each streaming Ingress then needs an annotation of its own. Without it, streams are cut
-        while the model is reasoning.
+        If the limit in the ConfigMap is too short, each streaming Ingress needs a
+        proxy-read-timeout annotation of its own. Without that annotation, streams are cut while the
+        model is reasoning.
     """,
     detection="""
         proxy-read-timeout in the ConfigMap of the controller is below the expected silence
         (setting `silence`, 300 s by default). The severity is info, because the ConfigMap does not
         show which Ingresses stream.
     """,
-    measured="nginx 1.22.1, with the results of ING401.",
+    measured="The measurements of ING401 apply (nginx 1.22.1).",
     fix="""
-        Raise the limit, which changes every Ingress, or set the annotation on those that stream.
+        Raise the limit in the ConfigMap, which changes every Ingress, or set the annotation on each
+        Ingress that streams.
 
             proxy-read-timeout: "3600"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "configmap"
     ),
 )
@@ -77,18 +85,22 @@ SHUTDOWN = ConfigRule(
     slug="worker-shutdown-cuts-streams",
     severity=Severity.INFO,
     message=(
-        "worker-shutdown-timeout {limit}: after every change of the configuration, "
-        "streams that are still open when this time has passed are cut"
+        "worker-shutdown-timeout: each configuration change cuts the streams that are still open "
+        "after {limit}"
     ),
     safety=Safety.UNSAFE,
-    what="After a reload, old workers finish their open requests for at most this long.",
-    why="""
-        Any change of an Ingress in the cluster reloads nginx, and each stream that is still open
-        when the time is over is cut, even while data is arriving. Heartbeats do not help.
+    what="""
+        After a reload, old workers have at most worker-shutdown-timeout to finish their open
+        requests.
     """,
-    detection="The ConfigMap sets it below 240 s, the default.",
+    why="""
+        Any change of an Ingress in the cluster reloads nginx, and streams that are still open after
+        the timeout are cut, even while data or heartbeats are arriving.
+    """,
+    detection="The ConfigMap sets worker-shutdown-timeout below the default of 240 s.",
     fix="""
-        Raise the limit. Old workers then use memory for longer.
+        Raise worker-shutdown-timeout to one hour. With a longer timeout, old workers use memory for
+        longer.
 
             worker-shutdown-timeout: "3600s"
     """,
@@ -113,7 +125,7 @@ def find_in_ingress(
     source: Source,
     silence: ExpectedSilence,
 ) -> Iterator[Diagnostic]:
-    """Find a read timeout of an Ingress that is too short; the default applies without one."""
+    """Find a read timeout of an Ingress, whether set or by default, that is too short."""
     annotations = ingress.annotations
     if annotations is not None and annotations.entry(_READ_TIMEOUT) is not None:
         yield from _find_read_timeout(READ_TIMEOUT, annotations, source, silence)
@@ -140,7 +152,7 @@ def _annotate(source: Source, annotations: StringMap) -> Edit | None:
 
 
 def _first_line(source: Source, node: Node) -> tuple[int, int]:
-    """Return the span of a node that is on its first line."""
+    """Return the part of a node's span that is on its first line."""
     _, end = source.line_span(node.start)
     text = source.text[node.start : max(min(node.end, end), node.start + 1)]
     return node.start, node.start + max(1, len(text.rstrip()))

@@ -1,4 +1,4 @@
-"""ING104: HTTP/1.0 to the service."""
+"""ING104: HTTP/1.0 for requests to the service."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ OLD_HTTP = ConfigRule(
     slug="old-http-upstream",
     severity=Severity.WARNING,
     message=(
-        'proxy-http-version "1.0": when the service crashes in mid-stream, '
-        "the client receives a clean end"
+        'proxy-http-version "1.0": if the service crashes during a stream, the client sees a '
+        "normal end of the response"
     ),
     safety=Safety.UNSAFE,
     what="""
-        The annotation selects HTTP/1.0 to the service, in which a body ends when the connection is
-        closed.
+        The annotation proxy-http-version: "1.0" selects HTTP/1.0 to the service, where the end of
+        the connection marks the end of the body.
     """,
     why="""
         nginx cannot distinguish the end of a response from a crash, so a truncated answer looks
-        complete. Each request needs a new connection, and with buffering the stream arrives in
-        blocks of 4 KB.
+        complete. Over HTTP/1.0, each request also needs a new connection, and with buffering, the
+        stream arrives in blocks of 4 KB.
     """,
-    detection='The annotation is "1.0" on a streaming Ingress; the default is 1.1.',
+    detection="""
+        A streaming Ingress sets the annotation proxy-http-version to "1.0"; the default is 1.1.
+    """,
     measured="""
-        nginx 1.22.1 with an origin that drops the connection: over 1.0 the client receives a clean
-        end; over 1.1, a truncated chunked body.
+        nginx 1.22.1 with an origin that dropped the connection: over HTTP/1.0, the response ended
+        normally; over HTTP/1.1, the client received a truncated chunked body.
     """,
     fix="""
-        Use HTTP/1.1. The protocol changes for the whole Ingress.
+        Use HTTP/1.1. The change applies to the whole Ingress.
 
             nginx.ingress.kubernetes.io/proxy-http-version: "1.1"
     """,
     source=(
-        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "measured on loopback with nginx 1.22.1; kubernetes.github.io/ingress-nginx, user guide, "
         "annotations"
     ),
 )

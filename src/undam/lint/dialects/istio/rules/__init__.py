@@ -1,4 +1,4 @@
-"""The rules of Istio, one module per topic with the functions that find them."""
+"""The rules of Istio and their checks, one module per topic."""
 
 from __future__ import annotations
 

@@ -18,25 +18,26 @@ FILTER = ConfigRule(
     message="the EnvoyFilter adds a filter that holds the response: {how}",
     safety=Safety.NONE,
     what="""
-        An EnvoyFilter inserts a filter that needs the whole response body, or compresses event
-        streams with zstd.
+        An EnvoyFilter inserts a filter that needs the whole response body, or one that compresses
+        event streams with zstd.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
-        A patch has a Lua filter that calls `body()` on the response, an external processor in a
-        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. If its
+        A patch adds a Lua filter that calls `body()` on the response, an external processor in a
+        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. If the
         workload selector and the known routes do not show whether anything streams, the severity is
         info. The filter `envoy.filters.http.buffer` collects only requests and is not reported.
     """,
     measured="""
-        Envoy 1.40, with 300 events sent 5 ms apart: with each of these filters, all events arrived
-        together at the end (ENV101 to ENV104).
+        In Envoy 1.40, a Lua filter with `body()`, buffered external processing, a file system
+        buffer and zstd each held 300 events, sent 5 ms apart, until the end (ENV101 to ENV104).
     """,
     fix="""
-        Remove the filter, restrict it to other workloads with a workloadSelector, or read the body
-        in pieces: `bodyChunks()` in Lua, STREAMED in the mode of an external processor.
+        Remove the filter, or restrict it to other workloads with a workloadSelector. Alternatively,
+        read the body in pieces: use `bodyChunks()` in Lua, or the mode STREAMED for an external
+        processor.
     """,
-    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read 2026-11",
+    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read in 2026-11",
 )
 
 RULES = (FILTER,)

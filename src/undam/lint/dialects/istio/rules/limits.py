@@ -19,31 +19,32 @@ TIMEOUT = ConfigRule(
     code="IST401",
     slug="virtual-service-timeout",
     severity=Severity.ERROR,
-    message="timeout {limit} limits the whole response; heartbeats do not help",
+    message="a timeout of {limit} covers the whole response; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        The `timeout` of an HTTP route covers the whole response. Without it, Istio has no such
-        limit (since 1.5).
+        The `timeout` of an HTTP route covers the whole response. Since version 1.5, Istio does not
+        limit a response by default.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        help.
     """,
     detection="""
-        The route streams, and its `timeout` is above 0 and below one hour. Up to one minute it is
-        an error, because long answers take longer; above, a warning.
+        A streaming route has a `timeout` above 0 and below one hour. A limit of up to one minute is
+        an error, because long answers take longer; a longer limit is a warning.
     """,
     measured="""
-        Envoy 1.40 with a route timeout of 2s cut the response 3.0 s after the request, truncated,
-        while events arrived every 100 ms (ENV402).
+        Envoy 1.40 with a route timeout of 2s truncated the response 3.0 s after the request, while
+        events arrived every 100 ms (ENV402).
     """,
     fix="""
-        Remove the limit unless it was set for another reason.
+        Remove the limit unless you need it for another purpose.
 
             timeout: 0s
     """,
     source=(
         "measured on loopback with Envoy 1.40; istio.io, VirtualService, HTTPRoute.timeout; report "
-        "ag-ui#2105 (601 s); read 2026-11"
+        "ag-ui#2105 (601 s); read in 2026-11"
     ),
 )
 
@@ -51,31 +52,32 @@ TRY = ConfigRule(
     code="IST402",
     slug="per-try-timeout",
     severity=Severity.WARNING,
-    message="perTryTimeout {limit} aborts a request whose response head comes later",
+    message="perTryTimeout aborts a request whose response head takes longer than {limit}",
     safety=Safety.UNSAFE,
     what="""
-        `retries.perTryTimeout` aborts an attempt whose response has not begun, and retries the
-        request.
+        If the response has not begun within `retries.perTryTimeout`, Istio aborts the attempt and
+        retries the request.
     """,
     why="""
-        Many servers send the response head with the first token. After a long prefill the model
-        processes the whole prompt again for each attempt, which adds to the load that made it slow.
+        Many servers send the response head with the first token. If the prefill takes longer than
+        the limit, each attempt makes the model process the whole prompt again, which increases the
+        load.
     """,
     detection="""
-        The route streams, and the limit is above 0 and of at most one minute. The limit does not
-        cut a response that has begun.
+        A streaming route sets `retries.perTryTimeout` to more than 0 and at most one minute.
+        `perTryTimeout` does not cut a response that has begun.
     """,
     measured="""
-        Envoy 1.40 with 1s, in front of a server whose head comes after 2.5 s: 504; once the head
-        had passed, 2s did not cut a stream of 6 s (ENV406).
+        Envoy 1.40 with a limit of 1s returned 504 if the response head took 2.5 s; once the head
+        had arrived, a limit of 2s did not cut a stream of 6 s (ENV406).
     """,
     fix="""
-        Raise the limit unless it was set for another reason.
+        Raise the limit unless you need it for another purpose.
 
             retries:
               perTryTimeout: 600s
     """,
-    source="measured on loopback with Envoy 1.40; istio.io, HTTPRetry, read 2026-11",
+    source="measured on loopback with Envoy 1.40; istio.io, HTTPRetry, read in 2026-11",
 )
 
 ONE_REQUEST = ConfigRule(
@@ -89,20 +91,20 @@ ONE_REQUEST = ConfigRule(
     """,
     why="""
         The setting does not cut streams, but each request needs a new connection and, with mutual
-        TLS, a handshake. Both add to the time to the first token.
+        TLS, a handshake. The connection and the handshake increase the time to first token.
     """,
     detection="""
-        The destination streams, and the value is 1. `idleTimeout` of the same pool is not reported:
-        it ends connections that carry no request, so it does not cut streams.
+        A destination that streams sets `maxRequestsPerConnection` to 1. `idleTimeout` of the same
+        pool is not reported, because it closes only connections without an open request.
     """,
     fix="""
-        Remove the limit unless it was set for another reason; 0 means unlimited.
+        Remove the limit unless you need it for another purpose; 0 means unlimited.
 
             connectionPool:
               http:
                 maxRequestsPerConnection: 0
     """,
-    source="istio.io, DestinationRule, ConnectionPoolSettings.HTTPSettings, read 2026-11",
+    source="istio.io, DestinationRule, ConnectionPoolSettings.HTTPSettings, read in 2026-11",
 )
 
 PATCHED_LIMIT = ConfigRule(
@@ -112,29 +114,30 @@ PATCHED_LIMIT = ConfigRule(
     message="the EnvoyFilter sets {setting} {limit}, {effect}",
     safety=Safety.UNSAFE,
     what="""
-        An EnvoyFilter sets a limit on streams that Istio itself does not have:
+        An EnvoyFilter sets a limit on streams that Istio does not set by default:
         `stream_idle_timeout`, `max_stream_duration`, or the timeouts of a route.
     """,
-    why="A stream that is longer or silent is cut while the model is still working.",
+    why="A stream that exceeds the limit is cut while the model is still working.",
     detection="""
         The limit is below the expected silence (`stream_idle_timeout`, `idle_timeout`), or below
         one hour (`max_stream_duration`, `timeout`). If the workload selector and the known routes
         do not show whether anything streams, the severity is info.
     """,
     measured="""
-        Envoy 1.40 cut the stream with each of these limits set to 2s (ENV402 to ENV404).
+        Envoy 1.40 cut the stream when `stream_idle_timeout`, `max_stream_duration` or a route
+        timeout was set to 2s (ENV402 to ENV404).
     """,
     fix="""
         Raise or remove the limit. The patch applies to all routes of the selected workloads.
 
             stream_idle_timeout: 3600s
     """,
-    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read 2026-11",
+    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read in 2026-11",
 )
 
 RULES = (TIMEOUT, TRY, ONE_REQUEST, PATCHED_LIMIT)
 
-# If the head takes a minute, the cause is not the model.
+# Models send the response headers within a minute, so a longer limit is not a problem.
 _SLOW_HEAD_S = 60.0
 
 
@@ -162,7 +165,7 @@ def find_in_route(route: MeshRoute, source: Source) -> Iterator[Diagnostic]:
 
 
 def find_in_destination(rule: Resource, source: Source) -> Iterator[Diagnostic]:
-    """Find settings of the connection pool of a destination that streams."""
+    """Find a connection pool that permits only one request per connection to a streaming host."""
     entry = entry_at(
         rule.spec, "trafficPolicy", "connectionPool", "http", "maxRequestsPerConnection"
     )

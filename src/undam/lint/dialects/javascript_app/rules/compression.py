@@ -40,20 +40,20 @@ MIDDLEWARE = ConfigRule(
         their type counts as compressible.
     """,
     why="""
-        The compressor is flushed only at the end, or after about ten kilobytes of output. The
-        browser receives the head at once, but all events of an answer together.
+        The compressor is flushed only at the end, or after about 10 KB of output. The browser
+        receives the response head at once, but all events of an answer arrive together.
     """,
     detection="""
-        `compression()` or `compress()` is used without a `filter` before a handler of an event
-        stream that neither sends `no-transform` nor calls `flush()`. @fastify/compress leaves event
-        streams alone unless `customTypes` includes them.
+        `compression()` or `compress()` is used without a `filter` before a handler that sends an
+        event stream without `no-transform` and without calling `flush()`. The plugin
+        @fastify/compress does not compress event streams unless `customTypes` includes them.
     """,
     measured="""
-        compression 1.8.2: 120 events arrived after 3.0 s, in one read. With the header
-        `Cache-Control: no-transform` or the filter, each event arrived at once.
+        compression 1.8.2: 120 events arrived in one read after 3.0 s. With `Cache-Control:
+        no-transform`, or with a filter that excludes event streams, each event arrived at once.
     """,
     fix="""
-        Exclude event streams.
+        Exclude event streams from compression.
 
             app.use(compression({
               filter: (req, res) =>
@@ -70,15 +70,17 @@ REWRITES = ConfigRule(
     severity=Severity.WARNING,
     message="Next.js compresses responses through rewrites() and holds the streams of {path}",
     safety=Safety.UNSAFE,
-    what="`rewrites()` of Next.js forwards a stream of another server while `compress` is on.",
+    what="`rewrites()` of Next.js forwards a stream from another server while `compress` is on.",
     why="""
-        Next.js compresses what it forwards without flushing, so all events arrive at the end. This
-        only happens with clients that accept gzip: browsers do, curl does not by default.
+        Next.js compresses what it forwards without flushing, so all events arrive at the end. The
+        compression applies only to clients that accept gzip, as browsers do; by default, curl does
+        not.
     """,
     detection="""
         The configuration has a rewrite to another server and no `compress: false`; the default is
         true. Streams of route handlers are flushed and are not affected. A response with
-        `no-transform` is not compressed; whether the server sends it cannot be read from this file.
+        `no-transform` is not compressed; whether the server sends `no-transform` is not visible in
+        this file.
     """,
     measured="next 16.4.6: 60 events arrived in one read at the end; route handlers streamed.",
     fix="""
@@ -96,16 +98,16 @@ DEV_SERVER = ConfigRule(
     severity=Severity.WARNING,
     message="webpack-dev-server compresses what its proxy forwards and holds the streams of {path}",
     safety=Safety.SAFE,
-    what="The development server of webpack forwards a stream with `compress` on.",
+    what="The development server of webpack forwards a stream while `compress` is on.",
     why="""
-        The server uses the `compression` middleware, which does not flush. Streams then work in
-        production but arrive as a block during development.
+        The development server uses the `compression` middleware, which does not flush. Streams work
+        in production but arrive in one block during development.
     """,
     detection="""
         `devServer` has a `proxy` and no `compress: false`; the default is true since version 4. The
-        proxy of Vite does not compress.
+        development proxy of Vite does not compress responses.
     """,
-    measured="compression 1.8.2, which the server uses: all events arrived at the end.",
+    measured="compression 1.8.2, which webpack-dev-server uses: all events arrived at the end.",
     fix="""
         Turn compression off in development.
 
@@ -148,7 +150,7 @@ def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagn
 def _library(script: JavaScriptProgram, call: Node) -> str | None:
     """Return the compression library that a call uses."""
     function = call.child_by_field_name("function")
-    assert function is not None  # the grammar requires it
+    assert function is not None  # the grammar requires this field
     if script.method(call) == "register":
         names = [script.imports.get(script.text(one), "") for one in arguments(call)[:1]]
         required = [script.required(one) for one in arguments(call)[:1]]
@@ -180,7 +182,7 @@ def _covers(script: JavaScriptProgram, call: Node, route: ScriptRoute) -> bool:
     if _FREE.search(script.text(route.function)) and route.function.type != "program":
         return False
     if "reply.raw" in script.text(route.function):
-        return False  # bypasses the hooks of Fastify
+        return False  # writing to reply.raw bypasses the hooks of Fastify
     registration = next((one for one in parents(call) if one.type == "call_expression"), None)
     if registration is None:
         return True
@@ -195,9 +197,9 @@ def _covers(script: JavaScriptProgram, call: Node, route: ScriptRoute) -> bool:
 
 
 def _filter(script: JavaScriptProgram, call: Node, library: str) -> list[Edit]:
-    """Return the edit that excludes event streams."""
+    """Return the edit that excludes event streams from compression."""
     function = call.child_by_field_name("function")
-    assert function is not None  # the grammar requires it
+    assert function is not None  # the grammar requires this field
     if function.type != "identifier":
         return []
     name = script.text(function)
@@ -232,7 +234,7 @@ def _configured(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterato
         else:
             name = "rewrites" if rule is REWRITES else "proxy"
             pair = pair_of(script, route.config, name)
-            assert pair is not None  # the route was found in it
+            assert pair is not None  # the route was found in this pair
             edit = Edit(script.start(pair), script.start(pair), "compress: false, ")
             span = _key_span(script, pair)
         found = diagnostic_at(rule, script.source, span, edit, path=route.assessed.name)

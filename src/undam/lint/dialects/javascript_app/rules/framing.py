@@ -29,18 +29,20 @@ DECODER = ConfigRule(
     safety=Safety.SAFE,
     what="A reader decodes each chunk of a stream as if it were a complete text.",
     why="""
-        A chunk can end inside a character of several bytes. Without the option, the decoder
-        replaces both halves with U+FFFD, so users occasionally see broken letters and emoji.
+        A chunk can end inside a multi-byte character. Without `stream: true`, the decoder replaces
+        both halves with U+FFFD, so users occasionally see broken letters and emoji.
     """,
     detection="""
         `TextDecoder.decode` is called with one argument in a loop that reads a stream, or in a
-        handler of `data` events. A call without arguments ends a stream and is correct.
+        handler of `data` events. A call without arguments flushes the decoder at the end of a
+        stream and is not reported.
     """,
     measured="""
-        Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with the option, "é".
+        Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with `stream: true`,
+        "é".
     """,
     fix="""
-        Keep one decoder for the stream, and pass the option.
+        Use one decoder for the whole stream, and pass `stream: true`.
 
             text += decoder.decode(value, { stream: true });
     """,
@@ -56,8 +58,8 @@ LINES = ConfigRule(
     what="A reader splits each chunk of a stream into lines or events without a buffer.",
     why="""
         A chunk can end inside a line. `JSON.parse` of the first half fails and the second half has
-        no field name, so a token is lost or the reader stops. This happens under load, rarely in
-        tests.
+        no field name, so a token is lost or the reader stops. Chunks often end inside a line under
+        load, but rarely in tests.
     """,
     detection="""
         A loop that reads a stream calls `split` with a line break on the decoded chunk itself.
@@ -67,7 +69,7 @@ LINES = ConfigRule(
         Node.js 20: an event in two chunks made such a reader fail with `SyntaxError`.
     """,
     fix="""
-        Append the chunk to a buffer, and keep its last line for the next one.
+        Append each chunk to a buffer, and keep the incomplete last line for the next chunk.
 
             buffer += decoder.decode(value, { stream: true });
             const lines = buffer.split("\\n");

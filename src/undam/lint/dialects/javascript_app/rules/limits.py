@@ -23,12 +23,13 @@ PROXY_TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="`experimental.proxyTimeout` of Next.js is shorter than the silences of a stream.",
     why="""
-        A model is silent until its first token and while it calls tools. Next.js then ends the
-        response, and the client receives a truncated body.
+        A model is silent until its first token and while it calls tools. When the limit expires,
+        Next.js ends the response, and the client receives a truncated body.
     """,
     detection="""
-        A rewrite leads to another server. Its limit, `experimental.proxyTimeout` or 30 s by
-        default, is compared with the interval of known heartbeats, or with the setting `silence`.
+        The limit of a rewrite to another server (`experimental.proxyTimeout`, 30 s by default) is
+        too short for the known heartbeat interval or, without known heartbeats, for the setting
+        `silence`.
     """,
     measured="next 16.4.6: a silent stream was cut after the limit; a stream with data was not.",
     fix="""
@@ -36,7 +37,9 @@ PROXY_TIMEOUT = ConfigRule(
 
             experimental: { proxyTimeout: 3_600_000 }
     """,
-    source="measured on loopback with next 16.4.6; its router-utils/proxy-request.js",
+    source=(
+        "measured on loopback with next 16.4.6; Next.js source code, router-utils/proxy-request.js"
+    ),
 )
 
 RULES = (PROXY_TIMEOUT,)

@@ -30,23 +30,25 @@ HEADERS = ConfigRule(
     safety=Safety.SAFE,
     what="An event stream is sent without the headers that keep proxies from holding it.",
     why="""
-        nginx buffers a response unless `X-Accel-Buffering: no` is set, and compression in proxies,
-        CDNs and middleware holds small events unless `Cache-Control` has `no-transform`.
+        By default, nginx buffers a response unless the response has the header `X-Accel-Buffering:
+        no`. Compression in proxies, CDNs and middleware holds small events unless `Cache-Control`
+        contains `no-transform`.
     """,
     detection="""
-        A function sends text/event-stream, and its text lacks `no-transform` or
-        `X-Accel-Buffering`. `undam check` reports the same as UD202.
+        A function sends text/event-stream, and its source code lacks `no-transform` or
+        `X-Accel-Buffering`. `undam check` reports missing headers as UD202.
     """,
     measured="""
-        nginx 1.22.1 held a stream in blocks of 4 KB; with the header each event arrived at once.
+        nginx 1.22.1 held a stream in blocks of 4 KB; with `X-Accel-Buffering: no`, each event
+        arrived at once.
     """,
     fix="""
-        Send both headers.
+        Send `Cache-Control: no-transform` and `X-Accel-Buffering: no`.
 
             res.setHeader("Cache-Control", "no-cache, no-transform");
             res.setHeader("X-Accel-Buffering", "no");
     """,
-    source="RFC 9111, 5.2.2.6 no-transform; nginx.org, proxy_buffering",
+    source="RFC 9111, section 5.2.2.6, no-transform; nginx.org, proxy_buffering",
 )
 
 CONNECTIONS = ConfigRule(
@@ -57,12 +59,13 @@ CONNECTIONS = ConfigRule(
     safety=Safety.NONE,
     what="A page opens several `EventSource` connections to the same server.",
     why="""
-        Browsers open at most six HTTP/1.1 connections to a server, for all tabs together. An
-        `EventSource` keeps one open, so further requests of the page wait without an error.
+        Browsers open at most six HTTP/1.1 connections to a server, for all tabs together. Each
+        `EventSource` keeps one connection open, so further requests of the page wait without an
+        error.
     """,
     detection="""
         `new EventSource` is called in a loop, in `map` or in `forEach`, or more than six times in a
-        file. HTTP/2 has no such limit, but the file does not show the version of HTTP.
+        file. HTTP/2 has no such limit, but the HTTP version is not visible in the file.
     """,
     measured="""
         Not measured here; the limit is documented for Chrome and Firefox.
@@ -72,7 +75,7 @@ CONNECTIONS = ConfigRule(
 
             const source = new EventSource("/events?topics=a,b,c");
     """,
-    source="html.spec.whatwg.org, 9.2; MDN, EventSource, warning about HTTP/1.1",
+    source="html.spec.whatwg.org, section 9.2; MDN, EventSource, warning about HTTP/1.1",
 )
 
 RULES = (HEADERS, CONNECTIONS)
@@ -84,7 +87,7 @@ _REPEATS = frozenset({"map", "forEach"})
 
 
 def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
-    """Find event streams without these headers."""
+    """Find event streams without `no-transform` or `X-Accel-Buffering`."""
     for route in routes:
         if route.use is not RouteUse.RESPONSE or route.node.type == "call_expression":
             continue
@@ -131,7 +134,7 @@ def _edits(script: JavaScriptProgram, route: ScriptRoute, missing: list[str]) ->
     callee = script.callee(call)
     _, line_end = script.source.line_span(script.end(statement))
     rest = script.source.text[script.end(statement) : line_end].strip()
-    if rest:  # further statements on the line
+    if rest:  # the line has further statements
         text = "".join(f" {callee}({quote}{n}{quote}, {quote}{v}{quote});" for n, v in new)
         return [*edits, Edit(script.end(statement), script.end(statement), text)]
     indent = script.source.indent_at(script.start(statement))
@@ -155,7 +158,7 @@ def _cache_control(script: JavaScriptProgram, function: Node) -> Node | None:
 
 
 def find_connections(script: JavaScriptProgram) -> Iterator[Diagnostic]:
-    """Find pages that open several connections."""
+    """Find pages that may open more EventSource connections than a browser permits."""
     opened = [
         node for node in script.of_type("new_expression") if script.callee(node) == "EventSource"
     ]

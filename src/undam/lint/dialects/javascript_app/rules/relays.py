@@ -1,4 +1,4 @@
-"""JSA102 and JSA104: handlers that collect a stream before they answer."""
+"""JSA102 and JSA104: handlers that collect a stream before they respond."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ INTERCEPTOR = ConfigRule(
     severity=Severity.ERROR,
     message="responseInterceptor collects the whole response of {path} before it sends a byte",
     safety=Safety.NONE,
-    what="`responseInterceptor` of http-proxy-middleware processes a response that streams.",
+    what="`responseInterceptor` of http-proxy-middleware processes a streamed response.",
     why="""
-        The interceptor calls its function with the complete body, so it reads the stream to its
-        end first. The response gets a Content-Length and arrives as one block.
+        The interceptor needs the complete body, so it reads the whole stream first. The response
+        gets a Content-Length and arrives as one block.
     """,
     detection="A route that streams uses `createProxyMiddleware` with `responseInterceptor`.",
     measured="http-proxy-middleware 3.0.10: 15 events arrived in one read at the end.",
@@ -39,7 +39,10 @@ INTERCEPTOR = ConfigRule(
 
             app.use("/v1", createProxyMiddleware({ target }));
     """,
-    source="measured on loopback with http-proxy-middleware 3.0.10; Intercept Responses",
+    source=(
+        "measured on loopback with http-proxy-middleware 3.0.10; documentation of "
+        "http-proxy-middleware, Intercept Responses"
+    ),
 )
 
 COLLECTS = ConfigRule(
@@ -49,19 +52,20 @@ COLLECTS = ConfigRule(
     message="{what}, so the caller receives nothing before the model has finished",
     safety=Safety.NONE,
     what="""
-        A handler requests a stream from a model, and then collects it before it sends a response.
+        A handler requests a stream from a model and collects the whole stream before it sends a
+        response.
     """,
     why="Users wait for the whole answer, although the model sends each token at once.",
     detection="""
         The result of a request with `stream: true` is read with `text()` or `json()`, or collected
-        in a loop that only appends. Reading the body of an error is not reported. Collecting can be
-        intended, for instance in a job; then suppress the finding.
+        in a loop that only appends. Reading the body of an error response is not reported. If
+        collecting is intended, for instance in a background job, suppress the finding.
     """,
     measured="""
         Express 4.22.3: 15 events that the upstream sent 40 ms apart arrived together at the end.
     """,
     fix="""
-        Forward the body.
+        Forward the body of the upstream response as a stream.
 
             return new Response(upstream.body, { headers: upstream.headers });
     """,
@@ -84,7 +88,7 @@ _ANSWERS = re.compile(
 
 
 def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
-    """Find handlers that collect a stream."""
+    """Find handlers that collect a stream before they respond."""
     for route in routes:
         if route.use is RouteUse.MIDDLEWARE:
             for call in walk(route.node):
@@ -105,7 +109,7 @@ def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagn
 
 
 def _read_whole(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
-    """Find `await response.text()` for a response that was requested as a stream."""
+    """Find `await response.text()` on a response that was requested as a stream."""
     function = call.child_by_field_name("function")
     value = None if function is None else function.child_by_field_name("object")
     if value is None or value.type != "identifier" or not _is_handler(script, call):
@@ -120,7 +124,7 @@ def _read_whole(script: JavaScriptProgram, call: Node) -> Iterator[Diagnostic]:
 
 
 def _reads_error(script: JavaScriptProgram, call: Node) -> bool:
-    """Return whether a call is reached only after a check of the status."""
+    """Return whether a call is reached only after a check of the response status."""
     inner = takewhile(lambda one: one.type not in FUNCTIONS, parents(call))
     conditions = [
         one.child_by_field_name("condition") for one in inner if one.type == "if_statement"
@@ -129,7 +133,7 @@ def _reads_error(script: JavaScriptProgram, call: Node) -> bool:
 
 
 def _requests_stream(script: JavaScriptProgram, request: Node, function: Node) -> bool:
-    """Return whether an expression is a request of a stream, also with a body in a variable."""
+    """Return whether a request is for a stream, by its text or by the variable with its body."""
     text = script.text(request)
     if "fetch(" not in text and ".post(" not in text and ".create(" not in text:
         return False
@@ -160,7 +164,7 @@ def _is_handler(script: JavaScriptProgram, node: Node) -> bool:
 
 
 def _collected(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
-    """Find `for await` over a stream that only appends, in a function that then answers."""
+    """Find a `for await` loop that only collects a stream, in a function that then responds."""
     right, body = loop.child_by_field_name("right"), loop.child_by_field_name("body")
     if right is None or body is None or not script.text(loop).startswith("for await"):
         return
@@ -176,7 +180,7 @@ def _collected(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
 
 
 def _read_in_loop(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
-    """Find a loop over `reader.read()` that only appends, in a function that then answers."""
+    """Find a `reader.read()` loop that only collects a stream, in a function that then responds."""
     function = function_of(loop)
     read = next(
         (
@@ -199,7 +203,7 @@ def _read_in_loop(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]
 
 
 def _only_collects(script: JavaScriptProgram, loop: Node, text: str) -> bool:
-    """Return whether a loop appends and does not send, and its function answers after it."""
+    """Return whether a loop appends without sending, and its function responds afterwards."""
     if not _COLLECTING.search(text) or _SENDS.search(text):
         return False
     rest = script.raw[loop.end_byte : function_of(loop).end_byte].decode("utf-8", "replace")

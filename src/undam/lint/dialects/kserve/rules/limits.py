@@ -23,24 +23,28 @@ TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         `timeout` of a component of an InferenceService, and `timeoutSeconds` of a Knative revision,
-        cover the whole response. Without Knative, KServe writes the value into the HTTPRoute.
+        limit the duration of the whole response. Without Knative, KServe copies `timeout` into the
+        HTTPRoute.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        are sent.
     """,
     detection="""
         The component runs a model server that streams, and the limit is above 0 and below one hour.
-        Up to one minute it is an error, because long answers take longer; above, a warning.
+        A limit of at most one minute is an error, because long answers take longer; a higher limit
+        is a warning.
     """,
     fix="""
-        Raise the limit. In Knative, `max-revision-timeout-seconds` in the ConfigMap
-        config-defaults, 600 by default, must be at least as large, or the resource is rejected.
+        Raise the limit on the response. Knative rejects a limit above
+        `max-revision-timeout-seconds` in the ConfigMap config-defaults (600 by default), so raise
+        that maximum as well.
 
             timeout: 3600
     """,
     source=(
         "knative/serving, pkg/apis/config/defaults.go; kserve.github.io, ComponentExtensionSpec; "
-        "kserve#3525, #3149; read 2026-11"
+        "kserve#3525, #3149; read in 2026-11"
     ),
 )
 
@@ -51,26 +55,27 @@ TIMEOUT_DEFAULT = ConfigRule(
     message="{setting} is not set: {default}",
     safety=Safety.NONE,
     what="""
-        A Knative revision without `timeoutSeconds` has the default of config-defaults, 300 s for
-        the whole response. For an InferenceService in the mode Standard (RawDeployment), KServe
-        writes `request: 60s` into the HTTPRoute, if it uses the Gateway API.
+        A Knative revision without `timeoutSeconds` uses the default from the ConfigMap
+        config-defaults: 300 s for the whole response. For an InferenceService in Standard mode
+        (RawDeployment) that uses the Gateway API, KServe writes `request: 60s` into the HTTPRoute.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        are sent.
     """,
     detection="""
-        The component runs a model server that streams and sets no limit. If the annotations do not
-        show that Knative serves it, the severity is info.
+        The component runs a model server that streams and sets no limit. The severity is info if no
+        annotation shows that Knative serves the component.
     """,
     fix="""
-        Set the limit. In Knative, `max-revision-timeout-seconds` in the ConfigMap config-defaults,
-        600 by default, must be at least as large.
+        Set a limit on the response. Knative rejects a limit above `max-revision-timeout-seconds` in
+        the ConfigMap config-defaults (600 by default), so raise that maximum as well.
 
             timeout: 3600
     """,
     source=(
         "knative/serving, pkg/apis/config/defaults.go:42; kserve/kserve, httproute_reconciler.go "
-        "(DefaultTimeout 60 s); read 2026-11"
+        "(DefaultTimeout 60 s); read in 2026-11"
     ),
 )
 
@@ -85,16 +90,18 @@ RESPONSE_START = ConfigRule(
         the response.
     """,
     why="""
-        Many servers send the response head with the first token. A long prefill, or a pod that is
-        started for the request, then ends in a 504.
+        Many servers send the response head with the first token. If the prefill, or the start of a
+        pod, takes longer than the limit, the client receives a 504.
     """,
-    detection="The component streams, and the limit is above 0 and of at most one minute.",
+    detection="The component streams, and the limit is above 0 and at most one minute.",
     fix="""
-        Raise the limit unless it was set for another reason.
+        Raise `responseStartTimeoutSeconds`, unless a short limit is intended.
 
             responseStartTimeoutSeconds: 300
     """,
-    source="knative.dev, Serving API, RevisionSpec; knative/serving discussion 14462, read 2026-11",
+    source=(
+        "knative.dev, Serving API, RevisionSpec; knative/serving discussion 14462, read in 2026-11"
+    ),
 )
 
 IDLE = ConfigRule(
@@ -103,20 +110,27 @@ IDLE = ConfigRule(
     severity=Severity.ERROR,
     message="idleTimeoutSeconds {limit} cuts a stream that is silent for that long, {expected}",
     safety=Safety.UNSAFE,
-    what="`idleTimeoutSeconds` of a Knative revision ends a response without data for that long.",
-    why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
+    what="""
+        `idleTimeoutSeconds` of a Knative revision ends a response after this many seconds without
+        data.
+    """,
+    why="""
+        Nothing is sent during a long prefill or a slow tool call, so the limit expires and the
+        stream is cut.
+    """,
     detection="""
         The component streams, and the limit is below the expected silence (setting `silence`, 300 s
-        by default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up
-        to one interval it is reported as an error; above that, as a warning. Without the field
-        there is no limit.
+        by default). If heartbeats are known, the limit is compared with twice their interval
+        instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
+        a higher limit is a warning. A revision without `idleTimeoutSeconds` has no limit on
+        silence.
     """,
     fix="""
-        Raise the limit, but not above `timeoutSeconds`.
+        Raise `idleTimeoutSeconds`, but not above `timeoutSeconds`.
 
             idleTimeoutSeconds: 300
     """,
-    source="knative.dev, Serving API, RevisionSpec, read 2026-11",
+    source="knative.dev, Serving API, RevisionSpec, read in 2026-11",
 )
 
 RULES = (TIMEOUT, TIMEOUT_DEFAULT, RESPONSE_START, IDLE)
@@ -129,12 +143,12 @@ _DEFAULTS = {
         "mode Standard with the Gateway API"
     ),
 }
-# If the head takes a minute, the cause is not the model.
+# Models send the response headers within a minute, so a longer limit is not a problem.
 _SLOW_HEAD_S = 60.0
 
 
 def find(one: ServingComponent, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find limits of a component that streams, whether set or by default."""
+    """Find limits, explicit or default, of a component that streams."""
     entry = entry_at(one.node, one.timeout_key)
     seconds = seconds_in(entry.value.text) if entry else None
     if entry is None:

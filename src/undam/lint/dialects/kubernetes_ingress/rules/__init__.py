@@ -1,4 +1,4 @@
-"""The rules of ingress controllers, one module per topic with the functions that find them."""
+"""The rules of ingress controllers and their checks, one module per topic."""
 
 from __future__ import annotations
 

@@ -16,35 +16,39 @@ BUFFERING = ConfigRule(
     slug="response-buffering-on",
     severity=Severity.WARNING,
     message=(
-        "{setting} turns response buffering of {title} on: the head waits for the first byte, and "
+        "{setting} turns on response buffering of {title}: the head waits for the first byte, and "
         "a body without chunks arrives in blocks of 4 KB"
     ),
     safety=Safety.SAFE,
     what="""
-        nginx.org/proxy-buffering and `buffering` of a VirtualServer (F5 NGINX Ingress Controller),
-        and konghq.com/response-buffering and `response_buffering` (Kong), turn the buffering of
-        nginx on.
+        These settings turn on the buffering of nginx: nginx.org/proxy-buffering and `buffering` of
+        a VirtualServer (F5 NGINX Ingress Controller), and konghq.com/response-buffering and
+        `response_buffering` (Kong).
     """,
     why="""
-        Both controllers speak HTTP/1.1 to the service, so a chunked stream passes. But its head
-        waits for the first byte of the body, and a body that ends with the connection is held.
+        F5 NGINX and Kong use HTTP/1.1 to the service, so a chunked stream passes. The response head
+        still waits for the first byte of the body, and a body that ends when the connection is
+        closed is held.
     """,
     detection="""
-        The setting is true for a streaming route. Buffering is also the default of both
-        controllers, but the default is not reported, because chunked streams pass.
+        Response buffering is set to true for a streaming route. Response buffering is also the
+        default of F5 NGINX and Kong, but the default is not reported, because chunked streams pass.
     """,
     measured="""
-        nginx 1.22.1 with buffering: events were 0.1 ms late with a chunked origin over HTTP/1.1,
-        and 1651 ms late with an origin without chunks. The controllers themselves were not run.
+        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late if the origin sent a
+        chunked body, and 1651 ms late if it did not. The ingress controllers themselves were not
+        measured.
     """,
     fix="""
-        Turn it off. An edit is offered if all paths of the resource stream.
+        Turn response buffering off. An automatic fix is offered if all paths of the resource serve
+        streams.
 
             nginx.org/proxy-buffering: "False"
     """,
     source=(
         "docs.nginx.com, NGINX Ingress Controller, annotations and VirtualServer; "
-        "developer.konghq.com, route entity; Kong/kong (2026-07-01), nginx_kong.lua; read 2026-11"
+        "developer.konghq.com, route entity; Kong/kong (2026-07-01), nginx_kong.lua; read in "
+        "2026-11"
     ),
 )
 

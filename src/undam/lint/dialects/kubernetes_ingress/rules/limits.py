@@ -26,9 +26,13 @@ _SOURCES = (
     "developer.konghq.com; apache/apisix (2026-08-20), ngx_tpl.lua; openshift/router (2026-08-04), "
     "haproxy-config.template; haproxytech/kubernetes-ingress, haproxy.cfg; read 2026-11"
 )
-_WHY_IDLE = "Nothing is sent during a long prefill or a slow tool call, so the stream is cut."
+_WHY_IDLE = """
+    Nothing is sent during a long prefill or a slow tool call, so the limit expires and the stream
+    is cut.
+"""
 _WHY_TOTAL = """
-    A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+    A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats are
+    sent.
 """
 
 IDLE = ConfigRule(
@@ -38,19 +42,20 @@ IDLE = ConfigRule(
     message="{setting}: {title} cuts a stream that is silent for {limit}, {expected}",
     safety=Safety.SAFE,
     what="""
-        The controller ends a response when the service has sent nothing for this long: the
-        idle_timeout of an AWS load balancer, the read timeout of F5 NGINX, Kong and APISIX, and the
-        server timeout of HAProxy and of the OpenShift router.
+        Each of these limits ends a response after a silence of the service: the idle_timeout of an
+        AWS load balancer, the read timeout of F5 NGINX, Kong and APISIX, and the server timeout of
+        HAProxy and of the OpenShift router.
     """,
     why=_WHY_IDLE,
     detection="""
-        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
-        one interval it is reported as an error; above that, as a warning.
+        The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
+        by default). If heartbeats are known, the limit is compared with twice their interval
+        instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
+        a higher limit is a warning.
     """,
     fix="""
-        Raise the limit, or send heartbeats more often. An edit is offered if all paths of the
-        resource stream.
+        Raise the limit on silence, or send heartbeats more often. An automatic fix is offered if
+        all paths of the resource serve streams.
 
             haproxy.router.openshift.io/timeout: 1h
     """,
@@ -72,11 +77,12 @@ IDLE_DEFAULT = ConfigRule(
     """,
     why=_WHY_IDLE,
     detection="""
-        A streaming route of one of these controllers has no limit of its own, and its Service does
-        not set one. A ConfigMap or parameters of the class may set another default.
+        Neither a streaming route of an ingress controller nor its Service sets a limit on silence.
+        A ConfigMap, or the parameters of the ingress class, may set a different default.
     """,
     fix="""
-        Set the limit. An edit is offered if the resource has annotations.
+        Set a limit on silence for the route. An automatic fix is offered if the resource has
+        annotations.
 
             alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=3600
     """,
@@ -90,25 +96,25 @@ TOTAL = ConfigRule(
     message="{setting} {limit} limits the whole response; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        `timeoutSec` of a BackendConfig (GKE), and `timeoutPolicy.response` and the annotation
-        response-timeout of Contour, cover the whole response.
+        These limits apply to the whole response: `timeoutSec` of a BackendConfig (GKE), and
+        `timeoutPolicy.response` and the annotation response-timeout of Contour.
     """,
     why=_WHY_TOTAL,
     detection="""
-        The limit applies to a streaming route, and is above 0 and below one hour. Up to one minute
-        it is an error, because long answers take longer; above, a warning. If no known Service
-        names a BackendConfig, only the name of the BackendConfig can show that it serves streams;
-        otherwise, the severity is info.
+        The limit applies to a streaming route, and is above 0 and below one hour. A limit of at
+        most one minute is an error, because long answers take longer; a higher limit is a warning.
+        If no known Service refers to a BackendConfig, the severity is info unless the name of the
+        BackendConfig indicates streams.
     """,
     fix="""
-        Raise the limit of the load balancer, or remove that of Contour.
+        In GKE, raise the limit of the load balancer; in Contour, remove the limit.
 
             timeoutSec: 3600
     """,
     source=(
         "cloud.google.com, BackendConfig and backend service timeoutSec; projectcontour.io, "
         "timeoutPolicy; projectcontour/contour 1.33.6 (2026-08-18), httpproxy.go; "
-        "ingress-gce#1803; read 2026-11"
+        "ingress-gce#1803; read in 2026-11"
     ),
 )
 
@@ -120,24 +126,25 @@ TOTAL_DEFAULT = ConfigRule(
     safety=Safety.NONE,
     what="""
         Without a BackendConfig, a GKE load balancer ends each response after 30 s. Without a
-        `timeoutPolicy`, Contour does so after 15 s.
+        `timeoutPolicy`, Contour ends each response after 15 s.
     """,
     why=_WHY_TOTAL,
     detection="""
-        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, has no limit of its own. If
-        the Service of a GKE Ingress, or the BackendConfig that it names, is not found, the severity
-        is lower.
+        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, has no limit of its own.
+        The severity is lower if the Service of a GKE Ingress, or the BackendConfig of that Service,
+        is not found.
     """,
     fix="""
-        Set the limit: in Contour at the route, and in GKE in a BackendConfig to which the
-        annotation cloud.google.com/backend-config of the Service refers.
+        In Contour, set the response timeout at the route. In GKE, set the response timeout in a
+        BackendConfig, and refer to the BackendConfig in the Service's annotation
+        cloud.google.com/backend-config.
 
             timeoutPolicy:
               response: infinity
     """,
     source=(
         "cloud.google.com, backend service timeoutSec; projectcontour/contour 1.33.6 (2026-08-18), "
-        "httpproxy.go:1230 (15 s); ingress-gce#1803; read 2026-11"
+        "httpproxy.go:1230 (15 s); ingress-gce#1803; read in 2026-11"
     ),
 )
 
@@ -145,7 +152,7 @@ RULES = (IDLE, IDLE_DEFAULT, TOTAL, TOTAL_DEFAULT)
 
 
 def find_in_route(route: EdgeRoute, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits of a route that may cut streams, whether set or by default."""
+    """Find limits, explicit or default, of a route that may cut streams."""
     silence = cluster.settings.silence
     if route.idle is not None and route.idle.seconds is not None:
         severity = silence.severity(route.idle.seconds)
@@ -198,7 +205,7 @@ def _diagnostic(
 
 
 def _insert(route: EdgeRoute, cluster: Cluster) -> Edit | None:
-    """Insert the annotation, or complete one that has other attributes."""
+    """Return the edit that inserts the annotation, or adds to one with other attributes."""
     assert route.annotations is not None
     key = route.controller.idle_keys[0]
     for prefix_key in route.controller.idle_keys:
@@ -214,7 +221,7 @@ def _insert(route: EdgeRoute, cluster: Cluster) -> Edit | None:
 
 
 def find_in_resource(resource: Resource, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits in resources that Services and Ingresses name."""
+    """Find limits in resources that Services and Ingresses refer to."""
     source, silence = cluster.source, cluster.settings.silence
     if resource.kind == "BackendConfig":
         entry = entry_at(resource.spec, "timeoutSec")

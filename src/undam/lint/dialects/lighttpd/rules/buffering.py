@@ -1,4 +1,4 @@
-"""LTD101: responses that lighttpd collects whole."""
+"""LTD101: responses that lighttpd buffers completely."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ HELD = ConfigRule(
         disconnects.
     """,
     detection="""
-        `proxy.server` (or fastcgi, scgi, uwsgi, ajp13) is set on a streaming route, and neither its
-        own conditions nor the file outside them set the directive to 1 or 2.
+        A streaming route uses `proxy.server` (or fastcgi, scgi, uwsgi, ajp13), and
+        `server.stream-response-body` is not set to 1 or 2 for the route or globally.
     """,
     measured="""
-        lighttpd 1.4.69, 120 events 25 ms apart: all of them arrived after 3.0 s; with 1 or 2, the
-        first event was 0.1 ms late. `X-Accel-Buffering` and mod_deflate made no difference to
-        either.
+        lighttpd 1.4.69, 120 events 25 ms apart: all of them arrived after 3.0 s; with a value of 1
+        or 2, the first event was 0.1 ms late. `X-Accel-Buffering` and mod_deflate made no
+        difference at any value of `server.stream-response-body`.
     """,
     fix="""
-        Set the directive under the conditions of the streaming route only. For a `proxy.server`
-        outside any condition that serves all paths, it applies to all of them.
+        Set `server.stream-response-body` under the conditions of the streaming route only. If
+        `proxy.server` is outside any condition and serves all paths, the directive applies to all
+        of them.
 
             server.stream-response-body = 1
     """,

@@ -18,15 +18,15 @@ ACCEL_HEADER = ConfigRule(
     ),
     safety=Safety.NONE,
     what="""
-        The header asks nginx, and programs built on it, not to buffer. lighttpd passes it on and
-        does not act on it.
+        X-Accel-Buffering asks nginx, and programs built on it, not to buffer. lighttpd forwards the
+        header without acting on it.
     """,
-    why="lighttpd still holds the whole response, with and without this header.",
-    detection="mod_setenv adds or sets the header where a streaming route is proxied.",
-    measured="lighttpd 1.4.69 held the response until its end although the header was added to it.",
+    why="lighttpd holds the whole response, with or without X-Accel-Buffering.",
+    detection="mod_setenv adds or sets X-Accel-Buffering on a proxied streaming route.",
+    measured="lighttpd 1.4.69 held a response with the added header until the response ended.",
     fix="""
-        Keep the line if an nginx is closer to the client; otherwise remove it. For lighttpd itself,
-        set:
+        Keep the header if an nginx is closer to the client; otherwise remove it. To stop lighttpd
+        itself from buffering, set:
 
             server.stream-response-body = 1
     """,

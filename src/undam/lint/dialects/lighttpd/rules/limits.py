@@ -22,28 +22,29 @@ WRITE_IDLE = ConfigRule(
     code="LTD401",
     slug="short-max-write-idle",
     severity=Severity.WARNING,
-    message=("a stream that is silent for {limit} s is cut, {expected}"),
+    message="a stream is cut after {limit} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        `server.max-write-idle` (360 s by default) ends a response to which nothing was written for
-        this long. For a stream, this is any silence of the origin.
+        `server.max-write-idle` (360 s by default) ends a response to which nothing has been written
+        for this long. While the origin of a stream is silent, nothing is written.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream.
+        A model that is reasoning, queued or calling a tool sends nothing, so the limit expires and
+        the client receives a truncated stream.
     """,
     detection="""
-        The limit of a streaming route is below the expected silence (setting `silence`, 300 s by
-        default). If heartbeats are known, the limit is below two heartbeat intervals instead. Up to
-        one interval it is reported as an error; above that, as a warning.
+        The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
+        by default). If heartbeats are known, the limit is compared with twice their interval
+        instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
+        a higher limit is a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
         0.5 s kept it open. `server.max-read-idle` did not cut the stream.
     """,
     fix="""
-        Set one hour, under the conditions of the streaming route. A client that stopped reading
-        then keeps its connection that much longer.
+        Set `server.max-write-idle` to one hour, under the conditions of the streaming route. A
+        client that has stopped reading then keeps its connection for up to one hour.
 
             server.max-write-idle = 3600
     """,
@@ -58,23 +59,25 @@ READ_TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         "read-timeout" of a server in `proxy.server` ends a response when the backend has sent
-        nothing for this long. Without it there is no such limit.
+        nothing for this long. Without "read-timeout", lighttpd does not limit the wait for a
+        backend.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream.
+        A model that is reasoning, queued or calling a tool sends nothing, so the limit expires and
+        the client receives a truncated stream.
     """,
     detection="""
         The timeout of a server on a streaming route is below the expected silence (setting
-        `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
-        intervals instead. Up to one interval it is reported as an error; above that, as a warning.
+        `silence`, 300 s by default). If heartbeats are known, the limit is compared with twice
+        their interval instead. If heartbeats are known, a limit of at most one heartbeat interval
+        is an error, and a higher limit is a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
         every 0.5 s kept it open. "write-timeout" did not cut the stream.
     """,
     fix="""
-        Set one hour. A dead backend is then detected that much later.
+        Set "read-timeout" to one hour. With a longer limit, a dead backend is detected later.
 
             "read-timeout" => 3600
     """,

@@ -16,25 +16,26 @@ HELD_BY_GUARDRAIL = ConfigRule(
     code="LIT101",
     slug="guardrail-holds-stream",
     severity=Severity.ERROR,
-    message="the guardrail {name} holds each stream until its end before the first event is sent",
+    message="the guardrail {name} holds each stream until the whole answer has been moderated",
     safety=Safety.UNSAFE,
     what="""
-        A guardrail of the mode post_call with `streaming_buffer_until_moderated` withholds every
-        chunk until the whole answer has been moderated. For Bedrock guardrails this is the default.
+        A post_call guardrail with `streaming_buffer_until_moderated` withholds every chunk until
+        the whole answer has been moderated. Bedrock guardrails withhold the chunks by default.
     """,
     why="""
         The client receives nothing while the model generates, and then the whole answer at once.
-        For the proxies in front, the stream is silent for as long as the answer takes, so they may
-        cut it.
+        Proxies in front of LiteLLM receive nothing until the answer is complete, so their limits on
+        silence may cut the stream.
     """,
     detection="""
-        A guardrail of the mode post_call sets `streaming_buffer_until_moderated: true`, or a
-        Bedrock guardrail of this mode does not set it to false.
+        A post_call guardrail sets `streaming_buffer_until_moderated: true`, or a Bedrock post_call
+        guardrail does not set it to false.
     """,
-    measured="Documented, not measured; the behaviour is tested in LiteLLM itself.",
+    measured="Documented, not measured; LiteLLM's own tests cover the behaviour.",
     fix="""
-        Let the chunks pass, and let the guardrail examine the complete answer. It can then report
-        an answer but no longer prevent it, so this is a decision about safety.
+        Let the chunks pass, and let the guardrail examine the complete answer afterwards. The
+        guardrail can then report an unsafe answer but not withhold it, so weigh safety against
+        streaming.
 
             streaming_buffer_until_moderated: false
             streaming_end_of_stream_only: true

@@ -1,4 +1,4 @@
-"""LIT401-LIT402: limits on answers, and on the wait for their first chunk."""
+"""LIT401-LIT402: limits on responses, and on the wait for their first chunk."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ TIMEOUT = ConfigRule(
     message="{name} {limit:g} cuts each answer that takes longer than {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
-        `timeout` of a model or of the router, and `request_timeout` for all others, limit the whole
-        call to the model. Without them the limit is 6000 s. For /v1/messages and /v1/responses,
-        `request_timeout` limits each wait for the next chunk instead.
+        `timeout` of a model or of the router limits the whole call to the model; `request_timeout`
+        applies where neither is set. LiteLLM's default for this limit is 6000 s. For /v1/messages
+        and /v1/responses, `request_timeout` limits each wait for the next chunk instead.
     """,
-    why="A long answer is cut while tokens are still arriving; heartbeats do not prevent it.",
+    why="A long answer is cut while tokens are still arriving, even if heartbeats are sent.",
     detection="""
-        The limit is below one hour. Up to one minute it is reported as an error; above that, as a
-        warning. A model that sets `timeout` itself is not affected by the other two.
+        The limit on the whole call is below one hour. A limit of at most one minute is an error; a
+        higher limit is a warning. The `timeout` of a model takes precedence over that of the router
+        and over `request_timeout`.
     """,
-    measured="Documented, not measured.",
+    measured="The limit is documented, but was not measured.",
     fix="""
-        Raise the limit, and set `stream_timeout` for the wait for the first chunk.
+        Raise the limit, and use `stream_timeout` to limit the wait for the first chunk.
 
             timeout: 3600
             stream_timeout: 300
@@ -49,14 +50,14 @@ FIRST_CHUNK = ConfigRule(
     safety=Safety.UNSAFE,
     what="`stream_timeout` limits the wait for the first chunk of a stream.",
     why="""
-        A model whose request is queued, or that processes a long prompt or reasons, sends its first
-        token later. The request fails, or is sent again to another deployment, which processes the
-        whole prompt again.
+        A model may need longer than the limit for its first token, because the request is queued,
+        the prompt is long, or the model reasons. The request then fails, or is retried on another
+        deployment, which processes the whole prompt again.
     """,
-    detection="The limit of a model, or of the router, is below one minute.",
-    measured="Documented, not measured.",
+    detection="The `stream_timeout` of a model, or of the router, is below one minute.",
+    measured="The limit is documented, but was not measured.",
     fix="""
-        Raise the limit, unless another deployment takes over and the retry is intended.
+        Raise `stream_timeout`, unless a retry on another deployment is intended.
 
             stream_timeout: 300
     """,
@@ -65,7 +66,7 @@ FIRST_CHUNK = ConfigRule(
 
 RULES = (TIMEOUT, FIRST_CHUNK)
 
-# If the first token takes a minute, the cause is not the model.
+# Models send the first token within a minute, so a longer limit is not a problem.
 _SLOW_FIRST_CHUNK_S = 60.0
 
 
@@ -77,7 +78,7 @@ def find(model: LiteLlmModel, source: Source) -> Iterator[Diagnostic]:
 
 
 def find_global(root: Node, models: list[LiteLlmModel], source: Source) -> Iterator[Diagnostic]:
-    """Find limits of all models that do not set one themselves."""
+    """Find limits that apply to all models without a limit of their own."""
     own = [one.parameters is not None and bool(one.parameters.entry("timeout")) for one in models]
     if not all(own):
         for entry in list(total_limits(root))[:1]:

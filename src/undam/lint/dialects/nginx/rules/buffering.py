@@ -24,30 +24,31 @@ BUFFERING_ON = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        nginx buffers responses, and before 1.29.7 uses HTTP/1.0 to the upstream by default. Such a
-        body has no chunks, so nginx sends it on whenever a buffer of 4096 bytes is full.
+        nginx buffers responses, and before 1.29.7 uses HTTP/1.0 to the upstream by default. A body
+        over HTTP/1.0 has no chunks, so nginx forwards it whenever a buffer of 4096 bytes is full.
     """,
     why="""
         The first token waits for the first 4 KB, about 24 OpenAI chunks. The response head and
         every heartbeat wait in the same buffer.
     """,
     detection="""
-        Neither `proxy_buffering off` nor a later `proxy_http_version` is in force on a streaming
-        route, in the location or at an outer level.
+        Neither `proxy_buffering off` nor `proxy_http_version` 1.1 or later is in force on a
+        streaming route, in the location or at an outer level.
     """,
     measured="""
         nginx 1.22.1, 120 events of 60 bytes, 25 ms apart: the first event arrived 1654 ms late, 60
-        events at a time. With the fix: 0.1 ms late, one event per read. nginx 1.31.3 without the
-        fix: 0.1 ms, one event per read.
+        events at a time. nginx 1.22.1 with `proxy_buffering off`, and nginx 1.31.3 with defaults:
+        0.1 ms late, one event per read.
     """,
     fix="""
-        Turn buffering off in the location that streams. This also turns proxy_cache off there.
+        Turn buffering off in the location that streams. Without buffering, proxy_cache is also off
+        in that location.
 
             proxy_buffering off;
 
-        An origin that sends `X-Accel-Buffering: no` has the same effect for its own responses. This
-        file does not show that; allow this rule in that case. From nginx 1.29.7 on (stable since
-        1.30), HTTP/1.1 is the default, and only what NGX102 describes remains.
+        If the origin sends `X-Accel-Buffering: no`, nginx does not buffer its responses; allow
+        NGX101 in that case. From nginx 1.29.7 on (stable since 1.30), HTTP/1.1 is the default, and
+        NGX102 applies instead.
     """,
     source=(
         "measured on loopback with nginx 1.22.1 and 1.31.3; nginx.org, ngx_http_proxy_module, "
@@ -66,12 +67,12 @@ CLOSE_DELIMITED = ConfigRule(
     safety=Safety.SAFE,
     what="""
         Over HTTP/1.1, and over HTTP/2 to the upstream (since 1.29.4), nginx passes on each piece of
-        the body even though buffering is on. Two things still wait: the response head, for the
-        first byte of the body, and an HTTP/1 body that ends when the connection is closed.
+        the body even though buffering is on. nginx still holds the response head until the first
+        byte of the body, and an HTTP/1 body that ends when the connection is closed.
     """,
     why="""
-        Until the first token, the client receives no sign of life. If the origin ever responds
-        without chunks, the stream falls back to blocks of 4 KB.
+        The client receives nothing before the first token, not even the response head. If the
+        origin responds without chunks, the stream arrives in blocks of 4 KB.
     """,
     detection="`proxy_http_version 1.1` or `2` is in force, and `proxy_buffering off` is not.",
     measured="""
@@ -99,18 +100,18 @@ GZIP = ConfigRule(
         has a block of output or the response ends.
     """,
     why="""
-        This holds a stream longer than anything else, and HTTP/1.1 to the upstream does not help. A
-        short answer arrives in one piece when it ends; a long one arrives in blocks of about 28 KB
-        of compressed output.
+        Compression holds a stream longer than any other cause, and HTTP/1.1 to the upstream does
+        not help. A short answer arrives in one piece when it ends; a long one arrives in blocks of
+        about 28 KB of compressed output.
     """,
     detection="""
         A streaming route has `gzip on` and gzip_types that include text/event-stream, but not
         `proxy_buffering off`. Clients that do not accept gzip are not affected.
     """,
     measured="""
-        nginx 1.22.1, 120 events in 3 s: all of them arrived at once, the first one 3001 ms late.
-        With the fix, it was 0.2 ms late, because nginx then flushes the compressor after each
-        event.
+        nginx 1.22.1, 120 events in 3 s: all of them arrived together, the first one 3001 ms late.
+        With `proxy_buffering off`, the first event was 0.2 ms late, because nginx then flushes the
+        compressor after each event.
     """,
     fix="""
         Turn buffering off in the location that streams, or remove text/event-stream from
@@ -126,16 +127,17 @@ CACHE = ConfigRule(
     severity=Severity.WARNING,
     message="proxy_cache {zone} is in force on a streaming route",
     safety=Safety.SAFE,
-    what="Responses of this route can be stored and sent to other clients.",
+    what="nginx can store responses of a streaming route and send them to other clients.",
     why="""
         A stored event stream is replayed as one block. With proxy_cache_lock, a second reader waits
-        for the whole stream of the first one. Caching requires buffering, so buffering cannot be
-        turned off while the cache stays on.
+        until the stream of the first reader has ended. Caching requires buffering, so buffering
+        cannot be turned off while the cache stays on.
     """,
     detection="A proxy_cache other than `off` is in force, and `proxy_buffering off` is not.",
     measured="""
-        nginx 1.22.1 with proxy_cache: the first reader waits 1476 ms over HTTP/1.0 and 6.6 ms over
-        HTTP/1.1. A repeated GET is answered all at once, from the store. With the fix, 0.2 ms.
+        nginx 1.22.1 with proxy_cache: the first reader waited 1476 ms over HTTP/1.0 and 6.6 ms over
+        HTTP/1.1. A repeated GET is answered from the cache, with all events at once. With
+        `proxy_buffering off`, the first reader waited 0.2 ms.
     """,
     fix="""
         Turn buffering off in the location that streams. nginx does not cache what it does not
@@ -155,22 +157,22 @@ ACCEL_IGNORED = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        An origin can turn buffering off for its own response with `X-Accel-Buffering: no`. This
-        line makes nginx ignore that header.
+        An origin can turn buffering off for its own response with `X-Accel-Buffering: no`.
+        `proxy_ignore_headers X-Accel-Buffering` makes nginx ignore that header.
     """,
     why="""
-        Servers that stream through every other nginx are held by this one, in blocks of 4096 bytes.
+        Streams that pass every other nginx are held by this one in blocks of 4096 bytes.
     """,
     detection="""
         proxy_ignore_headers names X-Accel-Buffering on a streaming route with HTTP/1.0 to the
         upstream, and `proxy_buffering off` is not in force.
     """,
     measured="""
-        nginx 1.22.1 with an origin that sends the header: the first event arrived 1651 ms late, 60
-        events at a time; without the line, 0.1 ms late.
+        nginx 1.22.1 with an origin that sends `X-Accel-Buffering: no`: the first event arrived 1651
+        ms late, 60 events at a time; without proxy_ignore_headers, 0.1 ms late.
     """,
     fix="""
-        Turn buffering off in the location that streams. The line may then stay.
+        Turn buffering off in the location that streams. The proxy_ignore_headers line may stay.
 
             proxy_buffering off;
     """,
@@ -184,28 +186,28 @@ BUFFER_SIZE = ConfigRule(
     slug="buffer-size-of-a-hold",
     severity=Severity.ERROR,
     message=(
-        "proxy_buffer_size {size} with proxy_buffering on: "
-        "the first token waits until {size} of stream have arrived"
+        "proxy_buffer_size {size} with proxy_buffering on: the first token waits until {size} of "
+        "the stream have arrived"
     ),
     safety=Safety.SAFE,
     what="Buffering is on over HTTP/1.0, and the configuration sets the size of the buffer.",
     why="""
-        The size determines how long the first token waits: with 16k, four times as long as with the
-        default. A smaller size shortens the wait but does not remove it. The line is usually set
-        for large response headers, and is correct for them.
+        The buffer size determines how long the first token waits: with 16k, four times as long as
+        with the default. A smaller buffer shortens this wait but does not remove it.
+        proxy_buffer_size is usually set for large response headers, and is correct for them.
     """,
     detection="""
-        proxy_buffer_size is in force on a streaming route, with neither `proxy_buffering off` nor a
-        later `proxy_http_version`.
+        proxy_buffer_size is in force on a streaming route, with neither `proxy_buffering off` nor
+        `proxy_http_version` 1.1 or later.
     """,
     measured="""
-        nginx 1.22.1 with `proxy_buffer_size 1k; proxy_buffers 8 1k`: 376 ms late, 17 events at a
-        time; with the default (4k), 1654 ms late. With events of 220 bytes, 16k held 72 of them and
-        4k held 19.
+        nginx 1.22.1 with `proxy_buffer_size 1k; proxy_buffers 8 1k`: the first event arrived 376 ms
+        late, 17 events at a time; with the default (4k), 1654 ms late. With events of 220 bytes, a
+        buffer of 16k held 72 events, and one of 4k held 19.
     """,
     fix="""
-        Turn buffering off in the location that streams. The size may stay; it then only limits the
-        response head.
+        Turn buffering off in the location that streams. proxy_buffer_size may stay: without
+        buffering, it only limits the response head.
 
             proxy_buffering off;
     """,
@@ -221,20 +223,20 @@ LIMIT_RATE = ConfigRule(
         proxy_limit_rate limits how fast nginx reads from the upstream. nginx reads a piece, and
         then waits until the average rate is below the limit again.
     """,
-    why="No event passes during that wait, however slow the stream is.",
+    why="While nginx waits for the rate to fall, no event passes, however slow the stream is.",
     detection="""
-        A rate other than 0 is in force on a streaming route. It only works while buffering is on.
+        A proxy_limit_rate other than 0 is in force on a streaming route, and buffering is on.
     """,
     measured="""
         nginx 1.22.1 over HTTP/1.1, 150 events of 220 bytes, 10 ms apart: with `proxy_limit_rate 5k`
         half of them arrived more than 2 s late, 18 at a time.
     """,
     fix="""
-        Turn buffering off. The rate limit then no longer has an effect.
+        Turn buffering off in the location that streams; proxy_limit_rate then has no effect.
 
             proxy_buffering off;
 
-        `limit_rate` limits the rate to the client instead, and did not hold events at 2k.
+        To limit the rate to the client, use `limit_rate`, which did not hold events at 2k.
     """,
     source=(
         "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, proxy_limit_rate"
@@ -246,22 +248,23 @@ GATEWAY = ConfigRule(
     severity=Severity.ERROR,
     message="{directive} is on: the stream arrives in blocks of 4 KB",
     safety=Safety.SAFE,
-    what="nginx buffers responses over uwsgi, FastCGI and SCGI in the same way as proxy_pass.",
+    what="nginx buffers responses over uwsgi, FastCGI and SCGI in the same way as over HTTP.",
     why="The first token, the response head and every heartbeat wait for 4096 bytes.",
     detection="""
         A streaming route has uwsgi_pass, fastcgi_pass or scgi_pass, and the buffering directive of
         that protocol is not off. grpc_pass does not have such a buffer.
     """,
     measured="""
-        nginx 1.22.1, events of 60 bytes, 10 ms apart: 60 to 69 events at a time over each of the
-        three protocols, the first after 0.6 to 0.7 s. With the fix, each event arrived at once.
+        nginx 1.22.1, events of 60 bytes, 10 ms apart: over each of the three protocols, 60 to 69
+        events arrived at a time, the first after 0.6 to 0.7 s. With the buffering directive off,
+        each event arrived at once.
     """,
     fix="""
-        Turn the buffering of the protocol off in the location that streams.
+        Turn off the buffering directive of the protocol in the location that streams.
 
             uwsgi_buffering off;   or   fastcgi_buffering off;   or   scgi_buffering off;
 
-        `X-Accel-Buffering: no` from the application has the same effect.
+        An application can also turn buffering off itself by sending `X-Accel-Buffering: no`.
     """,
     source=(
         "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_uwsgi_module, "
@@ -284,7 +287,7 @@ _OFF = "proxy_buffering off;"
 
 
 def find(route: NginxRoute, version: Version | None) -> Iterator[Diagnostic]:
-    """Find the most direct cause that holds a route.
+    """Find the most direct cause of held streams on a route.
 
     Args:
         version: version of nginx, which decides the default of proxy_http_version.
@@ -305,7 +308,7 @@ def find(route: NginxRoute, version: Version | None) -> Iterator[Diagnostic]:
 
 
 def find_compression(route: NginxRoute) -> Iterator[Diagnostic]:
-    """Find compression of event streams on a route without evidence."""
+    """Find compression of event streams on a route without evidence of streaming."""
     is_buffered = route.protocol == "proxy" and route.scope.is_on("proxy_buffering", default=True)
     if is_buffered and route.scope.is_on("gzip", default=False) and _compresses_streams(route):
         yield route.insert(_OFF).diagnostic(GZIP)

@@ -1,4 +1,4 @@
-"""NGX201-NGX204: lines that look like a fix but do nothing, or something else."""
+"""NGX201-NGX204: lines that look like a fix but have no effect or a different one."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ SET_HEADER = ConfigRule(
     safety=Safety.SAFE,
     what="""
         X-Accel-Buffering is a response header: nginx obeys it when the origin sends it.
-        proxy_set_header adds it to the request.
+        proxy_set_header adds a header to the request.
     """,
-    why="The line looks like the fix, but the stream still arrives in blocks of 4 KB.",
+    why="""
+        The directive looks like the fix for buffering, but the stream still arrives in blocks of 4
+        KB.
+    """,
     detection="""
-        proxy_set_header X-Accel-Buffering is in force on a streaming route. It is an error if the
-        route is held, and info if `proxy_buffering off` is in force as well.
+        proxy_set_header X-Accel-Buffering is in force on a streaming route. The severity is error
+        if the stream is held, and info if `proxy_buffering off` is in force as well.
     """,
     measured="""
-        nginx 1.22.1 with this line: the first event arrived 1651 ms late, 60 events at a time; with
-        the fix, 0.1 ms late.
+        nginx 1.22.1 with proxy_set_header X-Accel-Buffering: the first event arrived 1651 ms late,
+        60 events at a time; with `proxy_buffering off`, 0.1 ms late.
     """,
     fix="""
-        Replace the line. It is kept if removing it would bring the request headers of an outer
-        level into force.
+        Replace the proxy_set_header line. The automatic fix keeps the line if, without it, request
+        headers of an outer level would come into force.
 
             proxy_buffering off;
     """,
@@ -51,17 +54,23 @@ ADD_HEADER = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        add_header adds a header to the response that leaves nginx. By then nginx has already
-        decided to buffer; only a header from the origin has an effect.
+        add_header adds a header to the response that leaves nginx. nginx decides whether to buffer
+        before it adds the header, so only a header from the origin can turn buffering off.
     """,
-    why="The line looks like the fix, but the stream still arrives in blocks of 4 KB.",
-    detection="add_header X-Accel-Buffering is in force on a streaming route that is held.",
+    why="""
+        The directive looks like the fix for buffering, but the stream still arrives in blocks of 4
+        KB.
+    """,
+    detection="""
+        add_header X-Accel-Buffering is in force on a streaming route, and nginx holds the stream.
+    """,
     measured="""
-        nginx 1.22.1 with this line: the first event arrived 1652 ms late, 60 events at a time; with
-        the fix, 0.1 ms late.
+        nginx 1.22.1 with add_header X-Accel-Buffering: the first event arrived 1652 ms late, 60
+        events at a time; with `proxy_buffering off`, 0.1 ms late.
     """,
     fix="""
-        Add this line. The header may stay, because it does help another nginx closer to the client.
+        Turn buffering off in the location that streams. The add_header line may stay, because it
+        helps another nginx closer to the client.
 
             proxy_buffering off;
     """,
@@ -72,26 +81,29 @@ CHUNKS_OFF = ConfigRule(
     slug="chunked-transfer-encoding-off",
     severity=Severity.WARNING,
     message=(
-        "chunked_transfer_encoding off only removes the chunk framing: the body ends when the "
-        "connection is closed, so a cut looks like a complete response"
+        "chunked_transfer_encoding off removes only the chunk framing, so a stream that is cut "
+        "looks complete"
     ),
     safety=Safety.SAFE,
     what="""
-        The line changes how the body is framed for HTTP/1.1 clients, not when it is sent.
+        `chunked_transfer_encoding off` changes how the body is framed for HTTP/1.1 clients, not
+        when the body is sent.
     """,
     why="""
-        Many recipes contain it as part of the fix, but it does not release a held stream. Without
-        chunks a client cannot distinguish a cut from an end, each answer needs a connection, and an
-        nginx closer to the client falls back to blocks of 4 KB.
+        Many recipes contain chunked_transfer_encoding as part of the fix, but it does not release a
+        held stream. Without chunks, a client cannot distinguish a cut from an end, and each answer
+        needs a new connection. An nginx closer to the client holds a body without chunks in blocks
+        of 4 KB.
     """,
     detection="`chunked_transfer_encoding off` is in force on a streaming route.",
     measured="""
         nginx 1.22.1 with its other defaults: the first event arrived 1651 ms late with and without
-        this line. With this line, an nginx closer to the client that uses HTTP/1.1 held it for 1651
-        ms; with chunks, for 0.1 ms.
+        `chunked_transfer_encoding off`. A second nginx closer to the client, which uses HTTP/1.1,
+        held the first event for 1651 ms without chunks and for 0.1 ms with chunks.
     """,
     fix="""
-        Remove the line. If it is set at an outer level:
+        Remove `chunked_transfer_encoding off`. If the directive is set at an outer level, override
+        it in the location:
 
             chunked_transfer_encoding on;
     """,
@@ -106,19 +118,22 @@ REQUEST_BUFFERING = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        `proxy_request_buffering off` passes on the body of the request while it arrives. Responses
-        have a directive of their own.
+        `proxy_request_buffering off` forwards the request body as it arrives. A separate directive,
+        proxy_buffering, controls responses.
     """,
-    why="The line looks like the fix, but the stream still arrives in blocks of 4 KB.",
+    why="""
+        The directive looks like the fix for buffering, but the stream still arrives in blocks of 4
+        KB.
+    """,
     detection="""
         proxy_request_buffering is off in a streaming location, and proxy_buffering is not.
     """,
     measured="""
-        nginx 1.22.1: blocks of 4096 bytes with and without this line; with the fix, each event
-        arrived at once.
+        nginx 1.22.1: blocks of 4096 bytes with and without `proxy_request_buffering off`; with
+        `proxy_buffering off`, each event arrived at once.
     """,
     fix="""
-        Add this line. The other one may stay.
+        Turn buffering off in the location that streams. The proxy_request_buffering line may stay.
 
             proxy_buffering off;
     """,
@@ -168,6 +183,6 @@ def _accel_lines(route: NginxRoute, name: str) -> list[NginxDirective]:
 
 
 def _can_replace(route: NginxRoute, one: NginxDirective) -> bool:
-    """Return whether a line can be replaced: it is in this location and in the same file."""
+    """Return whether a line can be replaced: it must be in this location and in the same file."""
     own = one in route.scope.own(one.name) and one.source is route.opener.source
     return own and route.scope.can_remove(one)

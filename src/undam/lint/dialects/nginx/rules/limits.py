@@ -16,28 +16,31 @@ READ_TIMEOUT = ConfigRule(
     severity=Severity.WARNING,
     message=("{directive} is {limit} s: a silence of that length ends the stream, {expected}"),
     safety=Safety.SAFE,
-    what="nginx ends a response when the upstream has sent nothing for this long.",
+    what="""
+        nginx ends a response when the upstream has sent nothing for the length of the read timeout.
+    """,
     why="""
-        During a long prefill or a tool call, nothing is sent for a minute or more. With buffering
-        over HTTP/1.0, the cut also discards the tokens that nginx had already received.
+        During a long prefill or a tool call, a model may send nothing for a minute or more. With
+        buffering over HTTP/1.0, the cut also discards the tokens that nginx had already received.
     """,
     detection="""
         The limit in force on a streaming route, 60 s by default, is below the expected silence
         (setting `silence`, 300 s by default). If heartbeats are known, from the setting `heartbeat`
-        or from the flags of an engine beside the file, it is below two intervals instead. Up to one
-        interval it is reported as an error; above that, as a warning.
+        or from the flags of an engine in a neighbouring file, the limit is compared with twice
+        their interval instead. If heartbeats are known, a limit of at most one heartbeat interval
+        is an error, and a higher limit is a warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.
     """,
     fix="""
-        Raise the limit in the location that streams.
+        Raise the read timeout in the location that streams.
 
             proxy_read_timeout 3600s;
 
-        An origin that dies closes its connection, which is detected at once; an origin whose host
-        disappears is detected after this limit. With heartbeats from the origin, the limit can stay
-        short.
+        nginx detects a crashed origin process at once, because its connection is closed; only a
+        host that disappears is detected after the limit. If the origin sends heartbeats, the limit
+        can stay short.
     """,
     source=(
         "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, "
@@ -51,20 +54,22 @@ SEND_TIMEOUT = ConfigRule(
     message="send_timeout {limit} s: a reader that stalls for this long loses its stream",
     safety=Safety.UNSAFE,
     what="""
-        nginx disconnects a client that has read nothing for this long while data is waiting to be
-        sent.
+        nginx disconnects a client that reads nothing for the duration of send_timeout while data is
+        waiting to be sent.
     """,
     why="""
-        A phone that changes its network, or a busy page, may not read for some seconds, and then
-        finds its answer truncated. Heartbeats do not help, because they wait as well.
+        A phone that changes networks, or a busy page, may stop reading for some seconds, and its
+        answer is then truncated. Heartbeats do not help, because they cannot be sent while the
+        client does not read.
     """,
     detection="send_timeout is set to 10 s or less on a streaming route; the default is 60 s.",
     measured="""
         nginx 1.22.1 with `send_timeout 2s`: a reader that paused for 4 s in a long stream received
-        a truncated one; with 60 s it received the whole stream.
+        a truncated stream; with 60 s, the reader received the whole stream.
     """,
     fix="""
-        Raise the limit. It also protects against clients that never read.
+        Raise send_timeout, but keep a limit, because it also protects against clients that never
+        read.
 
             send_timeout 60s;
     """,

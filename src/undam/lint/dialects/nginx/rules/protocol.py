@@ -18,17 +18,17 @@ HTTP_10 = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        The line selects HTTP/1.0 to the upstream, in which a body ends when the connection is
-        closed.
+        `proxy_http_version 1.0` selects HTTP/1.0 to the upstream, where a body ends when the
+        connection is closed.
     """,
     why="""
-        nginx cannot distinguish the end of a response from a crash of the origin, and ends its own
-        response properly. A truncated answer looks complete. Each request also needs a new
-        connection.
+        nginx cannot distinguish the end of a response from a crash of the origin, so it ends its
+        own response as if the body were complete. A truncated answer looks complete. Each request
+        needs a new connection to the upstream.
     """,
     detection="""
-        `proxy_http_version 1.0` is in force on a streaming route. It is also the default before
-        1.29.7, which this rule does not report.
+        `proxy_http_version 1.0` is in force on a streaming route. HTTP/1.0 is also the default
+        before nginx 1.29.7, but this rule does not report the default.
     """,
     measured="""
         nginx 1.22.1 with an origin that drops the connection in mid-stream: over 1.0 the client
@@ -36,7 +36,8 @@ HTTP_10 = ConfigRule(
         an error.
     """,
     fix="""
-        Use HTTP/1.1. The protocol changes for everything in the location, so test it there.
+        Use HTTP/1.1 to the upstream. The change of protocol affects everything in the location, so
+        test it there.
 
             proxy_http_version 1.1;
     """,
@@ -51,17 +52,22 @@ CLIENT_ABORT = ConfigRule(
     message="{directive} is on: the origin continues to generate after the client disconnected",
     safety=Safety.UNSAFE,
     what="""
-        When a client closes its connection, nginx normally closes the one to the upstream as well.
-        With this line it does not.
+        When a client closes its connection, nginx normally closes its connection to the upstream as
+        well. With `proxy_ignore_client_abort on`, or its equivalent for another protocol, nginx
+        keeps the upstream connection open.
     """,
     why="The model generates tokens that nobody reads, and uses capacity that others need.",
-    detection="The directive is on, on a streaming route.",
+    detection="""
+        `proxy_ignore_client_abort`, or its equivalent for another protocol, is on for a streaming
+        route.
+    """,
     measured="""
-        nginx 1.22.1: without the line, the origin detects the disconnect within 2 ms, also during
-        silence; with it, not before its response has ended.
+        nginx 1.22.1: without `proxy_ignore_client_abort on`, the origin detected a disconnect
+        within 2 ms, even during silence; with the directive, only after its response had ended.
     """,
     fix="""
-        Turn it off. Applications that store answers for a later resume may need it on.
+        Turn `proxy_ignore_client_abort` off, unless the application stores answers for a later
+        resume.
 
             proxy_ignore_client_abort off;
     """,
@@ -75,19 +81,23 @@ ACCEL_HIDDEN = ConfigRule(
         "proxy_hide_header X-Accel-Buffering hides the header from an nginx closer to the client"
     ),
     safety=Safety.SAFE,
-    what="nginx removes X-Accel-Buffering from the response anyway; this line repeats the default.",
+    what="""
+        nginx removes X-Accel-Buffering from the response by default, so proxy_hide_header only
+        repeats the default.
+    """,
     why="""
-        With a single nginx there is no effect. A second nginx closer to the client does not receive
-        the header, so it buffers, and the header of the origin seems to have no effect.
+        With a single nginx, hiding the header has no effect. A second nginx closer to the client
+        does not receive the header, so it buffers, and the header of the origin seems to have no
+        effect.
     """,
     detection="proxy_hide_header names X-Accel-Buffering on a streaming route.",
     measured="""
-        Two nginx 1.22.1 in front of an origin that sends the header: the inner nginx removed it,
-        and the outer nginx held the first event for 1626 ms. With the fix, and with buffering off
-        at the inner nginx, the event was 0.1 ms late.
+        Two nginx 1.22.1 in front of an origin that sends X-Accel-Buffering: the inner nginx removed
+        the header, and the outer nginx held the first event for 1626 ms. With proxy_pass_header,
+        and with buffering off at the inner nginx, the first event was 0.1 ms late.
     """,
     fix="""
-        Pass the header on instead.
+        Let nginx forward X-Accel-Buffering instead.
 
             proxy_pass_header X-Accel-Buffering;
     """,

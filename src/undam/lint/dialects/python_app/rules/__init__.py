@@ -1,4 +1,4 @@
-"""The rules of Python programs, one module per topic with the functions that find them."""
+"""The rules of Python programs and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def find_in_readers(
 
 
 def _reads_stream(program: PythonProgram, scope: ast.AST) -> bool:
-    """Return whether the constants of a function show that it requests or reads a stream."""
+    """Return whether a function requests or reads a stream, by the constants in it."""
     for node in program.own_nodes(scope):
         text = text_of(node)
         if text is not None and _STREAM_WORDS.search(text):

@@ -29,25 +29,26 @@ STARLETTE_GZIP = ConfigRule(
     message="GZipMiddleware holds {kind} in blocks of gzip output with Starlette {versions}{known}",
     safety=Safety.NONE,
     what="""
-        `GZipMiddleware` of Starlette and FastAPI compresses a stream. Older versions do not flush
-        the compressor after an event.
+        `GZipMiddleware` of Starlette and FastAPI compresses streams. In older versions, the
+        middleware does not flush the compressor after an event.
     """,
     why="""
         The compressor keeps its output until it has a block of some kilobytes or the stream ends.
         Users wait for the whole answer, although the model sends each token at once.
     """,
     detection="""
-        A program adds the middleware and has a streaming response. Since 0.46.0, Starlette does not
-        compress `text/event-stream`, and since 1.5.0 it flushes each chunk of all other types. The
-        version is taken from requirements.txt, pyproject.toml or a lock file if it is pinned there;
-        otherwise, the severity is lower. State the version with `--target starlette=VERSION`.
+        A program adds `GZipMiddleware` and has a streaming response. Since 0.46.0, Starlette does
+        not compress `text/event-stream`, and since 1.5.0 it flushes each chunk of all other types.
+        The version is taken from requirements.txt, pyproject.toml or a lock file if it is pinned
+        there; otherwise, the severity is lower. If the version is not pinned, state it with
+        `--target starlette=VERSION`.
     """,
     measured="""
         Starlette 0.45.3 held an event stream of 120 events until its end. Starlette 1.10.0 sent
-        each event at once. JSON lines were still held by 1.4.0.
+        each event at once. Starlette 1.4.0 still held JSON lines.
     """,
     fix="""
-        Require a version that flushes.
+        Require a Starlette version that flushes the compressor after each chunk.
 
             starlette>=1.5
     """,
@@ -61,17 +62,17 @@ DJANGO_GZIP = ConfigRule(
     message="GZipMiddleware of Django {versions} holds the synchronous stream until its end{known}",
     safety=Safety.NONE,
     what="""
-        `GZipMiddleware` of Django compresses a `StreamingHttpResponse` whose content is a
-        synchronous iterator, and does not flush the compressor after an item.
+        Before Django 6.1, `GZipMiddleware` compresses a `StreamingHttpResponse` whose content is a
+        synchronous iterator, and does not flush the compressor after each item.
     """,
     why="""
         Under WSGI every streaming response has a synchronous iterator, so all events of a short
         answer arrive together at its end.
     """,
     detection="""
-        A file uses the middleware or the decorator `gzip_page`, and a `StreamingHttpResponse` with
-        a synchronous generator. Since 6.1, Django flushes each item; older versions do so only for
-        asynchronous generators. State the version with `--target django=VERSION`.
+        A file uses `GZipMiddleware` or the decorator `gzip_page`, and a `StreamingHttpResponse`
+        with a synchronous generator. Since 6.1, Django flushes each item; older versions do so only
+        for asynchronous generators. State the version of Django with `--target django=VERSION`.
     """,
     measured="""
         Django 5.2.19: a synchronous stream of 15 events arrived in one read at its end.
@@ -107,7 +108,7 @@ def find(
 
 
 def find_elsewhere(program: PythonProgram) -> Iterator[Diagnostic]:
-    """Find compression middleware of a program whose streams are in other files, as remarks."""
+    """Report compression middleware as remarks in a program whose streams are in other files."""
     includes = any(last_name(program.called(one)) in _INCLUDES for one in program.calls)
     for node in program.nodes:
         if includes and _is_gzip(program, node):
@@ -176,7 +177,7 @@ def _for_version(
     held: tuple[VersionRange, Version | None, Severity],
     **evidence: object,
 ) -> Diagnostic | None:
-    """Return the diagnostic for the version of the framework, if that is affected."""
+    """Return the diagnostic, if the version of the framework is affected."""
     affected, version, unknown = held
     name = "django" if rule is DJANGO_GZIP else "starlette"
     known = f"; state the version with --target {name}=VERSION"

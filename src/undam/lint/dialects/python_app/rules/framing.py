@@ -23,24 +23,25 @@ UNFRAMED = ConfigRule(
     message="{what}, so clients of text/event-stream receive no event",
     safety=Safety.NONE,
     what="""
-        A generator of an event stream yields text without `data:`, never ends an event with a
-        blank line, or relays the lines of `iter_lines` without the line breaks that it removes.
+        A generator of an event stream yields text without `data:`, never ends an event with a blank
+        line, or relays lines from `iter_lines` without adding the line breaks that `iter_lines`
+        removes.
     """,
     why="""
         A client ignores lines that do not begin with the name of a field, and delivers an event
         only when a blank line follows. The stream arrives, but the application receives nothing.
     """,
     detection="""
-        The response has the type text/event-stream, its generator is in the same file, and either
-        no yield begins with a field, or no yield ends with a blank line, or every yield is the
-        variable of a loop over `iter_lines`, `aiter_lines` or `splitlines`. Other variables with
-        unknown content are not reported.
+        The response has the type text/event-stream, and its generator is in the same file. The
+        generator is reported if no yield begins with a field, if no yield ends with a blank line,
+        or if every yield is the variable of a loop over `iter_lines`, `aiter_lines` or
+        `splitlines`. A yield of any other variable with unknown content is not reported.
     """,
     measured="""
         `undam check` received the bytes of such a stream, but no event (UD604).
     """,
     fix="""
-        Write the field and the blank line.
+        Write `data:` before the text of each event, and a blank line after it.
 
             yield f"data: {json.dumps(token)}\\n\\n"
     """,
@@ -53,7 +54,7 @@ NEWLINE = ConfigRule(
     severity=Severity.WARNING,
     message="a line break in {value} ends the event early, and the rest of the text is lost",
     safety=Safety.NONE,
-    what="The text of a model is written after `data:` without encoding it.",
+    what="The text of a model is written after `data:` without being encoded.",
     why="""
         Models produce line breaks, often two at once. Lines after the first have no field name, so
         clients ignore them, and an empty line ends the event.
@@ -67,7 +68,7 @@ NEWLINE = ConfigRule(
         "b".
     """,
     fix="""
-        Encode the text.
+        Encode the text of each event as JSON.
 
             yield f"data: {json.dumps(token)}\\n\\n"
     """,
@@ -153,7 +154,7 @@ def _formatted(one: ast.expr) -> list[str | ast.expr]:
 
 
 def last_name_of(call: ast.Call) -> str:
-    """Return the name of the method that a call names; empty if it names a function."""
+    """Return the name of the method that is called; empty for a call of a function."""
     return call.func.attr if isinstance(call.func, ast.Attribute) else ""
 
 
@@ -184,7 +185,7 @@ def _unframed(
 
 
 def _is_bare_line(program: PythonProgram, text: list[str | ast.expr]) -> bool:
-    """Return whether a text is a line whose end the loop around it has removed."""
+    """Return whether a text is a line from which its loop has removed the line ending."""
     value = text[0] if len(text) == 1 else None
     while isinstance(value, ast.Call) and last_name_of(value) in _LINE_METHODS:
         assert isinstance(value.func, ast.Attribute)
@@ -202,7 +203,7 @@ def _is_bare_line(program: PythonProgram, text: list[str | ast.expr]) -> bool:
 
 
 def _is_known(program: PythonProgram, text: list[str | ast.expr]) -> bool:
-    """Return whether it is known how a text begins and ends."""
+    """Return whether the beginning and the end of a text are known."""
     first = text[0] if text else ""
     if not isinstance(first, str) and not _is_model_text(program, first):
         return False
@@ -213,14 +214,14 @@ def _is_known(program: PythonProgram, text: list[str | ast.expr]) -> bool:
 
 
 def _ends_event(text: list[str | ast.expr]) -> bool:
-    if text in (["\n"], ["\r\n"]):  # the blank line after a text that ends with a line break
+    if text in (["\n"], ["\r\n"]):  # the previous text ended its line
         return True
     return isinstance(text[-1], str) and _ENDED.search(text[-1]) is not None
 
 
 def _is_model_text(program: PythonProgram, value: ast.expr) -> bool:
-    """Return whether an expression has a usual name for the text of a model."""
-    if isinstance(value, ast.BoolOp):  # `content or ""`
+    """Return whether an expression has a name that is commonly used for the output of a model."""
+    if isinstance(value, ast.BoolOp):  # such as `content or ""`
         value = value.values[0]
     if isinstance(value, ast.Attribute):
         return value.attr in _TEXT_ATTRIBUTES
@@ -232,7 +233,7 @@ def _is_model_text(program: PythonProgram, value: ast.expr) -> bool:
 
 
 def _is_encoded(program: PythonProgram, name: ast.Name) -> bool:
-    """Return whether a variable is the result of a function whose results have no line breaks."""
+    """Return whether a variable holds the result of a function that never returns line breaks."""
     loop = program.loop_over(name.id, name)
     value = program.value_of(name.id, name) if loop is None else loop.iter
     if isinstance(value, ast.Await):

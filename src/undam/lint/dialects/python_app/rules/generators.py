@@ -25,15 +25,15 @@ BLOCKS = ConfigRule(
     severity=Severity.ERROR,
     message="{call} blocks the event loop: meanwhile no stream of this process makes progress",
     safety=Safety.NONE,
-    what="An asynchronous generator or handler calls a function that waits without `await`.",
+    what="An asynchronous generator or handler calls a function that blocks while it waits.",
     why="""
         While the call waits, the event loop runs nothing else. Every other stream of the process
         pauses, heartbeats are not sent, and client disconnects are not detected.
     """,
     detection="""
         An asynchronous function that produces a stream calls `time.sleep`, requests, urllib, the
-        synchronous client of httpx, or a synchronous SDK. Outside the generator, the severity is
-        lower. Calls inside `asyncio.to_thread` and `run_in_executor` are not reported.
+        synchronous client of httpx, or a synchronous SDK. For a call outside the generator, the
+        severity is lower. Calls inside `asyncio.to_thread` and `run_in_executor` are not reported.
     """,
     measured="""
         uvicorn 0.54.0: while one stream called `time.sleep(0.3)` three times, another stream, which
@@ -57,16 +57,17 @@ NEVER_AWAITS = ConfigRule(
     safety=Safety.NONE,
     what="A loop of an asynchronous generator yields events and contains no `await`.",
     why="""
-        The generator keeps the event loop for itself until it has produced all events. Meanwhile
-        other streams pause, heartbeats are not sent, and client disconnects are not detected.
+        The generator occupies the event loop until it has produced all events. Meanwhile, other
+        streams pause, heartbeats are not sent, and client disconnects are not detected.
     """,
     detection="""
         An asynchronous generator has a loop around a `yield`, and the loop contains no `await`,
-        `async for` or `async with`. How long the loop runs is not known.
+        `async for` or `async with`. The rule cannot determine how long the loop runs.
     """,
     measured="""
-        uvicorn 0.54.0: while such a generator produced 20 events and spent 50 ms on each, the
-        events of another stream paused for 1.0 s. Its own events were sent one by one.
+        uvicorn 0.54.0: while a generator without `await` produced 20 events and spent 50 ms on
+        each, the events of another stream paused for 1.0 s. The events of the generator itself were
+        sent one by one.
     """,
     fix="""
         Iterate over an asynchronous source. If the source is synchronous, make the generator
@@ -110,18 +111,18 @@ SLEEP_ZERO = ConfigRule(
     safety=Safety.SAFE,
     what="A generator awaits `asyncio.sleep(0)` after each event in order to flush it.",
     why="""
-        ASGI servers write each chunk when they receive it, so the line has no effect on the
-        stream. It only adds a pass through the event loop for each event.
+        ASGI servers write each chunk when they receive it, so the call has no effect on the stream.
+        `asyncio.sleep(0)` only adds a pass through the event loop for each event.
     """,
     detection="""
-        A generator of a stream has `await asyncio.sleep(0)` and also awaits something else. If this
-        is the only `await`, it lets other tasks run and is not reported.
+        A generator of a stream has `await asyncio.sleep(0)` and also awaits something else. If
+        `asyncio.sleep(0)` is the only `await`, it is not reported, because it lets other tasks run.
     """,
     measured="""
-        uvicorn 0.54.0: with and without the line, each event of a stream arrived in a read of its
-        own.
+        uvicorn 0.54.0: with and without `asyncio.sleep(0)`, each event of a stream arrived in a
+        read of its own.
     """,
-    fix="Remove the line.",
+    fix="Remove the `asyncio.sleep(0)` call.",
     source="measured on loopback with uvicorn 0.54.0; docs.python.org, asyncio.sleep",
 )
 
@@ -201,7 +202,7 @@ def _blocking(
 
 
 def _waits(program: PythonProgram, call: ast.Call) -> bool:
-    """Return whether a call waits in the thread that makes it."""
+    """Return whether a call blocks the calling thread."""
     name = program.called(call)
     if isinstance(next(program.parents(call), None), ast.Await):
         return False
@@ -217,7 +218,8 @@ def _waits(program: PythonProgram, call: ast.Call) -> bool:
 def _pauses(
     program: PythonProgram, route: StreamingRoute, function: FunctionNode
 ) -> Iterator[Diagnostic]:
-    is_decorated = route.call in function.decorator_list  # FastAPI pauses after each event.
+    # For a decorated generator, FastAPI pauses after each event.
+    is_decorated = route.call in function.decorator_list
     if isinstance(function, ast.FunctionDef):
         if route.framework in {"FastAPI", "Starlette"}:
             span = program.name_span(function)
@@ -293,11 +295,11 @@ def _swallowed(program: PythonProgram, function: FunctionNode) -> Iterator[Diagn
             if caught and not _leaves(handler):
                 yield _swallowing(program, node, handler, caught)
             if caught:
-                break  # An earlier handler has caught the exception.
+                break  # Later handlers do not receive this exception.
 
 
 def _cancels(program: PythonProgram, handler: ast.ExceptHandler) -> str:
-    """Return the exception with which a handler catches a cancellation; empty if it does not."""
+    """Return the exception type by which a handler catches cancellation; empty if there is none."""
     if handler.type is None:
         return "every exception"
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

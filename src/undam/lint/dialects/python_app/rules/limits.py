@@ -32,17 +32,17 @@ READ_TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="An HTTP client has a read timeout that is shorter than the silences of the upstream.",
     why="""
-        A model is silent until its first token and while it calls tools. The client then raises
-        `ReadTimeout`, and the user's stream breaks off.
+        A model is silent until its first token and while it calls tools. When the limit expires,
+        the client raises `ReadTimeout`, and the user's stream breaks off.
     """,
     detection="""
-        A program calls `stream()` of an httpx client, whose default is 5 s, or makes a streaming
-        request with `timeout=` of requests. The limit is compared with the interval of known
-        heartbeats, or with the setting `silence`.
+        A program calls `stream()` of an httpx client, whose default timeout is 5 s, or passes
+        `timeout=` to a streaming request of requests. The limit is compared with the interval of
+        known heartbeats, or with the setting `silence`.
     """,
     measured="httpx 0.28.1: a stream with a silence of 6 s was cut after 5.0 s.",
     fix="""
-        Limit the silence, not the stream. Keep short limits for connecting.
+        Set the read timeout above the longest expected silence. Keep the connect timeout short.
 
             httpx.AsyncClient(timeout=httpx.Timeout(5, read=300))
             requests.post(url, json=body, stream=True, timeout=(5, 300))
@@ -133,7 +133,7 @@ def find(
 
 
 def _client(program: PythonProgram, call: ast.Call) -> ast.Call | None:
-    """Return the call that creates the client of httpx for a request."""
+    """Return the call that creates the httpx client of a request."""
     if program.called(call) == "httpx.stream":
         return call
     value: ast.AST | None = call.func.value if isinstance(call.func, ast.Attribute) else None
@@ -146,7 +146,7 @@ def _client(program: PythonProgram, call: ast.Call) -> ast.Call | None:
 
 
 def _attribute(program: PythonProgram, name: str) -> ast.expr | None:
-    """Return the value that is assigned to an attribute, if there is one assignment in the file."""
+    """Return the value assigned to an attribute, if the file has exactly one such assignment."""
     found = [
         node.value
         for node in program.nodes
@@ -176,7 +176,7 @@ def _too_short(
 
 
 def _read_limit(program: PythonProgram, value: ast.expr) -> float | None:
-    """Return a read timeout in seconds; infinite without one, and ``None`` if it is not known."""
+    """Return a read timeout in seconds: infinity if there is none, ``None`` if it is not known."""
     for _ in range(_MAX_NAMES):
         if isinstance(value, ast.Name):
             found = program.value_of(value.id, value)
@@ -193,7 +193,7 @@ def _read_limit(program: PythonProgram, value: ast.expr) -> float | None:
 
 
 def find_heartbeats(program: PythonProgram, generator: FunctionNode) -> Iterator[Diagnostic]:
-    """Find comments that a loop over items sends after a comparison of times."""
+    """Find heartbeats that cannot be sent during a silence, because their loop waits for items."""
     for node in program.own_nodes(generator):
         if isinstance(node, ast.Yield) and _is_comment(node) and _waits_for_item(program, node):
             yield diagnostic_at(HEARTBEAT, program.source, program.span(node))

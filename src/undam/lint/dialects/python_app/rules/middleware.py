@@ -31,7 +31,7 @@ COLLECTS = ConfigRule(
     """,
     measured="Starlette 1.10.0: all events of a stream arrived in one read at its end.",
     fix="""
-        Forward each chunk while it is read.
+        Forward each chunk as soon as it is read.
 
             async def copied(body):
                 async for chunk in body:
@@ -55,14 +55,17 @@ WRAPS = ConfigRule(
     """,
     why="""
         Events are not held, but each one costs at least one more switch between tasks. Context
-        variables and cancellation behave differently inside the middleware, which is hard to debug
-        in streams.
+        variables and cancellation behave differently inside the middleware, so faults in streams
+        are hard to debug.
     """,
-    detection="A program has such a middleware and a streaming response.",
+    detection="""
+        A program uses `BaseHTTPMiddleware` or `@app.middleware("http")`, and has a streaming
+        response.
+    """,
     measured="Starlette 1.10.0: each event of a stream arrived at once.",
     fix="""
-        Write the middleware as an ASGI application. It can change the response head without
-        touching the body.
+        Write the middleware as an ASGI application. An ASGI application can change the response
+        head without reading the body.
 
             class Stamp:
                 def __init__(self, app):
@@ -100,7 +103,7 @@ def _selects(scope: ast.AST) -> bool:
 
 
 def find_wrapping(program: PythonProgram, route: str) -> Iterator[Diagnostic]:
-    """Find middleware of this kind."""
+    """Find HTTP middleware that wraps every response, such as `BaseHTTPMiddleware`."""
     for node in program.nodes:
         if isinstance(node, ast.ClassDef):
             if any(last_name(program.dotted(one)) == "BaseHTTPMiddleware" for one in node.bases):

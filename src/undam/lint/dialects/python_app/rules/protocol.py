@@ -37,18 +37,19 @@ HEADERS = ConfigRule(
     """,
     detection="""
         A response of type text/event-stream, whose headers are written in the file, lacks
-        `no-transform` or `X-Accel-Buffering`. `undam check` reports the same as UD202.
+        `no-transform` or `X-Accel-Buffering`. In a running service, `undam check` reports missing
+        headers as UD202.
     """,
     measured="""
-        nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB; with the header each event
-        arrived at once.
+        nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB; with `X-Accel-Buffering:
+        no`, each event arrived at once.
     """,
     fix="""
-        Send both headers.
+        Send Cache-Control and X-Accel-Buffering with the stream.
 
             headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
     """,
-    source="RFC 9111, 5.2.2.6 no-transform; nginx.org, proxy_buffering",
+    source="RFC 9111, section 5.2.2.6, no-transform; nginx.org, proxy_buffering",
 )
 
 QUERY = ConfigRule(
@@ -57,19 +58,19 @@ QUERY = ConfigRule(
     severity=Severity.WARNING,
     message="FastAPI reads {name} of {route} from the query string, not from the body",
     safety=Safety.NONE,
-    what="A handler for POST has the prompt as a parameter of type `str`.",
+    what="A POST handler declares the prompt as a parameter of type `str`.",
     why="""
         FastAPI takes parameters of simple types from the query string. A client that sends the
         prompt as JSON receives status 422, and prompts in URLs are logged by every proxy on the
         path.
     """,
     detection="""
-        A handler of FastAPI for POST that streams has a parameter such as `prompt: str` without
-        `Body`, `Form` or `Query`.
+        A streaming POST handler of FastAPI has a parameter such as `prompt: str` without `Body`,
+        `Form` or `Query`.
     """,
     measured="FastAPI 0.165.0: a POST with the prompt in a JSON body was answered with status 422.",
     fix="""
-        Declare a model of the body.
+        Declare a Pydantic model for the request body.
 
             class Prompt(BaseModel):
                 prompt: str
@@ -86,21 +87,25 @@ CONTEXT = ConfigRule(
     severity=Severity.ERROR,
     message="the generator uses {name} of Flask after the request context has ended",
     safety=Safety.SAFE,
-    what="A generator of Flask uses `request`, `session` or `g` without `stream_with_context`.",
+    what="""
+        A generator in a Flask application uses `request`, `session` or `g` without
+        `stream_with_context`.
+    """,
     why="""
         Flask ends the request context when the handler returns, before the server runs the
-        generator. The first use raises `RuntimeError` and the response breaks off.
+        generator. The first access to these objects raises `RuntimeError`, and the response breaks
+        off.
     """,
     detection="""
         The generator of a streaming response uses an object of the request context, and neither the
         call nor the generator is wrapped in `stream_with_context`.
     """,
     measured="""
-        Flask 3.1.3: a use before the first event gave status 500. A later use broke the connection,
-        which `undam check` reported as UD602.
+        Flask 3.1.3: an access to `request` before the first event resulted in status 500. An access
+        after the first event broke the connection, which `undam check` reported as UD602.
     """,
     fix="""
-        Keep the context until the generator has ended.
+        Keep the request context until the generator has ended.
 
             return Response(stream_with_context(generate()), mimetype="text/event-stream")
     """,
@@ -230,7 +235,7 @@ def _context(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnost
 
 
 def _wrapped(program: PythonProgram, call: ast.Call) -> list[Edit]:
-    """Return the edits that wrap the content of a response, and import the function."""
+    """Return the edits that wrap the content of a response and import the wrapper function."""
     content = call if is_returned(program, call) else next(iter(call.args), None)
     if content is None:
         return []

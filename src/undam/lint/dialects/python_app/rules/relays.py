@@ -25,23 +25,23 @@ WHOLE = ConfigRule(
     safety=Safety.SAFE,
     what="""
         A program iterates over the response of a model as a stream, but made the request without
-        the streaming mode of the client.
+        the client's streaming mode.
     """,
     why="""
-        `requests` and `httpx` read the whole body before the call returns, and the SDK of OpenAI
+        `requests` and `httpx` read the whole body before the call returns, and the OpenAI SDK
         returns one complete answer. The loop then runs over data that is already complete.
     """,
     detection="""
-        `iter_lines`, `iter_content`, `iter_bytes` or a similar method is called on the result of a
-        request without `stream=True` (requests) or outside of `stream()` (httpx), or a loop
-        iterates over the result of `create()` without `stream=True`.
+        A method such as `iter_lines`, `iter_content` or `iter_bytes` is called on the result of a
+        request without `stream=True` (requests) or outside `stream()` (httpx). A loop over the
+        result of `create()` without `stream=True` is reported as well.
     """,
     measured="""
-        requests 2.34.2 and httpx 0.28.1: all 15 events of a stream arrived at its end. With the
-        streaming mode each event arrived at once.
+        requests 2.34.2 and httpx 0.28.1: all 15 events of a stream arrived at its end. In streaming
+        mode, each event arrived at once.
     """,
     fix="""
-        Request the streaming mode.
+        Make the request in the client's streaming mode.
 
             requests.post(url, json=body, stream=True)
             async with client.stream("POST", url, json=body) as response:
@@ -58,18 +58,18 @@ BLOCKS = ConfigRule(
     safety=Safety.SAFE,
     what="A program reads a stream of events in blocks of a fixed size.",
     why="""
-        An event is shorter than the block, so it waits for the events after it. The last events
-        wait for the end of the stream.
+        An event that is shorter than the block waits for the events after it. The last events wait
+        for the end of the stream.
     """,
     detection="""
         `iter_content(n)`, `iter_lines()` with its default of 512 bytes, `iter_bytes(n)` or
         `iter_raw(n)` is called on a response that streams. The methods of requests wait only if the
-        body is not chunked; those of httpx always do, so for them the severity is error.
+        body is not chunked. The methods of httpx always wait, so their severity is error.
     """,
     measured="""
-        requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends with the connection, and
-        not late with `chunk_size=1`. httpx 0.28.1: `aiter_bytes(4096)` held a short stream to its
-        end.
+        requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends when the connection is
+        closed, and not late with `chunk_size=1`. httpx 0.28.1: `aiter_bytes(4096)` held a short
+        stream until its end.
     """,
     fix="""
         Read the bytes as they arrive.
@@ -95,7 +95,7 @@ _CREATES = ("chat.completions.create", "completions.create", "responses.create",
 
 
 def find(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[Diagnostic]:
-    """Find clients in a scope that hold the stream that they read."""
+    """Find clients in a scope that delay the stream they read."""
     for node in nodes:
         if isinstance(node, ast.Call):
             if last_name(program.called(node)) in _ITERATIONS:
@@ -130,14 +130,14 @@ def _iteration(program: PythonProgram, call: ast.Call) -> Iterator[Diagnostic]:
 
 
 def _is_requests(program: PythonProgram, target: str) -> bool:
-    """Return whether a call is one of requests: of its module, or of a session."""
+    """Return whether a call uses the `requests` library, through its module or a session."""
     if target.startswith("requests."):
         return True
     return program.imports_any("requests") and not program.imports_any("httpx", "aiohttp")
 
 
 def _origin(program: PythonProgram, expression: ast.expr) -> ast.Call | None:
-    """Return the request whose result an expression is."""
+    """Return the call that produces the value of an expression."""
     if isinstance(expression, ast.Name):
         loop = program.loop_over(expression.id, expression)
         value = None if loop is not None else program.value_of(expression.id, expression)
@@ -200,13 +200,13 @@ def _blocks(program: PythonProgram, call: ast.Call, name: str) -> Iterator[Diagn
 
 
 def _is_httpx_lines(program: PythonProgram, call: ast.Call) -> bool:
-    """Return whether `iter_lines` is that of httpx, which holds nothing."""
+    """Return whether `iter_lines` is that of httpx, which does not delay lines."""
     if last_name(program.called(call)) != "iter_lines" or call.args or call.keywords:
         return False
     return not program.imports_any("requests")
 
 
 def _name_span(program: PythonProgram, call: ast.Call) -> tuple[int, int]:
-    """Return the span of the name of the method."""
+    """Return the span of the method name in a call."""
     end = program.end(call.func)
     return end - len(last_name(program.called(call))), end

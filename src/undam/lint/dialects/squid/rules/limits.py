@@ -17,28 +17,29 @@ READ_TIMEOUT = ConfigRule(
     code="SQD401",
     slug="short-read-timeout",
     severity=Severity.WARNING,
-    message=("a stream that is silent for {limit} is cut, {expected}"),
+    message="a stream is cut after {limit} of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
         `read_timeout` (15 minutes by default) ends a response when the origin has sent nothing for
         this long.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream.
+        A model that is reasoning, queued or calling a tool sends nothing, so the limit expires and
+        the client receives a truncated stream.
     """,
     detection="""
         Streams pass through this Squid, and the limit is below the expected silence (setting
-        `silence`, 300 s by default). If heartbeats are known, the limit is below two heartbeat
-        intervals instead. Up to one interval it is reported as an error; above that, as a warning.
+        `silence`, 300 s by default). If heartbeats are known, the limit is compared with twice
+        their interval instead. If heartbeats are known, a limit of at most one heartbeat interval
+        is an error, and a higher limit is a warning.
     """,
     measured="""
         squid 5.7 with `read_timeout 2 seconds` cut a stream during a silence of 4.5 s; a comment
         every 0.5 s kept it open.
     """,
     fix="""
-        Set one hour. The limit applies to every origin, and a dead origin is then detected that
-        much later.
+        Set read_timeout to one hour. read_timeout applies to every origin, so a dead origin is
+        detected later.
 
             read_timeout 1 hour
     """,
@@ -52,16 +53,18 @@ LIFETIME = ConfigRule(
     message="every stream is cut {limit} after its client connected; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="`client_lifetime` (one day by default) limits how long a client may stay connected.",
-    why="It cuts a response while data is still arriving, and heartbeats do not prevent it.",
+    why="""
+        `client_lifetime` cuts a response while data is still arriving, even if heartbeats are sent.
+    """,
     detection="""
-        Streams pass through this Squid, and the limit is below one hour. A timeout of one minute
-        or less is reported as an error.
+        Streams pass through this Squid, and the limit is below one hour. A limit of one minute or
+        less is reported as an error.
     """,
     measured="""
         squid 5.7 with `client_lifetime 2 seconds` cut a stream that carried a comment every 0.5 s.
     """,
     fix="""
-        Set Squid's default. The limit applies to every client.
+        Restore Squid's default of one day. `client_lifetime` applies to every client.
 
             client_lifetime 1 day
     """,
@@ -79,17 +82,17 @@ BODY_SIZE = ConfigRule(
         stream is not known in advance.
     """,
     why="""
-        A long answer is cut after its status and headers were sent. An answer of 4000 tokens takes
-        one megabyte in OpenAI chunks.
+        A long answer is cut after its status and headers have been sent. In OpenAI chunks, an
+        answer of 4000 tokens has a size of one megabyte.
     """,
     detection="""
         Streams pass through this Squid, and a limit below 8 MB applies to all responses or to an
-        ACL of streaming paths. An earlier line with `none` for the streams lifts it.
+        ACL of streaming paths. An earlier line with `none` exempts streams from the limit.
     """,
     measured="squid 5.7 with `reply_body_max_size 4 KB` cut a stream of 40 KB.",
     fix="""
-        Lift the limit for streams, in a line before the others: the first matching line applies. No
-        edit is offered, because this needs an ACL of your own.
+        Exempt streams from the limit in a line before the others, because the first matching line
+        applies. There is no automatic fix, because the exemption needs an ACL of your own.
 
             acl streams urlpath_regex ^/v1/
             reply_body_max_size none streams
@@ -139,7 +142,7 @@ def find_total(config: SquidConfig) -> Iterator[Diagnostic]:
 
 
 def _find_sizes(config: SquidConfig, hints: RouteHints) -> Iterator[Diagnostic]:
-    """Check the first size limit that applies to streams, which is the effective one."""
+    """Find the effective size limit of streams, which is the first that applies to them."""
     for line in config.all("reply_body_max_size"):
         acls = [text for text in line.texts[1:] if text.lower() not in _UNITS_BYTES]
         is_for_all = not acls or acls == ["all"]

@@ -19,20 +19,20 @@ THROTTLED = ConfigRule(
         depending on its class.
     """,
     why="""
-        A chat chunk has about 250 bytes, so 50 tokens per second need 12 KB/s for each reader. The
-        rest waits, and the tokens arrive in bursts.
+        A chat chunk has about 250 bytes, so 50 tokens per second need 12 KB/s for each reader. Data
+        above the rate waits, so the tokens arrive in bursts.
     """,
     detection="""
         `delay_parameters` of a pool that a streaming service uses has a rate below 16 KB/s, and no
-        `delay_access` of the pool begins with a deny.
+        `delay_access` of the pool begins with `deny`.
     """,
     measured="""
-        squid 5.7 with `delay_parameters 1 4000/4000`, 150 events of 270 bytes, 10 ms apart: they
-        arrived 3 s late and in bursts.
+        squid 5.7 with `delay_parameters 1 4000/4000`, 150 events of 270 bytes, 10 ms apart: the
+        events arrived 3 s late and in bursts.
     """,
     fix="""
-        Exclude the streams before other requests are allowed. No edit is offered, because this
-        needs an ACL of your own.
+        Exclude streams from the delay pool before other requests are allowed. There is no automatic
+        fix, because the exclusion needs an ACL of your own.
 
             acl streams urlpath_regex ^/v1/
             delay_access 1 deny streams

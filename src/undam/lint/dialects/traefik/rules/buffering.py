@@ -16,9 +16,7 @@ BUFFERING = ConfigRule(
     code="TRF101",
     slug="buffering-middleware",
     severity=Severity.ERROR,
-    message=(
-        "the middleware {name} buffers: it reads the whole response before the first byte is sent"
-    ),
+    message="the middleware {name} reads the whole response before it sends the first byte",
     safety=Safety.UNSAFE,
     what="""
         The `buffering` middleware reads the whole request and the whole response, in memory or on
@@ -28,16 +26,16 @@ BUFFERING = ConfigRule(
         Nothing reaches the client before the model has finished, not even the response head.
     """,
     detection="""
-        A streaming router uses such a middleware, directly, in a chain, or through its entry point
-        in the same file.
+        A streaming router uses a `buffering` middleware directly, in a chain, or through its entry
+        point in the same file.
     """,
     measured="""
         Traefik 3.7.15, 300 events 5 ms apart: all of them arrived together at the end; without the
         middleware, each event arrived at once.
     """,
     fix="""
-        Remove the middleware from this router. Its limit on the request size then no longer applies
-        there.
+        Remove the `buffering` middleware from the streaming router. The middleware's limit on the
+        request size then no longer applies to this router.
 
             routers:
               chat:

@@ -23,17 +23,18 @@ COMPRESS = ConfigRule(
     safety=Safety.SAFE,
     what="By default `compress` compresses every content type except gRPC.",
     why="""
-        The effect is small, because each event is flushed. But the next hop can no longer read the
-        events, and small events compress badly. Older versions could hold the first 1024 bytes.
+        Compression has little effect, because each event is flushed. The next hop can no longer
+        read the compressed events, and small events compress poorly. Older Traefik versions could
+        hold the first 1024 bytes.
     """,
     detection="""
-        A streaming router uses a `compress` whose `excludedContentTypes` does not list
-        text/event-stream, or whose `includedContentTypes` does.
+        A streaming router uses a `compress` middleware whose `excludedContentTypes` does not list
+        text/event-stream, or whose `includedContentTypes` lists it.
     """,
     measured="""
-        Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived at once. The
-        response head arrived only with the first event, with and without the exclusion; without the
-        middleware it arrived at once.
+        Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived at once. With
+        the middleware, the response head arrived only with the first event, even if event streams
+        were excluded; without the middleware, the head arrived at once.
     """,
     fix="""
         Exclude event streams from compression.

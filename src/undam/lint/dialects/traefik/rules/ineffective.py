@@ -20,21 +20,23 @@ NO_RESPONSE_BUFFER = ConfigRule(
     message="disableResponseBuffer does not stop the middleware {name} from holding the response",
     safety=Safety.UNSAFE,
     what="""
-        According to its documentation, `disableResponseBuffer` streams the response while the
-        request size is limited.
+        According to the documentation of Traefik, `disableResponseBuffer` streams the response
+        while the request size is limited.
     """,
     why="""
-        Traefik 3.7.15 accepts the line, but still holds the whole response. According to the source
-        of 3.7.9, the option can be set only in code. A later version may support it.
+        Traefik 3.7.15 accepts `disableResponseBuffer`, but still holds the whole response.
+        According to the source of Traefik 3.7.9, the option can be set only in code. A later
+        Traefik version may support the option.
     """,
-    detection="A streaming router uses a `buffering` middleware that has the line.",
+    detection="A streaming router uses a `buffering` middleware that sets `disableResponseBuffer`.",
     measured="""
         Traefik 3.7.15, 300 events 5 ms apart, with and without disableRequestBuffer: all events
         arrived together at the end.
     """,
     fix="""
-        Remove the middleware from this router. Its limit on the request size then no longer applies
-        there. With another version, measure first:
+        Remove the `buffering` middleware from the streaming router. The middleware's limit on the
+        request size then no longer applies to this router. With a Traefik version other than
+        3.7.15, measure before you remove the middleware:
 
             undam check URL --beacon
     """,
@@ -47,15 +49,17 @@ FLUSH_INTERVAL = ConfigRule(
     severity=Severity.INFO,
     message="flushInterval {interval} has no effect here: Traefik flushes each write of a stream",
     safety=Safety.NONE,
-    what="`responseForwarding.flushInterval` is the time between flushes, 100 ms by default.",
+    what="`responseForwarding.flushInterval` sets the time between flushes, 100 ms by default.",
     why="""
-        It does no harm, but it does not release a held stream either. Traefik flushes event
+        `flushInterval` does no harm, but it does not release a held stream. Traefik flushes event
         streams, and all other bodies without a Content-Length, after each write, whatever the
         interval is.
     """,
-    detection="The service of a streaming router has an interval above 0.",
-    measured="Traefik 3.7.15 with 1s, 300 events 5 ms apart: each event arrived at once.",
-    fix="No change is needed; the line can be removed.",
+    detection="The service of a streaming router has a `flushInterval` above 0.",
+    measured="""
+        Traefik 3.7.15 with an interval of 1 s, 300 events 5 ms apart: each event arrived at once.
+    """,
+    fix="No change is needed; `flushInterval` can be removed.",
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, HTTP services, "
         "responseForwarding"
@@ -68,7 +72,7 @@ RULES = (NO_RESPONSE_BUFFER, FLUSH_INTERVAL)
 def find_buffer_switch(
     middleware: Middleware, source: Source, rule: ConfigRule = NO_RESPONSE_BUFFER
 ) -> Iterator[Diagnostic]:
-    """Find a buffering middleware that should not buffer responses, but does.
+    """Find a buffering middleware that was meant not to buffer responses, but does.
 
     Args:
         rule: the rule to report; resources of Kubernetes have rules of their own.

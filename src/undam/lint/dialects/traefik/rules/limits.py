@@ -27,20 +27,21 @@ WRITE_TIMEOUT = ConfigRule(
         end of the response.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        are sent.
     """,
     detection="""
         An entry point has a limit above 0 and below one hour, and a streaming router of the same
-        file uses it, or `--stream` is given. Up to one minute it is reported as an error; above
-        that, as a warning. If the routers are in other files, the severity is info.
+        file uses it, or `--stream` is given. A limit of at most one minute is an error; a higher
+        limit is a warning. If the routers are in other files, the severity is info.
     """,
     measured="""
-        Traefik 3.7.15 with 2s cut the response 2.0 s after the request, truncated, while events
-        arrived every 100 ms. readTimeout 2s and idleTimeout 2s did not cut the stream.
+        Traefik 3.7.15 with a limit of 2 s cut the response 2.0 s after the request, while events
+        arrived every 100 ms. A readTimeout and an idleTimeout of 2 s did not cut the stream.
     """,
     fix="""
-        Set 0, the default, which means no limit. The change applies to all routers of the entry
-        point.
+        Set writeTimeout to 0, the default, which means no limit. The change applies to all routers
+        of the entry point.
 
             transport:
               respondingTimeouts:
@@ -62,19 +63,20 @@ HEADER_TIMEOUT = ConfigRule(
         response head.
     """,
     why="""
-        Many servers send the response head with the first token. A long prefill then ends in a 504.
+        Many servers send the response head with the first token. If the prefill takes longer than
+        the limit, the client receives a 504.
     """,
     detection="""
-        The limit is above 0 and below one minute, in the transport that the service of a streaming
-        router uses, or in the static `serversTransport`.
+        `responseHeaderTimeout` is above 0 and below one minute, in the transport that the service
+        of a streaming router uses, or in the static `serversTransport`.
     """,
     measured="""
-        Traefik 3.7.15 with 1s, in front of a server whose head comes after 2.5 s: 504, with the
-        static and with a dynamic transport.
+        Traefik 3.7.15 with a limit of 1 s, in the static and in a dynamic transport, returned 504
+        for a response head that came after 2.5 s.
     """,
     fix="""
-        Set 0, the default, which means no limit. The change applies to all services that use this
-        transport.
+        Set responseHeaderTimeout to 0, the default, which means no limit. The change applies to all
+        services that use the same transport.
 
             forwardingTimeouts:
               responseHeaderTimeout: 0s
@@ -84,7 +86,7 @@ HEADER_TIMEOUT = ConfigRule(
 
 RULES = (WRITE_TIMEOUT, HEADER_TIMEOUT)
 
-# If the head takes a minute, the cause is not the model.
+# Models send the response headers within a minute, so a longer limit is not a problem.
 _SLOW_HEAD_S = 60.0
 
 
@@ -130,7 +132,7 @@ def find_static(
 def find_header_timeout(
     transport: Node | None, source: Source, *, streams: bool, rule: ConfigRule = HEADER_TIMEOUT
 ) -> Iterator[Diagnostic]:
-    """Check the limit of a transport.
+    """Find a limit of a transport on the wait for response headers that is too short.
 
     Args:
         rule: the rule to report; resources of Kubernetes have rules of their own.
@@ -150,6 +152,6 @@ def find_header_timeout(
 
 
 def _remove_limit(source: Source, entry: Entry) -> Edit | None:
-    """Set a limit to 0. A bare number stays one, because TOML has no bare durations."""
+    """Return the edit that sets a limit to 0, with a unit unless the limit is a bare number."""
     is_bare = not entry.value.quoted and entry.value.text.isdecimal()
     return replace_value(source, entry.value, "0" if is_bare else "0s")

@@ -54,7 +54,7 @@ def find_in_transports(route: IngressRouteRule, cluster: Cluster) -> Iterator[Di
 
 
 def _at_reference(one: Diagnostic, use: MiddlewareUse, source: Source) -> Diagnostic:
-    """Return a diagnostic about a middleware of another file at the reference to it."""
+    """Move a diagnostic about a middleware in another file to the reference in this file."""
     line, column = source.position(use.reference.start)
     length = use.reference.end - use.reference.start
     edit = None

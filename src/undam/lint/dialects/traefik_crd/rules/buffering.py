@@ -9,9 +9,7 @@ BUFFERING = ConfigRule(
     code="TRK101",
     slug="buffering-middleware",
     severity=Severity.ERROR,
-    message=(
-        "the middleware {name} buffers: it reads the whole response before the first byte is sent"
-    ),
+    message="the middleware {name} reads the whole response before it sends the first byte",
     safety=Safety.UNSAFE,
     what="""
         A Middleware with `buffering` reads the whole request and the whole response, in memory or
@@ -19,16 +17,17 @@ BUFFERING = ConfigRule(
     """,
     why="Nothing reaches the client before the model has finished, not even the response head.",
     detection="""
-        A streaming route of an IngressRoute, or a streaming Ingress, uses such a middleware,
+        A streaming route of an IngressRoute, or a streaming Ingress, uses a `buffering` middleware,
         directly or through a chain, in the same file or in a file beside it.
     """,
     measured="""
-        Traefik 3.7.15 with the same middleware from a file, 300 events sent 5 ms apart: all of them
-        arrived together at the end; without it, each event arrived at once (TRF101).
+        Traefik 3.7.15 with the middleware in a configuration file, 300 events sent 5 ms apart: all
+        of them arrived together at the end; without the middleware, each event arrived at once
+        (TRF101).
     """,
     fix="""
-        Remove the middleware from this route. Its limit on the request size then no longer applies
-        there.
+        Remove the `buffering` middleware from the streaming route. The middleware's limit on the
+        request size then no longer applies to this route.
 
             routes:
               - match: PathPrefix(`/v1`)
@@ -37,7 +36,7 @@ BUFFERING = ConfigRule(
     """,
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, Kubernetes CRD, Middleware "
-        "buffering, read 2026-11"
+        "buffering, read in 2026-11"
     ),
 )
 

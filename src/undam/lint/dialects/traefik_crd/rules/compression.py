@@ -15,12 +15,12 @@ COMPRESS = ConfigRule(
     safety=Safety.SAFE,
     what="By default `compress` compresses every content type except gRPC.",
     why="""
-        The effect is small, because each event is flushed. But the next hop can no longer read the
-        events, and small events compress badly.
+        Compression has little effect, because each event is flushed. The next hop can no longer
+        read the compressed events, and small events compress poorly.
     """,
     detection="""
-        A streaming route uses a `compress` whose `excludedContentTypes` does not list
-        text/event-stream, or whose `includedContentTypes` does.
+        A streaming route uses a `compress` middleware whose `excludedContentTypes` does not list
+        text/event-stream, or whose `includedContentTypes` lists it.
     """,
     measured="""
         Traefik 3.7.15 with gzip and brotli, 300 events sent 5 ms apart: each event arrived at once
@@ -35,7 +35,7 @@ COMPRESS = ConfigRule(
     """,
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, Kubernetes CRD, Middleware "
-        "compress, read 2026-11"
+        "compress, read in 2026-11"
     ),
 )
 

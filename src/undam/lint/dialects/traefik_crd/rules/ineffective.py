@@ -15,20 +15,21 @@ NO_RESPONSE_BUFFER = ConfigRule(
         `disableResponseBuffer` is meant to stream the response while the request size is limited.
     """,
     why="""
-        Traefik 3.7.15 accepts the line in its own configuration, but still holds the whole
-        response.
+        Traefik 3.7.15 accepts `disableResponseBuffer` in its own configuration, but still holds the
+        whole response.
     """,
-    detection="A streaming route uses a `buffering` middleware that has the line.",
+    detection="A streaming route uses a `buffering` middleware that sets `disableResponseBuffer`.",
     measured="""
-        Traefik 3.7.15 with the middleware from a file, 300 events sent 5 ms apart: all of them
-        arrived together at the end (TRF201).
+        Traefik 3.7.15 with the middleware in a configuration file, 300 events sent 5 ms apart: all
+        of them arrived together at the end (TRF201).
     """,
     fix="""
-        Remove the middleware from this route. With another version, measure first:
+        Remove the `buffering` middleware from the streaming route. With a Traefik version other
+        than 3.7.15, measure before you remove the middleware:
 
             undam check URL --beacon
     """,
-    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, Buffering, read 2026-11",
+    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, Buffering, read in 2026-11",
 )
 
 RULES = (NO_RESPONSE_BUFFER,)

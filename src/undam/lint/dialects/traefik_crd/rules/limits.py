@@ -28,23 +28,26 @@ WRITE_TIMEOUT = ConfigRule(
         The argument `respondingTimeouts.writeTimeout` of Traefik limits the time from the end of
         the request head to the end of the response.
     """,
-    why="A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.",
+    why="""
+        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        are sent.
+    """,
     detection="""
         The arguments of a Deployment or DaemonSet set a limit above 0 and below one hour, and a
-        known route streams. Up to one minute it is reported as an error; above that, as a warning.
+        known route streams. A limit of at most one minute is an error; a higher limit is a warning.
         If no known route streams, the severity is info.
     """,
     measured="""
-        Traefik 3.7.15 with 2s cut the response 2.0 s after the request, truncated, while events
+        Traefik 3.7.15 with a limit of 2 s cut the response 2.0 s after the request, while events
         arrived every 100 ms (TRF401).
     """,
     fix="""
-        Set 0s, the default, which means no limit. The change applies to all routers of the entry
-        point.
+        Set writeTimeout to 0s, the default, which means no limit. The change applies to all routers
+        of the entry point.
 
             --entryPoints.web.transport.respondingTimeouts.writeTimeout=0s
     """,
-    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, EntryPoints, read 2026-11",
+    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, EntryPoints, read in 2026-11",
 )
 
 HEADER_TIMEOUT = ConfigRule(
@@ -58,25 +61,27 @@ HEADER_TIMEOUT = ConfigRule(
         may take to send the response head.
     """,
     why="""
-        Many servers send the response head with the first token. A long prefill then ends in a 504.
+        Many servers send the response head with the first token. If the prefill takes longer than
+        the limit, the client receives a 504.
     """,
     detection="""
         A service of a streaming route uses a ServersTransport in this file whose limit is above 0
         and below one minute.
     """,
     measured="""
-        Traefik 3.7.15 with 1s, in front of a server whose head comes after 2.5 s: 504 (TRF402).
+        Traefik 3.7.15 with a limit of 1 s returned 504 for a response head that came after 2.5 s
+        (TRF402).
     """,
     fix="""
-        Set 0s, the default, which means no limit. The change applies to all services that use this
-        transport.
+        Set responseHeaderTimeout to 0s, the default, which means no limit. The change applies to
+        all services that use the same transport.
 
             forwardingTimeouts:
               responseHeaderTimeout: 0s
     """,
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, Kubernetes CRD, "
-        "ServersTransport, read 2026-11"
+        "ServersTransport, read in 2026-11"
     ),
 )
 

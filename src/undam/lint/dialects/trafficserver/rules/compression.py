@@ -23,22 +23,23 @@ NO_FLUSH = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        The compress plugin keeps its output until its buffer is full, unless `flush` is true. The
-        default is false.
+        The compress plugin keeps its output until its buffer is full, unless `flush` is true
+        (default: false).
     """,
-    why="The response head arrives at once, and then nothing until the model has finished.",
+    why="The response head arrives at once, but no event arrives until the model has finished.",
     detection="""
         A section of compress.config is enabled, has a compressible-content-type that matches event
-        streams, and does not have `flush true`. If the type is only a wide pattern (text/*), it is
-        an error with `--stream`, and info otherwise.
+        streams, and does not have `flush true`. If event streams match only through a wildcard
+        (text/*), the severity is error with `--stream`, and info otherwise.
     """,
     measured="""
-        Traffic Server 9.2, events 25 ms apart for 3 s: the head arrived after 1 ms, and all events
-        after 3.0 s. With `flush true`, events were 0.3 ms late. A type without a star does not
-        match a Content-Type with a charset.
+        Traffic Server 9.2, with events sent 25 ms apart for 3 s: the head arrived after 1 ms, and
+        all events arrived together after 3.0 s. With `flush true`, events were 0.3 ms late. A
+        pattern without `*` does not match a Content-Type with a charset parameter.
     """,
     fix="""
-        Flush the compressor. The compressed data is then sent in more pieces and grows a little.
+        Set `flush true`, so that the compressor sends each event. With `flush true`, the compressed
+        data consists of more pieces and is slightly larger.
 
             compressible-content-type text/event-stream*
             flush true
@@ -53,12 +54,12 @@ RULES = (NO_FLUSH,)
 
 # With and without a charset, because the plugin compares the whole header.
 _EVENT_STREAMS = ("text/event-stream", "text/event-stream; charset=utf-8")
-# Longer patterns than any real type would be slow to match.
+# A pattern longer than any real type is ignored, because it would be slow to match.
 _MAX_PATTERN_CHARS = 100
 
 
 def find(source: Source, *, has_hints: bool) -> Iterator[Diagnostic]:
-    """Find sections that compress event streams and do not flush.
+    """Find sections that compress event streams without flushing.
 
     Args:
         has_hints: the user has stated which paths stream.
@@ -87,7 +88,7 @@ def _set_flush(source: Source, section: CompressSection, start: int) -> Edit:
 
 
 def _matching_type(section: CompressSection) -> Word | None:
-    """Return the type pattern that includes event streams; the last matching pattern decides."""
+    """Return the type pattern that includes event streams; the last matching one has precedence."""
     for stream in _EVENT_STREAMS:
         for word in reversed(section.types):
             bare = word.text.removeprefix("!").lower()

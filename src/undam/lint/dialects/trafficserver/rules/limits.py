@@ -18,34 +18,35 @@ NO_ACTIVITY = ConfigRule(
     code="ATS401",
     slug="no-activity-timeout",
     severity=Severity.ERROR,
-    message=("{name} {limit} s cuts a stream that is silent for that long ({expected})"),
+    message="{name} is {limit} s, {expected}: a longer silence cuts the stream",
     safety=Safety.UNSAFE,
     what="""
-        transaction_no_activity_timeout_in and _out (30 s by default) end a transaction without
-        activity, towards the client and towards the origin.
+        transaction_no_activity_timeout_in and _out (30 s by default) end a transaction after a time
+        without activity on the client side and on the origin side, respectively.
     """,
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
-        One of the limits is below the expected silence (setting `silence`, 300 s by default). If
-        heartbeats are known, the limit is below two heartbeat intervals instead. Up to one interval
-        it is reported as an error; above that, as a warning. In remap.config it applies to its own
-        map. In the records it applies to all maps, so the severity is info, unless `--stream` is
-        given or a map in the remap.config of the same folder streams.
+        One of the two idle limits is below the expected silence (setting `silence`, 300 s by
+        default). If the heartbeat interval is known, an idle limit of up to one interval is an
+        error, and one below two intervals is a warning. A limit in a line of remap.config applies
+        only to the map in that line. A limit in records.config or records.yaml applies to all maps;
+        its severity is info, unless `--stream` is given or the remap.config in the same directory
+        has a streaming map.
     """,
     measured="""
-        Traffic Server 9.2 with 2, for either of the two, cut the stream 2.5 s after the last byte;
-        the default cut it at 31.3 s. default_inactivity_timeout and
-        keep_alive_no_activity_timeout did not cut the stream.
+        Traffic Server 9.2 with either timeout set to 2 s cut the stream 2.5 s after the last byte;
+        with the defaults, it cut the stream after 31.3 s. Neither default_inactivity_timeout nor
+        keep_alive_no_activity_timeout cut the stream.
     """,
     fix="""
-        Raise the limit, or send heartbeats more often. In the records, the limit applies to all
-        maps. In records.yaml, the only form since version 10:
+        Raise the limit, or send heartbeats more often. In records.config and records.yaml, the
+        limit applies to all maps. In version 10 and later, set the limit in records.yaml:
 
             records:
               http:
                 transaction_no_activity_timeout_out: 3600
 
-        In records.config, before version 10:
+        Before version 10, set the limit in records.config:
 
             CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 3600
     """,
@@ -59,34 +60,36 @@ ACTIVE = ConfigRule(
     code="ATS402",
     slug="active-timeout",
     severity=Severity.ERROR,
-    message="{name} {limit} s limits the whole transaction; heartbeats do not help",
+    message="{name} limits the whole transaction to {limit} s; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        transaction_active_timeout_in limits the duration of a transaction, with or without
-        activity. The default is 900 s.
+        transaction_active_timeout_in (900 s by default) limits the duration of a transaction, with
+        or without activity.
     """,
     why="""
-        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        help.
     """,
     detection="""
-        The limit is above 0 and below one hour. Up to one minute it is reported as an error; above
-        that, as a warning. In remap.config it applies to its own map. In the records the severity
-        is info, unless `--stream` is given or a map in the remap.config of the same folder streams.
+        transaction_active_timeout_in is above 0 and below one hour. A limit of up to one minute is
+        reported as an error, a longer one as a warning. A limit in a line of remap.config applies
+        only to the map in that line. In records.config and records.yaml, the severity is info,
+        unless `--stream` is given or the remap.config in the same directory has a streaming map.
     """,
     measured="""
-        Traffic Server 9.2 with 2, in records.config and through conf_remap, cut the stream after
-        2.9 s, truncated, while events arrived every 100 ms. transaction_active_timeout_out 2 did
-        not cut the stream.
+        Traffic Server 9.2 with a limit of 2 s, set in records.config or through conf_remap,
+        truncated the stream after 2.9 s, while events arrived every 100 ms. A
+        transaction_active_timeout_out of 2 s did not cut the stream.
     """,
     fix="""
-        Remove the limit unless it was set for another reason; 0 means no limit. In records.yaml,
-        the only form since version 10:
+        Set the limit to 0 (no limit) unless you need it for another purpose. In version 10 and
+        later, set the limit in records.yaml:
 
             records:
               http:
                 transaction_active_timeout_in: 0
 
-        In records.config, before version 10:
+        Before version 10, set the limit in records.config:
 
             CONFIG proxy.config.http.transaction_active_timeout_in INT 0
     """,

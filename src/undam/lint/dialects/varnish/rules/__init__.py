@@ -1,4 +1,4 @@
-"""The rules of Varnish, one module per topic with the functions that find them."""
+"""The rules of Varnish and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(vcl: VclFile, routes: VclRoutes, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of the streams."""
+    """Find all problems of the streams that pass through Varnish."""
     yield from buffering.find(vcl, routes)
     yield from ineffective.find(vcl, routes)
     yield from limits.find(vcl, routes, settings.silence)

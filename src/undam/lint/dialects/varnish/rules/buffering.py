@@ -1,4 +1,4 @@
-"""VRN101-VRN103: flags of the backend response that hold it."""
+"""VRN101-VRN103: flags of the backend response that make Varnish hold it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ NO_STREAM = ConfigRule(
     message="'beresp.do_stream = false' holds the whole response",
     safety=Safety.SAFE,
     what="""
-        Varnish streams by default. With `set beresp.do_stream = false;` it fetches the whole
+        Varnish streams by default. With `set beresp.do_stream = false;` Varnish fetches the whole
         response before it delivers the first byte, and adds a Content-Length.
     """,
     why="""
-        The first token arrives together with the last one, and heartbeats are held as well. The
-        response headers are held, too.
+        The first token arrives together with the last one, and heartbeats are held as well. Varnish
+        also holds the response headers.
     """,
     detection="""
-        The statement applies to a streaming response. Its conditions on the URL and on Content-Type
-        are evaluated; a statement with any other condition is not reported.
+        The statement `set beresp.do_stream = false` applies to a streaming response. Conditions on
+        the URL and on Content-Type are evaluated; a statement with any other condition is not
+        reported.
     """,
     measured="""
         varnish 7.1.1, 120 events 25 ms apart: all of them arrived after 3.0 s; with the default,
-        0.2 ms late.
+        events were 0.2 ms late.
     """,
     fix="""
-        Exclude event streams from the statement. In a condition that only streams satisfy, the
-        value is inverted instead.
+        Exclude event streams from the `set` statement. If only streams satisfy the condition of the
+        statement, the automatic fix inverts the value instead.
 
             if (beresp.http.Content-Type !~ "text/event-stream") {
                 set beresp.do_stream = false;
@@ -55,16 +56,16 @@ ESI = ConfigRule(
     """,
     why="The first token arrives together with the last one. Event streams have no ESI tags.",
     detection="""
-        The statement applies to a streaming response. A statement that depends on
-        Surrogate-Control, or on a type other than text/event-stream, is not reported.
+        The statement `set beresp.do_esi = true` applies to a streaming response. A statement that
+        depends on Surrogate-Control, or on a type other than text/event-stream, is not reported.
     """,
     measured="""
         varnish 7.1.1, 120 events 25 ms apart: all of them arrived after 3.0 s, with a
         Content-Length.
     """,
     fix="""
-        Exclude event streams from the statement. In a condition that only streams satisfy, the
-        value is inverted instead.
+        Exclude event streams from the `set` statement. If only streams satisfy the condition of the
+        statement, the automatic fix inverts the value instead.
 
             if (beresp.http.Content-Type !~ "text/event-stream") {
                 set beresp.do_esi = true;
@@ -79,21 +80,23 @@ GZIP = ConfigRule(
     severity=Severity.ERROR,
     message="'beresp.do_gzip = true' holds a stream in blocks of 16 KB of gzip",
     safety=Safety.SAFE,
-    what="Varnish compresses the response in blocks and does not flush in between.",
+    what="Varnish compresses the response in blocks, and does not flush the compressor in between.",
     why="""
         The headers arrive at once, and then nothing: 16 KB of gzip output is more than a whole
-        answer. `do_stream = true` has no effect on this.
+        answer. `do_stream = true` does not prevent the hold.
     """,
     detection="""
-        The statement applies to a streaming response. A condition on Content-Type that
-        text/event-stream does not match excludes it; `~ "text"` matches it.
+        The statement `set beresp.do_gzip = true` applies to a streaming response. A condition on
+        Content-Type that does not match text/event-stream excludes event streams; `~ "text"`
+        matches them.
     """,
     measured="""
-        varnish 7.1.1, 120 events 25 ms apart: headers after 1 ms, all events after 3.0 s.
+        varnish 7.1.1, 120 events 25 ms apart: the headers arrived after 1 ms, and all events after
+        3.0 s.
     """,
     fix="""
-        Exclude event streams from the statement. In a condition that only streams satisfy, the
-        value is inverted instead.
+        Exclude event streams from the `set` statement. If only streams satisfy the condition of the
+        statement, the automatic fix inverts the value instead.
 
             if (beresp.http.Content-Type !~ "text/event-stream") {
                 set beresp.do_gzip = true;
@@ -104,7 +107,7 @@ GZIP = ConfigRule(
 
 RULES = (NO_STREAM, ESI, GZIP)
 
-# Variable: rule, the value that holds the response, and the value that does not.
+# Maps a variable to its rule, the value that holds the response, and the value that does not.
 _FLAGS = {
     "beresp.do_stream": (NO_STREAM, "false", "true"),
     "beresp.do_esi": (ESI, "true", "false"),
@@ -120,7 +123,7 @@ def find(vcl: VclFile, routes: VclRoutes) -> Iterator[Diagnostic]:
             continue
         is_return = statement.texts[0] == "return" and statement.sub.startswith("vcl_")
         if is_return and routes.applies(statement):
-            break  # streams do not reach the statements after it
+            break  # streams do not reach later statements
         name, value = statement.assignment
         if name not in _FLAGS or value is None or not routes.applies(statement):
             continue
@@ -135,7 +138,7 @@ def find(vcl: VclFile, routes: VclRoutes) -> Iterator[Diagnostic]:
 
 
 def unread_flags(vcl: VclFile, routes: VclRoutes) -> Iterator[UnreadPart]:
-    """Yield the flags that may apply to a stream, under a condition that was not understood."""
+    """Yield the flags that may apply to a stream, under a condition that is not evaluated."""
     for statement in vcl.statements:
         name, value = statement.assignment
         holds = _FLAGS[name][1] if name in _FLAGS else None

@@ -20,7 +20,7 @@ TOO_LATE = ConfigRule(
     safety=Safety.NONE,
     what="""
         Varnish reads the limits of a fetch when the fetch starts. `set bereq.between_bytes_timeout`
-        compiles in vcl_backend_response, but that runs later.
+        compiles in vcl_backend_response, but that subroutine runs after the fetch has started.
     """,
     why="Streams are still cut after 60 s of silence, although the limit was raised for them.",
     detection="""
@@ -32,8 +32,8 @@ TOO_LATE = ConfigRule(
         stream during a silence of 4.5 s. With 1 h set in vcl_backend_fetch, the stream passed.
     """,
     fix="""
-        Set the limit before the fetch. No edit is offered, because the conditions around the line
-        may depend on the response.
+        Set the limit before the fetch starts, in vcl_backend_fetch. There is no automatic fix,
+        because the conditions around the line may depend on the response.
 
             sub vcl_backend_fetch {
                 set bereq.between_bytes_timeout = 3600s;

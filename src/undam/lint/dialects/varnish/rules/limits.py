@@ -18,25 +18,27 @@ BETWEEN_BYTES = ConfigRule(
     code="VRN401",
     slug="short-between-bytes-timeout",
     severity=Severity.WARNING,
-    message=("a stream that is silent for {limit} is cut, {expected}"),
+    message="a stream is cut after {limit} of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
         between_bytes_timeout (60 s by default) ends a fetch when the backend has sent nothing for
         this long.
     """,
     why="""
-        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream.
+        A model that is reasoning, queued or calling a tool sends nothing, so the limit expires and
+        the client receives a truncated stream.
     """,
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
         is below the expected silence (setting `silence`, 300 s by default). If heartbeats are
-        known, the limit is below two heartbeat intervals instead. Up to one interval it is reported
-        as an error; above that, as a warning. The limit does not apply to piped requests.
+        known, the limit is compared with twice their interval instead. If heartbeats are known, a
+        limit of at most one heartbeat interval is an error, and a higher limit is a warning.
+        between_bytes_timeout does not apply to piped requests.
     """,
     measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
     fix="""
-        Set one hour. A dead backend is then detected that much later.
+        Set between_bytes_timeout to one hour. With a longer limit, a dead backend is detected
+        later.
 
             .between_bytes_timeout = 3600s;
     """,
@@ -62,12 +64,13 @@ FIRST_BYTE = ConfigRule(
     """,
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below the expected silence (setting `silence`, 300 s by default). It is only a
-        warning, because it does not affect servers that send the head and heartbeats at once.
+        is below the expected silence (setting `silence`, 300 s by default). The severity is only
+        warning, because the limit does not affect servers that send the head and heartbeats at
+        once.
     """,
     measured="varnish 7.1.1 with a limit of 1 s returned 503 for a head that came after 2.5 s.",
     fix="""
-        Set one hour. A dead backend is then detected that much later.
+        Set first_byte_timeout to one hour. With a longer limit, a dead backend is detected later.
 
             .first_byte_timeout = 3600s;
     """,
@@ -109,7 +112,7 @@ def find(vcl: VclFile, routes: VclRoutes, silence: ExpectedSilence) -> Iterator[
 def _find_default(
     rule: ConfigRule, source: Source, address: Token, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Check the default of varnishd, which its command line can change."""
+    """Find a default limit of varnishd that is too short; its command line can change it."""
     severity = silence.severity(_DEFAULT_S)
     if severity is not None:
         yield diagnostic_at(
