@@ -1,4 +1,4 @@
-"""The command line: one command a file; every word that is printed is printed here."""
+"""Command line of undam: one module or package per command. Only this package prints."""
 
 from undam.cli.main import main
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from undam import work_budget
 from undam.record.request_result import ContentRead, IntegrityCounts, Outcome, RequestResult
 
-# Fixed, because the machines of a cluster may run different Python versions.
+# The format is fixed, because the machines of a cluster may run different Python versions.
 _MARSHAL_VERSION = 4
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME_BYTES = (1 << 32) - 1
@@ -81,7 +81,7 @@ class OpenLoop:
     Args:
         plan: this worker's share of the schedule, sorted by ``offset_ns``.
         ahead: connections to open before the start, so that the first requests find one ready.
-        most: most requests in flight; requests that are due wait until one ends.
+        most: maximum number of requests in flight; requests that are due wait until one ends.
     """
 
     plan: tuple[ScheduledRequest, ...]
@@ -173,12 +173,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Start no more requests, abandon those in flight, report and exit."""
+    """Command to start no more requests, abandon those in flight, report and exit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The worker has read its job and is ready to start."""
+    """Report that the worker has read its job and is ready to start."""
 
     worker: int
     at_ns: int
@@ -270,7 +270,7 @@ class FinalReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The worker could not run.
+    """Report that the worker could not run.
 
     Args:
         message: the reason, in one line.
@@ -323,7 +323,7 @@ def unpack_values(frame: bytes) -> list[object]:
 
 
 class FrameReader:
-    """Decode frames from the reads of a pipe."""
+    """Decoder of frames from the reads of a pipe."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -350,7 +350,7 @@ class FrameReader:
 
 
 def _decode(data: bytes) -> Frame:
-    # marshal is safe here: both ends of the pipe are this program, and nobody else writes to it.
+    # marshal is safe here, because both ends of the pipe are this program.
     kind, *values = marshal.loads(data)  # noqa: S302
     cls = _KINDS[kind]
     if cls is Batch:

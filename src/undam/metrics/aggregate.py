@@ -45,21 +45,22 @@ TIMEOUT = "timeout"
 MIN_STALL_NS = 250_000_000
 """Shorter gaps are never stalls: readers do not notice them."""
 
-# 0.003 % for values recorded once per request, 0.012 % for gaps: both far below 0.1 ms.
+# The resolution is 0.003 % for values recorded once per request and 0.012 % for gaps. For usual
+# values, both are far below 0.1 ms.
 _FINE = partial(Histogram, bits=16)
 _FINE_GAPS = partial(Histogram, bits=14)
-# 0.1 %, for values that are only compared with a limit.
+# Resolution 0.1 %, for values that are only compared with a limit.
 _ROUGH = partial(Histogram, bits=11)
 
-# Enough blocks for a confidence interval, and few enough for a file.
+# Enough blocks for a confidence interval, but few enough to save them in a result.
 _BLOCKS = 64
 _TIME_BUCKETS = 200
-# About a millisecond, the narrowest column of a timeline.
+# 2 ** 20 ns is about a millisecond, the narrowest column of a timeline.
 _TIME_BUCKET_SHIFT = 20
 
 
 class LongGap(NamedTuple):
-    """Long gap and its position."""
+    """Long gap, with its request number, position and time."""
 
     gap_ns: int
     number: int
@@ -92,7 +93,7 @@ def _longest(mine: list[LongGap], theirs: Iterable[LongGap]) -> list[LongGap]:
 
 @dataclass(slots=True, eq=False)
 class Aggregate:
-    """Everything that the metrics of a run are computed from; times in ns.
+    """Data from which all metrics of a run are computed; times in ns.
 
     Warm-up and abandoned requests are counted and excluded from everything but the load. Failed
     requests are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and
@@ -289,7 +290,7 @@ class Aggregate:
         _first_messages(self.failure_messages, {one.kind: (one.number, one.message)})
 
     def _add_timeout(self, one: RequestResult, block: Block) -> None:
-        """Record the time that a request waited in vain, as a lower bound of its TTFT."""
+        """Record the duration of a request that timed out as a lower bound of its TTFT."""
         waited = max(0, one.ended_ns - one.intended_ns)
         self.timed_out += 1
         self.ttft.record_all((waited,))

@@ -12,7 +12,7 @@ from undam.timing import to_ms
 
 # Fewer events are not significant.
 _MIN_EVENTS = 20
-# The same share as in `undam check`.
+# Share of responses or events above which they count as held, as in `undam check`.
 _SHARE = 0.5
 # Speculative decoders accept up to this many tokens per step.
 _SPECULATIVE = 5
@@ -20,9 +20,9 @@ _SPECULATIVE = 5
 _BY_COUNT_SHARE = 0.95
 _MIN_BURSTS = 3
 _FIRST_SHARE, _FIRST_EVENTS = 0.4, 0.3
-# The size of a block varies by the event that did not fit; the size of a buffer is a power of two.
-# Blocks follow the rhythm of the model, which varies more than their size unless the model is
-# perfectly regular.
+# The size of a buffer is a power of two. A block is smaller by at most the event that did not fit.
+# The intervals between blocks follow the rhythm of the model. They vary more than the size of the
+# blocks, unless the model is perfectly regular.
 _EVEN = 0.15
 _BLOCK_SHARE = 0.12
 _SMALLEST_BLOCK_BITS = 12
@@ -68,9 +68,9 @@ def _together(pattern: BurstPattern, hop: str) -> Finding:
 def _is_by_count(pattern: BurstPattern) -> bool:
     """Return whether the sender counts events instead of bytes.
 
-    A block that whole events fill exactly has the same pattern, except for the first one. It also
-    contains the response head or a role, and therefore fewer events. A sender that counts events
-    sends the same number first, or the first token alone.
+    Blocks that whole events fill exactly have the same pattern, except for the first block. That
+    block also contains the response head or a role, and therefore fewer events. A sender that
+    counts events begins with the same number, or with the first token alone.
     """
     if pattern.sizes.total() < _MIN_BURSTS:
         return True

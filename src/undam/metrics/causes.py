@@ -28,21 +28,22 @@ PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9
 
 # A percentile is not reliable if lateness could have changed it by more than this share.
 _MAX_ERROR_SHARE = 0.01
-# A check asks again and gives a verdict, but percentiles of a load test depend on every read.
+# A check can repeat its request, but the percentiles of a load test depend on every read.
 _DOUBTFUL = Severity.WARNING
 # Shorter delays are normal for the kernel and the network.
 _SENT_LATE_NS = 2_000_000
-# The same limits as in `undam check`.
+# Limits for lateness and for steps of the clock, as in `undam check`.
 _LATE_NS = 10_000_000
 _STEP_NS = 20_000_000
 _TOKENS_PER_EVENT = 1.8
-# If the server runs on the same machine, a wait of some percent is normal.
+# If the server runs on the same machine, some waiting for a CPU is normal.
 _STARVED_PERCENT = 20.0
 _MOST_KINDS = 5
-# New connections have no delay by Nagle's algorithm. There are at most as many as streams at once.
+# Nagle's algorithm does not delay the first response on a connection. There are at most as many
+# connections as concurrent streams.
 _MIN_DELAYED = 3
 _DELAYED_SHARE = 0.3
-# Codes of ``INTEGRITY_FAULTS``, and where the evidence is from.
+# Codes of ``INTEGRITY_FAULTS``, and the sources of the evidence.
 _INTEGRITY_CODES = ("UD611", "UD612", "UD613", "UD614", "UD615", "UD616")
 _SOURCES = {
     "numbered-text": "the numbers and checksums of the beacon",
@@ -117,7 +118,7 @@ def _unreliable(name: str, times: IntervalHistogram) -> Iterator[tuple[float, st
     if not times.intervals:
         return
     shown = times.expected()
-    # With fewer values the percentile is just the maximum.
+    # A percentile of fewer values is just their maximum.
     wanted = [(label, q) for label, q in PERCENTILES if shown.count * (1 - q) >= 1 - 1e-9]
     low, mid, high = (
         h.quantiles(*(q for _, q in wanted)) for h in (times.lowest(), shown, times.highest())

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from undam.record import ContentRead, RequestResult
 
-# Events at regular intervals take at least half of the time since the read before; events sent
+# Events at regular intervals take at least half of the time since the previous read; events sent
 # together take almost none. A quarter is between the two.
 _UNCERTAIN_SHARE = 4
 
@@ -163,7 +163,7 @@ def _add_gap(
     uncertain = _is_uncertain(read, max(gap, mean * events))
     estimate, upper = gap, gap + (blur or 0)
     if uncertain:
-        # Spread over the time in which the events can have arrived; the sum is still the gap.
+        # Divide the gap over the time in which the events can have arrived; its parts add up to it.
         estimate = gap - slack * (events - 1) // events
         found.uncertain += events
         if events > 1:

@@ -51,7 +51,7 @@ def hdr_payload(times: Histogram) -> str:
     at = 0
     for index, n in coarse.indices():
         if index > at:
-            # Several empty buckets are one negative number; a single one is a zero.
+            # Several empty buckets are encoded as one negative number, a single one as zero.
             counts += _varint(at - index if index - at > 1 else 0)
         counts += _varint(n)
         at = index + 1

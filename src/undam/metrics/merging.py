@@ -18,7 +18,7 @@ Metadata = Mapping[str, Callable[[Any, Any], Any]]
 
 
 def merged_by(rule: Callable[[Any, Any], Any]) -> Metadata:
-    """Return the metadata of a field with its own merge rule."""
+    """Return metadata that gives a dataclass field this merge rule."""
     return {_RULE: rule}
 
 

@@ -9,12 +9,12 @@ _LEAST_NS, _MOST_NS = 36_000_000, 60_000_000
 # Later events of a delayed answer arrive one by one.
 _SINGLY = 1.5
 _MIN_READS = 4
-# A read this late may have joined events that had arrived one by one.
+# A read that is this late may have returned several events that had arrived one by one.
 _LATE_NS = 5_000_000
 
 
 def nagle_delay_ns(one: RequestResult) -> int | None:
-    """Return the time from the head to the first content if its pattern is that of the delay.
+    """Return the time from the head to the first content if the response shows this delay.
 
     The first read must release several events, while all other events arrive one by one.
     """

@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Section)
 
 
 class Sections(Generic[T]):
-    """At most ``most`` sections over all positions in use.
+    """Sections that cover all positions in use, at most ``most`` of them.
 
     Args:
         make: returns an empty section.

@@ -25,7 +25,7 @@ class Stalls:
 
 
 def count_stalls(aggregate: Aggregate) -> Stalls:
-    """Return the stalls of a run."""
+    """Return the number of stalls in a run, and the limit above which a gap is a stall."""
     itl = aggregate.itl.expected()
     limit = max(MIN_STALL_NS, _FACTOR * _median_between_bursts(itl, aggregate.within_bursts))
     return Stalls(limit, itl.count_above(limit), aggregate.longest_gaps.count_above(limit))

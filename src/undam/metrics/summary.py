@@ -27,7 +27,7 @@ TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
 # Kinds of failure of a response with invalid JSON or an unterminated event.
 _TRUNCATED_JSON = frozenset({"malformed", "half-event"})
 
-# 0.1 %: precise enough for any chart.
+# Resolution 0.1 %, which is precise enough for any chart.
 _CHART_BITS = 11
 
 
@@ -52,7 +52,7 @@ class Summary(Aggregate):
         hop: str = "target",
         asked: RequestedLoad | None = None,
     ) -> list[Finding]:
-        """Return the findings of the run; a run without problems has none."""
+        """Return the findings of the run; empty if there are no problems."""
         return find_causes(self, client, hop=hop, asked=asked)
 
     @property

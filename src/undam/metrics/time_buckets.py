@@ -8,13 +8,13 @@ from functools import partial
 from undam.metrics.merging import MAXIMUM, MERGED, SUM, merge_fields
 from undam.timing import Histogram
 
-# 0.4 %: precise enough for comparisons and charts, and small in a file.
+# Resolution 0.4 %, which is precise enough for comparisons and charts, and small in a file.
 _COARSE = partial(Histogram, bits=9)
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """Consecutive requests of the plan, for the noise of a comparison."""
+    """Consecutive requests of the plan, from which a comparison estimates its noise."""
 
     requests: int = field(default=0, metadata=SUM)
     failed: int = field(default=0, metadata=SUM)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 HOUR_S, DAY_S = 3600, 86_400
-# Spending older than a day is removed when there are this many records of it.
+# Records older than a day are removed when there are this many of them.
 _PRUNE_AT = 256
 
 
@@ -39,7 +39,7 @@ class Spending:
 
     @property
     def last_tokens(self) -> int:
-        """Return the number of tokens of the last probe, which the next one is expected to take."""
+        """Return the number of tokens of the last probe, as an estimate for the next one."""
         return self._tokens[-1] if self._tokens else 0
 
     def add(self, at_s: float, tokens: int) -> None:

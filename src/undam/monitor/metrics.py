@@ -25,7 +25,7 @@ GAP_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.5, 1, 2, 5, 10,
 
 
 class MonitorMetrics:
-    """Metrics in a registry of their own.
+    """Prometheus metrics in a separate registry.
 
     Raises:
         UsageError: prometheus_client is not installed.
@@ -55,18 +55,18 @@ class MonitorMetrics:
         self._probed = gauge("last_probe_timestamp_seconds", "Time of the last probe.")
         self._hold = gauge("hold_seconds", "p99 of the holds of the last probe, by hop.", "hop")
         self._held = gauge("hop_held", "1 if the hop held the last stream.", "hop")
-        self._block = gauge("block_bytes", "Size of the blocks that a hop sends; 0 without.", "hop")
+        self._block = gauge("block_bytes", "Size of the blocks from a hop; 0 if none.", "hop")
         self._version = gauge("http_version", "HTTP version of the last response.", "hop")
         self._tls = gauge("tls_left_seconds", "Time until the certificate expires.", "hop")
         self._seen = gauge(
-            "intermediary", "1 if the intermediary signed the last response.", "hop", "name"
+            "intermediary", "1 if the last response identifies the intermediary.", "hop", "name"
         )
         self._faults = counter(
             "integrity_errors", "Events lost, duplicated, reordered, altered or torn.", "hop",
             "kind",
         )  # fmt: skip
         self._idle_cut = gauge(
-            "idle_cut_seconds", "Silence after which a stream was cut; +Inf if none was."
+            "idle_cut_seconds", "Silence after which a stream was cut; +Inf if it was not."
         )
         self._idle_tried = gauge("idle_tried_seconds", "Longest silence that was tried.")
         self._cancel = gauge(
@@ -99,7 +99,8 @@ class MonitorMetrics:
         """Update the metrics of a target."""
         name = target.name
         outcome = "refused" if result.is_refused else "failed" if result.error else "stream"
-        # A counter begins at zero; otherwise `increase` in Prometheus misses its first increment.
+        # Create the counters of all outcomes now: `increase` in Prometheus would miss the first
+        # increment of a counter that does not begin at zero.
         for one in _OUTCOMES:
             self._probes.labels(name, one).inc(one == outcome)
         self._changes.labels(name).inc(0)

@@ -45,7 +45,7 @@ def slack_json(change: StateChange) -> dict[str, object]:
 
 
 class Webhooks:
-    """Sends changes to URLs in the background.
+    """Sender of changes to webhook URLs, which works in the background.
 
     At most 100 messages wait. A failure is reported without the URL's path and query, which usually
     contain a secret.

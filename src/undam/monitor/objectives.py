@@ -37,7 +37,7 @@ class Objective:
     share: float = 0.5
 
     def is_met(self, results: Sequence[ProbeSummary]) -> bool | None:
-        """Return whether the condition holds; ``None`` if no probe allows an answer.
+        """Return whether the condition holds; ``None`` if no probe has the required value.
 
         A probe without a first token counts as one above every limit.
         """

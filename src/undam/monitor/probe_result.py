@@ -17,7 +17,7 @@ FAULTS = ("lost", "duplicated", "reordered", "altered", "torn")
 
 @dataclass(frozen=True, slots=True)
 class HopState:
-    """Behaviour of one hop in a probe.
+    """Behavior of one hop in a probe.
 
     Args:
         release: what releases held events (size, timer, next, end), if it holds.
@@ -153,7 +153,7 @@ def result_of(target: str, at_s: float, report: Mapping[str, Any]) -> ProbeResul
 
 
 def _idle_cut_s(limits: Mapping[str, Any]) -> float | None:
-    """Return the silence after which a stream was cut, or dropped without a close."""
+    """Return the length of silence after which a stream was cut, or dropped without a close."""
     dropped = limits.get("drop_between_s")
     cut_s = limits.get("idle_s")
     return dropped[1] if cut_s is None and dropped else cut_s
@@ -200,7 +200,7 @@ def _hop(row: Mapping[str, Any]) -> HopState:
 
 
 def differences(before: ProbeResult, after: ProbeResult) -> list[str]:
-    """Return what changed between two probes, as sentences; empty if nothing that matters did.
+    """Return the relevant changes between two probes, as sentences; empty if there are none.
 
     A probe without evidence changes nothing: its verdict is `unknown`, or it was refused.
     """
@@ -260,7 +260,7 @@ def _near(one: float | None, other: float | None) -> bool:
 
 
 def _behaviour(hop: HopState) -> str:
-    """Return what a hop does, as a clause."""
+    """Return the behavior of a hop as a verb phrase, such as "holds the stream until its end"."""
     if hop.verdict == "streaming":
         return "streams"
     if hop.verdict == "late":

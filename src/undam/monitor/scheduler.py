@@ -17,9 +17,9 @@ from undam.monitor.store import StateChange, Store
 from undam.probe import Report, report_json, run_check
 
 _JITTER = 0.1
-# A refused target is probed less often, up to this time.
+# Longest interval between probes of a target that refuses them.
 _MAX_BACKOFF_S = 3600.0
-# A server may ask for a pause up to this time.
+# Longest pause that a server can request with Retry-After.
 _MAX_RETRY_AFTER_S = 86_400.0
 _NO_BUFFERING = ("x-accel-buffering", "cache-control", "incremental")
 
@@ -108,7 +108,7 @@ def with_observations(report: Report) -> dict[str, object]:
 
 @dataclass
 class Scheduler:
-    """Probes all targets at their intervals until it is cancelled.
+    """Scheduler that probes all targets at their intervals until it is cancelled.
 
     Args:
         probe: checks one target.
@@ -223,7 +223,7 @@ class Scheduler:
         return result
 
     def _with_trials(self, schedule: TargetSchedule) -> MonitorTarget:
-        """Return the target, with its trials of silence and disconnects if they are due."""
+        """Return the target; tests of silence and disconnects are enabled only if they are due."""
         target, now = schedule.target, self.ticks()
         if not target.has_trials or now < schedule.trials_s:
             return target
@@ -287,7 +287,7 @@ def _left(limit: int, spent: int) -> int | None:
 
 
 def _with_experiments(target: MonitorTarget) -> MonitorTarget:
-    """Return the target with experiments, unless their tokens could exceed a budget."""
+    """Enable experiments of a target, unless their tokens could exceed a budget."""
     if target.tokens_per_day or target.options.beacon:
         return target
     return replace(target, options=replace(target.options, experiments=True))

@@ -32,14 +32,14 @@ RenderPage = Callable[[Mapping[str, Any]], str]
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Functions that render the pages, from data as of `overview` and `target_view`."""
+    """Functions that render the data of `overview` and `target_view` as pages."""
 
     overview: RenderPage
     target: RenderPage
 
 
 class MonitorService:
-    """Runs the probes and serves the results.
+    """Service that runs the probes and serves their results over HTTP.
 
     Args:
         log: receives each line of the log, as JSON.
@@ -157,7 +157,7 @@ class MonitorService:
         return WebAnswer(_NOT_FOUND, status=404)
 
     async def _probe(self, asked: Asked) -> WebAnswer:
-        """Probe one target now, within its budgets, and return its metrics alone."""
+        """Probe one target now, within its budgets, and return only its metrics."""
         schedule = self.scheduler.schedules.get(asked.query.get("target", ""))
         if schedule is None:
             return WebAnswer(b"unknown target: use /probe?target=NAME\n", status=404)

@@ -62,7 +62,7 @@ class MonitorTarget:
 
     @property
     def has_trials(self) -> bool:
-        """Return whether silence or disconnects are tried."""
+        """Return whether probes also test long silence or client disconnects."""
         return self.idle_s is not None or self.cancel
 
 
@@ -86,7 +86,7 @@ class MonitorSettings:
 
 
 def read_settings(path: str, environ: Mapping[str, str] = os.environ) -> MonitorSettings:
-    """Read a configuration file.
+    """Read and validate a configuration file.
 
     ``${NAME}`` in a string is replaced by the environment variable, so that keys need not be in
     the file.
@@ -230,7 +230,7 @@ def _curl(table: _TomlTable, folder: Path, environ: Mapping[str, str]) -> CurlCo
 
 
 class _TomlTable:
-    """Values of one table, with errors that name it."""
+    """Values of one TOML table. Error messages contain the name of the table."""
 
     def __init__(self, values: Any, where: str, environ: Mapping[str, str]) -> None:
         if not isinstance(values, dict):

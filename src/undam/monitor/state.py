@@ -1,4 +1,4 @@
-"""State of the targets as it is stored, for reports while no monitor runs."""
+"""Stored state of the targets, for reports even if no monitor is running."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class Store:
 
 
 def _is_environmental(error: sqlite3.DatabaseError) -> bool:
-    """Return whether the folder, a lock or the disk caused the error, not the file's content."""
+    """Return whether the folder, a lock or the disk caused the error instead of damaged content."""
     codes = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
              sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
              sqlite3.SQLITE_PERM}  # fmt: skip
@@ -249,7 +249,7 @@ def _is_environmental(error: sqlite3.DatabaseError) -> bool:
 
 
 def _encode(result: ProbeResult) -> str:
-    # The arrivals of the last probe are stored once, because they are large.
+    # Arrivals are large, so only those of the last probe are stored, in a table of their own.
     row = asdict(replace(result, arrivals_ms=()))
     return json.dumps(row, separators=(",", ":"))
 

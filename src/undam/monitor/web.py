@@ -44,7 +44,7 @@ Handler = Callable[[Asked], Awaitable[WebAnswer]]
 
 
 class WebServer:
-    """Serves GET requests with ``handler``. Slow and surplus connections are closed."""
+    """Server that answers GET requests with ``handler``. It closes slow and surplus connections."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler

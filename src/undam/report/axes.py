@@ -58,7 +58,7 @@ def for_durations(values: Sequence[float], typical: float, start: float, end: fl
     high = values[-1]
     if typical > 0 and high / typical > LOG_RATIO:
         smallest = next(value for value in values if value > 0)
-        # A few gaps of microseconds must not use half of the chart.
+        # Without a minimum, a few gaps of microseconds would use half of the chart.
         low = max(smallest, typical / 100)
         return Scale(low * 0.9, high * 1.1, start, end, log=True)
     return linear(high * 1.08, start, end)

@@ -23,7 +23,7 @@ _COMPONENTS = {"1": _HOP, "2": _SERVER, "5": _SERVER, "3": _CLIENT, "9": _CLIENT
 
 _HEIGHT = 42.0
 _BAR_TOP, _BAR_HIGH = 10.0, 22.0
-# Small shares stay visible.
+# Minimum width of a part of the bar, so that small shares stay visible.
 _MIN_WIDTH = 2.0
 
 
@@ -60,7 +60,7 @@ def _kinds(summary: Mapping[str, Any]) -> list[tuple[str, str, int]]:
 def _component(finding: Mapping[str, Any]) -> str:
     code = str(finding.get("code", ""))
     if code.startswith("UD92"):
-        # Validity of the whole run: an overload is a slow server, a warm cache is nobody's delay.
+        # These findings are about the whole run. Only an overload concerns a component, the server.
         return _SERVER if code == "UD920" else ""
     return _COMPONENTS.get(code[2:3], "")
 
@@ -147,7 +147,7 @@ def _count_text(value: float | None) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a count with its share of ``whole``, which is not 0."""
+    """Return a count with its percentage of ``whole``, which must not be 0."""
     return f"{format_count(part)} ({part / whole:.1%})".replace("%", "\u202f%")
 
 

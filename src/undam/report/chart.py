@@ -22,7 +22,7 @@ class Table:
 
 
 def table(content: Table) -> Markup:
-    """Return a table as HTML; the first column names the row."""
+    """Return a table as HTML; the cells of the first column are row headings."""
     head = join(element("th", name, scope="col") for name in content.head)
     rows = (
         element(

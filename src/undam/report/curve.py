@@ -13,7 +13,7 @@ from undam.metrics.interval_histogram import IntervalHistogram
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
-# 0.1 %, as in the histograms of the summary.
+# Resolution 0.1 %, as in the histograms of the summary.
 _BITS = 11
 
 _KNOWN = (("min", 0.0), ("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))

@@ -57,7 +57,7 @@ def distribution(
     """Return the chart of a distribution of durations.
 
     Args:
-        name: short name, used as the CSS class of the colour.
+        name: short name, used as the CSS class of the color.
         title: name of the metric.
         bounds: lower and upper bounds, drawn as a band.
         limits: objectives and their limits in ms, drawn as lines.

@@ -37,7 +37,7 @@ class LoadSpan(NamedTuple):
 
 
 def load_spans(summary: Mapping[str, Any]) -> list[LoadSpan]:
-    """Return the load in at most forty spans of time; none if the summary does not have it."""
+    """Return the load in at most forty spans of time; empty if the summary has no load."""
     load = summary.get("load_over_time") or {}
     rows = [dict(zip(load["columns"], row, strict=True)) for row in load.get("rows", ())]
     if not rows:

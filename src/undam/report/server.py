@@ -35,7 +35,7 @@ def server_chart(summary: Mapping[str, Any]) -> Markup | None:
     if not rows:
         return None
     waiting, running, cache = (_points(rows, kind) for kind in ("waiting", "running", "kv_usage"))
-    # The same end as in the timeline, so that both can be compared.
+    # The axis ends where that of the timeline does, so that both charts can be compared.
     end_s = max(float(summary.get("duration_s") or 0), rows[-1]["at_ms"] / 1000)
     x = linear(end_s, LEFT, RIGHT)
     most = max((value for _, value in (*waiting, *running)), default=0.0)

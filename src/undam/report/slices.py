@@ -25,7 +25,7 @@ class Slice:
 
 
 def slices_of(summary: Mapping[str, Any]) -> list[Slice]:
-    """Return the slices in use; none if the summary has no timeline."""
+    """Return the slices in use; empty if the summary has no timeline."""
     line = summary.get("timeline") or {}
     width_s = line.get("width_ms", 0.0) / 1000
     rows = [dict(zip(line["columns"], row, strict=True)) for row in line.get("rows", ())]

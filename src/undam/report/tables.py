@@ -8,7 +8,7 @@ from typing import Any
 from undam.report.chart import Table, table
 from undam.report.markup import NO_VALUE, Child, Markup, element, format_count, format_ms, join
 
-# Maximum length of a server's message.
+# Maximum length of an error message from a server.
 _MAX_MESSAGE = 300
 
 _KEYS = ("min", "p50", "p90", "p95", "p99", "p99.9", "max", "mean")
@@ -54,7 +54,7 @@ def metric(summary: Mapping[str, Any], name: str, key: str) -> str:
 
 
 def metrics_table(summary: Mapping[str, Any]) -> Markup:
-    """Return all statistics, one column per distribution, which fits the width of a phone."""
+    """Return all statistics, with one column per distribution, so that they fit on a phone."""
     rows = [
         (key, *(metric(summary, name, key).replace(" ", "\u202f") for name, _ in _METRICS))
         for key in _KEYS
@@ -156,7 +156,7 @@ def limits_of(summary: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
 
 
 def _content(counts: Mapping[str, int]) -> Iterable[tuple[str, object]]:
-    """Yield the number of responses compared with what was sent, if there are any."""
+    """Yield the numbers of responses with numbered events and with damage, if there are any."""
     if counts.get("checked") or counts.get("damaged"):
         yield "responses with numbered events", counts["checked"]
         yield "responses with damaged content", counts["damaged"]

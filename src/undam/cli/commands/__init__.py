@@ -1,1 +1,1 @@
-"""The commands, one module or package each."""
+"""Commands of `undam`, with one module or package for each."""

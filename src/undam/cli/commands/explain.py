@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _WIDTH = 92
 _INDENT = "    "
 _SAFETY = {
-    Safety.SAFE: "safe: it changes only how this route streams (undam fix)",
-    Safety.UNSAFE: "unsafe: it affects more than this route's streaming (undam fix --unsafe)",
-    Safety.NONE: "not applicable; there is no automatic fix",
+    Safety.SAFE: "safe, because the fix affects only streaming (undam fix)",
+    Safety.UNSAFE: "unsafe, because the fix affects more than streaming (undam fix --unsafe)",
+    Safety.NONE: "not applicable, because there is no automatic fix",
 }
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
@@ -59,11 +59,11 @@ def command(
     rules are shown. Without NAME, everything is listed.
     """
     if name is None and json_to is not None and json_to != STDOUT and _look_up(json_to):
-        # `undam explain --json UD101` would otherwise list everything in a file of that name.
+        # Otherwise, `undam explain --json UD101` would write all rules to the file UD101.
         name, json_to = json_to, STDOUT
     if as_list or kind is not None:
         if name is not None or version_text is not None:
-            raise UsageError("--list and --kind take no NAME and no --version")
+            raise UsageError("--list and --kind cannot be combined with NAME or --version")
         _show_list([one for one in INTERMEDIARIES if kind in (None, one.kind)], json_to)
         return EXIT_CLEAN
     known = [] if name is None else _named(name)
@@ -109,7 +109,7 @@ def _seconds(limit_s: float | None) -> str:
 
 
 def _look_up(name: str) -> Sequence[Rule | Intermediary]:
-    """Return everything with this name; lint slugs are unique only within a dialect."""
+    """Return all rules or intermediaries with this name; lint dialects can share a slug."""
     wanted = name.strip()
     rules = [
         rule
@@ -125,7 +125,11 @@ def _look_up(name: str) -> Sequence[Rule | Intermediary]:
 
 
 def _named(name: str) -> Sequence[Rule | Intermediary]:
-    """Return everything with this name; raise UsageError with the nearest names if none."""
+    """Return all rules or intermediaries with this name.
+
+    Raises:
+        UsageError: nothing has this name. The message suggests similar names.
+    """
     known = _look_up(name)
     if known:
         return known
@@ -213,7 +217,7 @@ def _evidence_lines(known: Intermediary) -> Iterator[str]:
 
 
 def _scope(claim: Claim) -> str:
-    """Return the versions and conditions of a claim; empty if it applies to all."""
+    """Return the versions and conditions of a claim; empty if it applies to all versions."""
     parts = [str(claim.versions)] if claim.since or claim.until else []
     return ", ".join([*parts, *(f"{key}: {value}" for key, value in claim.conditions.items())])
 

@@ -84,7 +84,7 @@ def _origin(upstream: str) -> str:
     """Return ``http://HOST:PORT``, with the port even if it is 80."""
     expected = "must be http://HOST:PORT"
     try:
-        if not upstream.isprintable():  # urlsplit drops line breaks
+        if not upstream.isprintable():  # urlsplit would ignore line breaks
             raise ValueError
         url = urlsplit(upstream if "//" in upstream else f"http://{upstream}")
         port = url.port

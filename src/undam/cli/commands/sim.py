@@ -119,7 +119,7 @@ _FORM_NAMES = ", ".join(path.removeprefix("/forms/") for path in FORMS)
     help="Write JSON lines with the arrival of requests, and due and send times of events.",
 )
 @click.option("--seed", default="0", show_default=True, metavar="N",
-              help="Random seed; equal seeds repeat all schedules and texts.")  # fmt: skip
+              help="Random seed; the same seed gives the same schedules and texts.")  # fmt: skip
 @json_option
 def command(
     *,

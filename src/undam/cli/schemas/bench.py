@@ -1,4 +1,4 @@
-"""Forms of bench and compare."""
+"""Forms of the JSON results of bench and compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms of the commands that analyze streams: check, watch, tap and monitor."""
+"""Forms of the JSON results of commands that analyze streams: check, watch, tap, monitor."""
 
 from __future__ import annotations
 

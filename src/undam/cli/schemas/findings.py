@@ -1,4 +1,4 @@
-"""Parts that the results of several commands share."""
+"""Parts that the JSON results of several commands share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms of the commands about configurations and rules: lint, fix, render, rules and explain."""
+"""Forms of the JSON results of lint, fix, render, rules and explain."""
 
 from __future__ import annotations
 

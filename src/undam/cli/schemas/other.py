@@ -1,4 +1,4 @@
-"""Forms of the remaining commands: sim, gateway, lab, doctor and completion."""
+"""Forms of the JSON results of sim, gateway, lab, doctor and completion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Form of a record: JSON lines, each of one kind."""
+"""Form of a record, whose lines are JSON objects of several kinds."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from undam.cli.ui.sanitize import sanitize
 class SafeConsole(Console):
     """Rich console that prints text unchanged: no markup, no wrapping, no control characters.
 
-    NO_COLOR disables every escape sequence, not only colour. After a broken pipe (``| head``) the
+    NO_COLOR disables every escape sequence, not only color. After a broken pipe (``| head``) the
     console is silent, and the exit code is still that of the command.
     """
 

@@ -1,4 +1,4 @@
-"""Lines of a file from outside, with a bounded size, whatever bytes it contains."""
+"""Lines of an untrusted file, with a bounded size. Any bytes are accepted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from undam.errors import UsageError
 
-# One read of a response is one line, and escaping makes it up to six times as long.
+# A line of a record contains one read of a response, and escaping can make it six times as long.
 MAX_LINE_BYTES = 64 << 20
 
 

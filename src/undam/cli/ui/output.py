@@ -105,7 +105,7 @@ def require_writable(path: str, option: str) -> None:
             return
         import tempfile  # noqa: PLC0415 (large; servers keep it loaded)
 
-        # Only a write attempt is reliable for root, quotas and read-only mounts.
+        # Only an attempt to write is reliable for root, and detects quotas and read-only mounts.
         handle, trial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.resolve().parent)
         os.close(handle)
         Path(trial).unlink()

@@ -24,7 +24,7 @@ _ONE_BYTE = b"1\r\nX"
 
 
 class ResponseChunkDecoder:
-    """Decodes a chunked body from its first byte.
+    """Decoder of a chunked body, from its first byte.
 
     Attributes:
         complete: whether the end of the body was received; later data is ignored.

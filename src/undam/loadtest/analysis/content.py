@@ -1,4 +1,4 @@
-"""Check of the content of one response: numbers of its events, and damaged characters. Pure.
+"""Check of one response's content: numbers of its events, and damaged characters. No I/O.
 
 Almost all responses are intact, so the check is prepared for the fast path: numbers are taken from
 the match of a template, and texts are kept only after something suspicious was received.
@@ -30,12 +30,12 @@ NUMBER_KEY = re.compile(rb'"(?:sequence_number|undam"\s*:\s*\{\s*"seq)"\s*:\s*\Z
 
 _PIECE = re.compile(rb"\[u\d{1,6}/")
 _PIECE_TEXT = re.compile(r"\[u\d{1,6}/")
-# A character has at most three bytes after its first one.
+# A UTF-8 character has at most three bytes after its first one.
 _MOST_CONTINUATION_BYTES = 3
 
 
 class ContentCheck:
-    """Collects the evidence while the events of a response are counted.
+    """Collector of evidence of content faults, used while the events of a response are counted.
 
     Attributes:
         is_collecting: whether texts are kept, so that each event has to be parsed.
@@ -55,7 +55,7 @@ class ContentCheck:
         self._texts: list[str] = []
 
     def inspect(self, data: bytes) -> None:
-        """Start to keep texts if ``data`` has a damaged character or a piece of a numbered text."""
+        """Keep texts from now on if ``data`` has a damaged character or part of a numbered text."""
         if self.is_collecting:
             return
         if data.isascii():
@@ -92,7 +92,7 @@ class ContentCheck:
                 self._texts.append(text)
 
     def finish(self, *, is_cut: bool) -> IntegrityCounts | None:
-        """Return the faults, or ``None`` if the response has no evidence and no fault.
+        """Return the faults, or ``None`` if there are none and the events are not numbered.
 
         Args:
             is_cut: whether the response is incomplete, which is a separate failure.

@@ -1,4 +1,4 @@
-"""Reader for streams of an unknown API, given the path of the text in an event's JSON. Pure."""
+"""Reader for streams of an unknown API, given the path of the text in an event's JSON. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counter of the events in one response body, fed read by read. Pure."""
+"""Counter of the events in one response body, fed read by read. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Read = Callable[[str, str], Meaning]
 
 
 class EventCounter:
-    """Counts the events of a response body by kind.
+    """Counter of the events of a response body by kind.
 
     Args:
         decoder: decoder of a framing other than SSE and JSON lines.
@@ -61,7 +61,7 @@ class EventCounter:
         self._read = read
         self._templates = templates
         self._next: EventTemplate | None = None
-        # Created when the first event matches no template.
+        # The parser is created when an event first matches no template.
         self._parser: Parser | LineParser | None = None
         self._form = form
         self._end = b"\n\n" if form is Framing.SSE else b"\n"

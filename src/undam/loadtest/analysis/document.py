@@ -1,4 +1,4 @@
-"""Responses that are one JSON document: answers that are not streamed, embeddings, scores. Pure."""
+"""Responses that are one JSON document: unstreamed answers, embeddings, scores. No I/O."""
 
 from __future__ import annotations
 

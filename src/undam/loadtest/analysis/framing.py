@@ -1,4 +1,4 @@
-"""Framing of one response, fed read by read: the head, and the decoded body of each read. Pure."""
+"""Framing of one response: returns the head, and the decoded body of each read. No I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HeadCache:
         return self._known.get(data)
 
     def keep(self, data: bytes, parser: ResponseParser) -> None:
-        """Store ``parser``, which has parsed ``data`` and is not used any further."""
+        """Store ``parser``, which has parsed ``data`` and must not receive any more data."""
         parser.close()
         if len(self._known) >= _MOST_HEADS:
             self._known.clear()
@@ -175,7 +175,7 @@ class ResponseFraming:
         return self._decoder.unfinished
 
     def _begin(self, data: bytes) -> bytes:
-        """Take the first read, and decide which decoder the body gets."""
+        """Process the first read, and choose the decoder of the body."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         known = self._heads.find(data[:end])
         if known is None:

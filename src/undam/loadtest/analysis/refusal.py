@@ -1,4 +1,4 @@
-"""Description of a response that is not a stream, in one line and without secrets. Pure."""
+"""Description of a response that is not a stream, in one line and without secrets. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_RETRY_AFTER_S = 1e9
 
 def one_line(text: str, secrets: Iterable[str]) -> str:
     """Return ``text`` as one printable line of bounded length, with secrets redacted."""
-    # Redacted before it is cut: a truncated secret would not be recognized.
+    # Redact before truncating, because a truncated secret would not be recognized.
     line = " ".join(redact_text(text, secrets).split())
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line[:_MAX_LINE])
     return shown if len(line) <= _MAX_LINE else f"{shown}…"
@@ -43,7 +43,7 @@ def retry_after_s(head: Head, now_ns: int) -> float | None:
         return None
     if value.isascii() and value.isdigit():
         return float(value) if len(value) <= _MAX_DIGITS else None
-    # Loaded only for a server that sends a date.
+    # Import this module only if the server sends a date, which is rare.
     from email.utils import parsedate_to_datetime  # noqa: PLC0415
 
     try:
@@ -55,7 +55,7 @@ def retry_after_s(head: Head, now_ns: int) -> float | None:
 
 
 def _phrase(status: int) -> str:
-    # Loaded only for an error status.
+    # Import this module only for an error status, because most runs do not need it.
     from http import HTTPStatus  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""Analysis of one response: raw reads in, a request result out. Pure and incremental.
+"""Incremental analysis of one response: raw reads in, a request result out. No I/O.
 
 HTTP framing, codings, events and their JSON are parsed here, after the reads were made, so that
 parsing never delays a read.
@@ -35,12 +35,12 @@ RawRead = tuple[int, int, int, bytes]
 
 
 class EndCause(Enum):
-    """Why the reading of a response ended."""
+    """Reason why the reading of a response ended."""
 
     COMPLETE = "complete"
     """The response is complete according to its framing."""
     CLOSED = "closed"
-    """The server closed the connection in good order."""
+    """The server closed the connection cleanly."""
     FAULT = "fault"
     """An error occurred; see ``kind`` and ``message``."""
     STOPPED = "stopped"
@@ -89,7 +89,7 @@ class ApiContext:
     ) -> None:
         self.streams = streams
         self._api: Api = api_named(api)
-        # All streams of a worker come from one endpoint, so they share what is detected.
+        # All streams of a worker come from one endpoint, so they share the detected API.
         detects = content_path is None and self._api is PLAIN
         self._shape = ShapeReader(self._api) if detects else None
         self.read: Callable[[str, str], Meaning] = (
@@ -110,7 +110,7 @@ class ApiContext:
 
 
 class ResponseAnalyzer:
-    """Analyzes one response, from its first read to its end.
+    """Analyzer of one response, from its first read to its end.
 
     Args:
         framing: framing of the response; ``None`` means HTTP/1.1.
@@ -123,7 +123,7 @@ class ResponseAnalyzer:
         self._reads: list[ContentRead] = []
         self._head_ns: int | None = None
         self._kept = b""
-        # The beginning of the body, to quote it if it turns out not to be a stream.
+        # Beginning of the body, which is quoted in a message if the body is not a stream.
         self._beginning = b""
         self._form: Framing | None = None
         self._body_bytes = 0
@@ -132,12 +132,12 @@ class ResponseAnalyzer:
         self._announced_ns: int | None = None
         self._last: RawRead | None = None
         self._answer_ns: int | None = None
-        # The body of a document.
+        # Parts of the body, if the response is a single document instead of a stream.
         self._parts: list[bytes] = []
         self._document: Document | None = None
 
     def receive(self, read: RawRead) -> None:
-        """Take the next read."""
+        """Process the next read."""
         if self._fault is not None:
             return
         self._last = read
@@ -154,7 +154,7 @@ class ResponseAnalyzer:
             self._take(read, body)
 
     def finish(self, ended: RequestEnd) -> RequestResult:
-        """Return the result; no read may be received afterwards."""
+        """Return the result. Do not call `receive` afterwards."""
         head = self._framing.head
         self._framing.close()
         if self._parts:
@@ -366,7 +366,7 @@ class ResponseAnalyzer:
         return self._classify_whole_body(counter)
 
     def _classify_whole_body(self, counter: EventCounter | None) -> tuple[Outcome, str, str]:
-        """Classify a stream without an end event whose body ended in good order."""
+        """Classify a stream whose body ended without an error, but also without an end event."""
         coding = self._framing.unfinished()
         if coding is not None:
             message = f"the body ended in the middle of its {coding} data"

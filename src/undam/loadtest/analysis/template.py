@@ -1,4 +1,4 @@
-"""Fast recognition of events by pattern, without parsing their JSON. Pure, and exact.
+"""Fast, exact recognition of events by pattern, without parsing their JSON. No I/O.
 
 The events of a stream differ in few places: the text, a number, a random ID. Two events with the
 same keys in the same order yield a pattern that accepts any unescaped string or any integer where
@@ -172,7 +172,7 @@ def _features(meaning: Meaning) -> tuple[object, ...]:
 
 
 def _number_key(parts: _Parts) -> int | None:
-    """Return the index of the token that is the number of the event, if there is one.
+    """Return the index of the token with the event's sequence number, if there is one.
 
     The number of a beacon takes precedence, as in `ContentCheck`.
     """

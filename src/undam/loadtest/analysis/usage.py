@@ -13,7 +13,7 @@ _REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 class PromptUsage(NamedTuple):
-    """Token counts that an event reports beside the completion tokens; ``None`` if it does not.
+    """Token counts of an event other than completion tokens; ``None`` for an absent count.
 
     Attributes:
         prompt: tokens of the prompt, including cached ones.
@@ -26,7 +26,7 @@ class PromptUsage(NamedTuple):
     reasoning: int | None = None
 
     def updated(self, newer: PromptUsage) -> PromptUsage:
-        """Return the counts with those that ``newer`` reports replaced."""
+        """Return these counts, with each one that ``newer`` contains replaced."""
         pairs = zip(self, newer, strict=True)
         return PromptUsage(*(old if new is None else new for old, new in pairs))
 

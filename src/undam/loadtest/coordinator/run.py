@@ -52,18 +52,18 @@ class ProgressListener:
     """Progress callbacks of a run. The base class ignores them."""
 
     def on_start(self, start_ns: int) -> None:
-        """Take the common start, on the clock of this process."""
+        """Handle the start time of all workers, on the clock of this process."""
 
     def on_results(self, batch: Sequence[RequestResult]) -> None:
-        """Take finished requests."""
+        """Handle results of finished requests."""
 
     def on_tick(self, statuses: Sequence[Status]) -> None:
-        """Take the latest status of each worker; called about four times per second."""
+        """Handle the latest status of each worker; called about four times per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostShare:
-    """The share of the load that was lost with a worker.
+    """Share of the load that was lost with a worker.
 
     Args:
         why: reason for the loss.
@@ -149,7 +149,7 @@ class _LoadRun:
         self._statuses: dict[int, Status] = {}
         self._reported: dict[int, int] = {}
         self._last_event_at: dict[int, float] = {}
-        # The first and the latest value of each worker.
+        # The first and the latest scheduler statistics of each worker.
         self._sched_stats: dict[int, list[SchedStat]] = {}
         self._failure: Failure | None = None
 
@@ -228,7 +228,7 @@ class _LoadRun:
                 self._sched_stats.setdefault(worker, [sched_stat])[1:] = [sched_stat]
 
     def _kill_silent(self, stop_at: float) -> None:
-        """Kill workers that did not stop in time or have sent nothing for too long."""
+        """Kill workers that did not stop in time or have been silent for too long."""
         now = time.monotonic()
         for worker in self._running:
             silent_s = now - self._last_event_at.setdefault(worker, now)

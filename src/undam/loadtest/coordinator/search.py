@@ -17,8 +17,9 @@ The lower end is the result, so it is on average half of this step below the tru
 steps would mostly measure the variation between runs."""
 
 MAX_STEPS = 24
-# If even this fraction of the first load misses an objective, no load is likely to meet the
-# objectives. A first rate far above the capacity of the server counts as this rate.
+# If even this fraction of the first load misses an objective, no load is likely to meet all of
+# them. For this limit, a first load above ``_HIGHEST_FIRST_RATE`` counts as that rate, because it
+# may be far above the capacity of the server.
 _LOWEST_FRACTION = 1 / 64
 _HIGHEST_FIRST_RATE = 8.0
 # Served requests per second of an overloaded server show its capacity, up to this error.
@@ -33,7 +34,7 @@ _MAX_DOUBTS = 2
 _ROUNDING = 1.005
 
 
-# Limits for ending a step early. Refused bursts alone can cause some failures in a row.
+# A step ends early only above both limits, because one refused burst can cause several failures.
 _MIN_FAILED = 10
 _FAILING_SHARE = 0.05
 
@@ -74,7 +75,9 @@ class _Votes:
 
 @dataclass(slots=True)
 class CapacitySearch:
-    """Double the load until it misses, then narrow the interval, then confirm both ends.
+    """Search that doubles the load until it misses an objective, then narrows the interval.
+
+    Finally, another run confirms each end of the interval.
 
     After a miss, no step is far above the rate that the server still served, so a server that fails
     is not flooded.
@@ -124,7 +127,7 @@ class CapacitySearch:
         assert self.next is not None
         self.steps += 1
         if outcome.doubtful:
-            # A disturbance passes. If it comes again, the load generator is the bottleneck, and
+            # A disturbance is temporary. If it recurs, the load generator is the bottleneck, and
             # higher loads would not test the server.
             self._doubts[self.next] += 1
             self.stopped_by_client = self._doubts[self.next] >= _MAX_DOUBTS
@@ -153,7 +156,7 @@ class CapacitySearch:
         return undecided[0] if undecided else None
 
     def _lower(self, missed: float) -> float | None:
-        """Return a load below one that missed, while none has met."""
+        """Return a lower load to try after ``missed``; ``None`` to give up."""
         load = missed / 2
         if self._capacity is not None:
             load = min(load, _BELOW_CAPACITY * self._capacity)
@@ -172,7 +175,8 @@ class CapacitySearch:
             upper = _CAPACITY_ERROR * self._capacity
         load = self._round(math.sqrt(met * upper))
         if load <= met * math.sqrt(RESOLUTION):
-            # The served rate suggests that the end is near; a higher load has to miss, too.
+            # The served rate suggests that the limit is close; a slightly higher load must miss
+            # to confirm this.
             load = self._round(min(met * RESOLUTION, math.sqrt(met * missed)))
         return load if met < load < missed else None
 

@@ -21,7 +21,7 @@ _TIMEOUT_S = 5.0
 
 
 class ServerMetrics:
-    """Scrapes a server twice per second inside the ``with`` block.
+    """Scraper that reads a server's metrics twice per second inside the ``with`` block.
 
     Args:
         url: address of the metrics; without a path it means `/metrics`.
@@ -68,7 +68,7 @@ class ServerMetrics:
     def _scrape_until_over(self) -> None:
         while not self._over.wait(_INTERVAL_S):
             self._try_scrape()
-        # The last requests are counted only after their end.
+        # The server counts the last requests only when they have ended.
         self._try_scrape()
 
     def _try_scrape(self) -> None:

@@ -39,7 +39,7 @@ WorkerEvent = Frame | WorkerLost
 
 
 class WorkerNode(NamedTuple):
-    """Where a worker runs.
+    """Location and clock of a worker.
 
     Attributes:
         node: the cluster's name of the node.
@@ -77,7 +77,7 @@ class WorkerPool(Protocol):
 
     @property
     def start_lead_ns(self) -> int:
-        """How long before the common start a ``Start`` must be sent."""
+        """Minimum time between sending a ``Start`` and the common start."""
 
     def offset_ns(self, worker: int) -> int:
         """Return how far the worker's clock is ahead of the clock of this process."""
@@ -96,7 +96,7 @@ class WorkerPool(Protocol):
 
     @property
     def nodes(self) -> tuple[WorkerNode, ...]:
-        """Where each worker runs; empty if all run on this machine."""
+        """Location and clock of each worker; empty if all run on this machine."""
 
     def kill(self, worker: int) -> None:
         """Kill a worker; ``receive`` then reports it as lost."""
@@ -215,7 +215,7 @@ class LocalWorkerPool:
             with contextlib.suppress(OSError):
                 worker.pipe("stdin").close()
         for worker in self._workers:
-            # A worker that has sent its last frame exits by itself; any other is not needed.
+            # A worker that has sent its last frame exits by itself. Others are killed at once.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 if worker.has_reported:
                     worker.process.wait(max(0.0, give_up - time.monotonic()))

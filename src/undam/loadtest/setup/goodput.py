@@ -14,7 +14,7 @@ _FROM_START = frozenset({"ttft", "e2e", "send_delay"})
 
 
 class Goodput:
-    """Counts good requests, excluding warm-up and abandoned requests.
+    """Counter of good requests, without warm-up and abandoned requests.
 
     A time objective applies to the value of each single request. TTFT, TPOT, E2E and send delay
     have one value per request, so the statistic of the objective is ignored. For ITL, the
@@ -60,8 +60,8 @@ def _less(value: float | None, delay_ns: int) -> float | None:
 
 def _meets(value: float | None, limit: Slo) -> bool:
     if value is None:
-        # A response with one event has no gap that could be too long. Without any, its reader
-        # waited in vain.
+        # A response with one event has no gap, so none was too long. A response without content
+        # misses the TTFT objective.
         return limit.name != "ttft"
     return limit.holds(value / 1e6)
 

@@ -1,4 +1,4 @@
-"""Plan of a load test: the intended start of each request, and which worker sends it. Pure.
+"""Plan of a load test: the intended start and the worker of each request. No I/O.
 
 An open loop sends at times fixed in advance, regardless of the server. A closed loop keeps a
 number of requests in flight: each slot starts its next request when the previous one has ended.
@@ -18,8 +18,8 @@ from undam.errors import UsageError
 Arrivals = Literal["poisson", "constant", "gamma", "trace"]
 
 # Time between the first starts of two slots. If all slots started at once, they would compete for
-# the accept queue and the prefill, which a settled load does not do. At 5 ms, 200 connections are
-# opened per second, which any server can handle.
+# the accept queue and the prefill, unlike a steady load. At 5 ms, 200 connections are opened per
+# second, which any server can handle.
 _SLOT_INTERVAL_NS = 5_000_000
 # Limit of the default ramp: about the length of a typical response.
 _MAX_RAMP_NS = 2_000_000_000
@@ -38,15 +38,15 @@ class Load:
         rate: requests per second of an open loop.
         rate_end: rate at the end of ``duration_s``, to which the rate changes linearly; ``None``
             means that it is constant.
-        burstiness: shape of gamma arrivals: 1 is a Poisson process, less comes in bursts.
-        max_concurrency: most requests of an open loop in flight; others wait until one ends.
+        burstiness: shape of gamma arrivals: 1 is a Poisson process; lower values are burstier.
+        max_concurrency: maximum number of requests of an open loop in flight; others wait until
+            one ends.
         trace_ns: start times of a replay, relative to the start of the run.
         requests: number of measured requests; warm-up requests are extra.
         duration_s: how long new requests are started, including warm-up; requests in flight are
             then read to their end.
         warmup: number of requests at the start that are excluded from all metrics.
-        ramp_s: time from the first slot's start to the last one's; ``None`` means 5 ms per slot,
-            at most 2 s.
+        ramp_s: time during which the slots are started; ``None`` means 5 ms per slot, at most 2 s.
     """
 
     concurrency: int | None = None
@@ -96,9 +96,10 @@ class WorkerShare:
 
 
 def default_warmup(load: Load) -> int:
-    """Return one request per slot or one second of the rate, but at most 10 % of the run and 100.
+    """Return the number of warm-up requests: one per slot, or one second of the rate.
 
-    The first requests meet cold connections and caches. A replayed trace has no warm-up.
+    The maximum is 10 % of the run, or 100 requests if that is lower. The first requests meet cold
+    connections and caches. A replayed trace has no warm-up.
     """
     if load.trace_ns:
         return 0
@@ -124,7 +125,10 @@ def split_load(load: Load, workers: int) -> tuple[WorkerShare, ...]:
 
 
 def start_offsets_ns(load: Load) -> Iterator[int]:
-    """Yield the intended starts of an open loop, relative to the start of the run, without end."""
+    """Yield the intended starts of an open loop, relative to the start of the run.
+
+    The sequence is infinite, except for a trace.
+    """
     if load.trace_ns:
         yield from load.trace_ns
         return

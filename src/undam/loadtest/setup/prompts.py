@@ -187,8 +187,8 @@ def _is_token_limit(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    # NaN fails the comparison. The limit still accepts a date in milliseconds given as seconds, so
-    # that the error message about the unit is shown for it.
+    # NaN fails the comparison. The limit accepts a date in milliseconds that is given as seconds,
+    # so that a later check reports the wrong unit.
     return type(value) in {int, float} and 0 <= value < 1e15  # type: ignore[operator]
 
 
@@ -236,7 +236,7 @@ def _parse_line(line: str, path: str, number: int) -> list[Prompt]:
     ]
 
 
-# Stands for the answer to an earlier turn.
+# Placeholder for the answer to an earlier turn.
 _EARLIER_ANSWER = "I have answered this."
 
 
@@ -271,7 +271,7 @@ def _time_ns(row: Mapping[str, float]) -> int | None:
 
 
 def relative_to_first(prompts: list[Prompt]) -> list[Prompt]:
-    """Return prompts that have times in their order, relative to the earliest.
+    """Sort prompts by time, and make their times relative to the earliest.
 
     Raises:
         UsageError: the times span more than a month, so their unit is wrong.

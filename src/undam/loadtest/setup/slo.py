@@ -91,7 +91,7 @@ class SloResult:
 
     @property
     def margin(self) -> float | None:
-        """Distance to the limit as a share of it; negative if the objective is missed."""
+        """Distance to the limit as a share of the limit; negative if the objective is missed."""
         if self.value is None or self.slo.limit == 0:
             return None
         share = abs(self.value - self.slo.limit) / self.slo.limit

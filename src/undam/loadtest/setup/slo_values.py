@@ -1,6 +1,6 @@
-"""Measured values of objectives: failures are part of each percentile. Pure.
+"""Measured values of objectives; each percentile includes failures. No I/O.
 
-A failed request has no latency, and a reader would have waited in vain. For an objective it is
+A failed request has no latency, but its reader did not get an answer. For an objective it is
 therefore slower than any limit. Otherwise a server that refuses requests would improve its
 percentiles.
 """
@@ -73,7 +73,7 @@ def _time_result(slo: Slo, summary: Summary) -> SloResult:
 
 
 def _failed(name: str, summary: Summary) -> int:
-    """Return the number of requests whose latency is above every limit."""
+    """Return the number of requests that count as slower than any limit."""
     outcomes = summary.outcomes
     if name == "ttft":
         with_content = summary.times("ttft").count - summary.timed_out
@@ -84,7 +84,7 @@ def _failed(name: str, summary: Summary) -> int:
 
 
 def _bounds(name: str, summary: Summary) -> tuple[Histogram | None, Histogram | None]:
-    """Return the distribution without the delays of the load generator, and with the largest."""
+    """Return two distributions: one without delays of the load generator, one with the largest."""
     if name == "ttft":
         return summary.ttft_from_sent, summary.ttft.highest()
     if name == "itl":

@@ -13,7 +13,7 @@ from undam.wire.channel import Channel
 from undam.wire.connect import find_addresses, open_connection
 from undam.wire.tls import TlsEngine, make_context
 
-# Open files of a worker beside its connections: pipes, files of the interpreter, and a reserve.
+# Open files of a worker besides its connections: pipes, files of the interpreter, and a reserve.
 _OTHER_FILES = 64
 
 

@@ -1,4 +1,4 @@
-"""Readers of workload files in the formats of other tools. Pure; nothing is downloaded.
+"""Readers of workload files in the formats of other tools. No I/O.
 
 - ShareGPT: a JSON array of conversations. Each human turn becomes a request with the turns before
   it as history, including the recorded answers.
@@ -120,7 +120,7 @@ def _mooncake(lines: Iterable[str], path: str) -> Iterator[Prompt]:
 
 
 def _blocks_text(ids: Sequence[str], tokens: int) -> str:
-    """Return a text whose blocks depend on their IDs only, after a mark of the run."""
+    """Return a placeholder of the run and a block of words per ID; equal IDs give equal blocks."""
     words, left = [RUN_PLACEHOLDER], round(tokens * _WORDS_PER_TOKEN) - 1
     for block in ids:
         count = min(left, round(_BLOCK_TOKENS * _WORDS_PER_TOKEN))
@@ -165,7 +165,7 @@ def _csv_time(value: str | None, path: str, number: int) -> int:
     except ValueError:
         pass
     try:
-        # Azure's times have seven digits after the point, and Python accepts six.
+        # Azure's times have seven decimal places, but Python accepts at most six.
         whole, _, fraction = (value or "").strip().partition(".")
         at = datetime.fromisoformat(whole).replace(tzinfo=UTC)
         digits = "".join(c for c in fraction if c.isdigit())[:9].ljust(9, "0")

@@ -1,4 +1,4 @@
-"""Mark that makes the prompt of each request unique. Pure.
+"""Mark that makes the prompt of each request unique. No I/O.
 
 Servers keep the prefixes of earlier prompts, and a prompt that was sent before needs no prefill.
 Each generated prompt therefore contains a placeholder, and the worker replaces it in each request
@@ -46,7 +46,7 @@ def request_mark(run: int, number: int) -> bytes:
 
 
 def _mixed(value: int) -> int:
-    """Return the bits of ``value`` in disorder; different values stay different (MurmurHash3)."""
+    """Mix the 32 bits of ``value`` reversibly, as the finalizer of MurmurHash3 does."""
     value &= _MASK
     value = ((value ^ (value >> 16)) * 0x85EBCA6B) & _MASK
     value = ((value ^ (value >> 13)) * 0xC2B2AE35) & _MASK

@@ -85,7 +85,8 @@ class ActiveRequest:
         self._final = False
         self._framed: int | None = None
         self._analyzer: ResponseAnalyzer | None = None
-        # Created with the first read: before the request is sent, every microsecond delays it.
+        # The parser is created with the first read, because any work before the request is sent
+        # would delay it.
         self._parser: httptools.HttpResponseParser | None = None
 
     def receive(self, read: RawRead) -> bool:

@@ -197,7 +197,7 @@ class WorkerConnection:
         text = tls.decrypt(data)
         if tls.fault is not None:
             return text, ("tls", str(tls.fault))
-        # The reply to a key update. If it cannot be sent, a later read reports the reason.
+        # This replies to a key update. If it cannot be sent, a later read reports the reason.
         reply = tls.to_send()
         if reply:
             with contextlib.suppress(OSError):
@@ -205,7 +205,7 @@ class WorkerConnection:
         return text, None
 
     def read_while_idle(self) -> bool:
-        """Read what arrived without a request; return whether the connection is still usable.
+        """Read data that arrived without a request; return whether the connection is still usable.
 
         A TLS 1.3 server sends session tickets after the handshake, and may update its keys at any
         time. Text without a request is invalid.
@@ -228,7 +228,7 @@ class WorkerConnection:
 
     @property
     def received_close_notify(self) -> bool:
-        """Return whether the server has closed the TLS connection in good order."""
+        """Return whether the server has closed the TLS connection cleanly."""
         return self._tls is not None and self._tls.closed
 
     def close(self, *, abort: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Event loop of a worker: sends requests that are due and reads what is readable.
 
-Each iteration does only that. All other work runs in iterations in which no socket was ready.
+Each iteration only sends and reads. All other work runs when no socket is ready.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_SLEEP_NS = 1_000_000
 _POLLING_NS = 80_000
 _DEADLINE_CHECK_NS = 20_000_000
 _MIN_EVENTS = 64
-# Memory overhead of a read beside its bytes, so that the backlog limit also covers tiny reads.
+# Memory that a read uses besides its bytes, so that the backlog limit also covers tiny reads.
 READ_OVERHEAD_BYTES = 256
 # Faults after which the server has certainly not accepted the request.
 _NOT_ACCEPTED = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
@@ -114,7 +114,7 @@ class Engine:
                 self._end(active, now_ns, EndCause.STOPPED)
 
     def cancel(self, number: int) -> None:
-        """Cancel a request that has not ended, like a client that disconnects early."""
+        """Cancel a request that has not ended, to simulate a client that disconnects early."""
         active = self.active.get(number)
         if active is not None:
             self._cancel([active])
@@ -127,7 +127,7 @@ class Engine:
         self._poller.close()
 
     def poll(self) -> bool:
-        """Read everything that is readable, and send requests that become due meanwhile.
+        """Read from all readable sockets, and send requests that become due in the meantime.
 
         Returns:
             Whether any socket was ready.
@@ -213,7 +213,7 @@ class Engine:
         self._end(active, at_ns, EndCause.COMPLETE)
 
     def _closed(self, connection: WorkerConnection, at_ns: int) -> None:
-        """Handle a connection that the server has closed in good order."""
+        """Handle a connection that the server has closed cleanly."""
         requests = connection.requests
         self.pool.close(connection)
         for active in requests:
@@ -256,7 +256,7 @@ class Engine:
 
     def _advance(self, connection: WorkerConnection, mask: int, drained_ns: int) -> None:
         if connection.state is ConnectionState.SENDING and mask & ~WRITABLE:
-            # A response before the request is fully sent; usually an error status.
+            # The server responds before the request is fully sent, usually with an error status.
             self._read(connection, drained_ns)
             return
         was_writing = connection.wants_write

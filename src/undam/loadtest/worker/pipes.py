@@ -12,7 +12,7 @@ _READ_BYTES = 1 << 16
 
 
 class WorkerPipes:
-    """Reads frames from ``source`` and writes frames to ``sink``.
+    """Worker's end of the pipes: reads frames from ``source`` and writes frames to ``sink``.
 
     Attributes:
         stopped: whether a ``Stop`` or the end of the pipe was received.
@@ -72,7 +72,7 @@ class WorkerPipes:
                     out.popleft()
 
     def finish(self) -> None:
-        """Write all buffered data, blocking until the reader has taken it.
+        """Write all buffered data, and block until the pipe has accepted it.
 
         Raises:
             BrokenPipeError: the coordinator has closed the pipe.

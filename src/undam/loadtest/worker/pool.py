@@ -57,7 +57,7 @@ class WorkerConnectionPool:
 
     @property
     def is_opening(self) -> bool:
-        """Return whether connections are still being opened ahead."""
+        """Return whether connections are still being opened in advance."""
         return bool(self._opening)
 
     def open_ahead(self, count: int) -> None:
@@ -66,7 +66,7 @@ class WorkerConnectionPool:
         self._open_some()
 
     def stop_ahead(self) -> None:
-        """Stop opening connections ahead."""
+        """Stop opening connections in advance."""
         self._ahead = 0
 
     def send(self, active: ActiveRequest) -> None:
@@ -80,7 +80,7 @@ class WorkerConnectionPool:
             try:
                 connection.assign(active)
             except OSError:
-                # The server has just closed it; the request never left this machine.
+                # The server has just closed this connection; the request never left this machine.
                 self.close(connection)
                 self.stale += 1
                 continue
@@ -154,7 +154,7 @@ class WorkerConnectionPool:
         self._open_some()
 
     def release(self, connection: WorkerConnection, *, keep: bool) -> None:
-        """Take back a connection whose request has ended; ``keep`` it if it can be reused."""
+        """Make a connection available after its request; close it unless ``keep`` is set."""
         if keep and self._keep_alive:
             connection.active = None
             connection.state = ConnectionState.IDLE

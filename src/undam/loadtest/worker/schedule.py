@@ -1,4 +1,4 @@
-"""Schedule of a worker: which request is due when. Times are arguments; no clock is read."""
+"""Schedule of a worker's requests. Times are passed as arguments; no clock is read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Schedule(Protocol):
 
     @property
     def unstarted(self) -> int:
-        """Number of requests left of a plan or a count; 0 if only the time is limited."""
+        """Number of requests that have not started; 0 if only the time is limited."""
         ...
 
     def take(self) -> DueRequest:
@@ -50,7 +50,7 @@ class Schedule(Protocol):
         ...
 
     def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """Free ``slot``, whose request has ended; with ``rest``, only after a pause."""
+        """Free ``slot`` after its request has ended; with ``rest``, only after a pause."""
         ...
 
 
@@ -78,7 +78,7 @@ class _OpenLoopSchedule:
         return due
 
     def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """Allow the next request, if it waited for one to end."""
+        """Record the end of a request, so that the next one can start if it waited for this."""
         self._in_flight -= 1
         self._update_due()
 
@@ -91,7 +91,7 @@ class _OpenLoopSchedule:
 
 
 class _Conversations:
-    """Conversations of a closed loop; each slot is in one of them."""
+    """Conversations of a closed loop; each slot runs one conversation at a time."""
 
     def __init__(self, sessions: tuple[tuple[int, int], ...]) -> None:
         self._sessions = sessions

@@ -39,10 +39,10 @@ from undam.wire.clock import realtime_offset_ns, sharpen_timers
 if TYPE_CHECKING:
     from undam.wire.tls import TlsEngine
 
-# Number of reads analyzed between two polls; takes about 0.2 ms.
+# Number of reads analyzed between two polls. Their analysis takes about 0.2 ms.
 _READS_PER_STEP = 12
 _STEP_NS = 400_000
-# The same if a request is due within ``_STEP_NS``.
+# Number of reads analyzed between two polls if a request is due within ``_STEP_NS``.
 _READS_BEFORE_SENDING = 4
 # Size of a batch. Encoding one takes no longer than an analysis step, and decoding it, perhaps on
 # the same CPU, takes less than 0.5 ms.
@@ -50,12 +50,12 @@ _BATCH_RESULTS = 32
 _BATCH_READS = 128
 _STATUS_NS = 250_000_000
 _FLUSH_NS = 100_000_000
-# Connections not established by then are opened when they are needed.
+# Maximum time to open connections before the start. The rest are opened when they are needed.
 _OPENING_NS = 1_000_000_000
 
 
 class LoadWorker:
-    """Runs one job in one process."""
+    """Worker that runs one job in its own process."""
 
     def __init__(self, job: Job, pipes: WorkerPipes) -> None:
         self._job = job

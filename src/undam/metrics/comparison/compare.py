@@ -26,11 +26,12 @@ DEFAULT_THRESHOLD_PERCENT = 10.0
 
 _RATES = {"requests_per_second": "answers", "events_per_second": "events"}
 _ERROR_RATE = 0.02
-# One interval per statistic of each latency, per rate, and for the failures.
+# Number of intervals: one for each statistic of each latency, one for each rate, and one for the
+# failures.
 _INTERVALS = len(LATENCIES) * len(COMPARED_STATISTICS) + len(_RATES) + 1
 # Restarting a server causes differences up to this size.
 _MIN_RATIO = 1.01
-# The scatter of a quantile is unknown with fewer values beyond it.
+# With fewer values beyond a quantile, its scatter is unknown.
 _MIN_BEYOND = 10
 # One nanosecond in ms, the resolution of the measurement.
 _RESOLUTION_MS = 1e-6
@@ -174,8 +175,8 @@ def _rate(rate: str, a: RunInput, b: RunInput, seed: int) -> ComparedStatistic:
 def _rate_error(rate: str, side: RunInput, seed: int) -> float | None:
     """Return the standard error of the logarithm of a rate.
 
-    In a closed loop the response times determine the rate. It scatters as their mean does, and with
-    the end of the last response. Requests start in waves, so counts per span of time are not
+    In a closed loop the response times determine the rate. The rate varies as their mean does, and
+    with the end of the last response. Requests start in waves, so counts per span of time are not
     independent and cannot be used.
     """
     typical, tail = side.times["e2e"]["p50"], side.times["e2e"]["p99"]
@@ -221,7 +222,7 @@ def _failures(a: RunInput, b: RunInput) -> ComparedStatistic:
     if not a.requests or not b.requests:
         return ComparedStatistic("failures", "share", None, None, None, None, None, Change.UNKNOWN)
     shares = [side.failed / side.requests for side in (a, b)]
-    # Add half a failure to each side, so that zero failures have a scatter, too (Agresti).
+    # Add half a failure to each side, so that zero failures have a statistical error (Agresti).
     soft = [(side.failed + 0.5) / (side.requests + 1) for side in (a, b)]
     spread = sqrt(
         sum(p * (1 - p) / (side.requests + 1) for p, side in zip(soft, (a, b), strict=True))

@@ -36,7 +36,7 @@ def independent_batches(blocks: Sequence[Histogram]) -> list[Histogram]:
         return full
     length = ceil(_LENGTH * max(correlation_time(series) for series in _series(full)))
     joined = []
-    # Blocks that are left over join the last batch.
+    # The last batch also gets the blocks that are left over.
     count = max(1, len(full) // length)
     for i in range(count):
         end = len(full) if i + 1 == count else (i + 1) * length

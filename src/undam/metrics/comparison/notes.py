@@ -12,7 +12,7 @@ _CONDITIONS = (
     "url", "model", "api", "load", "concurrency", "rate", "arrivals", "workers", "prompts",
     "max_tokens", "prefix_share", "host", "tokens_from", "http_version",
 )  # fmt: skip
-# Conditions of runs of earlier versions, which did not report them.
+# Conditions that earlier versions did not report, with the only value that they supported.
 _EARLIER = {"http_version": "1.1"}
 # Responses to the same requests vary a little; beyond this factor, the lengths are different.
 _MAX_LENGTH_RATIO = 1.1
@@ -23,7 +23,7 @@ def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
     noted = set()
     for name in _CONDITIONS:
         ours, theirs = (side.about.get(name, _EARLIER.get(name)) for side in (a, b))
-        # The text of the load contains these parts.
+        # A note on the load already shows its concurrency, rate and arrivals.
         if ours != theirs and not (name in {"concurrency", "rate", "arrivals"} and "load" in noted):
             noted.add(name)
             yield f"different {name.replace('_', ' ')}: {_text(ours)} against {_text(theirs)}"

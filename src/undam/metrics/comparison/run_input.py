@@ -16,7 +16,7 @@ LATENCIES = ("ttft", "itl", "tpot", "e2e")
 STATISTICS = ("mean", "p50", "p90", "p95", "p99", "p99.9")
 RATES = ("requests_per_second", "events_per_second", "tokens_per_second")
 
-# Enough spans to estimate their scatter, and each longer than the rhythm of a response.
+# Enough spans to estimate their scatter, but each longer than the time between bursts.
 _SPANS = 20
 # Larger values are not measurements, and could overflow.
 _MAX_VALUE = 10**15
@@ -106,7 +106,7 @@ def _spans(timeline: Mapping[str, Any]) -> dict[str, list[int]]:
     """Return the timeline, including empty sections, in about twenty equal spans."""
     width = _amount(timeline["width_ms"])
     if width <= 0:
-        raise ValueError("the timeline has no width")
+        raise ValueError("the width of the timeline is not positive")
     columns = {name: i for i, name in enumerate(timeline["columns"])}
     sections: dict[int, tuple[int, int]] = {}
     first = (
@@ -124,7 +124,7 @@ def _spans(timeline: Mapping[str, Any]) -> dict[str, list[int]]:
     count = (max(sections, default=-1) + 1) // each
     events, answers_ = [0] * count, [0] * count
     for position, (n, ended) in sections.items():
-        # The rest at the end is not a complete span.
+        # The sections left over at the end do not fill a span.
         if position // each < count:
             events[position // each] += n
             answers_[position // each] += ended

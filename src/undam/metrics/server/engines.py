@@ -1,4 +1,4 @@
-"""Names under which model servers publish their queue, their cache and their own TTFT."""
+"""Names of the metrics with which model servers publish their queue, cache and TTFT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of the server during a run, and which part of TTFT is its queue, its engine or a hop."""
+"""Metrics of the server during a run, and the parts of TTFT: its queue, its engine and hops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS = ("client", "queue", "engine", "hop")
 
 # More rows would not be visible in a chart.
 _MAX_ROWS = 200
-# Shorter parts of TTFT are not worth a name.
+# Shorter parts of TTFT are negligible.
 _NEGLIGIBLE_MS = 1.0
 
 
@@ -29,7 +29,7 @@ class ServerSample:
 
 @dataclass(frozen=True, slots=True)
 class TtftParts:
-    """Mean TTFT in ms, divided by what takes the time; ``None`` if it is unknown.
+    """Mean TTFT in ms, split into parts; an unknown part is ``None``.
 
     Attributes:
         client: from the intended start until the request was sent.
@@ -82,7 +82,7 @@ class ServerTimeline:
         }  # fmt: skip
 
     def ttft_parts(self, summary: Summary) -> TtftParts:
-        """Divide the mean TTFT of the run."""
+        """Split the mean TTFT of the run into its parts."""
         whole, sent = summary.times("ttft"), summary.ttft_from_sent
         from_sent_ms = _mean(sent) or 0.0
         client = max(0.0, (_mean(whole) or 0.0) - from_sent_ms)
@@ -108,7 +108,7 @@ class ServerTimeline:
         return [sample for sample in self._samples if first <= sample.at_ns <= last]
 
     def _mean_ms(self, kind: str) -> float | None:
-        """Return the mean of a histogram over the run."""
+        """Return the mean over the run, in ms, of a histogram that the server publishes."""
         total, count = self._increase(kind, "_sum"), self._increase(kind, "_count")
         return 1000 * total / count if total is not None and count else None
 

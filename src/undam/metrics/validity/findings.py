@@ -9,7 +9,7 @@ from undam.metrics.validity.asked import RequestedLoad
 from undam.metrics.validity.flow import LoadFlow
 from undam.rules import Finding, Fix, Severity, finding
 
-# The chat template alone can be a tenth of a short prompt.
+# A cached chat template alone can be a tenth of a short prompt.
 _CACHED_SHARE = 0.1
 
 

@@ -14,9 +14,9 @@ from undam.metrics.time_buckets import LoadBucket, ServedWork
 from undam.metrics.validity.asked import RequestedLoad
 from undam.timing import Histogram
 
-# Slots between two requests are not in flight for some microseconds.
+# Between two requests, a slot has no request in flight for some microseconds.
 _FULL_SHARE = 0.97
-# Fewer requests have no rate.
+# With fewer requests, no rate is computed.
 _MIN_SERVED = 10
 # Early requests show how long responses take before a queue has formed.
 _EARLY_SHARE = 0.2
@@ -33,7 +33,7 @@ _DRIFT_NOISE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class SteadyState:
-    """Window in which the requested load was under way.
+    """Window in which the requested load was reached.
 
     Attributes:
         start_ns: start of the window, after the first intended start of any request.
@@ -149,7 +149,7 @@ class LoadFlow:
         total = self._total
         if not self._asked.is_open or len(rows) < 3:
             return 0.0
-        # Integers of nanoseconds since 1970 have too many digits for floats.
+        # Nanoseconds since 1970 have too many digits for floats.
         times = [(b.begun_sum_ns - b.begun * self._start_ns) / b.begun / 1e9 for b in rows]
         stays = [bucket.stay.total / bucket.begun / 1e9 for bucket in rows]
         weights = [bucket.begun / total for bucket in rows]
@@ -217,15 +217,13 @@ class LoadFlow:
         areas = self._areas()
         full = [i for i, area in enumerate(areas) if area >= _FULL_SHARE * slots * self.width_ns]
         if not full:
-            self.reason = "the requested concurrency was never under way"
+            self.reason = "the requested concurrency was never reached"
             return None
         first, last = full[0], full[-1]
         window = self._buckets[first : last + 1]
         begun = sum(bucket.begun for bucket in window)
         if begun < _MIN_SERVED:
-            self.reason = (
-                f"only {begun} requests started while the requested concurrency was under way"
-            )
+            self.reason = f"only {begun} requests started at the requested concurrency"
             return None
         in_flight = sum(areas[first : last + 1]) / (len(window) * self.width_ns)
         stay_s = sum(bucket.stay.total for bucket in window) / 1e9

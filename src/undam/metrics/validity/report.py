@@ -9,7 +9,7 @@ from undam.metrics.validity.flow import LoadFlow
 from undam.rules import Finding, Severity
 from undam.timing import to_ms
 
-# With more failures, the latencies of the others no longer describe the service.
+# Above this share of failures, the latencies of the other requests do not describe the service.
 MAX_FAILED_SHARE = 0.01
 # Findings about failed requests.
 _FAILURES = ("UD609", "UD610")

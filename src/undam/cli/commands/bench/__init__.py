@@ -55,7 +55,8 @@ from undam.cli.ui.target_options import (
     "--max-concurrency",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="With --rate: at most N requests in flight; others wait, and their TTFT includes that.",
+    help="With --rate: at most N requests in flight. Others wait, and their TTFT includes the "
+    "waiting time.",
 )
 @click.option(
     "-n",
@@ -68,8 +69,8 @@ from undam.cli.ui.target_options import (
     "--duration",
     type=click.FloatRange(0, 7 * 86_400, min_open=True),
     metavar="S",
-    help="Start requests for S seconds instead of a fixed number; requests in flight are then "
-    "read to their end.",
+    help="Start requests for S seconds, instead of a fixed number. Those in flight are then read "
+    "to their end.",
 )
 @click.option(
     "--warmup",
@@ -82,7 +83,7 @@ from undam.cli.ui.target_options import (
     "--ramp",
     type=click.FloatRange(0, 3600),
     metavar="S",
-    help="Time from the first slot's start to the last one's [5 ms per slot, at most 2 s].",
+    help="Start the slots one after another during this time [5 ms per slot, at most 2 s].",
 )
 @click.option(
     "--sweep",
@@ -126,10 +127,10 @@ from undam.cli.ui.target_options import (
 @click.option(
     "--prompts",
     metavar="FILE.jsonl",
-    help="Prompts: a JSON object per line with `prompt`, `messages` or `turns`, optionally "
-    "`max_tokens`, `model` and fields of the body. With `timestamp` (seconds) or `timestamp_ms`, "
-    "they are replayed at these times. Also files of ShareGPT, traces of Mooncake, Azure and "
-    "BurstGPT, and OpenTelemetry spans.",
+    help="File of prompts: a JSON object per line with `prompt`, `messages` or `turns`, and "
+    "optionally `max_tokens`, `model` and fields of the body. Lines with `timestamp` (seconds) or "
+    "`timestamp_ms` are sent at these times. Also reads ShareGPT files, traces of Mooncake, Azure "
+    "and BurstGPT, and OpenTelemetry spans.",
 )
 @click.option(
     "--prompt-words",
@@ -140,8 +141,8 @@ from undam.cli.ui.target_options import (
     "--prefix-share",
     type=click.FloatRange(0, 1),
     metavar="P",
-    help="Share of each generated prompt that all prompts have in common, from 0 to 1. The rest "
-    "is different in each request and each run, so that no prefix cache has it [0].",
+    help="Share of each generated prompt, from 0 to 1, that all prompts have in common. The rest "
+    "differs in each request and run, so that prefix caches do not contain it [0].",
 )
 @click.option(
     "--max-tokens", type=click.IntRange(1), metavar="N", help="Maximum tokens per response."
@@ -186,8 +187,8 @@ from undam.cli.ui.target_options import (
 @click.option(
     "--content-path",
     metavar="PATH",
-    help="Path of the text in an event's JSON, such as choices.0.delta.content, if the URL "
-    "belongs to no known API.",
+    help="Path of the text in an event's JSON, such as choices.0.delta.content. Needed if the API "
+    "of the URL is unknown.",
 )
 @click.option(
     "--timeout",
@@ -215,13 +216,14 @@ from undam.cli.ui.target_options import (
     "--server-metrics",
     metavar="URL",
     help="Read the server's Prometheus metrics during the run (vLLM, SGLang, TGI, llama.cpp): "
-    "queue, running requests, KV cache, its own TTFT.",
+    "queue, running requests, KV cache and TTFT.",
 )
 @click.option(
     "--server-metric",
     multiple=True,
     metavar="KIND=NAME",
-    help="Name of a metric of another server, such as waiting=my_queue_length. Repeatable.",
+    help="With --server-metrics, for any other server: name of a metric, such as "
+    "waiting=my_queue_length. Repeatable.",
 )
 @click.option("--hlog", metavar="FILE", help="Save the histograms as an HdrHistogram log.")
 @click.option("--csv", metavar="FILE", help="Save a row for each request as CSV.")

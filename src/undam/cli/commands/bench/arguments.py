@@ -20,7 +20,7 @@ from undam.timing.distribution import Distribution, parse_distribution
 
 _DEFAULT_CONCURRENCY = 10
 _DEFAULT_REQUESTS = 100
-# A step of a search must be long enough to measure its tail. Steps near the end are longer.
+# A step of a search must be long enough to measure tail latencies. Steps near the end are longer.
 _SEARCH_STEP_S = 10.0
 _SEARCH_FIRST_RATE = 1.0
 
@@ -75,7 +75,7 @@ def parse_slos(options: BenchOptions) -> tuple[Slo, ...]:
 
 
 def parse_body(options: BenchOptions) -> dict[str, object]:
-    """Return the fields of ``--body``; a value is JSON or else text, and an empty one removes.
+    """Return the fields of ``--body``. A value that is not JSON is text; "" removes the field.
 
     Raises:
         UsageError: a field has no name.
@@ -173,7 +173,7 @@ def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple
 
 
 def search_load(load: Load, value: float, length: int, options: BenchOptions) -> Load:
-    """Return the load of one step of a search, with the default warm-up of that load.
+    """Return the load of one step of a search, with the default warm-up for that load.
 
     Args:
         value: rate or concurrency, as in ``load``.
@@ -210,7 +210,7 @@ def require_output_files(options: BenchOptions, json_to: str | None) -> None:
         require_writable(path, option)
         other = used.setdefault(Path(path).resolve(), option)
         if other != option:
-            raise UsageError(f"{other} and {option} both name {path}")
+            raise UsageError(f"{other} and {option} both name {path}; use two files")
 
 
 def _single_load(load: Load, options: BenchOptions, prompts: Sequence[Prompt] | None) -> Load:

@@ -13,7 +13,7 @@ from undam.record import Outcome, RequestResult
 
 
 class Breakdown:
-    """Aggregates the results of a run by conversation and by URL.
+    """Aggregate of the results of a run by conversation and by URL.
 
     Args:
         workers: number of workers; each sends to one of the URLs.
@@ -32,7 +32,7 @@ class Breakdown:
                 self._summaries[one.worker % len(self._summaries)].add(one)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics as `sessions` and `targets`."""
+        """Return the metrics as the JSON fields `sessions` and `targets`."""
         pairs = zip(self._urls, self._summaries, strict=False)
         return {
             "sessions": self._sessions.to_json(),

@@ -74,7 +74,7 @@ class BenchOptions:
 
     @property
     def is_open_loop(self) -> bool:
-        """Return whether the options define an open loop, apart from a trace in --prompts."""
+        """Return whether the options define an open loop, regardless of a trace in --prompts."""
         if self.find_max:
             return self.concurrency is None
         return self.rate is not None or "/s" in (self.sweep or "")
@@ -96,7 +96,7 @@ class BenchOptions:
             if self.is_set(name) and (self.rate is None or self.find_max):
                 raise UsageError(f"{_flag(name)} applies only to an open loop: add --rate R")
         if self.rate_end is not None and self.duration is None:
-            raise UsageError("--rate-end needs --duration, in which the rate changes")
+            raise UsageError("--rate-end needs --duration S, the time in which the rate changes")
         if self.burstiness is not None and self.arrivals != "gamma":
             raise UsageError("--burstiness applies only to --arrivals gamma")
         if self.streams_per_connection is not None and self.http_version == "1.1":
@@ -109,7 +109,7 @@ class BenchOptions:
                              "open loop")  # fmt: skip
 
     def _require_users(self) -> None:
-        """Reject options of simulated users that do not fit the load."""
+        """Reject --think-time in an open loop, and --cancel-after without --cancel-share."""
         if self.think_time is not None and self.is_open_loop:
             raise UsageError("--think-time applies only to a closed loop: add -c N")
         if self.cancel_after is not None and self.cancel_share is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class OutputFiles:
-    """Files of one run. A failure to write does not end the run; ``finish`` returns it.
+    """Output files of one run. A write error does not end the run; ``finish`` returns it.
 
     Args:
         about: test conditions, without secrets.
@@ -121,7 +121,7 @@ class OutputFiles:
             self._record.writelines(lines)
             self._record.flush()
         except OSError as error:
-            # Reported at once: the user can free space, or end a run that leaves no record.
+            # Report the error at once, so that the user can free space or end a run without record.
             self._error = self._record_error(error)
             # Closing the file writes the rest of its buffer, which fails again.
             with contextlib.suppress(OSError):

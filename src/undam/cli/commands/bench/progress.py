@@ -19,7 +19,7 @@ _DEFAULT_COLUMNS = 80
 
 
 class LiveLine:
-    """A line that is redrawn at most four times per second, or never if it is not shown."""
+    """Status line that is redrawn at most four times per second, if it is shown at all."""
 
     def __init__(self, out: TextIO, *, shown: bool) -> None:
         self._out = out
@@ -75,7 +75,7 @@ class RunPlan:
     duration_s: float | None = None
 
     def progress(self, elapsed_s: float, ended: int) -> str:
-        """Return the part that is done and the time left, or "" if the end is not known yet."""
+        """Return the finished part and the remaining time, or "" if the run has no known end."""
         if self.duration_s is not None:
             share = min(1.0, elapsed_s / self.duration_s)
             return f"{share:.0%}, {max(0.0, self.duration_s - elapsed_s):.0f} s left"
@@ -88,7 +88,7 @@ class RunPlan:
 
 
 class StepProgress:
-    """Step of a sweep or a search, and the result of the one before.
+    """Current step of a sweep or a search, and the result of the previous step.
 
     Attributes:
         prefix: text before the live line; "" outside of a sweep or a search.
@@ -99,12 +99,12 @@ class StepProgress:
         self._last = ""
 
     def begin(self, label: str, number: int, total: int | None) -> None:
-        """Take the step that begins now; the number of steps of a search is not known."""
+        """Set the current step; ``total`` is ``None`` in a search."""
         of = "" if total is None else f"/{total}"
         self.prefix = f"step {number}{of} {label}{self._last}: "
 
     def end(self, result: str) -> None:
-        """Take the result of the step that has ended, as text."""
+        """Set the result of the finished step, as text."""
         self._last = f" (before: {result})"
 
 

@@ -46,7 +46,7 @@ class BenchResult:
 
     @property
     def findings(self) -> list[Finding]:
-        """Findings about the run, most severe caveat first.
+        """Findings about the run: measurement caveats first, then by severity.
 
         Delays of the load generator that cannot change the verdict on any objective are only
         information.
@@ -90,7 +90,7 @@ class BenchResult:
 
     @property
     def short_text(self) -> str:
-        """The load, whether the objectives are met, and the TTFT p99."""
+        """Load, "met" or "missed" if there are objectives, and TTFT p99, as one line."""
         verdict = (" met" if self.meets_slos else " missed") if self.slos else ""
         ttft = self.summary.times("ttft")
         p99 = f", TTFT p99 {ttft.quantile(0.99) / 1e6:.0f} ms" if ttft.count else ""
@@ -103,7 +103,7 @@ class BenchResult:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of this run alone."""
+        """Exit code of this run, regardless of other runs."""
         if not self.has_streams and not self.run_result.losses:
             return EXIT_COULD_NOT_RUN
         objectives = {slo.slo.name for slo in self.slos}

@@ -77,7 +77,7 @@ def _url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None
 
 
 class InterruptFlag:
-    """Set by the first SIGINT; a second one raises ``KeyboardInterrupt`` at once."""
+    """Flag that the first SIGINT sets; a second one raises ``KeyboardInterrupt`` at once."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -180,14 +180,14 @@ class BenchSession:
         return self._setup.about(load_about(step.load, self._pools.size))
 
     def _step_files(self) -> OutputFiles:
-        """Return the files of a sweep or a search; each step has its own conditions."""
+        """Return the output files of a sweep or a search, whose steps have their own conditions."""
         about = {"command": "bench", "steps": True, "url": self._setup.url}
         return OutputFiles(self._options, about, self._setup.secrets)
 
     def _run(
         self, step: Step, files: OutputFiles, *, stop_if_failing: bool = False
     ) -> tuple[BenchResult, LiveStats]:
-        # A new number for each run: its prompts are new to the server's prefix cache.
+        # Each run has a new number, so that its prompts are not in the server's prefix cache.
         run = secrets.randbits(32)
         jobs = make_jobs(step.load, self._pools.size, self._setup.template, run)
         breakdown = Breakdown(self._setup, self._pools.size)
@@ -225,7 +225,7 @@ class BenchSession:
         return replace(result, breakdown=breakdown, server=timeline), stats
 
     def _server_metrics(self) -> ServerMetrics | None:
-        """Return the scraper of --server-metrics, which has read the metrics once."""
+        """Return the scraper for --server-metrics, after a first read of the metrics."""
         url = self._options.server_metrics
         if url is None:
             return None
@@ -240,7 +240,7 @@ class BenchSession:
 
 
 def _text() -> ModuleType:
-    """Return the module that prints, which is loaded after the run."""
+    """Return the text output module, imported late so that the import does not delay the run."""
     from undam.cli.commands.bench import text  # noqa: PLC0415
 
     return text
@@ -251,7 +251,10 @@ def _print(
     make_json: Callable[[], Mapping[str, object]],
     print_text: Callable[[], None],
 ) -> None:
-    """Print JSON alone, or text and perhaps a JSON file; the text is printed even if that fails."""
+    """Print only JSON, or print text and write the JSON file, if there is one.
+
+    The text is printed even if the file cannot be written.
+    """
     if json_to == STDOUT:
         write_json(make_json(), STDOUT)
         return

@@ -42,7 +42,7 @@ from undam.record import redact_url
 from undam.timing.distribution import parse_distribution
 from undam.wire import Request, Target, parse_url
 
-# Fields of `BenchOptions` that are options of `undam check`, too.
+# Fields of `BenchOptions` that are also options of `undam check`.
 _SHARED_OPTIONS = (
     "model", "headers", "data", "method", "timeout", "http_version", "cacert", "cert", "resolve",
     "insecure",
@@ -53,7 +53,7 @@ _CHECK_DEFAULTS = {
     "prompt": DEFAULT_PROMPT,
 }  # fmt: skip
 _DEFAULT_MODEL = "default"
-# RFC 9113, 5.1.2, recommends that servers allow at least as many.
+# RFC 9113, section 6.5.2, recommends that servers allow at least 100 concurrent streams.
 _DEFAULT_STREAMS = 100
 
 
@@ -126,10 +126,10 @@ class BenchSetup:
 
 
 def check_options(url: str, options: BenchOptions) -> CheckOptions:
-    """Return the options of a check of the same endpoint.
+    """Return the options for a check of the same endpoint.
 
     Raises:
-        UsageError: a value is invalid. The message repeats no secret.
+        UsageError: a value is invalid. The message does not contain secrets.
     """
     if urlsplit(url).path.rstrip("/").rpartition("/")[2] in {"", "v1"}:
         from undam.client.chat_request import endpoint  # noqa: PLC0415 (slow and rare)
@@ -152,7 +152,7 @@ def prepare(
         others: the same as ``endpoint`` for each further URL.
 
     Raises:
-        NetworkError: an endpoint accepts no connection.
+        NetworkError: an endpoint does not accept connections.
         UsageError: the options do not fit the endpoint's API, or the URLs belong to several APIs.
     """
     api, streams = _api_and_form(endpoint, options)
@@ -302,7 +302,7 @@ def _choose_prompts(
 
 
 def _slots(load: Load, workers: int) -> int:
-    """Return the slots of one worker: the minimum number of its requests in flight."""
+    """Return the maximum number of slots of a worker; 1 without a concurrency."""
     return -(-(load.concurrency or 1) // workers)
 
 

@@ -194,7 +194,7 @@ def _throughput(report: Mapping[str, Any]) -> Iterator[str]:
     if report["ttft_ms"]["timed_out"]:
         yield (
             f"TTFT includes {plural(report['ttft_ms']['timed_out'], 'request')} that timed out "
-            f"before the first token, with the time that was waited"
+            f"before the first token; for these, it is the time until the timeout"
         )
 
 
@@ -245,7 +245,7 @@ def _ms_text(value: float | None) -> str:
 
 
 def _server(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the metrics that the server published about itself."""
+    """Yield the server's own metrics."""
     server = report["server"]
     if server is None:
         return
@@ -284,13 +284,13 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
     if (retry := report["retry_after"])["count"]:
         lines.append(
             f"{plural(retry['count'], 'response')} with Retry-After, {retry['min_s']:g} to "
-            f"{retry['max_s']:g} s; counted, but not obeyed"
+            f"{retry['max_s']:g} s; counted, but ignored"
         )
     return lines
 
 
 def _integrity(counts: Mapping[str, int]) -> Iterator[str]:
-    """Yield the number of responses compared with what was sent, and their faults."""
+    """Yield the number of responses with numbered events, and of damaged ones by kind."""
     checked, damaged = counts["checked"], counts["damaged"]
     if checked or damaged:
         kinds = {name: counts[name] for name in INTEGRITY_FAULTS if counts[name]}

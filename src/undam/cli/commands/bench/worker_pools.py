@@ -9,7 +9,7 @@ from undam.loadtest.coordinator.worker_pool import LocalWorkerPool, WorkerPool
 
 
 class WorkerPools:
-    """Creates a worker pool for each run and closes it afterwards.
+    """Factory that creates a worker pool for each run and closes it afterwards.
 
     Args:
         size: number of workers in each pool.

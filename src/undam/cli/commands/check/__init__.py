@@ -1,4 +1,4 @@
-"""`undam check`: finds the hop that holds a stream, and its fix."""
+"""`undam check`: find the hop that holds a stream, and its fix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from undam.record import record_lines
     "hops",
     multiple=True,
     metavar="NAME=URL",
-    help="An inner hop; the outermost first, the one nearest to the model last.",
+    help="An inner hop. Repeatable: the outermost first, the one nearest to the model last.",
 )
 @hop_options
 @model_option
@@ -63,7 +63,7 @@ from undam.record import record_lines
 @click.option(
     "--beacon",
     is_flag=True,
-    help="The far end is `undam sim` or undam.asgi.Beacon: measure exact holds.",
+    help="The origin is `undam sim` or uses undam.asgi.Beacon: measure hold times exactly.",
 )
 @click.option(
     "--idle",
@@ -84,7 +84,7 @@ from undam.record import record_lines
 @click.option(
     "--tools",
     is_flag=True,
-    help="Also ask for a tool call, and check that its arguments stream (to their end).",
+    help="Also request a tool call, and check that its arguments stream and are complete.",
 )
 @click.option(
     "--mcp",

@@ -34,7 +34,7 @@ _LIKE_A_URL = re.compile(r"\w+://|localhost\b|[\w.-]+:\d+(?:/|$)|\[[0-9a-fA-F:]+
 def url_and_json(
     url: str | None, json_to: str | None, default: str | None = None
 ) -> tuple[str, str | None]:
-    """Return the URL and the --json file, even if ``--json`` took the URL as its file.
+    """Return the URL and the --json file, even if the URL was parsed as the value of ``--json``.
 
     Args:
         default: the URL to use if none was given.
@@ -90,7 +90,7 @@ def require_outputs(record: str | None, json_to: str | None) -> None:
     if record is not None:
         require_writable(record, "--record")
         if json_file is not None and Path(record).resolve() == Path(json_file).resolve():
-            raise UsageError(f"--json and --record both name {record}")
+            raise UsageError(f"--json and --record both name {record}; use two files")
 
 
 def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
@@ -100,7 +100,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
         given: the other parameters of the command, as click names and types them.
 
     Raises:
-        UsageError: a value is invalid. The message repeats no secret.
+        UsageError: a value is invalid. The message does not contain secrets.
     """
     environ = dict(os.environ)
     curl = _curl(given, environ)
@@ -149,7 +149,7 @@ def _http_version(text: str | None) -> HttpVersion:
 def _merged(
     given: list[tuple[str, str]], curl: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the headers of both; those of the options replace those of the curl command."""
+    """Return the headers of the curl command and the options; the options take precedence."""
     names = {name.lower() for name, _ in given}
     return (*given, *(line for line in curl if line[0].lower() not in names))
 
@@ -214,7 +214,7 @@ def _seconds(value: object, option: str) -> float:
 def _hop(text: str) -> Place:
     name, equals, url = text.partition("=")
     if not equals or not name.strip() or "://" in name:
-        # Not repeated, because a URL may contain a password.
+        # The message does not repeat the value, because a URL may contain a password.
         raise UsageError("--hop: expected NAME=URL, such as origin=http://10.0.0.5:8000/v1/…")
     return Place(name.strip(), url.strip())
 

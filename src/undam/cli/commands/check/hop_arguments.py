@@ -16,7 +16,7 @@ _OPTIONS = ("--hop-curl", "--hop-header", "--hop-data", "--hop-model")
 
 
 def hop_options(command: Any) -> Any:
-    """Add the options of this module."""
+    """Add the options that give a hop its own request; ``with_own_requests`` reads them."""
     for name, metavar, text in (
         ("--hop-curl", "NAME=@FILE", "Send the request of a curl command to this hop."),
         ("--hop-model", "NAME=M", "Model name for this hop."),
@@ -30,7 +30,7 @@ def hop_options(command: Any) -> Any:
 def with_own_requests(
     places: tuple[Place, ...], given: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[Place, ...]:
-    """Return the places with their own requests.
+    """Return the hops, each with its own request if an option defines one.
 
     A hop that only ``--hop-curl`` names is added as the innermost one.
 

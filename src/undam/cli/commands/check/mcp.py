@@ -1,4 +1,4 @@
-"""`undam check --mcp`: runs the check of an MCP server, and prints its result."""
+"""`undam check --mcp`: run the check of an MCP server, and print its result."""
 
 from __future__ import annotations
 

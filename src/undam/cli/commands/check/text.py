@@ -56,7 +56,7 @@ def print_report(report: Report, out: Console) -> None:
         out.print(f"client disconnected {disconnect.when}: {seen}")
     for one in report.experiments:
         if one.name == TOOLS and not one.result.startswith("the arguments"):
-            continue  # A finding reports the rest, and JSON has all results.
+            continue  # A finding covers any other result of this experiment.
         out.print(
             f"experiment {one.name} at {one_line(one.hop)}: {one_line(one.result)}",
             markup=False,
@@ -142,7 +142,7 @@ def _print_metrics(hops: Sequence[Hop], out: Console) -> None:
 
 
 def _print_failures(report: Report, out: Console) -> None:
-    """Print the ends of bodies that no finding mentions."""
+    """Print why a body stopped early, unless a finding mentions it."""
     reported = " ".join(found.message for found in report.findings)
     for hop in report.hops:
         fault = hop.exchange.error
@@ -191,7 +191,7 @@ def print_finding(found: Finding, out: Console) -> None:
 
 def _print_suspects(suspects: Sequence[Suspect], out: Console) -> None:
     if len(suspects) == 1 and suspects[0].signed:
-        return  # The table names it, and the finding has its fix.
+        return  # The table names a single certain suspect, and the finding has its fix.
     if suspects:
         out.print("  suspects, the most likely first:")
     for number, suspect in enumerate(suspects, 1):

@@ -10,9 +10,9 @@ from undam.cli.commands.doctor.host_facts import HostFacts
 
 State = Literal["ok", "limited", "missing", "failed"]
 
-# Above this, gaps of a fast stream (10 ms) cannot be measured well without kernel timestamps.
+# If timers are later than this, gaps of a fast stream (10 ms) need kernel timestamps.
 _LATE_MS = 5.0
-# `undam bench -c 1000` needs a descriptor per request, and some for the program itself.
+# `undam bench -c 1000` needs a file descriptor per request, and some for the program itself.
 _FEW_FILES = 1100
 
 
@@ -135,7 +135,7 @@ def _keys(facts: HostFacts) -> Capability:
     if not facts.key_variables:
         text = "no key is set in the environment; pass one with -H @FILE"
         return Capability("API keys", "ok", text, details)
-    text = f"{_listed(facts.key_variables)} set; sent only to the API it belongs to"
+    text = f"{_listed(facts.key_variables)} set; each key is sent only to its own API"
     return Capability("API keys", "ok", text, details)
 
 

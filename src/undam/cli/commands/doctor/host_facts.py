@@ -101,7 +101,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _has_kernel_timestamps() -> bool:
-    """Send bytes over loopback, and return whether one of their reads had a timestamp.
+    """Send bytes over loopback, and return whether any read had a kernel timestamp.
 
     A busy kernel takes longer than the usual warm-up to enable timestamps, so this tries for a
     second.

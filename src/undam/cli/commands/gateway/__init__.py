@@ -98,7 +98,7 @@ def _load(
     upstreams: list[UpstreamConfig] = []
     aliases: dict[str, str] = {}
     if file is not None:
-        # The parsers would take 6 MB in every long-running process.
+        # Import the parsers only if they are needed: they take 6 MB in a long-running process.
         from undam.gateway.config.toml import parse_config  # noqa: PLC0415
 
         try:

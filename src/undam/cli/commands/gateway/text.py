@@ -64,7 +64,7 @@ def _plain(value: object) -> object:
 
 
 def _toml(value: object) -> str:
-    """Format a value as TOML; without surrogates, strings have the same escapes in JSON."""
+    """Format a value as TOML. Strings are written as in JSON, but without surrogate escapes."""
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value, ensure_ascii=False)

@@ -56,7 +56,7 @@ def _heartbeat(chain: Chain) -> str:
 
 
 def chain_json(chain: Chain) -> dict[str, object]:
-    """Return a chain as JSON. A limit of 0 means that there is none, null that it is unknown."""
+    """Return a chain as JSON. A limit of 0 means no limit; null means that it is unknown."""
     heartbeat = chain.heartbeat
     return {
         "hops": [

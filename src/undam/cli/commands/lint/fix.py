@@ -26,15 +26,15 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 @click.command()
 @lint_options
 @click.option("--write", is_flag=True,
-              help="Change the files; the fixed text of standard input is printed.")  # fmt: skip
+              help="Change the files. For standard input, print the fixed text.")  # fmt: skip
 @click.option("--unsafe", is_flag=True,
               help="Also apply fixes that change more than streaming.")  # fmt: skip
 @click.option("--read-only", is_flag=True,
               help="With --write, also change files that are read-only.")  # fmt: skip
 @click.option("--verify", is_flag=True,
-              help="With --write, check each fixed configuration with its own program (nginx -t, "
-              "haproxy -c, …) if it is installed, and restore what it rejects. The program reads "
-              "the configuration, with all files and modules that it names.")  # fmt: skip
+              help="With --write, test each fixed configuration with its program (nginx -t, "
+              "haproxy -c, …) if that is installed, and restore rejected files. The program loads "
+              "all files and modules that the configuration names.")  # fmt: skip
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -112,7 +112,7 @@ def _summary(report: FixReport, *, write: bool) -> str:
 
 
 def _print_bytes(data: bytes) -> None:
-    """Print bytes unchanged, so that they can be applied or saved."""
+    """Write bytes to standard output unchanged, so that a diff can be applied or saved."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()

@@ -57,7 +57,7 @@ def _routes(report: LintReport) -> dict[str, object]:
 
 
 def _files(report: LintReport) -> list[dict[str, object]]:
-    """Return each file with its dialect; ``read`` is false if a part of it was not read."""
+    """Return each file with its dialect; ``read`` is false if part of the file was not read."""
     partly = {one.path for one in report.unread}
     return [
         {"path": path, "dialect": report.dialects[path].name, "read": path not in partly}
@@ -140,5 +140,5 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    """Escape a property like ``_data``, plus commas, colons and terminal control characters."""
+    """Escape a property as ``_data`` does, and also commas, colons and control characters."""
     return sanitize(_data(text)).replace(":", "%3A").replace(",", "%2C")

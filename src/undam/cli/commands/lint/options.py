@@ -108,7 +108,7 @@ def options_from(paths: tuple[str, ...], given: dict[str, Any]) -> LintOptions:
 
 
 def targets_from(values: Iterable[str]) -> dict[str, Version]:
-    """Read ``NAME=VERSION``.
+    """Parse texts of the form ``NAME=VERSION`` into a version for each program name.
 
     Raises:
         UsageError: a value has another form, or the program is unknown.

@@ -40,7 +40,7 @@ def print_report(report: LintReport, out: Console) -> None:
             # One call per diagnostic: each call of the console is expensive.
             out.print(Text.assemble(*pieces), end="")
         else:
-            # Without styles, the console would only add to the duration of large reports.
+            # Without styles, write directly, because the console is slow for large reports.
             out.file.write("".join(text for text, _ in pieces))
     for unread in report.unread:
         position = f"{unread.path}:{unread.line}"
@@ -106,7 +106,7 @@ def _excerpt(line: str, column: int, length: int) -> tuple[str, int, int]:
 
 
 def _coverage(report: LintReport) -> Iterator[str]:
-    """Yield what was read, the routes by outcome, and what was passed over."""
+    """Yield lines about the files read, the routes by outcome, and the files passed over."""
     if report.files:
         dialects = Counter(report.dialects[path].title for path in report.files)
         kinds = ", ".join(f"{number} {title}" for title, number in sorted(dialects.items()))
@@ -125,7 +125,7 @@ def _coverage(report: LintReport) -> Iterator[str]:
         what = f"{kind}, recognised but not read" if is_known else f"{kind}, {same[0].reason}"
         yield f"passed over: {same[0].path}{more} ({what})"
     if report.routes and not report.count(RouteOutcome.STREAMS):
-        yield "no route is known to stream; state those that do with --stream PREFIX"
+        yield "no route is known to stream; name those that do with --stream PREFIX"
 
 
 def _summary(report: LintReport) -> str:

@@ -57,7 +57,7 @@ class ToolContext:
     environ: Mapping[str, str]
 
     def inside(self, text: str) -> Path:
-        """Return a path below the root.
+        """Return the absolute path of a file or folder below the root.
 
         Raises:
             UsageError: the path does not exist, or it is not below the root.
@@ -88,7 +88,7 @@ class ToolArguments(BaseModel):
     max_seconds: ClassVar[float] = 15.0
     """Time after which the process of the tool is killed."""
     reads_files: ClassVar[bool] = False
-    """Whether the process is confined to files below the root."""
+    """True if the process is confined to files below the root."""
 
     @abstractmethod
     def command(self, context: ToolContext, folder: Path) -> list[str]:
@@ -102,7 +102,7 @@ class ToolArguments(BaseModel):
         """
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the secret values in the arguments, which must not be part of the result."""
+        """Return the secret values in the arguments, which the result must not contain."""
         return ()
 
     def environ(self, context: ToolContext) -> dict[str, str]:
@@ -308,7 +308,7 @@ def _is_link_local(host: str) -> bool:
 
 
 def _origins(urls: Iterable[str]) -> set[tuple[str, str, int]]:
-    """Return the origins of URLs; an invalid or empty URL has none."""
+    """Return the origins of URLs, without those of invalid or empty URLs."""
     found = set()
     for url in filter(None, urls):
         with contextlib.suppress(UsageError):

@@ -157,7 +157,7 @@ async def _output(
 
 
 async def _bounded(stream: asyncio.StreamReader) -> str:
-    """Read a stream to its end, and return its beginning."""
+    """Read a stream to its end, but keep and return only its beginning."""
     kept = bytearray()
     while data := await stream.read(1 << 16):
         if len(kept) < _MAX_OUTPUT_BYTES:

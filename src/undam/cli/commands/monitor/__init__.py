@@ -1,4 +1,4 @@
-"""`undam monitor`: checks targets continuously and reports changes."""
+"""`undam monitor`: check targets continuously and report changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from undam.errors import UsageError
     metavar="FILE",
     default="monitor.toml",
     show_default=True,
-    help="Targets, objectives and webhooks, as TOML.",
+    help="TOML file with targets, objectives and webhooks.",
 )
 @click.option(
     "--listen",
@@ -99,7 +99,7 @@ def _store(settings: Any) -> Any:
 
 @contextlib.contextmanager
 def _reading(settings: Any) -> Iterator[Any]:
-    """Yield the store for reading; a monitor may be running."""
+    """Open the store for reading, while a monitor may be writing to it."""
     import sqlite3  # noqa: PLC0415
 
     from undam.monitor.store import Store  # noqa: PLC0415
@@ -183,7 +183,7 @@ def status(context: click.Context, target: str | None, json_to: str | None) -> i
     settings = read_settings(context.obj)
     chosen = [one for one in settings.targets if target in {None, one.name}]
     if not chosen:
-        raise UsageError(f"--target {target}: there is no such target")
+        raise UsageError(f"--target {target}: the configuration has no target with this name")
     with _reading(settings) as store:
         rows = state_of_targets(chosen, store, time.time())
     if json_to is not None:
@@ -210,7 +210,7 @@ def _status_line(row: Mapping[str, Any]) -> str:
 
 
 @command.command("log")
-@click.option("--target", metavar="NAME", help="Only changes of this target.")
+@click.option("--target", metavar="NAME", help="Show only changes of this target.")
 @json_option
 @click.pass_context
 def log(context: click.Context, target: str | None, json_to: str | None) -> int:

@@ -25,7 +25,7 @@ from undam.record import Damage
 
 # Fields of the last line of a load test's record.
 _END_FIELDS = ("interrupted", "planned", "missing_percent", "lost_workers")
-# Fields that a result has and a header has not, whatever its writer was.
+# Fields of results that are ignored in the header of a record, because they are not conditions.
 _NOT_CONDITIONS = frozenset({"schema", "kind", "slo", "sweep", "nodes", "goodput_percent"})
 
 

@@ -1,4 +1,4 @@
-"""`undam tap`: finds the hop that holds streams in captured traffic."""
+"""`undam tap`: find the hop that holds streams in captured traffic."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from undam.errors import UsageError
     multiple=True,
     type=click.IntRange(1, 65535),
     metavar="P",
-    help="Only connections with this port at either end. Repeatable.",
+    help="Use only connections with this port at either end. Repeatable.",
 )
 @click.option(
     "--duration",

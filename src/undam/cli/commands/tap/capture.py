@@ -52,7 +52,7 @@ class TapRun:
 
 @dataclass(frozen=True)
 class TapOptions:
-    """Options of a run.
+    """Sources, filters and limits of one capture or analysis.
 
     Args:
         interfaces: where to capture; everywhere if empty.
@@ -121,7 +121,7 @@ def _opened(path: str | None) -> Iterator[BinaryIO | None]:
 def _read_files(
     run: TapRun, files: Sequence[str], writer: RedactedCapture | None, view: CaptureDisplay
 ) -> None:
-    """Read files on the clock of the first one.
+    """Read the files, and convert all times to the clock of the first one.
 
     Files without a common connection are read as well, but are not compared with each other.
     """
@@ -232,12 +232,12 @@ def _capture(
 
 
 def _nothing() -> None:
-    """Replace `LiveCapture.save_blocks` after the end of the capture."""
+    """Do nothing; this replaces `LiveCapture.save_blocks` after the end of the capture."""
 
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Run the garbage collector rarely.
+    """Run the garbage collector less often inside the ``with`` block.
 
     A run allocates an object per packet but creates few reference cycles. With its default
     threshold, the collector takes a tenth of the time.

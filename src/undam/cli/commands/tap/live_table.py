@@ -15,7 +15,7 @@ _ROWS = 12
 
 
 class NoTable:
-    """Display for a pipe: nothing is shown."""
+    """Display that shows nothing, for a pipe."""
 
     def update(self, session: TapSession) -> None:
         """Show nothing."""

@@ -157,7 +157,7 @@ def record_of(run: TapRun, *, keep_bodies: bool) -> Iterator[str]:
         legs = [leg for leg in (example.inner, example.outer) if leg is not None]
         exchanges = [leg.reading.exchange if keep_bodies else masked(leg.reading) for leg in legs]
     about: Mapping[str, object] = {
-        # The analysis of a record is that of a check, so `undam report` reads it as one.
+        # `undam report` analyzes this record in the same way as the record of a check.
         "command": "check",
         "source": f"undam tap: {run.source}",
         "undam": undam.__version__,

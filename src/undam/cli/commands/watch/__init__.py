@@ -133,7 +133,7 @@ def _run(options: CheckOptions, view: View | None, record: str | None, json_to: 
 
 
 def _output_closed() -> int:
-    """End quietly because the reader of standard output has exited (`| head`)."""
+    """Discard further output after the reader of standard output has exited (`| head`)."""
     from undam.cli.ui.console import discard_stdout  # noqa: PLC0415 (loads rich)
 
     discard_stdout()

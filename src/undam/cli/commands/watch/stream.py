@@ -1,4 +1,4 @@
-"""Reads one stream, shows it while it arrives, and analyzes it at the end."""
+"""Run of one stream: read it, show it while it arrives, and analyze it at the end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Watched:
 
 
 class _LiveParser:
-    """Decodes reads as they arrive. Malformed data is left to the analysis at the end."""
+    """Decoder of reads as they arrive. Malformed data is left to the analysis at the end."""
 
     def __init__(self, head: Head, budget: WorkBudget) -> None:
         self._budget = budget

@@ -1,4 +1,4 @@
-"""Views of `undam watch`: text with marks, or events with their arrival times.
+"""Views of `undam watch`: text with marks for pauses, or events with their arrival times.
 
 Model output is sanitized, so that it cannot control the terminal; see undam.cli.ui.sanitize.
 """
@@ -73,7 +73,7 @@ class TextView:
 
     @classmethod
     def on(cls, out: TextIO, api: Api, environ: Mapping[str, str] = os.environ) -> Self:
-        """Create the view for an output: with marks on a terminal, plain otherwise."""
+        """Create the view for an output; marks are shown only on a terminal."""
         if not out.isatty():
             return cls(out, api)
         escapes = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -194,6 +194,6 @@ class RawView:
 
 
 def _write(out: TextIO, text: str) -> None:
-    # Flushed at once, so that the output shows when the data arrived.
+    # Flush at once, so that the output shows when the data arrived.
     out.write(text)
     out.flush()

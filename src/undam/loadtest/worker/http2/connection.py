@@ -97,7 +97,7 @@ class Http2WorkerConnection(WorkerConnection):
         """Send the requests that waited for the settings of the server.
 
         Returns:
-            Requests for which this connection has no room.
+            Requests that this connection cannot carry.
         """
         if not self._waiting or (self._http2.max_streams is None and not self.retired):
             return []

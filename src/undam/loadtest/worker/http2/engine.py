@@ -169,7 +169,8 @@ class Http2Engine(Engine):
                 continue
             connection.cancel(active)
             if connection.received_ns < (active.started_ns or 0):
-                # Nothing has arrived on this connection since the request; it may be dead.
+                # Nothing has arrived on this connection since the request was sent, so it may be
+                # dead.
                 self.pool.retire(connection)
             else:
                 self.pool.update(connection)

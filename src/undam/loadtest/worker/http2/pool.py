@@ -36,8 +36,8 @@ class Http2ConnectionPool(WorkerConnectionPool):
         super().__init__(addresses, poller, make_tls, keep_alive=keep_alive)
         self.streams = settings.streams
         self._settings = settings
-        # Connections with room for another request, oldest first. Full connections are removed when
-        # ``send`` encounters them.
+        # Connections that can carry another request, oldest first. Full connections are removed
+        # when ``send`` encounters them.
         self._free: dict[Http2WorkerConnection, None] = {}
 
     def open_ahead(self, count: int) -> None:
@@ -45,7 +45,7 @@ class Http2ConnectionPool(WorkerConnectionPool):
         super().open_ahead(-(-count // self.streams))
 
     def send(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` on a connection with room, or on a new one.
+        """Send the request of ``active`` on a connection that can carry it, or on a new one.
 
         Raises:
             OSError: no connection can be opened.
@@ -83,7 +83,7 @@ class Http2ConnectionPool(WorkerConnectionPool):
             self.close(connection)
 
     def retire(self, connection: Http2WorkerConnection) -> None:
-        """Send no more requests on a connection, and close it when it has none."""
+        """Send no more requests on a connection, and close it after its last response."""
         connection.retired = True
         self._free.pop(connection, None)
         if not connection.requests:

@@ -12,7 +12,7 @@ from undam.record import Head
 
 
 class Http2Request(ActiveRequest):
-    """A request and its response so far; ``request`` is the body alone.
+    """A request and its response so far; ``request`` is only the body, without header fields.
 
     Attributes:
         connection: connection that carries it; ``None`` before and afterwards.
