@@ -7,7 +7,8 @@ __all__ = ["__version__"]
 
 
 def __getattr__(name: str) -> str:
-    # Reading package metadata costs milliseconds that `undam --help` does not owe anybody.
+    # Package metadata is read only on demand, because this takes milliseconds that would delay
+    # `undam --help`.
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`python -m undam` is `undam`."""
+"""Entry point of ``python -m undam``."""
 
 from undam.cli import main
 

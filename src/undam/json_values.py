@@ -35,7 +35,7 @@ def require_text(value: object) -> str:
     """Return ``value``, which must be a string that UTF-8 can encode."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
-    value.encode()  # Raises a ValueError for half of a surrogate pair.
+    value.encode()  # This raises a ValueError for half of a surrogate pair.
     return value
 
 

@@ -1,4 +1,4 @@
-"""Readiness of many sockets: epoll on Linux, and what `selectors` offers on other systems."""
+"""Readiness of many sockets: with epoll on Linux, with `selectors` on other systems."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Protocol
 READABLE = 0x001
 WRITABLE = 0x004
 DISCONNECTED = 0x2000
-"""The peer has closed its end, also while nothing is read; the values are those of epoll."""
+"""The peer has closed its end, even if nothing is read. The values are those of epoll."""
 
 
 class Poller(Protocol):
-    """Set of watched file descriptors, each with a mask of ``READABLE`` and the others."""
+    """Set of watched file descriptors, each with a mask of ``READABLE`` and similar flags."""
 
     def register(self, fd: int, mask: int) -> None:
         """Watch ``fd``."""
@@ -27,7 +27,7 @@ class Poller(Protocol):
         """Stop watching ``fd``."""
 
     def poll(self, timeout_s: float, most: int) -> list[tuple[int, int]]:
-        """Return ready descriptors with their masks, about ``most`` at once."""
+        """Return ready descriptors with their masks, at most about ``most`` of them."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable while a watched one is ready, or -1."""
@@ -107,7 +107,7 @@ def make_poller() -> Poller:
 
 
 def missing_features() -> str | None:
-    """Return what this system lacks to measure streams, or ``None`` if it lacks nothing.
+    """Return the missing feature that measurements need, or ``None`` if nothing is missing.
 
     Windows has no `recvmsg`, with which the arrival times are read.
     """

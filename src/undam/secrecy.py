@@ -21,7 +21,7 @@ from undam.json_values import encodable
 
 HIDDEN = "[redacted]"
 
-# Words of names. The singular "token" is a secret, but "tokens" is a count.
+# Words that mark a name as that of a secret. The singular "token" is one, but "tokens" is a count.
 _WORDS = (
     "auth|authentication|authorization|authenticate|bearer|cookie2?|credentials?|creds?|jwt|key|otp"
     "|pass|passcode|passphrase|passwd|password|pwd|secrets?|session|sessionid|sid|sig|signature|sso"
@@ -32,7 +32,7 @@ _ENDINGS = "apikey|authkey|accesskey|secretkey|sessionkey|token|secret|password|
 _WORD = re.compile(rf"(?:{_WORDS}|\w*(?:{_ENDINGS}))\Z")
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
-# Names with such a word whose values are public.
+# Names that contain such a word, but have public values.
 _HARMLESS = frozenset({
     "access-control-allow-credentials", "cache-key", "content-key", "idempotency-key",
     "partition-key", "sec-websocket-key", "sort-key", "surrogate-key", "x-cache-key",
@@ -40,7 +40,7 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 # Last words of names whose values are numbers, such as X-Token-Count.
 _NUMBERS = frozenset({"count", "length", "limit", "rate", "remaining", "reset", "usage"})
-# The code of an OAuth redirect. Longer names with this word are those of errors and countries.
+# The code of an OAuth redirect is a secret. Longer names with this word denote errors or countries.
 _AUTHORIZATION_CODE = "code"
 
 # A value ends at a URL delimiter, or at a quote or bracket of surrounding JSON or HTML.
@@ -166,14 +166,15 @@ def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[byt
     spans several reads is redacted, too.
     """
     body = bytearray(b"".join(reads))
-    text = body.decode("latin-1")  # One character per byte; every byte is valid.
+    text = body.decode("latin-1")  # Latin-1 has one character per byte, and every byte is valid.
     patterns = [_pattern_of(secret, coded=True) for secret in _longest_first(secrets)]
     for pattern in (*patterns, *_FORMS, _USERINFO):
         for match in pattern.finditer(text):
             if not _is_secret(match):
                 continue
             start, end = match.span("secret")
-            mark = b"1" if match["secret"].isdigit() else b"*"  # JSON does not allow 00.
+            # Asterisks or zeros could make a number invalid in JSON.
+            mark = b"1" if match["secret"].isdigit() else b"*"
             body[start:end] = mark * (end - start)
     out, at = [], 0
     for read in reads:
@@ -187,7 +188,7 @@ def _has_form(value: str) -> bool:
 
 
 def _is_secret(match: re.Match[str]) -> bool:
-    """Return whether a match is a secret; a parameter is one only if its name is."""
+    """Return whether a match is a secret; for a parameter, its name decides."""
     return match.re is not _PARAMETER or is_secret_name(match["name"])
 
 
@@ -233,7 +234,7 @@ def _hidden(pattern: re.Pattern[str], text: str, *, by: str = HIDDEN) -> str:
 
 
 def _longest_first(secrets: Iterable[str]) -> list[str]:
-    # The empty string would match everywhere.
+    # An empty string would match everywhere.
     return sorted({one for one in secrets if one}, key=lambda one: (-len(one), one))
 
 

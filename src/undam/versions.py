@@ -25,7 +25,7 @@ class Version:
     def parse(cls, text: str) -> Self | None:
         """Return the first version in ``text`` (``v2.11``, ``nginx/1.22.1``, ``3.5-dev5``).
 
-        Suffixes of packagers and pre-releases are ignored. ``None`` if there is no number.
+        Suffixes of packagers and pre-releases are ignored. Return ``None`` if there is no number.
         """
         found = _NUMBERS.search(text[:_MAX_CHARS])
         if found is None:

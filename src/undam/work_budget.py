@@ -3,7 +3,7 @@
 A small input can expand into much work: 58 KB of gzip data contain 30 million comments. A limit on
 bytes alone does not help, because each comment becomes an object that is a hundred times larger.
 Every command that reads responses, records or configurations therefore uses the limits below. They
-apply to a whole run and not to each of its parts, and a result that reached one names it.
+apply to a whole run, not to each of its parts. A result that reached a limit names it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_RECORD_ITEMS = 500_000
 PIECE_BYTES = 1 << 14
 """Size of the pieces in which data is parsed. The limits are checked after each piece."""
 
-# A part of a run gets at least this much, so that a run with many streams can analyze each of them.
+# Minimum for each part of a run, so that a run with many streams can analyze each of them.
 _LEAST_BODY_BYTES = 1 << 19
 _LEAST_ITEMS = 2000
 
@@ -46,18 +46,18 @@ class WorkLimitError(UndamError):
 
 
 def body_bytes_of(parts: int) -> int:
-    """Return the size limit of one body of a run that reads this many."""
+    """Return the size limit of each body in a run that reads ``parts`` bodies."""
     return max(_LEAST_BODY_BYTES, MAX_BODY_BYTES // max(1, parts))
 
 
 def items_of(parts: int) -> int:
-    """Return the limit of events and comments of one stream of a run that reads this many."""
+    """Return the limit of events and comments per stream in a run that reads ``parts`` streams."""
     return max(_LEAST_ITEMS, MAX_ITEMS // max(1, parts))
 
 
 @dataclass(slots=True)
 class WorkBudget:
-    """The work that one analysis may still do.
+    """Work that one analysis may still do.
 
     Args:
         items: number of events, comments or other items.

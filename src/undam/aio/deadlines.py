@@ -26,8 +26,8 @@ _EARLY_FIRE_S = 0.001
 # for some iterations before deadlines are handled.
 _MAX_LATE_S = 0.25
 _CATCH_UP_S = 0.05
-# The heap is not rebuilt for fewer stale entries than this: scanning it would cost more than the
-# memory that they hold.
+# Minimum number of stale entries for a rebuild of the heap: with fewer, the scan would cost more
+# than their memory.
 _MIN_STALE = 64
 # Fraction of an interval by which `coalesced` may delay a deadline.
 _INTERVAL_SHARE = 1 / 64
@@ -55,7 +55,7 @@ class Timed(Protocol):
 
 
 class DeadlineTimer:
-    """Calls ``on_deadline`` of registered objects, with a single timer of ``loop``.
+    """Scheduler that calls ``on_deadline`` of registered objects with one timer of ``loop``.
 
     An entry of the heap is *stale* if an earlier deadline replaced it or its object was cancelled.
     Stale entries are skipped when they are popped. If more than half of the heap is stale, it is
@@ -70,14 +70,16 @@ class DeadlineTimer:
         # `loop_timer` maps loops to timers; a strong reference would keep each loop alive.
         self._loop = weakref.ref(loop)
         self._heap: list[tuple[float, int, Timed]] = []
-        self._sequence = 0  # Breaks ties, so that objects are never compared.
+        # Orders entries with equal deadlines, because objects cannot be compared.
+        self._sequence = 0
         self._stale = 0
         self._handle: asyncio.TimerHandle | None = None
         self._fires_at = inf
-        self._late = False  # The timer fired late and waits for pending data to be read.
+        # True if the timer fired late: pending data is read before deadlines are handled.
+        self._late = False
 
     def schedule(self, timed: Timed, deadline: float) -> None:
-        """Ensure that ``timed`` is called at ``deadline`` or earlier.
+        """Ensure that ``timed.on_deadline`` is called at ``deadline`` or earlier.
 
         A deadline later than the registered one is ignored: ``on_deadline`` will return it.
         """
@@ -129,7 +131,7 @@ class DeadlineTimer:
         now = monotonic()
         if now - self._fires_at > _MAX_LATE_S and not self._late:
             # The loop or the whole process was blocked. Data that arrived meanwhile is read first,
-            # because a peer that was in time must not be taken for a silent one.
+            # so that a peer that sent in time is not treated as silent.
             self._late = True
             loop = self._loop()
             if loop is not None:

@@ -18,7 +18,7 @@ _BACKLOG_PER_EXTRA_JOB = 16
 
 
 class DeferredQueue:
-    """Runs queued jobs in order, spread over loop iterations."""
+    """Queue whose jobs run in order, spread over loop iterations."""
 
     __slots__ = ("_jobs", "_loop", "_scheduled")
 

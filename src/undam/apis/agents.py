@@ -71,7 +71,7 @@ def read_langchain_value(event: str, value: object) -> Meaning:
     if name in {"metadata", "messages/metadata", "values", "debug", "tasks", "checkpoints"}:
         return Meaning(Kind.EMPTY, payload=value)
     if name.startswith("messages"):
-        # A pair of the message chunk and its metadata, or a list of messages.
+        # The data is either a pair of message chunk and metadata, or a list of messages.
         first = mapping(next(iter(sequence(value)), value))
         tool = text_in(first.get("tool_call_chunks"))
         return content_or_empty(text_in(first.get("content")) + tool, value, tool=tool)
@@ -105,7 +105,7 @@ def read_dify(_event: str, payload: Mapping[str, object]) -> Meaning:
         return Meaning(Kind.ERROR, text(payload.get("message")) or kind, payload=payload)
     if kind == "ping":
         return Meaning(Kind.HEARTBEAT, payload=payload)
-    # A chatflow sends both; the message ends after its workflow.
+    # A chatflow sends both: first "workflow_finished", then "message_end".
     if kind in {"message_end", "workflow_finished"}:
         return Meaning(Kind.FINISH, ends=True, payload=payload)
     data = mapping(payload.get("data"))

@@ -22,7 +22,7 @@ def is_converse(event: str, payload: Mapping[str, object]) -> bool:
 
 
 def read_converse(event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one ConverseStream event; the name is the event's or the payload's only key."""
+    """Read one ConverseStream event, named by the event or by a key of its payload."""
     name = event if event in _EVENTS else next((key for key in payload if key in _EVENTS), event)
     body = mapping(payload.get(name)) or payload
     if event.endswith(("Exception", "exception", "error")):

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     USAGE = "usage"
     """Token counts and nothing else."""
     DONE = "done"
-    """``[DONE]``."""
+    """The end marker ``[DONE]``."""
     ERROR = "error"
     """An error sent inside the stream."""
     HEARTBEAT = "heartbeat"
@@ -86,7 +86,8 @@ def read_json(read_value: Callable[[str, object], Meaning]) -> Callable[[str, st
 MAX_COUNT = 10**12
 """Largest count that is accepted from a server; no answer has a trillion tokens."""
 
-# A parsed value takes up to 20 times as much memory as its text. Shorter texts cannot have more.
+# Maximum number of JSON values in one text: parsed values take up to 20 times as much memory as
+# their text.
 _MAX_VALUES = 200_000
 _SEPARATORS = "[{,"
 

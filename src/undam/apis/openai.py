@@ -17,7 +17,7 @@ from undam.apis.meaning import (
     text_in,
 )
 
-# Engines use different keys for reasoning: vLLM and DeepSeek the first, OpenRouter the second.
+# Keys of text in a delta. vLLM and DeepSeek send `reasoning_content`, OpenRouter sends `reasoning`.
 _DELTA_TEXT = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -50,7 +50,7 @@ def _responses_request(model: str, prompt: str, max_tokens: int | None) -> Mappi
 
 _DONE = Meaning(Kind.DONE, ends=True)
 
-# Keys of a delta that do not make it content.
+# A delta with only these keys is not content.
 _NOT_CONTENT = {"role", "index", "id", "type"}
 
 
@@ -88,7 +88,7 @@ def _other_content(delta: Mapping[str, object]) -> str:
 
 
 def _call(call: Mapping[str, object]) -> list[str]:
-    """Return name and arguments in a piece of a tool call, in the current or the legacy form."""
+    """Return the name and arguments in a piece of a tool call, in the current or legacy form."""
     function = mapping(call.get("function")) or call
     values = (
         function.get("name"),

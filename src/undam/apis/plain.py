@@ -9,7 +9,7 @@ from undam.apis.openai import read_chunk_value
 
 _ERROR_NAMES = {"error", "exception"}
 HEARTBEAT_NAMES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive"})
-# Names of events without content, used as event name or as "type" of the payload.
+# Names of events without content, used as the event name or as "type" of the payload.
 _EMPTY_NAMES = {
     "start", "begin", "started", "init", "open", "connected", "ready", "metadata", "session",
     "end", "done", "finish", "finished", "complete", "completed", "close", "stop", "usage",

@@ -1,4 +1,4 @@
-"""Recognition of an API by the shape of its events, whatever the path of the URL says."""
+"""Recognition of an API by the shape of its events, independent of the URL's path."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class ShapeReader:
         if inner is not None:
             return self.read("message", inner)
         if self._is_langchain(event, value):
-            if event == "metadata":  # It begins the streams of both.
+            if event == "metadata":  # Both LangServe and LangGraph streams begin with it.
                 return _read_as(LANGGRAPH, event, data, value)
             api = LANGSERVE if event in {"data", "end"} else LANGGRAPH
             return self._as(api, event, data, value)
@@ -141,8 +141,7 @@ class ShapeReader:
         return _read_as(api, event, data, value)
 
     def _recognise(self, api: Api) -> None:
-        # The hint may be either of the two OpenAI APIs, because the chunk itself distinguishes
-        # them.
+        # The first API that is recognised replaces the one that the URL suggests.
         if not self._recognised:
             self.api, self._recognised = api, True
 
@@ -150,7 +149,8 @@ class ShapeReader:
         if not agents.is_langchain_event(event):
             return False
         known = self.api in {LANGSERVE, LANGGRAPH}
-        # Other applications use the names "data" and "end" as well.
+        # Other applications also send "end" events. Unless the API is known, only an "end" without
+        # data counts.
         return known or event != "end" or value is None
 
     def _unrecognised(self, event: str, data: str, payload: _Payload) -> Meaning:

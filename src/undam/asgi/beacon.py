@@ -33,10 +33,11 @@ from undam.timing.beacon import (
 )
 from undam.timing.numbered_text import encode_clock, query_in_body
 
-# The defaults of `undam sim`. They fill several 4 KB blocks and take about 3 s.
+# The defaults of `undam sim`: such a stream fills several 4 KB blocks and takes about 3 s.
 _DEFAULTS = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
 
-# `undam check` requests 250 ms or more. A shorter interval could be used to overload the server.
+# Minimum heartbeat interval that a client may request. `undam check` requests 250 ms or more. With
+# a shorter interval, a client could overload the server.
 _MIN_HEARTBEAT_MS = 50
 # Maximum number of stored stream ends. A check queries the end of a stream within seconds. An entry
 # takes about 200 bytes.
@@ -148,7 +149,7 @@ class Beacon:
     async def _query(
         self, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive
     ) -> tuple[BeaconQuery, bool]:
-        """Return the query of a request, and whether it was in the body.
+        """Return the query of a request, and whether it came from the request body.
 
         Raises:
             RemoteProtocolError: the query or the body is invalid.
@@ -162,7 +163,7 @@ class Beacon:
         return found or BeaconQuery("schedule"), found is not None
 
     def _clock_events(self, arrived_ns: int, scope: Scope) -> bytes:
-        """Return the answer to a query for the clock in the request body."""
+        """Return the events that answer a query for the clock in the request body."""
         text = encode_clock(arrived_ns, time.time_ns(), self._host)
         payload = chat_chunk("clock", {"content": text}) if is_chat(scope) else {"text": text}
         events = [encode_json(payload)]
@@ -175,7 +176,8 @@ class Beacon:
         given = [headers.get(b"undam-token", b"").strip()]
         if scheme.lower() == b"bearer":
             given.append(bearer.strip())
-        # All digests have the same length and all are compared, so the duration reveals nothing.
+        # All digests have the same length and all are compared, so the time taken reveals nothing
+        # about the token.
         return sum(hmac.compare_digest(_digest(one), self._token) for one in given) > 0
 
     def _bounded(self, requested: BeaconSchedule) -> BeaconSchedule:
@@ -250,7 +252,7 @@ class Beacon:
 
 
 def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
-    """Yield the due times of the events of ``schedule`` and of its end, in Unix ns.
+    """Yield the due time of each event of ``schedule``, then that of its end, in Unix ns.
 
     As in `undam sim`, the silence replaces a gap or is added to the time to the first event.
     """

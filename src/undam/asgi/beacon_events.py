@@ -1,4 +1,4 @@
-"""Events of the beacon, in the form that the client reads, and their division between writes."""
+"""Events of the beacon in the format that the client expects, and their split into writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHAT_PATH = "/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class BeaconEventForm:
-    """Form of the events of one stream.
+    """Format of the events of one stream.
 
     Args:
         ident: ID of the exchange.
@@ -37,7 +37,7 @@ class BeaconEventForm:
     chat: bool
 
     def event(self, seq: int, due_ns: int) -> Mapping[str, object]:
-        """Return event ``seq``."""
+        """Return the event with the number ``seq``."""
         stamp = {"seq": seq, "due_ns": due_ns}
         text = self.padding
         if self.numbered:
@@ -56,7 +56,7 @@ class BeaconEventForm:
         yield "[DONE]"
 
     def early_ns(self, seq: int) -> int:
-        """Return how long before its due time the first part of event ``seq`` is sent."""
+        """Return how long before its due time the first part of event ``seq`` is sent, in ns."""
         return PART_EARLY_NS if self.numbered and is_divided(seq) else 0
 
 
@@ -68,7 +68,7 @@ def is_chat(scope: Scope) -> bool:
 def chat_chunk(
     ident: str, delta: Mapping[str, object], reason: str | None = None
 ) -> Mapping[str, object]:
-    """Return a chunk of a chat completion."""
+    """Return a ``chat.completion.chunk`` with ``delta``."""
     return {
         "id": f"chatcmpl-{ident}",
         "object": "chat.completion.chunk",
@@ -79,7 +79,7 @@ def chat_chunk(
 
 
 async def read_body(receive: Receive, most: int) -> bytes:
-    """Return the request body.
+    """Read the request body to its end and return it.
 
     Raises:
         RemoteProtocolError: the body is larger than ``most``, or the client disconnected.
@@ -97,7 +97,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 def dividing(send: Send) -> Send:
-    """Return a ``send`` that divides some events within a character."""
+    """Return a ``send`` that splits some events within a multi-byte character."""
 
     async def send_divided(message: Message) -> None:
         body = message.get("body", b"")

@@ -33,7 +33,7 @@ class EventStreamRoute(APIRoute):
 def _returned(endpoint: Callable[..., Any]) -> type[EventStreamResponse] | None:
     try:
         returned = get_type_hints(endpoint).get("return")
-    except (NameError, TypeError):  # a name for type checkers only, or not a function
+    except (NameError, TypeError):  # not a function, or a name for type checkers only
         return None
     is_stream = isinstance(returned, type) and issubclass(returned, EventStreamResponse)
     return returned if is_stream else None

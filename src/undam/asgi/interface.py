@@ -29,7 +29,7 @@ OUTCOME = "undam.outcome"
 
 @dataclass(slots=True)
 class StreamOutcome:
-    """End of the event stream of one request, for the code around it.
+    """Outcome of the event stream of one request, for middleware around the response.
 
     An outer layer puts it into the scope, and the stream fills it in. The layers between them may
     hide an exception: Starlette's BaseHTTPMiddleware ends the response cleanly first.
@@ -44,6 +44,6 @@ class StreamOutcome:
 
 
 def outcome_in(scope: Scope) -> StreamOutcome:
-    """Return the outcome in ``scope``; the first call puts it there."""
+    """Return the outcome in ``scope``; the first call adds it."""
     outcome: StreamOutcome = scope.setdefault(OUTCOME, StreamOutcome())
     return outcome

@@ -22,7 +22,7 @@ from undam.asgi.response.streamed_response import OnClose
 
 
 class ResponseOptions(TypedDict, total=False):
-    """Keyword arguments of `EventStreamResponse`, which are those of `EventStream`."""
+    """Keyword arguments of `EventStreamResponse`, the same as those of `EventStream`."""
 
     heartbeat: OrDefault[float | None]
     openai: bool | OpenAIAnswer

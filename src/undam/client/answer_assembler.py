@@ -219,7 +219,7 @@ class AnswerAssembler:
 
 
 def _error_text(data: str) -> str:
-    """Return the message in the data of an error event, whatever its form."""
+    """Return the message in the data of an error event of any form."""
     try:
         payload = json.loads(data)
     except (ValueError, RecursionError):

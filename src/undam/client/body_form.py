@@ -117,7 +117,7 @@ class CheckedForm(EventStreamForm):
             return super().receive_data(data)
         self._beginning += data
         if self._kind != EVENT_STREAM:
-            # The type decides nothing, so the first bytes must.
+            # The content type is not conclusive, so the first bytes decide.
             if not _is_decidable(self._beginning):
                 return ()
             self._check()

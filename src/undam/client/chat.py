@@ -167,7 +167,7 @@ class Chat(ChatSession, Iterator[Delta]):
 
 
 class _ReadAlarm:
-    """Ends a blocking read at a deadline, by shutting down the connection.
+    """Timer that ends a blocking read at a deadline, by shutting down the connection.
 
     httpx has a single timeout for all reads of a body, so a deadline needs another thread. If the
     connection is shared (HTTP/2) or its socket is not accessible, only the read timeout applies.

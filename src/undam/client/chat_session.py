@@ -147,8 +147,8 @@ class ChatSession:
         self.timing.head()
         self.status = response.status_code
         self.headers = response.headers
-        # Up to here, the read limit also included the time left for the first content. The first
-        # read of the body takes the limit for all later reads from this field.
+        # Until now, the read limit also included the time left for the first content. The HTTP
+        # library reads this field once, at the first read of the body.
         response.request.extensions["timeout"]["read"] = self._request.idle_s
         return 200 <= response.status_code < 300 and self._kind not in _NO_STREAM
 

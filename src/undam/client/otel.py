@@ -121,7 +121,7 @@ class GenAIMetrics:
                 description=description,
                 explicit_bucket_boundaries_advisory=buckets,
             )
-        except TypeError:  # before version 1.30, only a view can set buckets
+        except TypeError:  # before opentelemetry-api 1.30, only a view can set buckets
             return make(name, unit=unit, description=description)
 
 

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 class ReadObserver(Protocol):
-    """Receives the items of each read, including comments, before the reader returns them."""
+    """Observer of the items of each read, including comments, before the reader returns them."""
 
     def read(self, items: Sequence[object]) -> None:
         """Handle the items of one read; ``items`` may be empty."""

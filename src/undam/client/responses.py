@@ -95,7 +95,7 @@ def reads_of(response: object) -> Iterator[bytes]:
         other = library_of(response, tuple(_ASYNC))
         hint = f"; read it with astream(), as {other} is asynchronous" if other else ""
         raise UsageError(f"stream() does not support this response: {type(response)!r}{hint}")
-    # The status comes first: a library or a hook may have read the body of an error or a redirect.
+    # Check the status first: a library or a hook may have read the body of an error or a redirect.
     _check_status(response)
     return _SYNC[library](response)
 

@@ -54,7 +54,7 @@ def tolerant(http_client: Any, *, keep_ids: bool = False) -> Any:
         params=http_client.params,
         timeout=http_client.timeout,
         follow_redirects=http_client.follow_redirects,
-        trust_env=False,  # the inner client has the proxy settings
+        trust_env=False,  # the inner client applies the proxy settings
     )
 
 
@@ -103,14 +103,14 @@ class HeartbeatFilter:
         return rest
 
     def _encoded(self, event: Event) -> bytes:
-        # A parsed event also has the ID of an earlier event.
+        # An event without an ID of its own has the last ID of the stream.
         is_new = self._keep_ids and event.id != self._id
         self._id = event.id
         return encode_event(Event(event.data, event.event, event.id if is_new else ""))
 
 
 class BlankLineFilter:
-    """Filter for JSON lines that drops blank lines, on which line-based readers fail."""
+    """Filter for JSON lines that drops blank lines, because line-based readers fail on them."""
 
     def __init__(self, *, max_line_bytes: int = MAX_EVENT_BYTES) -> None:
         self._parser = LineParser(max_line_bytes=max_line_bytes)

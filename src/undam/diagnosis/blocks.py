@@ -1,4 +1,4 @@
-"""Detection of blocks: bursts of a fixed-size buffer, which cut events at arbitrary positions."""
+"""Detection of blocks: bursts from a fixed-size buffer, which cuts events anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.diagnosis.bursts import Burst
 from undam.timing import median
 
 FEW_EVENTS = 5
-"""Bursts of at most five whole events never accuse a hop: most speculative decoders emit them."""
+"""Bursts of at most five whole events prove no hold: most speculative decoders emit them."""
 
 _SMALLEST_BUFFER = 1024
 
@@ -51,14 +51,14 @@ def _are_blocks(sizes: Sequence[int]) -> bool:
 
 
 def block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
-    """Return the block size of a stream that is cut, or ``None`` if the sizes differ."""
+    """Return the block size of a stream whose events are cut, or ``None`` if the sizes differ."""
     sizes = _sizes(held, compressed=compressed)
     # A compressor writes blocks of one size, but reads show that size only approximately.
     return int(median(sizes)) if compressed or _are_blocks(sizes) else None
 
 
 def threshold_of(held: Sequence[Burst]) -> int | None:
-    """Return N if every burst reached N bytes with its last event and not before, else ``None``.
+    """Return N if each burst reached N bytes only with its last event, else ``None``.
 
     Such bursts come from a buffer that flushes whole events. Constant bursts of equal events
     qualify, bursts with a varying number of events do not.
@@ -71,7 +71,7 @@ def threshold_of(held: Sequence[Burst]) -> int | None:
 
 
 def fills_by_bytes(held: Sequence[Burst]) -> bool:
-    """Return whether bytes and not events limit the bursts: their number of events varies.
+    """Return whether bytes limit the bursts, which shows in varying numbers of events.
 
     An engine that emits a fixed number of tokens per step also reaches the same size each time.
     """
@@ -88,7 +88,7 @@ def is_buffer_size(size: int | None) -> bool:
 
 
 def are_equal_blocks(held: Sequence[Burst]) -> bool:
-    """Return whether all bursts of a body without events have one size that buffers usually have.
+    """Return whether all bursts of a body without events have the same typical buffer size.
 
     The first block may be smaller.
     """

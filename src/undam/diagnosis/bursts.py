@@ -9,8 +9,9 @@ from itertools import pairwise
 from undam.diagnosis.reading import Reading
 from undam.timing import median
 
-# Data of two reads closer than this left the last buffer together. Model servers take at least
-# about 0.5 ms per token, while a burst that a hop releases arrives within tens of microseconds.
+# Data of two reads that are closer together than this left the last buffer at once. Model servers
+# take at least about 0.5 ms per token, while a burst that a hop releases arrives within tens of
+# microseconds.
 _TOGETHER_MIN_NS = 300_000
 # A longer gap is always a pause, however slow the stream is.
 _TOGETHER_MAX_NS = 5_000_000
@@ -79,7 +80,7 @@ def _at(reading: Reading, index: int) -> int:
 
 
 def _grew(reading: Reading, index: int) -> bool:
-    """Return whether the read contained part of an event that it did not finish."""
+    """Return whether the read left more bytes of an unfinished event than there were before."""
     before = reading.pending[index - 1] if index else 0
     return reading.pending[index] > before
 

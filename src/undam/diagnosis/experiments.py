@@ -1,4 +1,4 @@
-"""Experiments: what further streams of a hop prove about a question that the first one left open.
+"""Experiments: further streams of a hop that settle a question left open by its first stream.
 
 `undam.probe.followup` sends the requests; everything here is computation on their readings.
 """
@@ -23,10 +23,10 @@ UNPREDICTABLE = "unpredictable-prompt"
 IDENTITY = "identity"
 LONGER = "longer-answer"
 
-# Bursts of two streams coincide by chance in one case of ten, so several must.
+# Bursts of two streams coincide by chance in one case of ten, so one coincidence proves nothing.
 _ENOUGH_PAIRS = 5
 _TOGETHER_SHARE = 0.8
-# Steps of one batch are written one after the other, within a small part of the period.
+# An engine writes a step to all streams of its batch within a small part of the period.
 _TOGETHER_PART = 0.05
 _TOGETHER_NS = 3_000_000
 # A drafting engine accepts far fewer tokens of a text that it cannot predict.
@@ -42,7 +42,7 @@ class Experiment:
         hop: name of the hop.
         result: the observation and its meaning, as one clause.
         cause: the cause of the bursts that the result proves.
-        streams: whether a changed request streamed; ``None`` if that is not known, or no question.
+        streams: whether a changed request streamed; ``None`` if that is unknown or not tested.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Experiment:
 def compare_streams(hop: str, first: Reading, second: Reading) -> Experiment:
     """Return the result of two streams that started out of phase.
 
-    The steps of one engine's batch arrive together, a hop's timer runs per connection. Streams that
-    do not coincide may come from two engines, so only their ends count then.
+    The steps of one engine's batch arrive together, but a hop's timer runs per connection. Streams
+    that do not coincide may come from two engines, so only their ends count then.
     """
     causes = {_cause_in(classify_pattern(one)) for one in (first, second)} - {Cause.OPEN}
     share = _coinciding(first, second)
@@ -137,7 +137,7 @@ def with_experiments(hop: Hop, experiments: Sequence[Experiment]) -> Hop:
 
 
 def with_reading(hop: Hop, reading: Reading) -> Hop:
-    """Return the hop as another stream of it shows it, if that stream has a verdict."""
+    """Return the hop with the shape of another stream, if that stream has a verdict."""
     shape = classify_pattern(reading)
     if shape.verdict is Verdict.UNKNOWN and shape.hold is None:
         return hop
@@ -153,7 +153,7 @@ def _cause_in(shape: Shape) -> Cause:
 
 
 def _coinciding(first: Reading, second: Reading) -> float | None:
-    """Return the share of bursts that coincide while both streams run; ``None`` if few do both."""
+    """Return the share of bursts that coincide while both streams run; ``None`` if too few."""
     starts = [[burst.start_ns for burst in find_bursts(one)] for one in (first, second)]
     if not all(starts):
         return None

@@ -31,14 +31,14 @@ _FEW_TIMES = 3
 # two or three times as much, and TCP then delivers several events at once.
 _MUCH = 2.5
 
-# A busy machine stops a program for some tens of ms, so an answer due within that time proves
-# nothing when it arrives at once.
+# A busy machine may stop a program for tens of ms. An answer that is due within that time may
+# therefore arrive at once without a hold.
 _SHORTEST_SPREAD_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """Difference of the far end's clock from ours, and the delay of the path without a hold.
+    """Offset of the far end's clock from ours, and the delay of the path without a hold.
 
     Args:
         uncertainty_ns: maximum error of ``offset_ns``; 0 on one host.
@@ -151,7 +151,7 @@ def _why_no_clock(reading: Reading, holds: Sequence[EventHold], limit: int) -> s
 
 
 def _released_by_end(reading: Reading, holds: Sequence[EventHold], limit: int) -> bool:
-    """Return whether the end released all events: one burst, although they were due one by one."""
+    """Return whether all events arrived at the end of the response, although due one by one."""
     first, last = holds[0], holds[-1]
     spread = last.due_ns - first.due_ns
     together = last.at_ns - first.at_ns
@@ -198,7 +198,7 @@ def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
         return True
     kept = [item.hold_ns for item in holds]
     gaps = [b.due_ns - a.due_ns for a, b in pairwise(holds)]
-    # If the answer had only begun later, each event would be late by the same time.
+    # If the answer had only begun later, every event would be late by the same amount.
     same, middle = median(kept), NOISE_NS / 2
     strays = median([abs(hold - same) for hold in kept])
     misses = median([abs(hold - gap) for hold, gap in zip(kept, gaps, strict=False)])
@@ -208,7 +208,7 @@ def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
 def _classify_by_holds(
     reading: Reading, holds: Sequence[EventHold], limit: int, evidence: dict[str, object]
 ) -> Shape:
-    """Classify a held stream from its holds, for a pattern that arrivals do not prove.
+    """Classify a held stream from its holds, if its arrivals alone do not prove a pattern.
 
     A timer that starts with the first held byte holds the first event of each burst equally long.
     """
@@ -244,8 +244,8 @@ def _classify_by_holds(
 def _are_regular(bursts: Sequence[Burst], holds: Sequence[EventHold]) -> bool:
     """Return whether a timer explains bursts of equal size as well as a block does.
 
-    If a steady source feeds a timer, the bursts have equal sizes. If it feeds blocks, they arrive
-    at equal times. The caller has already recognised blocks that end in the middle of an event.
+    A timer turns a steady source into bursts of equal size. A block buffer turns it into bursts at
+    equal intervals. The caller has already recognised blocks that end in the middle of an event.
     """
     periods = [after.start_ns - before.start_ns for before, after in pairwise(bursts)]
     gap = median([after.due_ns - before.due_ns for before, after in pairwise(holds)])

@@ -36,7 +36,7 @@ from undam.timing import quantile
 
 # A speculative decoder emits at least half of its tokens together with another one.
 _SINGLY = 0.9
-# Two answers to one prompt differ, and so do the sizes and times of their bursts.
+# Tolerance for sizes and times of bursts, because two answers to one prompt differ.
 _SAME = 0.3
 
 
@@ -47,7 +47,7 @@ class Hop:
     Args:
         readings: one per stream; the first one represents the hop, and its verdict is the hop's.
         holds: one per event of every stream, if known.
-        exact: whether the holds come from a beacon and not from a comparison with an inner hop.
+        exact: whether the holds come from a beacon, not from a comparison with an inner hop.
         intermediaries: names of the intermediaries that signed the response.
         integrity: that of the stream with the most faults.
     """
@@ -63,12 +63,12 @@ class Hop:
 
     @property
     def reading(self) -> Reading:
-        """Return the reading that represents the hop."""
+        """Return the first reading, which has the verdict of the hop."""
         return self.readings[0]
 
     @property
     def exchange(self) -> Exchange:
-        """Return the exchange that represents the hop."""
+        """Return the exchange of the first reading, which has the verdict of the hop."""
         return self.readings[0].exchange
 
 
@@ -89,7 +89,7 @@ def analyze_hop(
     judged = [(reading, *_analyze_stream(reading, inner, offset)) for reading in readings]
     counts = Counter(shape.verdict for _, shape, _ in judged)
     free = {shape.verdict for _, shape, _ in judged if not shape.held}
-    # A buffering hop holds every stream, so it is ruled out if half of the streams are not held.
+    # A buffering hop holds every stream, so in a tie, a verdict without a hold wins.
     verdict = max(counts, key=lambda one: (counts[one], one in free))
     judged.sort(key=lambda item: item[1].verdict is not verdict)
     first = readings[0].exchange

@@ -1,8 +1,8 @@
 """Comparison of what arrived with what was sent: lost, repeated, reordered and altered events.
 
 The evidence is, in this order: the numbered text of a beacon, the stamps of a beacon, the sequence
-numbers of the API or of the event IDs, and the events themselves. Only the first is complete. Every
-other one leaves out a fault that could also be the model's own text.
+numbers of the API or of the event IDs, and the events themselves. Only the first is complete. The
+others ignore faults that could also be the model's own text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from undam.record import Ending
 from undam.timing import median
 from undam.timing.numbered_text import fragments_in, pieces_in
 
-# Comparing two answers takes quadratic time in the worst case.
+# Maximum number of compared events, because the comparison takes quadratic time.
 _MAX_COMPARED = 2000
 _ALIKE = 0.8
 # Events that a hop repeats arrive together; a token that a model repeats takes its usual time.
@@ -102,7 +102,7 @@ def compare_answers(inner: Reading, outer: Reading) -> AnswerIntegrity | None:
 
 
 def _is_cut(reading: Reading) -> bool:
-    """Return whether the missing end of the answer is a finding of its own."""
+    """Return whether another finding already reports the missing end of the answer."""
     ended = reading.exchange.ending in {Ending.COMPLETE, Ending.CLOSED}
     return not ended or not (reading.announced_end or not reading.api.announces_end)
 
@@ -155,7 +155,7 @@ def _doubled(contents: Sequence[TimedEvent]) -> list[int]:
 
 
 def _repeated_at_once(contents: Sequence[TimedEvent]) -> list[int]:
-    """Return events that equal the previous one and arrived with it, unlike all other events."""
+    """Return the repeated events, if events that arrived together are equal and others are not."""
     pairs = [(b.at_ns - a.at_ns, _content(a) == _content(b)) for a, b in pairwise(contents)]
     together = _TOGETHER * median([gap for gap, _ in pairs])
     near = [(index, same) for index, (gap, same) in enumerate(pairs, 1) if gap < together]

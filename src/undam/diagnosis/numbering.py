@@ -54,7 +54,7 @@ class AnswerIntegrity:
 
     @property
     def is_exact(self) -> bool:
-        """Return whether every fault would have been found."""
+        """Return whether the evidence reveals every fault."""
         return self.evidence == "numbered-text"
 
     @property
@@ -68,7 +68,7 @@ class AnswerIntegrity:
         return self.lost + self.duplicated + self.reordered + self.altered + self.torn + self.mixed
 
     def first_of(self, kind: str) -> str:
-        """Return the first place of a kind of fault."""
+        """Return the first place of a kind of fault; empty if it did not occur."""
         return dict(self.first).get(kind, "")
 
 
@@ -139,7 +139,8 @@ def count_ids(events: Sequence[tuple[str, object]]) -> AnswerIntegrity | None:
     own = len(set(numbers)) > 0.8 * len(events) and len({prefix for prefix, _ in found}) == 1
     if len(numbers) < FEW or not own or not _is_regular(numbers):
         return None
-    # An event without an ID has that of the previous event, and is not a repetition of it.
+    # An event without an ID inherits that of the previous event. Equal IDs with different content
+    # are therefore not repetitions.
     repeated = {
         index for index, (a, b) in enumerate(pairwise(events), 1) if a[0] == b[0] and a[1] != b[1]
     }
@@ -205,5 +206,5 @@ def find_torn(text: str) -> tuple[int, str]:
 
 
 def places_of(**numbers: int | None) -> tuple[tuple[str, str], ...]:
-    """Return the first place of each kind of fault that has one."""
+    """Return the first place of each kind of fault that occurred, as (kind, place)."""
     return tuple((kind, f"event {n}") for kind, n in numbers.items() if n is not None)

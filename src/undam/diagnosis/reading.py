@@ -20,12 +20,12 @@ from undam.timing import Due, due_of
 from undam.timing.numbered_text import pieces_in
 from undam.work_budget import WorkBudget, WorkLimitError, pieces
 
-# A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. Streams of tokens
-# do not contain larger events, and without a limit a server could exhaust our memory.
+# A chunk of a chat answer takes about 0.2 KB, a tool call or an image up to some MB. Larger events
+# do not occur in token streams; without a limit, a server could exhaust our memory.
 MAX_EVENT_BYTES = 4 << 20
 
-# Parsed JSON takes ten to twenty times as much memory as its text. The payloads of the first events
-# are kept, and after them those of events that report token counts.
+# Parsed JSON takes ten to twenty times as much memory as its text. Therefore only the first
+# payloads are kept; later ones are kept only if they report token counts.
 _KEPT_PAYLOAD_BYTES = 4 << 20
 _KEPT_USAGE_BYTES = 1 << 20
 
@@ -60,7 +60,7 @@ class TimedEvent:
 
     @property
     def shown(self) -> str:
-        """Return the text that a reader of the event shows, without the JSON around it."""
+        """Return the text that a client shows to its user, without the JSON around it."""
         payload = mapping(self.meaning.payload) if self.meaning is not None else {}
         return text_in(payload) if payload and self.text.startswith("{") else self.text
 
@@ -186,7 +186,7 @@ def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Readi
 
 
 def is_whole_page(exchange: Exchange) -> bool:
-    """Return whether a body of HTML is a whole page or a short message, and not a stream."""
+    """Return whether a body of HTML is a whole page or a short message, rather than a stream."""
     beginning = _beginning(exchange)
     short = len(exchange.arrivals) <= 1 and len(beginning) < _SHORT_PAGE_BYTES
     return short or is_page(beginning)
@@ -215,7 +215,7 @@ def _ended_at_limit(exchange: Exchange, reads: int, limit: str) -> Exchange:
 
 
 class _EventReader:
-    """Reads the events of one stream and limits the memory of their payloads."""
+    """Reader of the events of one stream that limits the memory of their payloads."""
 
     def __init__(self, api: str) -> None:
         self._reader = ShapeReader(api_named(api))

@@ -6,7 +6,7 @@ import math
 
 from undam.record import Head
 
-# Name of the header to what it measures, in ms unless the factor differs.
+# Header names with the quantity that each reports and the factor that converts it to ms.
 _REPORTED = {
     "x-litellm-overhead-duration-ms": ("gateway_overhead", 1.0),
     "x-litellm-response-duration-ms": ("gateway_total", 1.0),
@@ -22,9 +22,9 @@ _REPORTED = {
 
 
 def reported_ms(head: Head | None) -> dict[str, float]:
-    """Return the durations in a response head, in ms, by what they measure.
+    """Return the durations in a response head, in ms, by the name of the measured quantity.
 
-    They are evidence of the hop that sent them, and not measured by this program.
+    They are the values of the hop that sent them; this program did not measure them.
     """
     found: dict[str, float] = {}
     for name, value in head.headers if head is not None else ():

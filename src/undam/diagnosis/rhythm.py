@@ -26,12 +26,12 @@ from undam.timing import median, quantile
 
 # A timer has even periods, which differ by at most one gap of the source.
 _EVEN_SPREAD = 0.25
-# Fewer bursts have no rhythm.
+# Minimum number of bursts for a rhythm.
 _FEW = 3
 _ENOUGH = 6
 # The last content and the end of the response belong together if they are at most this far apart.
 _END_NS = 25_000_000
-# The variance of counts relative to their mean. Even gaps with an exponential distribution give 1.
+# Limit on the variance of counts relative to their mean. Exponentially distributed gaps give 1.
 _VARIED = 2.5
 # Clocks and schedulers move the time of a burst by this much.
 _NOISE_NS = 2_000_000
@@ -43,7 +43,7 @@ class Cause(StrEnum):
     HOP = "hop"
     ENGINE = "engine"
     OPEN = "open"
-    """The evidence fits both."""
+    """The evidence fits an engine as well as a hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class Rhythm:
 
     @property
     def is_even(self) -> bool:
-        """Return whether the bursts arrive at even times."""
+        """Return whether the bursts arrive at even intervals."""
         return len(self.steps_ns) >= _FEW and self.spread_ns <= _EVEN_SPREAD * self.period_ns
 
     @property
     def gap_ns(self) -> float:
-        """Return the time per event."""
+        """Return the mean time per event in ns."""
         return sum(self.steps_ns) / max(1, sum(self.counts))
 
     @property
@@ -160,7 +160,7 @@ def _ends_with_content(rhythm: Rhythm) -> bool:
 
 
 def _samples_even_source(counts: Sequence[int]) -> bool:
-    """Return whether the counts are those of an even source that is read at other even times.
+    """Return whether the counts fit an evenly paced source that is read at even intervals.
 
     They take two adjacent values, in an order that keeps their sum within one of a straight line.
     Steps of an engine have no such order.
@@ -174,12 +174,12 @@ def _samples_even_source(counts: Sequence[int]) -> bool:
 
 
 def _is_varied(rhythm: Rhythm) -> bool:
-    """Return whether the counts vary more than those of any source at even times."""
+    """Return whether the counts vary more than evenly timed reads of any source can explain."""
     return len(rhythm.counts) >= _ENOUGH and rhythm.dispersion > _VARIED
 
 
 def _is_wide(rhythm: Rhythm) -> bool:
-    """Return whether the times vary more than those of a timer.
+    """Return whether the times vary more than those of a timer would.
 
     A timer that starts with the first held byte waits for that byte, about one gap of the source.
     """
@@ -189,9 +189,9 @@ def _is_wide(rhythm: Rhythm) -> bool:
 
 
 def _has_floor(rhythm: Rhythm) -> bool:
-    """Return whether many times lie just above the shortest one, and the others far above it.
+    """Return whether many times are just above the shortest one, and the others far above it.
 
-    This is how a timer looks that starts with the first held byte of an irregular source.
+    A timer that starts with the first held byte of an irregular source causes such times.
     """
     ordered = sorted(rhythm.steps_ns)
     low, middle, high = ordered[0], quantile(ordered, 0.5), quantile(ordered, 0.9)

@@ -45,9 +45,9 @@ MIN_EVENTS = 8
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
 
-# A rhythm needs this many bursts that something other than the end released.
+# Minimum number of bursts for a rhythm, without the one that the end of the response releases.
 _FEW_HELD = 4
-# Steps and timers of a few events are not worth a question if they are shorter than this.
+# Steps and timers of a few events count as streaming if they are shorter than this.
 _SLOW_TICK_NS = 80_000_000
 
 
@@ -182,7 +182,7 @@ def _classify_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
 
 
 def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
-    # The end of the response releases the last burst, so it shows no rule of the hop.
+    # The last burst is released by the end of the response, not by a rule of the hop.
     held = bursts[:-1]
     counts = [burst.events for burst in held]
     together = sum(n for n in counts if n > 1)
@@ -267,7 +267,7 @@ def _why_open(hold: Shape) -> str:
 def _classify_small_bursts(rhythm: Rhythm, evidence: dict[str, object]) -> Shape:
     """Classify bursts of a few whole events each, which a speculative decoder produces as well.
 
-    A hop is never the answer here, because a few gaps of a model vary too much.
+    A hop is never reported here, because a few gaps of a model vary too much.
     """
     evidence["few_at_a_time"] = True
     if not rhythm.is_even or rhythm.period_ns < _SLOW_TICK_NS:

@@ -1,4 +1,4 @@
-"""Framings of a streamed body: how its bytes divide into events, whatever the Content-Type says."""
+"""Framings of a streamed body: how its bytes divide into events, independent of Content-Type."""
 
 from undam.framing.decoder import BodyDecoder, Framing
 

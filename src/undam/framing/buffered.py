@@ -1,4 +1,4 @@
-"""Base of the decoders that hold the bytes of an unfinished event."""
+"""Base class of the decoders that keep the bytes of an unfinished event."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BufferedDecoder(ABC):
 
     @abstractmethod
     def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
-        """Append the events that ``data`` completes to ``out``.
+        """Append to ``out`` the events that ``data`` completes.
 
         Raises:
             RemoteProtocolError: the bytes after the last event in ``out`` break the framing.
@@ -63,7 +63,7 @@ class BufferedDecoder(ABC):
         return self._count + len(out) + 1
 
     def _check_size(self, kind: str, out: list[Event | Comment]) -> None:
-        """Raise an error if the unfinished event, a ``kind`` of the framing, is too large."""
+        """Raise an error, which names ``kind``, if the unfinished event is too large."""
         if len(self._held) > self._max_bytes:
             number = self._number(out)
             raise RemoteProtocolError(f"{kind} {number} is larger than {self._max_bytes} bytes")

@@ -42,7 +42,7 @@ class Decoder(Protocol):
 
 
 class BodyDecoder:
-    """Detects the framing of a body and decodes it.
+    """Decoder that detects the framing of a body.
 
     Args:
         content_type: value of the Content-Type header; empty if there is none.

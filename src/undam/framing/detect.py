@@ -71,7 +71,7 @@ def detect(content_type: str, beginning: bytes, *, complete: bool) -> Framing | 
     if eventstream is not False:
         return None if eventstream is None else Framing.EVENTSTREAM
     if kind == "text/event-stream" and not _OTHER_START.match(body):
-        # Garbage in a declared event stream is a fault of that stream and not another framing.
+        # Garbage in a declared event stream is a fault of that stream, not another framing.
         return Framing.SSE
     if _is_binary(body):
         return Framing.BYTES
@@ -85,7 +85,7 @@ def boundary_of(content_type: str) -> str:
 
 
 def is_page(beginning: bytes) -> bool:
-    """Return whether a body begins like a whole web page, and not like fragments of one."""
+    """Return whether a body begins as a whole web page does, not as a fragment of one does."""
     return _PAGE.match(beginning) is not None
 
 
@@ -110,7 +110,7 @@ def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> F
     if not final and _SSE_PREFIX.fullmatch(body):
         return None
     if body[:1] == b"{":
-        # The first line shows whether values are indented.
+        # The first line must be complete, because it shows whether values are indented.
         undecided = not final and b"\n" not in body and not body.rstrip().endswith(b"}")
         return None if undecided else Framing.NDJSON
     if body[:1] == b"[":

@@ -21,7 +21,7 @@ _FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 
 
 class EventStreamDecoder(BufferedDecoder):
-    """Decodes messages into events; the event name is ``:event-type`` or ``:exception-type``."""
+    """Decoder of messages; an event's name is its ``:event-type`` or ``:exception-type``."""
 
     def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
         self._held += data

@@ -17,12 +17,13 @@ _SPACE = b" \t\r\n"
 # Characters that change the state of the scanner: quotes, brackets, commas.
 _OUTSIDE = re.compile(rb'["\[\]{},]')
 _INSIDE_STRING = re.compile(rb'["\\]')
-# Deeper nesting does not occur in practice. The bound ends a hostile body that never closes.
+# Deeper nesting does not occur in practice. The limit rejects a hostile body that never closes its
+# brackets.
 _MAX_DEPTH = 512
 
 
 class SequenceDecoder(BufferedDecoder):
-    """Decodes values that each follow a record separator.
+    """Decoder of values that each follow a record separator.
 
     A value is complete at the next separator or at its newline, which RFC 7464 requires (section
     2.4): a stream would otherwise always appear one event late.
@@ -51,7 +52,7 @@ class SequenceDecoder(BufferedDecoder):
 
 
 class ArrayDecoder(BufferedDecoder):
-    """Decodes the elements of one JSON array, or JSON values that follow each other.
+    """Decoder of the elements of one JSON array, or of JSON values that follow each other.
 
     An object or an array is complete at its closing bracket, any other value at the next comma.
 

@@ -7,13 +7,13 @@ import json
 from undam.framing.buffered import BufferedDecoder
 from undam.sse import Comment, Event
 
-# Parsing is attempted once per read, so both bounds limit the work.
+# Limits on the work of parsing an unfinished part, which is attempted once per read.
 _MAX_JSON_BYTES = 8192
 _MAX_ATTEMPTS = 16
 
 
 class MultipartDecoder(BufferedDecoder):
-    """Decodes parts into events; a part is complete at the delimiter that follows it.
+    """Decoder of parts; a part is complete at the delimiter that follows it.
 
     The delimiter of a stream often arrives only with the next part. A part with a Content-Length is
     therefore complete with its last byte, and a small JSON part as soon as it parses.
@@ -58,7 +58,7 @@ class MultipartDecoder(BufferedDecoder):
         return True
 
     def _next(self, out: list[Event | Comment]) -> bool:
-        """Take one delimiter and the part before it; return whether there may be another."""
+        """Consume one delimiter and the part before it; return whether another part may follow."""
         at = self._held.find(self._delimiter, self._searched)
         if at < 0:
             self._searched = max(0, len(self._held) - len(self._delimiter))

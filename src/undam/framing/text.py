@@ -9,7 +9,7 @@ from undam.errors import RemoteProtocolError
 from undam.framing.detect import is_coded_line
 from undam.sse import Comment, Event, LineParser
 
-# A word with the whitespace before it, or a single character of a script without spaces.
+# A word with the whitespace around it, or a single character of a script without spaces.
 _WORD = re.compile(
     r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
     r"|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]{1,32})\s*"
@@ -21,7 +21,7 @@ BINARY = "undam/binary"
 
 
 class TextDecoder:
-    """Decodes plain text into words, the nearest thing to tokens.
+    """Decoder of plain text into words, the nearest thing to tokens.
 
     Each read completes its last word, because a server writes whole tokens and text has no other
     end of an event. Lines of the Vercel AI SDK's data stream (``0:"token"``) become one event each,
@@ -62,7 +62,7 @@ class TextDecoder:
 
 
 class BytesDecoder:
-    """Decodes binary data: each read is one event without text."""
+    """Decoder of binary data: each read is one event without text."""
 
     pending_bytes = 0
 

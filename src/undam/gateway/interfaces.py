@@ -87,7 +87,7 @@ class Upstream:
 
 @dataclass(slots=True)
 class RequestInfo:
-    """The properties of a request on which decisions are based.
+    """Properties of a request on which the router's decisions are based.
 
     Args:
         target: path and query as sent by the client; never an absolute URL.
@@ -208,8 +208,8 @@ class RequestRecord:
     """Record of one request, which is filled in while the request runs and read by an observer.
 
     Args:
-        request: ``None`` if nothing is known of it. Of a malformed request, only the parts are set
-            that could be parsed.
+        request: ``None`` if nothing is known about it. For a malformed request, only the parts that
+            could be parsed are set.
         reads: number of reads of an event stream since its first content. Each read is one write to
             the client.
         upstream: the upstream whose response the client receives. Until this is decided, the last
@@ -261,7 +261,7 @@ class Refusal:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def lines(self) -> bytes:
-        """Return the further header lines of the response."""
+        """Return the additional header lines of the response."""
         lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
         if self.retry_after_s is not None:
             lines += b"Retry-After: %d\r\n" % max(1, ceil(self.retry_after_s))
@@ -272,7 +272,7 @@ class Permit(Protocol):
     """Permission to run one request."""
 
     def release(self) -> None:
-        """Return the permit. This is called once, when the request has ended."""
+        """Release the permit; called once, when the request has ended."""
         ...
 
 
@@ -291,7 +291,7 @@ class LocalResponse:
 
 
 class Router(Protocol):
-    """Decides which requests are admitted and to which upstream they are sent.
+    """Policy that decides which requests are admitted, and to which upstream each is sent.
 
     The router may be replaced at any time. A request keeps the router with which it started, so
     that the router that chose an upstream receives `attempt_started` and `attempt_ended`.
@@ -369,7 +369,7 @@ class Observer(Protocol):
     """Receiver of the events of requests. Times and counts are in the record."""
 
     def request_started(self, record: RequestRecord) -> None:
-        """Handle a request whose body was read or is passed on, or that was refused before that."""
+        """Handle a request that was refused, or whose body was read or is being passed on."""
         ...
 
     def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:

@@ -14,7 +14,7 @@ from undam.errors import RemoteProtocolError
 LAST_CHUNK = b"0\r\n\r\n"
 """End of a chunked body without trailers."""
 
-# Sizes above 16^8 bytes and longer lines than this occur only in attacks on parsers.
+# Chunks of 16^8 bytes or more, and size lines longer than this, occur only in attacks on parsers.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})((?:[ \t]*;[\t -~]{0,200})?)\r\n")
 _MAX_LINE_BYTES = 256
 _LENIENT_SIZE = re.compile(rb"0{0,64}([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]{0,4096})?\r\n")

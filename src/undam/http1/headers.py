@@ -24,7 +24,7 @@ HOP_BY_HOP = frozenset(
 """Headers that an intermediary does not forward (RFC 9110, 7.6.1)."""
 
 # These headers are forwarded even if Connection lists them. A client must not be able to remove
-# those on which upstreams base decisions, and without those that describe the body, a recipient
+# headers on which upstreams base decisions. Without the headers that describe the body, a recipient
 # would misinterpret it.
 _NEVER_DROPPED = frozenset(
     {
@@ -46,11 +46,11 @@ _NEVER_DROPPED = frozenset(
 )
 
 NO_BUFFERING: tuple[tuple[bytes, bytes], ...] = (
-    # RFC 9110, 7.7: `no-transform` forbids compression, and a compressor buffers.
+    # RFC 9110, 7.7: `no-transform` forbids compression, which would buffer the stream.
     (b"cache-control", b"no-cache, no-transform"),
     # nginx and its derivatives obey this header and remove it.
     (b"x-accel-buffering", b"no"),
-    # RFC 10036: asks every intermediary to forward each part as it arrives.
+    # RFC 10036: this header asks every intermediary to forward each part as it arrives.
     (b"incremental", b"?1"),
 )
 """Headers of an event stream that ask intermediaries not to buffer it."""

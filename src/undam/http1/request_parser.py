@@ -34,7 +34,7 @@ _PLAIN = re.compile(
     rb"(?:\r\n[A-Za-z0-9\-]++: [!-~]++(?: ++[!-~]++)*+)++\r\n\r\n"
 )
 _PLAIN_FIELD = re.compile(rb"\r\n([^:\r]++): ([^\r]++)")
-# Bytes that make a head invalid even while it is incomplete, so it can be rejected at once.
+# Bytes that are not valid anywhere in a head, so even an incomplete head can be rejected at once.
 _NEVER_VALID = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::[0-9]{0,5})?")
@@ -80,7 +80,7 @@ class RequestHead:
 
 
 class RequestParser:
-    """Parses the requests of one connection, one after the other.
+    """Parser of the successive requests on one connection.
 
     Call `head` until it returns a head, then `body` until the body is complete, and so on. Both
     raise BadRequest; the parser must not be used afterwards.

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:  # Load test workers do not use asyncio, which is slow to import.
+if TYPE_CHECKING:  # asyncio is slow to import, and load test workers do not use it.
     import asyncio
 
 # Only Linux and macOS have this option. Elsewhere, only the transport's buffer is bounded.
@@ -56,7 +56,8 @@ def detect_dead_peer(transport: asyncio.WriteTransport, user_timeout_s: float | 
     if user_timeout_s is not None:
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
         options.append((socket.IPPROTO_TCP, option, int(user_timeout_s * 1000)))
-    with contextlib.suppress(OSError):  # The connection was closed in this loop iteration.
+    # Raised if the connection was closed in this loop iteration.
+    with contextlib.suppress(OSError):
         for level, option, value in options:
             if option is not None:
                 sock.setsockopt(level, option, value)
@@ -73,5 +74,6 @@ def limit_unsent(transport: asyncio.WriteTransport, buffer_bytes: int) -> None:
     transport.set_write_buffer_limits(high=quarter)
     sock = transport.get_extra_info("socket")
     if _NOTSENT_LOWAT is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):  # The connection was closed in this loop iteration.
+        # Raised if the connection was closed in this loop iteration.
+        with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)

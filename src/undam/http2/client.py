@@ -89,7 +89,7 @@ class Http2Connection:
         config = h2.config.H2Configuration(
             client_side=True,
             header_encoding="latin-1",
-            # Header fields that RFC 9113 forbids are findings, not errors.
+            # Header fields that RFC 9113 forbids are reported as findings, so h2 must accept them.
             validate_inbound_headers=False,
             normalize_inbound_headers=False,
             # `wire.request` has checked the fields; the checks of h2 would double the time.
@@ -155,7 +155,7 @@ class Http2Connection:
         try:
             for frame in self._frames.receive_data(data):
                 if frame.kind == GOAWAY:
-                    # h2 would reject the rest of the streams that may still end.
+                    # After a GOAWAY frame, h2 would reject the rest of the open streams.
                     found.append(_goaway(frame.payload))
                 elif frame.kind == DATA:
                     found.append(self._receive_frame(frame))

@@ -54,14 +54,14 @@ class Frame(NamedTuple):
 
 
 class Http2FrameReader:
-    """Divides the bytes of a connection into frames."""
+    """Parser that divides the bytes of a connection into frames."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     @property
     def pending_bytes(self) -> int:
-        """Number of bytes of an incomplete frame."""
+        """Number of bytes held of an incomplete frame."""
         return len(self._rest)
 
     def receive_data(self, data: bytes) -> list[Frame]:
@@ -76,7 +76,9 @@ class Http2FrameReader:
         while end - at >= _HEAD_BYTES:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
             if length > MAX_FRAME_BYTES:
-                raise RemoteProtocolError(f"the server sent a frame of {length} bytes")
+                raise RemoteProtocolError(
+                    f"the server sent a frame of {length} bytes; the limit is {MAX_FRAME_BYTES}"
+                )
             start = at + _HEAD_BYTES
             if end - start < length:
                 break

@@ -1,8 +1,8 @@
 """Facts about proxies, CDNs, clouds, gateways, frameworks, servers and clients that handle streams.
 
-Each entry is a list of claims: when it holds events, when it cuts a stream, how it is recognised,
-and which configuration fixes it. Every claim has the versions to which it applies, its evidence,
-and the date of the check.
+Each entry is a list of claims about one intermediary: when it holds events, when it cuts a stream,
+how it is recognised, and which configuration fixes a problem. Every claim has the versions to which
+it applies, its evidence, and the date of the check.
 """
 
 from undam.intermediaries.claims import (

@@ -18,19 +18,19 @@ class Aspect(StrEnum):
     """Subject of a claim."""
 
     HOLDS = "holds"
-    """When events are held, and what releases them."""
+    """Conditions under which events are held, and their release."""
     HEAD = "head"
-    """Whether the response head is sent before the first byte of the body."""
+    """Time at which the response head is sent, relative to the first byte of the body."""
     COMPRESSION = "compression"
-    """Whether a stream is compressed, and how a compressor delays it."""
+    """Compression of streams, and the delay that it causes."""
     CUTS_IDLE = "cuts-idle"
     """A limit on silence; heartbeats prevent the cut."""
     CUTS_TOTAL = "cuts-total"
     """A limit on the whole response; heartbeats do not help."""
     BROKEN_ORIGIN = "broken-origin"
-    """The response that the client receives if the origin breaks off in mid-stream."""
+    """The response that the client receives if the origin breaks off in the middle of a stream."""
     CLIENT_LEAVES = "client-leaves"
-    """Whether and when the origin is notified of a client disconnect."""
+    """Notification of the origin about a client disconnect."""
     SIGNS = "signs"
     """A fingerprint in the response head."""
     FIX = "fix"
@@ -64,7 +64,7 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The basis of a claim.
+    """Basis of a claim: a measurement or a document.
 
     Args:
         kind: "measured" if the program was run, else "documented".
@@ -128,11 +128,11 @@ class Claim(ABC):
 
     @property
     def versions(self) -> VersionRange:
-        """Versions to which it applies."""
+        """Versions to which the claim applies."""
         return VersionRange(self.since, self.until)
 
     def holds_for(self, version: Version | None) -> bool:
-        """Return whether it applies to any release of ``version``; ``None`` means the newest."""
+        """Return whether the claim applies to a release of ``version``; ``None`` is the newest."""
         return not self.until if version is None else self.versions.overlaps(version)
 
 

@@ -39,7 +39,7 @@ _ERROR_TEXTS = ((b"Error occurred while trying to proxy", "http-proxy-middleware
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """One way in which an intermediary holds a stream, and what the head looks like then.
+    """One way in which an intermediary holds a stream, with the response head that it then sends.
 
     Args:
         name: name of the entry.
@@ -65,11 +65,11 @@ class Habit:
 
     @property
     def compresses(self) -> bool:
-        """Return whether it holds the stream in a compressor."""
+        """Return whether the intermediary holds the stream in a compressor."""
         return self.codings is not None and self.codings != _PLAIN
 
     def has_size(self, block_bytes: int) -> bool:
-        """Return whether a block of this size fits.
+        """Return whether a block of this size fits one of the buffers.
 
         A block holds whole events, so it falls short of the buffer by up to one of them.
         """
@@ -85,15 +85,15 @@ _NODE: frozenset[Stack] = frozenset({"node"})
 _READ_SIZES = (*(256 << shift for shift in range(10)), 1000, 10_000)
 
 HABITS: tuple[Habit, ...] = (
-    # The application is the most likely where nothing else left a sign.
+    # The application is the most likely suspect if there is no fingerprint.
     Habit(name="application", releases=_END, codings=_PLAIN),
     Habit(name="application-reader", releases=_SIZE, codings=_PLAIN, sizes=_READ_SIZES),
     Habit(name="application", releases=_SIZE, codings=_PLAIN),
-    # A proxy that adds no fingerprint of its own to the response.
+    # Proxies that add no fingerprint of their own to the response.
     Habit(name="lighttpd", releases=_END, length=True),
     Habit(name="haproxy", releases=_TIMER, periods_ms=(170, 260)),
     Habit(name="haproxy", releases=_SIZE, codings=_PLAIN, sizes=(1448,)),
-    # Proxies that sign. nginx holds a short answer in one block, until its end.
+    # Proxies with a fingerprint. nginx holds a short answer in one block until the answer ends.
     Habit(name="nginx", releases=_BOTH, signs=True,
           sizes=(4 * _KIB, 8 * _KIB, _KIB, 2 * _KIB, 16 * _KIB)),
     Habit(name="nginx", releases=_BOTH, codings=_GZIP, signs=True),
@@ -121,7 +121,7 @@ HABITS: tuple[Habit, ...] = (
     Habit(name="koa-compress", releases=_BOTH, codings=_ALL, stacks=_NODE),
     Habit(name="hono", releases=_BOTH, codings=_ZLIB, stacks=_NODE),
     Habit(name="compression-middleware", releases=_BOTH, codings=_ALL),
-    # Inspecting proxies on the reader's side pass the head of the origin through.
+    # Inspecting proxies on the user's side pass the head of the origin through.
     Habit(name="privoxy", releases=_END, codings=_PLAIN, close_delimited=True),
     Habit(name="mitmproxy", releases=_END),
     Habit(name="sophos", releases=_END),
@@ -149,7 +149,7 @@ def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:
     return tuple(
         known.name
         for known in INTERMEDIARIES
-        if known.kind != "client"  # undam brings its own client
+        if known.kind != "client"  # The limits of other clients do not apply to undam.
         and any(_resembles(after_s, limit) for limit in _default_limits(known, aspect))
     )
 

@@ -64,7 +64,7 @@ class HeadFacts:
 
 
 def facts_of(head: Head | None) -> HeadFacts:
-    """Return the facts in a head; without a head, nothing is known."""
+    """Return the facts in a head; they are all empty without a head."""
     if head is None:
         return HeadFacts()
     coding = (head.get("content-encoding") or "").strip().lower()
@@ -76,7 +76,7 @@ def facts_of(head: Head | None) -> HeadFacts:
         if re.search(pattern, value, re.IGNORECASE):
             name = "-".join(part.capitalize() for part in header.split("-"))
             stacks.setdefault(stack, f"{name}: {value[:_SHOWN_CHARS]}")
-    # http-proxy adds this header in lower case; other servers send none, or capital letters.
+    # http-proxy sends this header in lower case; other servers omit or capitalize it.
     has_http_proxy = ("connection", "keep-alive") in head.headers
     if has_http_proxy:
         stacks.setdefault("node", "connection: keep-alive")

@@ -73,22 +73,22 @@ class Intermediary:
 
     @property
     def signs(self) -> tuple[Sign, ...]:
-        """Its fingerprints; empty if it leaves none on a relayed response."""
+        """Fingerprints of the intermediary; empty if it leaves none on a relayed response."""
         return tuple(one for one in self.claims if isinstance(one, Sign))
 
     @property
     def holds(self) -> str:
-        """Description of its default buffering."""
+        """Description of the default buffering."""
         return _sentences(self.about(Aspect.HOLDS, Aspect.HEAD, Aspect.COMPRESSION)) or UNKNOWN
 
     @property
     def cuts(self) -> str:
-        """Description of its time limits."""
+        """Description of the time limits."""
         return _sentences(self.about(Aspect.CUTS_IDLE, Aspect.CUTS_TOTAL)) or UNKNOWN
 
     @property
     def origin_lost(self) -> str:
-        """Description of the response if the origin breaks off in mid-stream."""
+        """Description of the response if the origin breaks off in the middle of a stream."""
         return _sentences(self.about(Aspect.BROKEN_ORIGIN))
 
     @property
@@ -98,7 +98,7 @@ class Intermediary:
 
     @property
     def fixes(self) -> Mapping[Trouble, Fix]:
-        """Fix for each problem; if fixes differ by version, the one for the newest."""
+        """Fix for each problem; if fixes differ by version, the fix for the newest version."""
         known: dict[Trouble, Fix] = {}
         for one in self.claims:
             if isinstance(one, Remedy):
@@ -117,7 +117,7 @@ class Intermediary:
 
     @property
     def evidence(self) -> EvidenceKind:
-        """ "measured" if any claim was, otherwise "documented"."""
+        """Basis of the entry: "measured" if any claim was measured, otherwise "documented"."""
         kinds = {one.evidence.kind for one in self.claims}
         return "measured" if "measured" in kinds else "documented"
 
@@ -148,7 +148,7 @@ _CONDITION_TEXTS = {"configuration": "with {}", "http_version": "over HTTP/{}", 
 
 
 def scope_of(claim: Claim) -> str:
-    """Return ``From 1.29.7: `` or ``Endpoint regional: ``, to start a sentence, or nothing."""
+    """Return a prefix such as ``From 1.29.7: `` or ``Endpoint regional: ``, or an empty string."""
     parts = [
         _CONDITION_TEXTS.get(key, f"{key} {{}}").format(value)
         for key, value in claim.conditions.items()

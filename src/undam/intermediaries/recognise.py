@@ -115,7 +115,7 @@ def _fields(
 
 @cache
 def _sign_table() -> dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]]:
-    """Return all signs by header; patterns are compiled on first use and not on import."""
+    """Return all signs by header; patterns are compiled on first use, not on import."""
     table: dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]] = {}
     for known in INTERMEDIARIES:
         for sign in known.signs:
@@ -129,7 +129,7 @@ def _signs_of(header: str) -> tuple[tuple[Sign, re.Pattern[str], str], ...]:
 
 
 def _in_order(kept: list[Intermediary], by_via: list[str]) -> tuple[str, ...]:
-    """Sort by usual position, and then apply the order of Via to those that occur in it."""
+    """Sort by usual position, and then apply the order of Via to the names that occur in it."""
     names = [known.name for known in sorted(kept, key=lambda known: _OUTERMOST[known.kind])]
     from_via = iter([name for name in by_via if name in names])
     return tuple(next(from_via) if name in by_via else name for name in names)

@@ -1,4 +1,4 @@
-"""Validation rules for entries, checked by the tests and not on import."""
+"""Validation rules for entries, checked by the tests, not on import."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from undam.versions import Version
 
 MAX_SUSPECTS = 5
 
-# Weights order the suspects: a fingerprint outweighs all other evidence together.
+# Weights order the suspects: a fingerprint outweighs all other evidence combined.
 _SIGNED, _INNER_SIGNED, _STRONG, _FITTING, _WEAK = 100, 70, 20, 10, 3
 
-# Proxies that replace the Server header of what is behind them. Others pass it on.
+# Proxies that replace the Server header of the hop behind them. Other proxies pass it on.
 _REPLACE_SERVER = frozenset({
     "bunny", "cloudflare", "cloudflared", "contour", "envoy", "envoy-gateway", "fly", "istio",
     "netlify", "railway", "vercel",
@@ -171,7 +171,7 @@ def _is_contradicted(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> bool
             return True
     elif hold.release not in habit.releases:
         return True
-    # A stream that is held without compression, too, may be held by any of these.
+    # If the uncompressed stream is held too, any habit without compression may explain it.
     any_coding = hold.uncompressed_streams is False and not habit.compresses
     if habit.codings is not None and facts.coding not in habit.codings and not any_coding:
         return True
@@ -192,7 +192,7 @@ def _is_contradicted(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> bool
 
 
 def _is_absent(habit: Habit, hold: HoldEvidence) -> bool:
-    """Return whether the habit's fingerprint would be in the head, and is not.
+    """Return whether the head lacks a fingerprint that the habit would leave.
 
     A proxy closer to the client replaces the Server header, so an nginx behind it may leave no
     fingerprint.
@@ -209,7 +209,7 @@ def _is_excluded_by_name(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> 
         # HAProxy sends header names in lower case over HTTP/1.1.
         return facts.is_mixed_case
     if name == "traefik":
-        # Every Go reverse proxy flushes these at once.
+        # Go reverse proxies flush event streams and responses without a Content-Length at once.
         return facts.is_event_stream or not facts.has_length
     if name == "hono":
         return facts.is_event_stream
@@ -265,7 +265,7 @@ _STACK_TITLES = {
 
 
 def _special(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> Iterator[tuple[int, str]]:
-    """Yield (points, evidence) that concern the length, the size, the timer or one product."""
+    """Yield (points, evidence) from the length, the block size, the timer or the product."""
     if habit.length and facts.has_length:
         yield _FITTING, "the stream has a Content-Length, as if it had been collected"
     if habit.name == "application" and facts.has_length and hold.release == "end":
@@ -288,7 +288,7 @@ def _special(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> Iterator[tup
 
 
 def _of_product(name: str, facts: HeadFacts) -> Iterator[tuple[int, str]]:
-    """Yield (points, evidence) of headers that are typical of one product."""
+    """Yield (points, evidence) from headers that are typical of one product."""
     server = facts.server.lower()
     if name == "fastify-compress" and facts.keep_alive == "timeout=72":
         yield _STRONG, "Keep-Alive: timeout=72 is the default of Fastify"
@@ -308,7 +308,7 @@ _WSGI_SERVERS = ("gunicorn", "wsgiserver", "waitress", "werkzeug", "cheroot")
 
 
 def _general(habit: Habit, facts: HeadFacts) -> str:
-    """Return the evidence for a suspect that has no fingerprint, only a fitting behaviour."""
+    """Return the evidence for a suspect without a fingerprint, whose behaviour fits."""
     if habit.name in {"application", "application-reader"}:
         return f"{facts.shown_server}: the head has no fingerprint of a proxy"
     return "it is known to hold a stream like this, and the head does not contradict it"
@@ -316,9 +316,10 @@ def _general(habit: Habit, facts: HeadFacts) -> str:
 
 def _signature_points(known: Intermediary, hold: HoldEvidence) -> int:
     if known.kind == "gateway" and Trouble.HOLD not in known.fixes:
-        return _FITTING  # It is in the path, but is not known to hold.
+        return _FITTING  # The gateway is in the path, but is not known to hold.
     if known.kind in {"cdn", "cloud", "tunnel"}:
-        return _INNER_SIGNED  # It holds only with some settings, and something behind it may, too.
+        # These hold only with some settings, and a hop behind them may hold as well.
+        return _INNER_SIGNED
     return _SIGNED if known.name in hold.signed else _INNER_SIGNED
 
 

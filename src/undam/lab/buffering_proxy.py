@@ -36,7 +36,7 @@ class ProxyBehavior:
 
 
 class BufferingProxy:
-    """A relay in its own thread, on a free loopback port; a context manager."""
+    """Relay in its own thread, on a free loopback port; also a context manager."""
 
     def __init__(self, upstream: str, behavior: ProxyBehavior) -> None:
         target = urlsplit(upstream)
@@ -77,7 +77,7 @@ class BufferingProxy:
         self._loop.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # `start_server` would report the cancellation of a coroutine as an error.
+        # This is not a coroutine, because `start_server` would report its cancellation as an error.
         task = self._loop.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -140,7 +140,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _until_first_ends(*both: Coroutine[None, None, None]) -> None:
-    """Run both directions until one ends, and cancel the other."""
+    """Run both coroutines until one ends, then cancel the other."""
     tasks = [asyncio.ensure_future(one) for one in both]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

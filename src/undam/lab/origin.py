@@ -13,7 +13,7 @@ _STOP_S = 5.0
 
 
 class Origin:
-    """A running `undam sim`; a context manager.
+    """Running `undam sim`, which is also a context manager.
 
     Args:
         arguments: command-line arguments, without ``--port``.

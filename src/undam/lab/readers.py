@@ -1,4 +1,4 @@
-"""Measures the time to the first token of many concurrent readers."""
+"""Measurement of the time to the first token of many concurrent readers."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ FORMATS = (
 
 @dataclass(frozen=True, slots=True)
 class ProxySetup:
-    """The proxy between model and readers.
+    """Proxy between the model and the readers.
 
     Args:
         name: key in JSON output.
@@ -85,7 +85,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """Results of a run.
+    """Results of the scenario in all setups.
 
     Args:
         proxy: name and version of the proxy.

@@ -77,7 +77,7 @@ def run_tap_experiment(location: str) -> TapExperiment:
 
 @contextmanager
 def _capturing(ports: list[int]) -> Iterator[TapSession]:
-    """Capture until the end of the block; the session is then complete."""
+    """Capture inside the ``with`` block; the session is complete after it."""
     session = TapSession(ports)
     stop = threading.Event()
     with contextlib.closing(LiveCapture(["lo"], ports)) as capture:
@@ -116,4 +116,4 @@ def _port(url: str) -> int:
 
 
 def _ignore() -> None:
-    """Ignore the end of a stream."""
+    """Do nothing at the end of a stream."""

@@ -17,10 +17,10 @@ from undam.timing import BeaconHead, BeaconQuery
 from undam.timing.beacon import HEADER, format_query, parse_head
 from undam.timing.numbered_text import parse_clock
 
-# One query may be delayed by a busy machine, so the query with the shortest path counts.
+# A busy machine may delay a query, so the query with the shortest round trip counts.
 _ASKED = 5
 _ANSWER_S = 10.0
-# A clock in the text of a stream is shorter; each further event would search the text again.
+# Maximum length of text that is searched for a clock. Each further event repeats the search.
 _CLOCK_BYTES = 4096
 
 
@@ -83,14 +83,14 @@ async def ask_clock(options: CheckOptions, place: Place, model: str | None) -> B
             same_host=answer.get("host") == host_name(),
         )
         if in_text and not offset.uncertainty_ns:
-            # On one host, the delay of an application is a hold, and not that of a path.
+            # On one host, a delay in the application is a hold, not a delay of the path.
             offset = replace(offset, path_ns=0)
         answers.append(BeaconClock(offset, answer.get("numbered") is True))
     return min(answers, key=lambda one: (one.offset.uncertainty_ns, one.offset.path_ns))
 
 
 def _clock_in_text(exchange: Exchange) -> tuple[dict[str, object], int]:
-    """Return the clock in the text of a stream, and when it was complete."""
+    """Return the clock in the text of a stream, and the time at which it was complete."""
     text = ""
     for item in read_exchange(exchange).contents:
         text += item.shown
@@ -147,5 +147,5 @@ def _json(exchange: Exchange) -> dict[str, object]:
 def _whole(answer: dict[str, object], name: str) -> int:
     value = answer.get(name)
     if type(value) is not int or not 0 <= value <= MAX_INT:
-        raise UndamError(f"the beacon's answer lacks {name}")
+        raise UndamError(f"the beacon's answer lacks a valid {name}")
     return value

@@ -17,8 +17,8 @@ from undam.timing import BeaconQuery, BeaconSchedule
 from undam.timing.beacon import HEADER, format_query
 from undam.wire import Request, open_stream
 
-# A hop that notices a disconnect only at the origin's next write does so after the silence below,
-# before the tokens that follow it have ended.
+# A hop may notice a disconnect only when the origin writes again, after the silence below. The wait
+# for a result must cover that silence.
 _WAIT_S = 4.0
 _SILENCE_MS = 3000
 _GAP_MS = 25
@@ -34,7 +34,7 @@ _SILENT = BeaconSchedule(
 async def probe_disconnects(
     options: CheckOptions, place: Place, offset: ClockOffset
 ) -> list[Disconnect]:
-    """Disconnect from an active and from a silent stream, and return when the origin noticed."""
+    """Disconnect from an active and from a silent stream; return when the origin noticed."""
     return list(
         await asyncio.gather(
             _leave(options, place, offset, "between tokens", _FLOWING),
@@ -64,7 +64,7 @@ async def _leave(
 
 
 async def _read_and_leave(options: CheckOptions, request: Request) -> int:
-    """Read for a second, close like a browser tab, and return the time of the close."""
+    """Read for a second, close as a browser tab does, and return the time of the close."""
     config = with_timeout(options.client, _READ_S + _WAIT_S)
     with suppress(TimeoutError):
         async with asyncio.timeout(_READ_S), await open_stream(request, config) as stream:

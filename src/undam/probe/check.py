@@ -50,12 +50,12 @@ from undam.timing.beacon import format_query
 from undam.timing.numbered_text import NUMBERED
 from undam.wire import Request, Stream
 
-# A busy machine is usually calm again some seconds later.
+# The load of a busy machine usually drops within some seconds.
 _ATTEMPTS = 3
 
 
 class Progress:
-    """Progress callbacks of a check. The base class ignores them."""
+    """Progress callbacks of a check. The base class does nothing."""
 
     def started(self, place: Place) -> None:
         """Handle the start of a request to ``place``."""
@@ -157,7 +157,7 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     if (options.experiments or options.tools) and is_edge and may_repeat:
         model = measured.models.get(hops[0].name)
         followed = await follow_up(options, hops[0], model, progress.waiting)
-        # The first streams may show the same fault as a follow-up does.
+        # A fault that the first streams have shown is not reported again by a follow-up.
         known = {(one.code, one.hop) for one in found}
         new = [one for one in followed.findings if (one.code, one.hop) not in known]
         found = by_severity([*found, *new])
@@ -327,7 +327,7 @@ def _name_failure(failure: HopFailure) -> Finding:
 
 
 def _hops_json(report: Report) -> list[dict[str, object]]:
-    """Return one row per place, in the order given; that of a failed place has only its error."""
+    """Return one row per place, in the order given. A failed place has only its error."""
     rows = [{**hop_metrics(hop), "error": hop.exchange.error} for hop in report.hops]
     empty = dict.fromkeys(rows[0])
     for one in report.failures:
@@ -378,7 +378,7 @@ def _suspect_json(hop: str, suspect: Suspect) -> dict[str, object]:
 
 @dataclass(slots=True)
 class PlaceRequest:
-    """The request to one place, its budget, and what was found out about its connection."""
+    """Request to one place, with its budget and the observations about its connection."""
 
     place: Place
     budget: HopBudget

@@ -78,7 +78,7 @@ async def fetch_stream(
     watch: Watch | None = None,
     after: After | None = None,
 ) -> Exchange:
-    """Send ``request`` like ``fetch``, and reject an error status or a web page.
+    """Send ``request`` as ``fetch`` does, and reject an error status or a web page.
 
     Args:
         after: called with the stream that was read to its end, before it is closed.
@@ -138,7 +138,7 @@ def _is_page(stream: Stream) -> bool:
 
 
 def _is_whole_page(exchange: Exchange) -> bool:
-    """Return whether a page was sent whole, like a login or error page, and not streamed."""
+    """Return whether a page was sent whole, as login and error pages are, instead of streamed."""
     arrivals = exchange.arrivals
     if not arrivals:
         return True
@@ -207,7 +207,7 @@ async def _refusal(stream: Stream, sent: SentRequest) -> str:
         phrase = ""
     text = f"{sent.hop} ({_shown_url(stream, sent.secrets)}) answered {status} {phrase}".rstrip()
     content = body.decode("utf-8", "replace")
-    # Redacted before it is shortened, because half a key would not be recognised.
+    # Redaction comes first, because half a key would not be recognised.
     if summary := _summary(clean_text(content, sent.secrets)):
         text += f": {summary}"
     hint = hint_for(

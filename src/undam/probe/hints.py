@@ -75,7 +75,7 @@ def _unauthorized(api: str, request: Request, environ: Mapping[str, str]) -> str
 
 
 def _sent_credential(request: Request, environ: Mapping[str, str]) -> str:
-    """Return the variable or the header of the request's credential; empty without one."""
+    """Return the variable or header with the request's credential; empty if there is none."""
     for name, value in request.headers:
         if name.lower() not in _CREDENTIALS:
             continue

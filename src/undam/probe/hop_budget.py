@@ -16,7 +16,7 @@ _LEAST_TIMEOUT_S = 0.1
 
 
 class HopBudget:
-    """Budget of one hop, which begins when it is created.
+    """Budget of one hop. Its time starts when it is created.
 
     The sizes are shared by all streams of the check, and the time by everything that is done for
     this hop.
@@ -27,7 +27,7 @@ class HopBudget:
         self._started_s = time.monotonic()
 
     def client_for(self, place: Place) -> ClientConfig:
-        """Return the options of the connections to ``place``, with the rest of its time."""
+        """Return the connection options for ``place``, limited to the time that is left."""
         options = self._options
         parts = len(options.places) * options.streams
         return replace(
@@ -39,7 +39,7 @@ class HopBudget:
 
     @property
     def allows_repetition(self) -> bool:
-        """Return whether there is time to do everything for this hop again."""
+        """Return whether there is time to repeat everything for this hop."""
         return self._spent_s() < self._options.client.timeout_s / 3
 
     def for_analysis(self) -> WorkBudget:

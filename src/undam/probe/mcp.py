@@ -36,7 +36,7 @@ DEFAULT_SILENCE_S = 20.0
 
 _PROTOCOL = "2025-06-18"
 _POST_S = 5.0
-# The first client gives up on the head of a stream after a minute.
+# Some MCP clients give up on the head of a stream after a minute.
 _HEAD_S = 60.0
 _PING_S = 5.0
 _SESSION = "mcp-session-id"
@@ -109,7 +109,7 @@ def _with_fix(found: Finding, standing: StandingStream, exchanges: Sequence[Exch
 
 
 def mcp_json(report: McpReport) -> dict[str, object]:
-    """Return the report as JSON data: the form of a check, and the field ``mcp``."""
+    """Return the report as JSON data: the fields of a check, and ``mcp``."""
     row: dict[str, object] = {
         "name": report.place.name,
         "url": redact_url(report.place.url),
@@ -136,7 +136,7 @@ class _Session:
         self._next_id = 0
 
     async def initialize(self) -> str | None:
-        """Return the ID of a new session; ``None`` if the server gave none, or no answer in time.
+        """Return the ID of a new session; ``None`` if none arrived in time.
 
         A server that does not answer may still offer a stream, so this is not an error.
         """
@@ -152,7 +152,7 @@ class _Session:
         return session
 
     async def end(self, session: str | None) -> None:
-        """End the session, so that the server can forget it."""
+        """End the session, so that the server can discard it."""
         if session is not None:
             request = Request(
                 url=self._place.url, method="DELETE", headers=self._headers("*/*", session)
@@ -164,7 +164,7 @@ class _Session:
     async def observe(
         self, session: str | None, silence_s: float
     ) -> tuple[StandingStream, list[Exchange]]:
-        """Open the standing stream and wait; send a ping over another request meanwhile."""
+        """Open the standing stream and wait; meanwhile, send a ping in another request."""
         request = Request(
             url=self._place.url, method="GET", headers=self._headers("text/event-stream", session)
         )

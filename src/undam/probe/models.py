@@ -16,7 +16,7 @@ _MODELS_S = 3.0
 async def first_model(options: CheckOptions, place: Place | None = None) -> str | None:
     """Return the first model in the list of ``place``; servers return 404 for unknown names.
 
-    A gateway has names of its own, so each place is asked for its list.
+    A gateway has names of its own, so the list is requested from each place.
     """
     place = place or options.edge
     api = api_of(place)

@@ -14,7 +14,7 @@ from undam.timing.numbered_text import WORD, format_word
 from undam.wire import ClientConfig, Request, parse_url
 
 # The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds. An engine
-# that drafts tokens cannot predict it, so that its steps stay small.
+# that drafts tokens cannot predict the answer, so its steps stay small.
 DEFAULT_PROMPT = (
     "Write 120 random English words from unrelated subjects, separated by commas. Do not repeat a "
     "word. Write nothing else."
@@ -23,7 +23,8 @@ DEFAULT_PROMPT = (
 DEFAULT_MODEL = "default"
 """Model of a request if the user named none and the server lists none."""
 
-# Only this API defaults to 16 tokens (OpenAI and vLLM), which fit into one block.
+# The completions API defaults to 16 tokens (OpenAI and vLLM), which fit into one block. Other APIs
+# need no explicit limit.
 _COMPLETION_TOKENS = 512
 _ANTHROPIC_VERSION = "2023-06-01"
 
@@ -123,7 +124,7 @@ def client_for(options: CheckOptions, place: Place) -> ClientConfig:
 
 
 def direct_client(client: ClientConfig) -> ClientConfig:
-    """Return the same connection options without a forward proxy."""
+    """Return the connection options for a place, without a forward proxy."""
     environ = {k: v for k, v in client.environ.items() if not k.lower().endswith("_proxy")}
     return replace(client, proxy=None, environ=environ)
 

@@ -45,7 +45,7 @@ _HELD = {Trouble.HOLD, Trouble.ONE_LATE, Trouble.COMPRESSION}
 _LIMITS = {Trouble.IDLE_LIMIT, Trouble.TOTAL_LIMIT}
 
 _BROKEN_OFF = {"UD601", "UD602", "UD603", "UD605"}
-# An error text that replaces the rest of a stream is short.
+# Bytes at the end of a body that are searched for an error text, which is short.
 _TAIL_BYTES = 4096
 # Fields of a content filter are in the first events.
 _BEGINNING_BYTES = 32_768

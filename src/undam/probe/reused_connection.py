@@ -1,4 +1,4 @@
-"""The same request again on the connection of the first one, as clients with a pool send it."""
+"""Repetition of the request on the first connection, as clients with a pool send it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ReuseTrial:
     async def _again(
         self, before: Stream, fresh: Exchange, request: Request, config: ClientConfig
     ) -> tuple[Stream, int | None] | None:
-        """Return the new stream and its delay; it was read to its end only if it was delayed.
+        """Return the new stream and its delay; only a delayed stream was read to its end.
 
         Returns:
             ``None`` if the connection cannot be reused, or the server closed it.

@@ -1,4 +1,4 @@
-"""Loss in a record: lines that could not be read, and what was read instead of them."""
+"""Loss in a record: lines that could not be read."""
 
 from __future__ import annotations
 

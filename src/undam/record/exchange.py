@@ -9,7 +9,7 @@ from undam.timing import Arrival
 
 
 class Ending(StrEnum):
-    """How the response body ended."""
+    """End of a response body."""
 
     COMPLETE = "complete"
     """The framing marked the end: last chunk, or Content-Length reached."""
@@ -47,7 +47,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamps:
-    """Times at which the steps of an exchange were done, CLOCK_REALTIME ns.
+    """Completion times of the steps of an exchange, in ns of CLOCK_REALTIME.
 
     A step that was not needed is ``None``.
 
@@ -68,7 +68,7 @@ class Stamps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http2Facts:
-    """Observations on an HTTP/2 connection, beside the response.
+    """Observations on an HTTP/2 connection, besides the response.
 
     Args:
         reset: error code of the server's RST_STREAM; ``None`` without one.

@@ -37,7 +37,7 @@ def header_line(about: Mapping[str, object], secrets: Iterable[str] = ()) -> str
 
 
 def check_header(row: dict[str, object], damage: Damage | None = None) -> dict[str, object]:
-    """Return the legal fields of the header of a record that this version can read.
+    """Return the valid header fields of a record that this version can read.
 
     Fields with an illegal value are left out, and counted in ``damage``.
 
@@ -50,7 +50,7 @@ def check_header(row: dict[str, object], damage: Damage | None = None) -> dict[s
 
 
 def read_end(row: Mapping[str, object], damage: Damage, number: int) -> dict[str, Any]:
-    """Return the legal fields of the last line of a load test's record; others are ``None``."""
+    """Return the valid fields of the last line of a load test's record; others are ``None``."""
     end = {name: row[name] for name in _END_FIELDS if row.get(name) is not None}
     return dict.fromkeys(_END_FIELDS) | _legal_fields(end, _END_FIELDS, damage, number)
 

@@ -15,7 +15,7 @@ CANCELLED = "cancelled"
 
 
 class Outcome(StrEnum):
-    """How a request ended, from the reader's point of view."""
+    """End of a request, from the reader's point of view."""
 
     COMPLETE = "complete"
     """The stream marked its end; if its API has no end marker, the framing did."""
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     ERROR = "error"
     """No usable stream: connection refused, error status, timeout, or an error event."""
     ABANDONED = "abandoned"
-    """The load generator stopped or cancelled it before the response ended; excluded from all
+    """The load generator abandoned the request before the response ended; excluded from all
     metrics."""
 
 

@@ -1,4 +1,4 @@
-"""Load test as JSON lines: the header of every record, then one line ``measured`` per request.
+"""Load test as JSON lines: the header of every record, then one line per request.
 
 Lines are written as requests end, so the record of a crashed run holds all but its last moments. A
 last line that was cut is counted, and the rest of the record is still valid. Other damaged lines
@@ -86,7 +86,7 @@ def request_result_row(result: RequestResult, secrets: Iterable[str] = ()) -> di
     hidden = tuple(secrets)
     row |= {
         "outcome": result.outcome.value,
-        # "kind" is the kind of the line.
+        # The field is not called "kind", because that is the kind of the line.
         "failure": redact_text(result.kind, hidden),
         "message": redact_text(result.message, hidden),
         "retry_after_s": result.retry_after_s,
@@ -176,7 +176,7 @@ def _row(text: str) -> dict[str, Any]:
 
 
 def request_result_from(row: Mapping[str, Any]) -> RequestResult:
-    """Return the request in JSON data from outside.
+    """Return the request result in untrusted JSON data.
 
     Raises:
         ValueError, KeyError, TypeError: a value is missing, has another type or is out of range.

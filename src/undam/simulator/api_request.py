@@ -1,4 +1,4 @@
-"""Parses the JSON body of a model request. Pure."""
+"""Parser of the JSON body of a model request."""
 
 from __future__ import annotations
 

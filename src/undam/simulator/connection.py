@@ -1,4 +1,4 @@
-"""One client connection of the simulator; answers its requests one after the other."""
+"""Client connection of the simulator, which answers requests one after the other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ConnectionHost(Protocol):
     ground_truth: GroundTruthLog
 
     def wake_at(self, connection: Connection, due_ns: int) -> None:
-        """Call ``connection.on_due`` at ``due_ns`` (CLOCK_MONOTONIC); replaces an earlier time."""
+        """Call ``connection.on_due`` at ``due_ns`` (CLOCK_MONOTONIC) instead of an earlier time."""
         ...
 
     def watch(self, connection: Connection, mask: int) -> None:

@@ -1,4 +1,4 @@
-"""Answers each request with an immediate reply or a script. Uses no socket and no clock."""
+"""Answering of each request by an immediate reply or a script, without I/O or a clock."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Reply:
 
 
 class Dispatcher:
-    """Answers requests and logs the exchanges.
+    """Dispatcher that answers requests and logs the exchanges.
 
     Args:
         name: prefix of exchange IDs, so that IDs of two runs differ.
@@ -77,7 +77,8 @@ class Dispatcher:
         self._host = host_name()
         self._date = Date()
         self._number = 0
-        model_text(settings.seed)  # created now, so that the first request is not delayed
+        # The text is created now, so that the first request is not delayed.
+        model_text(settings.seed)
 
     def answer(self, request: HttpRequest, *, start_ns: int, now_ns: int) -> Reply | Script:
         """Return the response to a request.
@@ -107,7 +108,8 @@ class Dispatcher:
             return _json(200, self.exchanges.closed(query.id), request)
         if request.path in _FORMATS:
             _allow(request, "GET", "HEAD", "POST")
-            # An application in front passes on the prompt or the model name, but no header.
+            # An application in front of the simulator passes on the prompt or the model name, but
+            # no header.
             query = query or query_in_body(request.body)
             exchange_id = query.id if query is not None else ""
             exchange = self._open(request, start_ns, now_ns, exchange_id)

@@ -10,7 +10,7 @@ _MAX_EXCHANGES = 100_000
 
 
 class ExchangeLog:
-    """Log of when each exchange ended. The oldest entries are dropped."""
+    """Log of the end time of each exchange. The oldest entries are dropped."""
 
     def __init__(self, *, max_exchanges: int = _MAX_EXCHANGES) -> None:
         self._max_exchanges = max_exchanges

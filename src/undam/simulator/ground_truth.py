@@ -21,7 +21,7 @@ _MAX_BLOCKS = 4
 
 
 class GroundTruthLog:
-    """Buffers lines and writes them while the server is idle. Without a path it does nothing."""
+    """Writer that buffers lines until the server is idle. Without a path, it does nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""HTTP/1.1 of the simulator: parses requests and formats response heads."""
+"""HTTP/1.1 of the simulator: parsing of requests and formatting of response heads."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class HttpRequest:
 
 
 class RequestReader:
-    """Assembles requests from reads of any size.
+    """Parser that assembles requests from reads of any size.
 
     A read that breaks the protocol or a limit sets ``problem``. The requests that were complete
     before it are still returned. No data may follow.
@@ -73,8 +73,8 @@ class RequestReader:
             while (request := self._next_request(at_ns)) is not None:
                 requests.append(request)
         except BadRequest as error:
-            # The error is copied, because its traceback refers to this object, which is a reference
-            # cycle.
+            # The error is copied, because its traceback refers to this object and would form a
+            # reference cycle.
             self.problem = BadRequest(error.status, str(error))
         return requests
 

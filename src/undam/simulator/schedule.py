@@ -1,4 +1,4 @@
-"""Schedule of a response: due times of its events, as offsets from the request. Pure."""
+"""Schedule of a response: due times of its events, as offsets from the request."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _delays_ns(milliseconds: Distribution, rng: random.Random) -> Iterator[int]:
     def delay() -> int:
         return int(min(milliseconds.sample(rng), MAX_DELAY_MS) * _NS_PER_MS)
 
-    # Constants are not sampled, because that would take time from responses that are being sent.
+    # Constants are not sampled, because sampling would delay responses that are being sent.
     return itertools.repeat(delay()) if milliseconds.kind == "constant" else iter(delay, None)
 
 

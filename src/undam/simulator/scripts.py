@@ -1,4 +1,4 @@
-"""Builds the script of one exchange: head, framing and events. Pure."""
+"""Construction of the script of one exchange: head, framing and events."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def stream_script(
         keep_alive=keep_alive,
         head_late=settings.headers_late,
         die_after=settings.die_after if dies else None,
-        # SSE has comments; NDJSON has none.
+        # Heartbeats are comments, which SSE has and NDJSON does not.
         heartbeat_ns=int(settings.heartbeat_s * 1e9)
         if response_format.terminator == b"\n\n"
         else 0,

@@ -15,7 +15,7 @@ from undam.simulator.stream import EventEnd
 
 
 class SendBuffer:
-    """Sends data at once if possible, and the rest when `flush` is called.
+    """Buffer that sends data at once if possible, and the rest when `flush` is called.
 
     Methods that send raise OSError if the peer has disconnected.
     """

@@ -1,4 +1,4 @@
-"""A response in progress: the bytes that are due, and the time of the next ones. Pure.
+"""A response in progress: the bytes that are due, and the time of the next ones.
 
 Due times depend on the schedule only, so a late send does not delay the next one.
 """

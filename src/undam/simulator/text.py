@@ -30,7 +30,7 @@ class AnswerText(Protocol):
     """Source of the text of one response. Its text needs no escaping in JSON or SSE."""
 
     divided: bool
-    """Whether events are divided between two writes, within a character."""
+    """True if events are divided between two writes, within a character."""
 
     def piece(self, start: int, count: int, due_ns: int) -> bytes:
         """Return tokens ``start`` to ``start + count``, which are due at ``due_ns``."""

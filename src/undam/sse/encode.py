@@ -15,7 +15,7 @@ from undam.errors import LocalProtocolError
 from undam.sse.event import Event, ReconnectHint
 from undam.sse.parse import MAX_RETRY_DIGITS
 
-# Not str.splitlines(), which also splits at U+2028; JSON may contain it.
+# `str.splitlines` also splits at U+2028, which JSON may contain.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 

@@ -50,13 +50,13 @@ class Event:
 
 
 def _unset_attribute(event: Event, name: str) -> None:
-    # An unset slot costs nothing when an event is parsed, which is nearly every event.
+    # Parsing leaves this slot unset to save time; nearly every event comes from parsing.
     if name == "retry":
         return
     raise AttributeError(f"{type(event).__name__!r} object has no attribute {name!r}")
 
 
-# Assigned here, so that type checkers still report unknown attributes.
+# The method is assigned here, so that type checkers still report unknown attributes.
 Event.__getattr__ = _unset_attribute  # type: ignore[attr-defined]
 
 _set_data = Event.__dict__["data"].__set__

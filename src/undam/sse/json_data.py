@@ -80,7 +80,7 @@ def _utf8(text: str) -> bytes:
 
 
 def _with_text_keys(value: object, depth: int) -> Any:
-    """Return ``value`` with the keys of its mappings as strings, such as dates and enums."""
+    """Return ``value`` with the keys of its mappings, such as dates and enums, as strings."""
     if depth > _MAX_DEPTH:
         raise ValueError("the value is nested too deeply")
     if isinstance(value, Mapping):
@@ -102,7 +102,7 @@ def _key(key: object) -> str:
 
 
 def _model(value: Any) -> Any:
-    # Only the fields that the server has sent: an SDK sets all others to None.
+    # Only fields that the server has sent are encoded: an SDK sets all others to None.
     if type(value).__module__.partition(".")[0] in _SDKS:
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
     # AG-UI defines that fields without a value are absent.

@@ -11,7 +11,7 @@ from undam.sse.parse import DEFAULT_MAX_BYTES
 
 
 class LineParser:
-    """Convert reads of any size into one event per non-blank line.
+    """Parser that converts reads of any size into one event per non-blank line.
 
     A line ends with LF and is returned by the call that completes it. A CR before the LF and white
     space around the line are removed. Invalid UTF-8 becomes U+FFFD.

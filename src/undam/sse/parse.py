@@ -16,11 +16,11 @@ MAX_RETRY_DIGITS = 15
 """A longer ``retry`` (30 000 years) is ignored, because int() is quadratic in the digits."""
 
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = b"\n\r"  # Integers: finding an integer in bytes is six times faster.
+_LF, _CR = b"\n\r"  # These are integers, because finding an integer in bytes is six times faster.
 
 
 class Parser:
-    """Convert reads of any size into events and comments (WHATWG HTML 9.2.5 and 9.2.6).
+    """Parser of reads of any size into events and comments (WHATWG HTML 9.2.5 and 9.2.6).
 
     An event is returned by the call that completes its blank line, a comment by the call that
     completes its line. A lone CR ends a line at once; an LF that follows it is ignored. The result

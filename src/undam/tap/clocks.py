@@ -33,7 +33,7 @@ class FileOffset:
 
 
 def times_of(packets: Iterable[Packet]) -> dict[_Key, int]:
-    """Return the first time of each packet with payload, SYN or FIN, by flow and position."""
+    """Return the earliest time of each packet with payload, SYN or FIN, by flow and position."""
     found: dict[_Key, int] = {}
     for packet in packets:
         segment = decode(packet)
@@ -58,12 +58,13 @@ def offset_between(first: dict[_Key, int], other: dict[_Key, int]) -> FileOffset
         before = first.get(key)
         if before is not None:
             source, destination = endpoints(key[0])
-            # Which host sent a packet is unknown, but both directions of each connection count.
+            # It is unknown which host sent a packet, but both directions of each connection are
+            # used.
             (forward if source < destination else backward).append(at_ns - before)
     if not forward or not backward:
         return None
-    # One direction has the smallest differences at offset + delay, the other one the largest at
-    # offset - delay. Retransmissions and queues only move them apart.
+    # The smallest differences in one direction are offset + delay, and the largest in the other are
+    # offset - delay. Retransmissions and queues only increase the distance between the two.
     bounds = [(min(forward), max(backward)), (min(backward), max(forward))]
     high, low = min(bounds, key=lambda bound: abs(bound[0] - bound[1]))
     return FileOffset((high + low) // 2, abs(high - low) // 2 + 1, len(forward) + len(backward))

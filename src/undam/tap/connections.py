@@ -1,4 +1,4 @@
-"""Table of TCP connections: segments in, finished streams out, with bounded memory."""
+"""Table of TCP connections, which turns segments into finished streams, with bounded memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from undam.tap.http.streams import CapturedStream
 from undam.tap.reassembly import Direction, Piece
 from undam.tap.tls import KeyLog, TlsReader
 
-# A proxy under load has some thousand connections. The oldest idle one is dropped beyond this.
+# A busy proxy has a few thousand connections. Above this number, the oldest idle one is dropped.
 _MAX_CONNECTIONS = 20_000
 _CLIENT_STARTS = (b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI", b"CONN", b"PRI ")
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
-# Type and length of an empty or short SETTINGS frame on stream 0, with which a server begins.
+# Head of an empty or short SETTINGS frame on stream 0, which is the first frame of a server.
 _HTTP2_SETTINGS = re.compile(rb"\x00\x00[\x00-\xff]\x04\x00\x00\x00\x00\x00", re.DOTALL)
 _TLS_HANDSHAKE = b"\x16\x03"
 _CLIENT_HELLO = re.compile(rb"\x16\x03[\x00-\x04]..\x01", re.DOTALL)
@@ -31,7 +31,7 @@ class TableStats:
 
     Attributes:
         segments: TCP segments with payload, SYN, FIN or RST, and acknowledgements.
-        gaps, lost_bytes: places and bytes that were received but not captured.
+        gaps, lost_bytes: number and total size of gaps that were received but not captured.
         copies: packets that were captured twice, on two interfaces.
         http2: connections that use HTTP/2 and were not decoded, at least not to their end.
         tls: connections that use TLS without a key.
@@ -189,7 +189,8 @@ class ConnectionTable:
         elif payload.startswith(b"HTTP/1.") or payload.find(b"\r\nHTTP/1.") >= 0:
             is_client = False
         elif payload:
-            # In the middle of a message. Servers usually listen on the smaller port.
+            # The capture begins in the middle of a message. Servers usually listen on the smaller
+            # port.
             source, destination = endpoints(segment.flow)
             is_client = source.port > destination.port
         else:
@@ -241,7 +242,7 @@ class ConnectionTable:
         connection.responses.finished.clear()
 
     def _check_end(self, connection: _Connection, flow: bytes, at_ns: int) -> None:
-        """End the current stream if this direction's end ends it; forget finished connections."""
+        """End the stream if the end of this direction completes it; drop finished connections."""
         direction = connection.directions[flow]
         if direction.ended is None:
             return
@@ -255,7 +256,8 @@ class ConnectionTable:
                 responses.finish(client.ended_ns, by=client.ended, from_server=False)
             elif from_server or direction.ended == "rst":
                 responses.finish(at_ns, by=direction.ended, from_server=from_server)
-            # A client may close its direction and still read, so its FIN alone ends nothing.
+            # A client may close its direction and still read, so its FIN alone does not end the
+            # stream.
             self._collect(connection)
         if is_over:
             self._close(connection, at_ns)

@@ -1,4 +1,4 @@
-"""Estimates for encrypted connections: when each event passed, from the sizes of TLS records.
+"""Estimated times of events on encrypted connections, from the sizes of TLS records.
 
 If one side of a proxy is encrypted, the other side shows the events and their sizes. The encrypted
 side carries the same bytes plus a head, so the number of bytes sent so far shows which events had
@@ -18,7 +18,7 @@ from undam.timing import Arrival
 
 # A client sends smaller records for HTTP/2 window updates and acknowledgements.
 _SMALLEST_REQUEST_BYTES = 64
-# Size line and line breaks of a chunk, or the header of an HTTP/2 frame.
+# Overhead of each part: size line and line breaks of a chunk, or header of an HTTP/2 frame.
 _FRAMING_BYTES = 8
 _SLACK_NS = 5_000_000
 # Framing, compression of headers and padding change the size by less than this.
@@ -41,12 +41,12 @@ class OpaqueTurn:
 
     @property
     def ended_ns(self) -> int:
-        """When the last record was sent."""
+        """Time at which the last record was sent."""
         return self.writes[-1][0]
 
     @property
     def bytes(self) -> int:
-        """Size of the response."""
+        """Size of the response in bytes."""
         return sum(size for _, size in self.writes)
 
 
@@ -131,7 +131,7 @@ def _assign(choices: Mapping[int, Sequence[int]]) -> dict[int, int]:
 
 
 def _move(leg_of: dict[int, int], came_from: Mapping[int, int], leg: int, turn: int) -> None:
-    """Assign ``turn`` to ``leg``, and its previous turn to the leg before it on the path."""
+    """Assign ``turn`` to ``leg``, and move the earlier assignments along the augmenting path."""
     while leg >= 0:
         before = next((one for one, owner in leg_of.items() if owner == leg), -1)
         leg_of[turn] = leg
@@ -193,7 +193,7 @@ def _estimated_leg(leg: Leg, turn: OpaqueTurn) -> Leg:
 
 
 def _merged(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:
-    """Join arrivals with the same time, which one record carried."""
+    """Join arrivals with the same time, because one record carried them."""
     merged: list[Arrival] = []
     for arrival in arrivals:
         if merged and merged[-1].at_ns == arrival.at_ns:
@@ -204,7 +204,7 @@ def _merged(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:
 
 
 def estimate_times(sizes: Sequence[int], writes: Sequence[tuple[int, int]]) -> list[int]:
-    """Return when each of consecutive parts was sent, from the sizes of encrypted writes.
+    """Return the time at which each part was sent, from the sizes of encrypted writes.
 
     The bytes are compared from the end of the response, because a head of unknown size precedes
     them. Half of a part may be missing, which covers differences of the framing.
@@ -215,7 +215,8 @@ def estimate_times(sizes: Sequence[int], writes: Sequence[tuple[int, int]]) -> l
     """
     total_out = sum(size for _, size in writes)
     total_in = sum(sizes)
-    # The head is what exceeds the body. If there is less than a body, the framing is smaller.
+    # Bytes in excess of the body belong to the head. If there are too few for the body, the framing
+    # is smaller.
     head = max(0, total_out - total_in)
     scale = min(1.0, total_out / total_in) if total_in else 1.0
     times: list[int] = []

@@ -64,7 +64,7 @@ class ProxyIntegrity:
         )  # fmt: skip
 
     def as_json(self) -> dict[str, object]:
-        """Return the counts with the names of `undam check --json`, and the first places."""
+        """Return the counts with the names of `undam check --json`, and the first positions."""
         return {
             "sent": self.sent,
             "received": self.received,
@@ -98,7 +98,7 @@ def compare_legs(pair: Pair) -> AnswerIntegrity | None:
 
 
 def _differing(sent: Sequence[bytes], got: Sequence[bytes]) -> tuple[int, tuple[int, int]]:
-    """Return where the first difference begins, and where the last one ends on each side."""
+    """Return the index of the first difference, and the end of the last one on each side."""
     shorter = min(len(sent), len(got))
     start = next((at for at in range(shorter) if sent[at] != got[at]), shorter)
     same = 0
@@ -166,7 +166,7 @@ class _Differences:
     def _add_altered(self, before: int, after: int) -> None:
         text, changed = self._sent_texts[before], self._got_texts[after]
         if text == changed:
-            return  # The proxy changed only what surrounds the text.
+            return  # The proxy changed only the fields around the text.
         torn = changed.count(REPLACEMENT) > text.count(REPLACEMENT)
         self._places["torn" if torn else "altered"].append(before)
         self.new += not torn

@@ -43,7 +43,7 @@ _WHOLE = {Ending.COMPLETE, Ending.CLOSED}
 
 
 class StreamFile:
-    """Writes streams and encrypted packets to a pcapng file.
+    """Writer of streams and encrypted packets to a pcapng file.
 
     Args:
         stream: where to write. The caller closes it.
@@ -59,7 +59,7 @@ class StreamFile:
         self._writer.write(packet)
 
     def write_stream(self, stream: CapturedStream) -> None:
-        """Write one stream. Decrypted ones are left out, because their packets are written."""
+        """Write one stream. Decrypted ones are skipped: their encrypted packets are written."""
         if stream.encrypted:
             return
         self._count += 1
@@ -77,7 +77,7 @@ class _Sender:
 
 
 class _StreamWriter:
-    """Writes one stream as a connection.
+    """Writer of one stream as a TCP connection.
 
     Args:
         number: number of the stream in the file; it makes the sequence numbers unique.
@@ -118,7 +118,8 @@ class _StreamWriter:
         lines += [f"X-Request-Id: {self._digest(one.encode())}" for one in sorted(request.ids)]
         body = b""
         if request.body_hash is None:
-            # The size of an invalid chunk makes the body incomplete for a reader, as it was here.
+            # An invalid chunk size makes the body incomplete for a reader, as it was in the
+            # capture.
             lines.append("Transfer-Encoding: chunked")
             body = b"missing\r\n"
         elif request.body_hash:
@@ -132,7 +133,7 @@ class _StreamWriter:
         return self._cover.bytes_for(data, _BODY_HASH_BYTES).decode()
 
     def _head(self) -> tuple[bool, bytes]:
-        """Return whether the body has chunks, and the head."""
+        """Return whether the body is chunked, and the head."""
         stream = self._stream
         head = stream.head
         version = "1.0" if head.http_version == "1.0" else "1.1"
@@ -189,7 +190,7 @@ class _StreamWriter:
             stream.retransmitted = 0
 
     def _repeat(self, sender: _Sender, data: bytes, times: int) -> None:
-        """Send the last packet again."""
+        """Write copies of the last packet, as its retransmissions."""
         for _ in range(times):
             again = replace(sender, ident=self._server.ident)
             self._send(again, PSH | ACK, data)
@@ -280,13 +281,13 @@ def _divided(body: bytes, like: Sequence[Arrival]) -> list[Arrival]:
 
 
 def _as_event_stream(stream: CapturedStream, arrivals: list[Arrival]) -> CapturedStream:
-    """Return a stream of another framing as an event stream with the same events and sizes."""
+    """Return a stream with another framing as an event stream with the same events and sizes."""
     changed = {"content-type", *_FRAMING_HEADERS}
     headers = [one for one in stream.head.headers if one[0].lower() not in changed]
     headers.append(("Content-Type", "text/event-stream"))
     if stream.ending is not Ending.CLOSED:
         headers.append(("Transfer-Encoding", "chunked"))
-    # The places of missing bytes are unknown after the conversion.
+    # After the conversion, the positions of missing bytes are unknown.
     breaks = [len(arrivals)] if stream.breaks else []
     head = replace(stream.head, headers=tuple(headers))
     return replace(stream, arrivals=arrivals, head=head, breaks=breaks)

@@ -23,8 +23,8 @@ from undam.tap.http.streams import CapturedStream
 from undam.tap.shared_bodies import BodyReader
 from undam.timing import Arrival
 
-# Clocks of two network interfaces on one host are the same, but packets are stamped at slightly
-# different points.
+# Two network interfaces of a host share a clock, but packets are stamped at slightly different
+# points.
 _SLACK_NS = 2_000_000
 MIN_COMMON = 0.5
 """Minimum share of the events that both sides of a proxy have in common.
@@ -67,7 +67,7 @@ class Leg:
 
     @cached_property
     def text_keys(self) -> list[bytes]:
-        """Digests of the text of the content events, which survive a translation of the API."""
+        """Digests of the events' text, which stay equal if a proxy translates the API."""
         return [_digest(None, item.text) for item in self._events]
 
     @cached_property
@@ -198,14 +198,14 @@ class Pair:
 
 
 def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
-    """Return the pairs, and the legs that are not the inner side of any pair's outer leg.
+    """Return the pairs, and the legs that are not the outer side of any pair.
 
     Each leg is at most once the outer side and at most once the inner side of a pair, so a chain of
     proxies gives one pair for each proxy.
     """
     candidates = sorted(_candidates(legs))
     first = _choose(candidates)
-    # A proxy has few upstreams. What most of its streams show decides about ambiguous ones, for
+    # A proxy has few upstreams. Ambiguous streams are paired as most of the others are, for
     # instance if many clients receive the same answer at the same time.
     upstreams: dict[tuple[Endpoint, Endpoint], float] = defaultdict(float)
     totals: dict[Endpoint, float] = defaultdict(float)
@@ -247,7 +247,7 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
 def _leads_back(
     upstreams: Mapping[tuple[Endpoint, Endpoint], float], outer: Endpoint, inner: Endpoint
 ) -> bool:
-    """Return whether ``inner`` forwards to ``outer`` more often than the opposite.
+    """Return whether ``inner`` forwards to ``outer`` more often than ``outer`` to ``inner``.
 
     It may do so through other proxies. Otherwise, streams with the same text could form a cycle.
     """
@@ -275,7 +275,7 @@ def _begins_earlier(
 
 
 def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, int, int]]:
-    """Return the first candidates, with each leg at most once on each side."""
+    """Return the best candidates; each leg is used at most once on each side."""
     outers: set[int] = set()
     inners: set[int] = set()
     chosen: dict[tuple[int, int], _Rank] = {}
@@ -309,7 +309,7 @@ def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
 
 
 def _passed_on(leg: Leg) -> set[bytes]:
-    """Return digests of what a proxy passes on with the request."""
+    """Return digests of the parts of a request that a proxy passes on."""
     request = leg.stream.request
     if request is None:
         return set()
@@ -330,10 +330,10 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
         return None
     first_out, first_in = _first_ns(outer), _first_ns(inner)
     if first_out is None or first_in is None or first_in > first_out + _SLACK_NS:
-        return None  # A proxy cannot send content before it received it.
+        return None  # A proxy cannot send content before it has received it.
     other_host = into.client.address != out.server.address
     if other_host and out.client.address == into.server.address:
-        return None  # The addresses fit the opposite direction.
+        return None  # The addresses match the opposite direction.
     common, by_text = common_share(outer.counts, inner.counts), 0.0
     if common < MIN_COMMON:
         common, by_text = common_share(outer.text_counts, inner.text_counts), 1.0

@@ -84,7 +84,7 @@ def _event(item: TimedEvent, size: int, cover: Callable[[str], str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return ``text`` without characters that JSON escapes or that are longer than a byte."""
+    """Return ``text`` without characters that JSON escapes or that take more than one byte."""
     return "".join(one if one.isascii() and one.isalnum() else "x" for one in text)
 
 
@@ -92,7 +92,8 @@ def _content(text: str, size: int) -> str:
     """Return the data of a content event with this text, if it fits."""
     space = size - (len(_CHUNK) - 4)
     if space < 1:
-        # An event of another API, smaller than a chunk: plain text is content as well.
+        # The event is smaller than a chunk and belongs to another API; plain text also counts as
+        # content.
         return (text + "x" * size)[: max(1, size)]
     padding = space - len(text) - (len(_PAD) - 2)
     if not text or padding < 1:

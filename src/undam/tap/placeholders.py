@@ -1,4 +1,4 @@
-"""Placeholders for the text of captured streams: no content, and the same structure and sizes.
+"""Placeholders for the text of captured streams, with the same structure and sizes.
 
 The same text always has the same placeholder within one file, so the events on both sides of a
 proxy still match, and a lost or altered event is still found. The placeholders come from a random
@@ -17,7 +17,7 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ab"
 _TO_LETTERS = bytes(_LETTERS[value % 64] for value in range(256))
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# A string (possibly cut at its end) with the colon of a key, a number, or any other word.
+# A string (possibly cut off) with the colon if it is a key, a number, or any other word.
 _JSON = re.compile(
     rb'"(?P<string>(?:[^"\\]|\\.)*+)(?P<end>"?)(?P<colon>[ \t]*:)?'
     rb"|(?P<number>-?\d[\d.eE+-]*)(?=[\s,\]}]|\Z)"
@@ -43,7 +43,7 @@ _NOT_BLANK = re.compile(rb"\S+")
 
 
 class Placeholders:
-    """Replaces text, with one key for all streams of a file."""
+    """Generator of placeholders for text, with one key for all streams of a file."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
@@ -67,7 +67,7 @@ class Placeholders:
         """Return the parts of an event stream, divided at missing bytes, without their text."""
         found: list[bytes] = []
         for number, part in enumerate(parts):
-            # The beginning of a line is missing, so what it contains is unknown.
+            # The beginning of a line is missing, so its content is unknown.
             start = len(re.match(rb"[^\r\n]*", part)[0]) if number else 0  # type: ignore[index]
             rest = _LINE.sub(lambda match: self._sse_line(match[0]), part[start:])
             found.append(self._opaque(part[:start]) + rest)
@@ -87,7 +87,7 @@ class Placeholders:
             return field[0] + self._data(value)
         if field[1] == b"event" and _CODE.match(value.decode("latin-1")):
             return line
-        # The numbers of event IDs show lost events.
+        # The numbers in event IDs are kept, because they reveal lost events.
         return field[0] + _WORD.sub(lambda match: self.bytes_for(match[0]), value)
 
     def _data(self, value: bytes) -> bytes:

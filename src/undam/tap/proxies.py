@@ -1,4 +1,4 @@
-"""Results per proxy: what each one did to the streams that passed through it."""
+"""Results per proxy: its effect on the streams that passed through it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from undam.tap.capture.segments import Endpoint
 from undam.tap.integrity import ProxyIntegrity
 from undam.tap.legs import Leg, Pair
 
-# One verdict on a proxy needs few streams, and the quantiles of its holds need some thousand
-# values. More are not kept.
+# Limits of the stored values: quantiles of the holds need a few thousand of them, and a verdict
+# needs few streams.
 _MAX_HOLDS = 50_000
 _MAX_TTFTS = 5_000
 _MIN_MATCHED = 8
@@ -50,7 +50,7 @@ class StreamResult:
 
     @property
     def worst_hold_ns(self) -> int:
-        """Return the longest hold."""
+        """Longest hold, in ns."""
         return max((one.hold_ns for one in self.holds), default=0)
 
 
@@ -175,7 +175,7 @@ def analyze_pair(pair: Pair) -> StreamResult:
 
 
 def _other_cause(outer: Leg) -> str:
-    """Return why a hold may come from the reader or the network instead of the proxy."""
+    """Return the reason why a hold may be caused by the reader or the network, not by the proxy."""
     stream = outer.stream
     if stream.zero_windows:
         return _SLOW_READER.format(count=stream.zero_windows)

@@ -19,9 +19,9 @@ _GRACE_NS = 50_000_000
 # which gaps are never filled.
 _MAX_PENDING_BYTES = 1 << 20
 _MAX_PENDING = 512
-# The same packet is captured twice on the two ends of a virtual link, within this time.
+# A packet that passes a virtual link is captured at both of its ends within this time.
 _COPY_NS = 50_000_000
-# A network that loses a segment sends it again within this time, even after two losses.
+# A lost segment is sent again within this time, even after two losses.
 _GIVE_UP_NS = 3_000_000_000
 _WRAP = 1 << 32
 
@@ -41,7 +41,7 @@ class DirectionStats:
     Attributes:
         retransmitted: segments that were sent again.
         copies: packets that the capture contains twice.
-        gaps, lost_bytes: places and bytes that were received but not captured.
+        gaps, lost_bytes: number and total size of gaps that were received but not captured.
         zero_windows: announcements of a full receive buffer by the receiver.
     """
 
@@ -161,7 +161,7 @@ class Direction:
         return []
 
     def _keep(self, seq: int, segment: Segment) -> None:
-        """Keep a segment that is not next in line, in the order of sequence numbers."""
+        """Keep a segment that arrived out of order, sorted by sequence number."""
         assert self._next is not None
         self._pending.append((seq, segment.at_ns, segment.payload, segment.cut))
         self._pending_bytes += len(segment.payload)
@@ -169,7 +169,7 @@ class Direction:
         self._pending.sort(key=lambda item: _distance(item[0], origin))
 
     def _release(self, at_ns: int, *, final: bool = False) -> list[Piece]:
-        """Return pending bytes that are in order, or whose gap the capture has lost."""
+        """Return pending bytes that are in order, or that follow bytes missing from the capture."""
         pieces: list[Piece] = []
         filled_ns = 0
         while self._pending:

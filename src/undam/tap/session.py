@@ -1,4 +1,4 @@
-"""One run of `undam tap`: packets in, results per proxy out, with bounded memory."""
+"""One run of `undam tap`, which turns packets into results per proxy, with bounded memory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
 from undam.tap.shared_bodies import BodyReader
 from undam.tap.tls import KeyLog
 
-# A proxy closes its two sides within this time, except after a cut. Streams wait so long for their
-# other side before they are analyzed alone.
+# A proxy closes its two sides within this time, except after a cut. Streams wait this long for
+# their other side before they are analyzed alone.
 _WAIT_NS = 5_000_000_000
-# Streams that wait for their other side are analyzed early beyond this number of bytes.
+# Above this number of bytes, streams that wait for their other side are analyzed early.
 _MAX_WAITING_BYTES = 128 << 20
 _EXAMPLES = 20
-# Encrypted responses that may belong to streams that have not ended yet.
+# Maximum number of encrypted responses that are kept for streams that have not ended yet.
 _MAX_TURNS = 2000
 
 
@@ -125,7 +125,7 @@ class TapSession:
         self._waiting = []
 
     def separate(self) -> None:
-        """Analyze everything that is left, before a capture whose times cannot be compared."""
+        """Analyze everything that is left; times of the next capture are not comparable."""
         self.finish()
         self._turns = []
         self._last_ns = 0

@@ -21,13 +21,13 @@ _BLANK = b"\n\n"
 
 
 class BodyReader:
-    """Parses exchanges, and keeps their bodies for the next ones."""
+    """Parser of exchanges that keeps their bodies for later ones."""
 
     def __init__(self) -> None:
         self._parsed: dict[bytes, tuple[Reading, list[int]]] = {}
 
     def read(self, exchange: Exchange) -> Reading:
-        """Return the same as `read_exchange`, but reuse the reading of an equal body."""
+        """Return the result of `read_exchange`, and reuse the reading of an equal body."""
         body = b"".join(arrival.data for arrival in exchange.arrivals)
         ended = exchange.ending in {Ending.COMPLETE, Ending.CLOSED}
         if not ended or b"\r" in body or not body.endswith(_BLANK):

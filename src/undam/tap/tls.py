@@ -23,7 +23,7 @@ _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _MAX_RECORD_BYTES = (1 << 14) + 2048
 _MAX_LINES = 1_000_000
 
-# Suite -> (hash, key bytes, cipher). TLS 1.3 first.
+# Cipher suite to hash, size of the key in bytes, and cipher; those of TLS 1.3 first.
 _SUITES = {
     0x1301: ("sha256", 16, "aes"),
     0x1302: ("sha384", 32, "aes"),
@@ -102,7 +102,7 @@ class _Key:
     sequence: int = 0
 
     def decrypt(self, header: bytes, body: bytes) -> tuple[int, bytes] | None:
-        """Return type and content of a record, or ``None`` if this is not its key."""
+        """Return type and content of a record, or ``None`` if it was encrypted with another key."""
         number = self.sequence.to_bytes(8, "big")
         if self.has_explicit_nonce:
             nonce, body = self.iv + body[:8], body[8:]

@@ -1,4 +1,4 @@
-"""Tests of streaming endpoints: a client in the same process that takes events and leaves.
+"""Tests of streaming endpoints: an in-process client that reads events and disconnects.
 
     from undam.testing import open_stream
 

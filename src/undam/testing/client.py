@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class ClientLeft(OSError):
-    """Raised by ``send`` after the client has left, as the ASGI specification requires."""
+    """Error of ``send`` after the client has disconnected, as the ASGI specification requires."""
 
 
 class StreamClient:
@@ -109,7 +109,7 @@ class StreamClient:
         self._loop.run_until_complete(asyncio.sleep(seconds))
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine while the streams go on, such as a call that stops one of them.
+        """Run a coroutine while the streams continue, such as a call that stops one of them.
 
         Returns:
             The result of the coroutine.
@@ -207,7 +207,7 @@ def open_stream(  # noqa: PLR0913 (parts of a request, by keyword)
         url: path, with a query string if there is one.
         method: default GET, or POST with a body.
         json: body as JSON.
-        last_event_id: header of a reader that comes back.
+        last_event_id: value of the header, as a client that reconnects sends it.
 
     Raises:
         RuntimeError: an event loop is running in this thread; call it in a plain function.
@@ -272,7 +272,7 @@ def _loop() -> Iterator[VirtualTimeLoop]:
 
 
 def _end_tasks(loop: VirtualTimeLoop) -> None:
-    """Cancel what the application has left running, such as the sources of a replay store."""
+    """Cancel tasks that the application has left running, such as those of a replay store."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

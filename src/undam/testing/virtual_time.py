@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-# Modules of this package that read the monotonic clock, each as a name of its own.
+# Modules of this package that import the function of the monotonic clock by name.
 CLOCK_READERS = (
     "undam.aio.deadlines",
     "undam.asgi.guard.guarded_response",

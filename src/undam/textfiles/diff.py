@@ -11,7 +11,7 @@ from undam.textfiles.source import Source
 
 # A fix usually changes one or two lines. The limit keeps the output short if it changes many.
 MAX_LINES = 12
-# Escapes of C in the names of a diff.
+# C escapes for the file names in a diff.
 _ESCAPES = {
     "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
     '"': '\\"', "\\": "\\\\",

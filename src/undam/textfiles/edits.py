@@ -79,7 +79,7 @@ def _contains(chosen: list[Edit], edit: Edit) -> bool:
 
 
 def _overlaps(chosen: list[Edit], edit: Edit) -> bool:
-    """Return whether an edit shares a character with a chosen one.
+    """Return whether an edit shares a character with one of the chosen edits.
 
     Two insertions at one offset do not overlap.
     """

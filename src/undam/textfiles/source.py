@@ -50,10 +50,10 @@ class Source:
         return self.text if self.original is None else self.original
 
     def with_written(self, text: str) -> Source:
-        """Return the source, or the same view of it, for a changed text of the file."""
+        """Return a source for a changed text of the file, with the same kind of view if any."""
         return Source(self.path, text) if self.reread is None else self.reread(text)
 
-    # Cached: suppression comments are looked up by line for every diagnostic.
+    # The lines are cached, because suppression comments are looked up by line for every diagnostic.
     @cached_property
     def _lines(self) -> list[str]:
         return self.written.split("\n")

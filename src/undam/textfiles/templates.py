@@ -39,8 +39,8 @@ _ENDINGS = re.compile(
 
 
 def has_placeholders(text: str) -> bool:
-    """Return whether a text has a construct of a template."""
-    # A search for one character is much faster than for the expression.
+    """Return whether a text contains constructs of a template language."""
+    # A search for these characters is much faster than one for the regular expression.
     if "{" not in text and "<%" not in text:
         return False
     return _CONSTRUCT.search(text) is not None
@@ -52,7 +52,7 @@ def is_template_name(path: str) -> bool:
 
 
 def rendered_name(path: str) -> str:
-    """Return the name that the rendered file has, without the endings of templates."""
+    """Return the name of the rendered file, without the endings of templates."""
     return _ENDINGS.sub("", path) or path
 
 
@@ -94,7 +94,11 @@ def region_source(outer: Source, start: int, end: int) -> Source:
 
 
 def _constructs(text: str) -> Iterator[tuple[int, int, bool | None]]:
-    """Yield start and end of each construct, and whether it is a hole; ``None`` for a tag."""
+    """Yield start, end and kind of each construct.
+
+    The kind is ``None`` for a tag, and true for a placeholder that is alone on its line. For any
+    other placeholder, it is false.
+    """
     for found in _CONSTRUCT.finditer(text):
         written = found[0]
         is_code = written.startswith("<%") and not written.startswith(("<%=", "<%-="))

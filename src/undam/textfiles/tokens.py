@@ -69,7 +69,7 @@ class TokenCursor:
 
     @property
     def next(self) -> Token:
-        """The next token. The cursor must not be at the end."""
+        """Next token. The cursor must not be at the end."""
         return self.tokens[self.at]
 
     def text(self, ahead: int = 0) -> str:

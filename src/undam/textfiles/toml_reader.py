@@ -45,7 +45,7 @@ def read_toml(source: Source) -> Node:
 
 
 def _offset(source: Source, line: int, column: int) -> int:
-    # tomllib counts lines and columns after it has replaced CR LF by LF.
+    # tomllib replaces CR LF by LF before it counts lines and columns.
     lines = source.text.split("\n")
     return sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
 

@@ -73,7 +73,7 @@ class _OpenCollection:
 
 
 class _TreeBuilder:
-    """Builds trees from the events of the YAML parser.
+    """Builder of trees from the events of the YAML parser.
 
     Args:
         offset: number of characters before the text that the parser receives.
@@ -184,7 +184,10 @@ class _TreeBuilder:
 
 
 def _mark_aliased(target: Node) -> None:
-    """Mark a node and all its descendants. Those of a marked node are already marked."""
+    """Mark a node and all its descendants as aliased.
+
+    The descendants of a marked node are already marked.
+    """
     pending = [target]
     while pending:
         node = pending.pop()

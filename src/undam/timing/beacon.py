@@ -1,4 +1,4 @@
-"""Beacon protocol: the server reports when it meant to send each event.
+"""Beacon protocol: the server reports the due time of each event.
 
 A beacon is a server that knows its own schedule (`undam sim`, `undam.asgi.Beacon`), so that `check`
 can compute exact holds:

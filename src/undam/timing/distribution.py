@@ -25,7 +25,7 @@ _MAX_SIGMA = 10.0
 
 _FORM = re.compile(r"\s*([A-Za-z]+)\s*\(([^()]*)\)\s*")
 _MIX = re.compile(r"(?i)\s*mix\s*\((.*)\)\s*", re.DOTALL)
-# Commas of the mix itself, not those inside its parts.
+# Match of the commas of the mix itself, without those inside its parts.
 _COMMA = re.compile(r",(?![^()]*\))")
 
 

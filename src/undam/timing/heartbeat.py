@@ -20,13 +20,13 @@ class Heartbeat:
 
     @property
     def due_ns(self) -> int:
-        """When the next heartbeat is due, on the clock of the ``now_ns`` arguments."""
+        """Due time of the next heartbeat, on the clock of the ``now_ns`` arguments."""
         return self._due_ns
 
     def wrote(self, now_ns: int) -> None:
         """Record a write at ``now_ns``, of data or of a heartbeat."""
-        # Counted from the write, not from the previous deadline: a late wake-up must not cause a
-        # burst of heartbeats to catch up.
+        # The interval counts from the write, not from the previous deadline. Otherwise, a late
+        # wake-up would cause a burst of heartbeats.
         self._due_ns = now_ns + self._interval_ns
 
     def wait_ns(self, now_ns: int) -> int:

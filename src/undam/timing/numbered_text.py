@@ -88,8 +88,8 @@ def encode_piece(seq: int, total: int, due_ns: int, answer: str) -> str:
 def is_divided(seq: int) -> bool:
     """Return whether a beacon divides the event of piece ``seq`` between two writes.
 
-    The events in between show that whole characters arrive intact. U+2028 alone does not count,
-    because it may be escaped in JSON.
+    Undivided events show that whole characters arrive intact. U+2028 alone does not count, because
+    it may be escaped in JSON.
     """
     text = TEXTS[seq % len(TEXTS)].replace("\u2028", "")
     return seq % 3 == 0 and not text.isascii()
@@ -126,7 +126,7 @@ def pieces_in(text: str) -> Iterator[NumberedPiece]:
 
 
 def fragments_in(text: str) -> int:
-    """Return the number of pieces that began in a text and are not whole enough to be read."""
+    """Return the number of pieces that began in a text but are too incomplete to be read."""
     return len(_BEGINNING.findall(_PIECE.sub("", text)))
 
 

@@ -20,7 +20,7 @@ _PR_SET_TIMERSLACK = 29
 
 # To save wake-ups, the kernel may extend a wait by a thousandth of its length (fs/select.c). A long
 # wait is therefore shortened by more than that. The caller waits again for the short remainder,
-# which ends on time within microseconds.
+# which ends within microseconds of the due time.
 _SHORTENED = 0.99
 _LONG_WAIT_S = 0.002
 _DAY_S = 86_400.0

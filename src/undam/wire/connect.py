@@ -92,7 +92,7 @@ async def _lookup(host: str, port: int) -> list[tuple[Any, ...]]:
             rows = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             fault = error
-        # The loop may already be closed.
+        # This raises RuntimeError if the loop is already closed.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, rows, fault)
 

@@ -47,7 +47,7 @@ class _Coding(Protocol):
 
 
 class _Zlib:
-    """gzip and zlib. A gzip stream may have several members (RFC 1952 2.2)."""
+    """Decoder of gzip and zlib. A gzip stream may have several members (RFC 1952 2.2)."""
 
     def __init__(self, wbits: int) -> None:
         self._wbits = wbits
@@ -84,7 +84,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """HTTP's "deflate" is zlib (RFC 9110 8.4.1.2), but some servers send raw deflate."""
+    """Decoder of HTTP's "deflate", which is zlib (RFC 9110 8.4.1.2) or, wrongly, raw deflate."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -122,7 +122,7 @@ class _Brotli:
 
 
 class _Zstd:
-    """zstd, with one or several frames (RFC 8878 3)."""
+    """Decoder of zstd, with one or several frames (RFC 8878 3)."""
 
     def __init__(self) -> None:
         self._decoder = self._new()

@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
-# A TLS server answers the first message at once. After this silence, it may be a plain HTTP server.
+# A TLS server answers the first message at once. After this silence, the server may use plain HTTP.
 _SILENT_HANDSHAKE_S = 1.0
 _PLAIN_ANSWER_S = 2.0
 
 
 Redirected = Literal["no", "from-internal", "from-public"]
-"""Whether a redirect from another origin chose the target, and where that origin was."""
+"""Location of another origin whose redirect chose the target; "no" without such a redirect."""
 
 
 class ExchangeOpener:
-    """Opens one exchange, up to its response head.
+    """Opener of one exchange, up to its response head.
 
     All work that can be done before the clock starts is done in the constructor.
 
@@ -190,7 +190,7 @@ class ExchangeOpener:
     def _check_addresses(self, peer: Target | ForwardProxy, addresses: list[Address]) -> None:
         """Refuse a redirect to an internal address.
 
-        A proxy looks up the name itself, so only a name that is an address can be checked then.
+        A proxy looks up names itself. With a proxy, only a literal address can be checked.
         """
         hosts = [str(address.sockaddr[0]) for address in addresses]
         if peer is self._proxy:
@@ -290,7 +290,7 @@ class ExchangeOpener:
             if silent and self._proxy is None and await self._answers_plain_http():
                 host = self._target.authority
                 raise NetworkError(
-                    f"{host} does not use TLS on this port, it answers plain HTTP; try http://",
+                    f"{host} does not use TLS on this port but answers plain HTTP; try http://",
                     phase="tls",
                 )
             await starting

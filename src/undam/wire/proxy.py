@@ -13,7 +13,7 @@ from undam.wire.config import ClientConfig
 from undam.wire.url import Target, bracketed, is_loopback, parse_url, redacted
 
 ProxyScheme = Literal["http", "socks5", "socks5h"]
-"""How to speak to a proxy. With ``socks5h``, the proxy looks up the name of the target."""
+"""Protocol of a proxy. With ``socks5h``, the proxy looks up the name of the target."""
 
 _SOCKS_PORT = 1080
 
@@ -44,7 +44,7 @@ class ForwardProxy:
 
     @property
     def is_socks(self) -> bool:
-        """Return whether the proxy opens tunnels by SOCKS5, and does not speak HTTP."""
+        """Return whether the proxy opens tunnels by SOCKS5 instead of HTTP."""
         return self.scheme != "http"
 
 
@@ -136,7 +136,7 @@ def socks_handshake(
     if version != _VERSION or status != 0:
         reason = _REPLIES.get(status, f"reply {status}")
         raise _socks_error(proxy, f"it cannot connect to {bracketed(host)}:{port}: {reason}")
-    # The rest of the bound address, which is not needed, and the port.
+    # The rest of the bound address and the port are read, but not needed.
     yield b"", {_IPV4: 3, _IPV6: 15}.get(kind, first) + 2
 
 

@@ -71,7 +71,8 @@ class ResponseParser:
         if len(self._first) < _SHOWN_BYTES:
             self._first += data[: _SHOWN_BYTES - len(self._first)]
         while data and not self._has_head():
-            # Parsed in pieces, so that an endless head is never buffered beyond its limit.
+            # The head is parsed in pieces, so that an endless head is never buffered beyond its
+            # limit.
             left = self._max_head_bytes - self._overhead_bytes
             piece, data = data[:left], data[left:]
             self._feed(piece)
@@ -112,7 +113,7 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # Only a 101 raises this, and on_headers_complete has recorded it.
+            pass  # Only a 101 response raises this, and on_headers_complete has recorded it.
         except httptools.HttpParserError as error:
             if not self._is_over():
                 raise RemoteProtocolError(self._fault(error)) from None

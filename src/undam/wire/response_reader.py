@@ -184,7 +184,8 @@ class ResponseReader:
             self.end(Ending.LIMIT, read.at_ns, limit)
         accepted = coded[: self._coded_left_bytes]
         self._coded_left_bytes -= len(accepted)
-        # One buffer instead of a list of pieces: a bomb makes both as large as the limit.
+        # A list of pieces would save no memory: a decompression bomb makes it as large as this
+        # buffer.
         body = bytearray()
         try:
             for piece in self._decoder.receive_data(accepted):

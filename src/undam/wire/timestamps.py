@@ -15,7 +15,7 @@ from dataclasses import dataclass
 _SO_TIMESTAMPNS = 35
 _SUPPORTED = sys.platform == "linux"
 _TIMESPEC = struct.Struct("@ll")
-# Windows has neither; see `undam.poller.missing_features`.
+# Windows does not have CMSG_SPACE; see `undam.poller.missing_features`.
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 _NS_PER_S = 1_000_000_000
 
@@ -79,7 +79,7 @@ def read(sock: socket.socket) -> TimestampedRead:
 
 
 class _WarmUp:
-    """Keeps timestamps enabled in the kernel while this process runs.
+    """Process-wide object that keeps timestamps enabled in the kernel.
 
     The kernel stamps packets only while at least one socket of the host has the option set. Without
     this, the first reads of the first stream would have no timestamp.
@@ -129,6 +129,6 @@ async def warm_up() -> None:
 
 
 def warm_up_now() -> None:
-    """Like `warm_up`, for programs without an event loop."""
+    """Wait as `warm_up` does, in a program without an event loop."""
     for _ in _WARM_UP.ensure():
         time.sleep(_WARM_UP_PAUSE_S)

@@ -42,7 +42,7 @@ def _entering(
 
 
 def _contexts() -> list[AbstractContextManager[Any]]:
-    """Return the current contexts: the application's first, as the request's would create one."""
+    """Return the current contexts, the application's first, or else the request's creates one."""
     if not has_app_context():
         return []
     from flask.globals import app_ctx  # noqa: PLC0415 (only where there is one)

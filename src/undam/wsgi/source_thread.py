@@ -16,8 +16,8 @@ from typing import Any
 from undam.asgi.response.source import check_source
 from undam.errors import UsageError
 
-# As under ASGI, large enough to avoid two thread switches per item of a fast source, and small in
-# memory.
+# As under ASGI, the queue is large enough to avoid two thread switches per item of a fast source,
+# and takes little memory.
 _AHEAD = 16
 
 

@@ -62,11 +62,11 @@ class Answer:
     is_topic: bool = False
 
     def reading(self, scope: Scope, *, expose_errors: bool) -> AnswerReading:
-        """Return the reading of this answer by one request."""
+        """Return an `AnswerReading` for the request with this ``scope``; it is not opened yet."""
         return AnswerReading(self, scope, expose_errors=expose_errors)
 
     def producer(self, frames: Frames, *, expose_errors: bool) -> SourceProducer:
-        """Return the producer of the answer's events."""
+        """Return a producer that runs ``source`` and encodes its items with ``frames``."""
         return SourceProducer(
             self.source,
             frames,
@@ -76,7 +76,7 @@ class Answer:
         )
 
     def frames(self) -> Frames:
-        """Return an encoder for the items, with the same answer ID in every process."""
+        """Return an encoder whose answer ID is the same in every process."""
         answer = self.answer
         if isinstance(answer, OpenAIAnswer) and answer.id is None:
             digest = sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -94,7 +94,7 @@ class AnswerReading:
         self._produce = stored.producer(self.frames, expose_errors=expose_errors)
 
     async def open(self) -> AsyncGenerator[StoredEvent | bytes, None]:
-        """Return the events for this request.
+        """Return the stored events that this request has not received yet.
 
         Raises:
             ReplayGap, ReplayOver: as for `Replay.attach`.
@@ -113,13 +113,13 @@ class AnswerReading:
                 return preceded_by(first, events)
             return events
         if last_id is None:
-            # Without an event ID, a POST is a new question, not the wish to read along.
+            # A POST without an event ID is a new question. A GET joins the running answer.
             mode: AttachMode = "join" if self._scope["method"] == "GET" else "new"
             return read_from_start(stored.store, stored.name, produce, frames, mode=mode)
         return await read_after(stored.store, stored.name, last_id, produce, frames)
 
     async def close_unused(self) -> None:
-        """Close the source after the request, if the store has not started it."""
+        """Close the source if the store has not started it; called after the request."""
         if self._stored.mode != "existing":
             await self._produce.close_unused()
 
@@ -131,7 +131,7 @@ FORMATS: tuple[type[AnswerFormat], ...] = (OpenAIAnswer, UIMessageAnswer, AgUiRu
 
 
 def format_of(openai: bool | OpenAIAnswer, protocol: AnswerFormat | None) -> AnswerFormat | None:
-    """Return the format that was chosen.
+    """Return the format that one of the arguments selects; ``None`` for plain events.
 
     Raises:
         UsageError: both arguments choose one.
@@ -158,14 +158,14 @@ def frames_for(answer: AnswerFormat | None, encode: Encode | None) -> Frames:
 
 
 def check_key(key: object, what: str) -> str:
-    """Return ``key`` if it can name one stream.
+    """Return ``key`` after checking that it can identify one stream.
 
     Raises:
         UsageError: it is not text, blank, or the text of a missing value. Two users without an ID
             would share one stream.
     """
     if not isinstance(key, str) or not key.strip():
-        raise UsageError(f"{what} must be a text that is not blank, not {key!r}")
+        raise UsageError(f"{what} must be text that is not blank, not {key!r}")
     if key.strip() in _MISSING:
-        raise UsageError(f"{what} is {key!r}, the text of a missing value, which others may share")
+        raise UsageError(f"{what} is {key!r}, probably a missing ID that became text")
     return key

@@ -29,7 +29,7 @@ from undam.errors import UsageError
 Owner = str | int | UUID | None
 """Owner of answers, such as a user ID; ``None`` for everyone who knows the key."""
 
-# The key contains the format, so that a reader in another process encodes errors in it.
+# The key contains the format, so that a reader in another process encodes errors in that format.
 _PLAIN = "answer-"
 _KEY_BYTES = 16
 
@@ -160,10 +160,11 @@ class Answers:
             announced=True,
         )
         produce = stored.producer(stored.frames(), expose_errors=stream_defaults().expose_errors)
-        # The reader that is returned has not been started, so it is simply dropped.
+        # The returned reader has not been started, so it needs no cleanup.
         await self._store.attach(stored.name, None, produce)
         if owner is not None:
-            with contextlib.suppress(StoreUnavailable):  # The answer runs without its store.
+            # The answer runs even if the store cannot list it.
+            with contextlib.suppress(StoreUnavailable):
                 await self._store.remember(_group(owner), stored.name)
         return stored
 
@@ -175,10 +176,11 @@ class Answers:
         source_from: Any = None,
         task_scope: TaskScope | None = None,
     ) -> Answer:
-        """Return the answer under ``key`` for another response: after a reload, or in a second tab.
+        """Return the answer under ``key`` for a later response, such as after a reload of the page.
 
-        The response starts after the request's last event ID, else with the first event. It is 404
-        if the answer does not exist or belongs to somebody else, and 204 if everything was read.
+        The response starts after the request's last event ID, else with the first event. Its status
+        is 404 if the answer does not exist or belongs to another owner, and 204 if everything was
+        read.
 
         Args:
             source_from: allows this process to continue the answer if the process that runs it
@@ -198,7 +200,7 @@ class Answers:
         )
 
     async def status(self, key: str, *, owner: Owner) -> AnswerStatus | None:
-        """Return the state of an answer; ``None`` if it is unknown or belongs to somebody else."""
+        """Return the state of an answer; ``None`` if it is unknown or belongs to another owner."""
         found = await self._store.status(_name(owner, key))
         if found is None:
             return None
@@ -250,12 +252,12 @@ class Answers:
         )
 
     async def close(self, topic: str) -> bool:
-        """End ``topic`` for its readers; return whether it had been open."""
+        """End ``topic`` for its readers; return whether it was open."""
         return await self._store.stop(check_key(topic, "topic"))
 
 
 def _name(owner: Owner, key: str) -> str:
-    """Return the store's key, which differs for every pair of owner and key."""
+    """Return the key for the store, which is unique for each pair of owner and key."""
     return f"{_group(owner)}/{key}"
 
 

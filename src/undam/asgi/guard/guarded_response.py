@@ -25,8 +25,8 @@ NDJSON_TYPES = frozenset(
     }
 )
 
-# A single CR at the end is not listed, because it may be the first half of a CRLF, whose LF would
-# then end another block.
+# A single CR at the end is not listed: it may be the first half of a CRLF, and the LF would then
+# end another block.
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 _TAIL = 4
 
@@ -101,7 +101,7 @@ class GuardedResponse(DrivenResponse):
             ):
                 return
         if caught is None and self._suppressed_end and self._outcome.reason == "error":
-            caught = self._broken()  # A layer in between has swallowed the exception.
+            caught = self._broken()  # An inner middleware suppressed the exception.
         if caught is not None:
             if self._started and isinstance(caught, Exception):
                 await reset_http2_stream(scope, self._send)
@@ -130,12 +130,12 @@ class GuardedResponse(DrivenResponse):
             self._listening -= 1
 
     async def send(self, message: Message) -> None:
-        """Handle a message from the application."""
+        """Pass on a message from the application, and protect the response if it is a stream."""
         if self._started:
             is_body = message["type"] == "http.response.body"
             if is_body and self._outcome.reason in _ABNORMAL_ENDS and not message.get("more_body"):
-                # A layer inside this one has caught the exception of the stream, and would now end
-                # the response cleanly. Starlette's BaseHTTPMiddleware does that.
+                # An inner middleware has caught the exception of the stream and would now end the
+                # response cleanly, as Starlette's BaseHTTPMiddleware does.
                 self._suppressed_end = True
                 if self._outcome.reason == "error":
                     raise self._broken()
@@ -153,7 +153,7 @@ class GuardedResponse(DrivenResponse):
         await self._send(message)
 
     def heartbeat_bytes(self) -> bytes:
-        """Return a comment or the NDJSON heartbeat; empty bytes within an event or a line."""
+        """Return an SSE comment or the NDJSON heartbeat; empty bytes within an event or a line."""
         if self._is_ndjson:
             at_boundary = not self._tail or self._tail.endswith(b"\n")
             return self._guard_settings.ndjson_heartbeat or b"" if at_boundary else b""
@@ -228,7 +228,8 @@ class GuardedResponse(DrivenResponse):
             self._inbox.append(message)
             self._arrived.set()
             if message.get("more_body", False):
-                # For backpressure, read the next part only after the application took this one.
+                # For backpressure, the next part is read only after the application has received
+                # this one.
                 self._read.clear()
                 await self._read.wait()
         if self._listening == 0:

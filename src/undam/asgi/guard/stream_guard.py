@@ -66,7 +66,7 @@ class StreamGuard:
         self._settings = GuardSettings(heartbeat, ndjson_heartbeat, buffer_bytes, send_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request with ``app``."""
+        """Serve one request with ``app``, and protect its response if it is a stream."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

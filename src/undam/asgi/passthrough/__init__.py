@@ -1,1 +1,1 @@
-"""Pass-through of the stream of another model API, without a change to its events."""
+"""Pass-through of another model API's stream, with its events unchanged."""

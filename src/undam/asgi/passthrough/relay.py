@@ -109,13 +109,13 @@ class RelayedEvents(AsyncIterator[Raw]):
 
 
 class EventSplitter:
-    """Splits bytes at the ends of events, and removes blocks without a field, such as comments."""
+    """Splitter of bytes at the ends of events; removes blocks without a field, such as comments."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def receive_data(self, data: bytes) -> bytes:
-        """Return the complete events; empty if there is none."""
+        """Return the events that ``data`` completes; empty bytes if there are none."""
         data = self._held + data
         ends = [at + len(mark) for mark in _EVENT_ENDS if (at := data.rfind(mark)) >= 0]
         end = max(ends, default=0)
@@ -127,7 +127,7 @@ class EventSplitter:
         return _without_comments(data[:end])
 
     def receive_eof(self) -> bytes:
-        """Return the last event, if only its blank line is missing; empty if there is none.
+        """Return the last event if only its blank line is missing; empty bytes if no data is left.
 
         Raises:
             RemoteProtocolError: the stream ended within an event.
@@ -145,7 +145,7 @@ class EventSplitter:
 
 
 def _without_comments(data: bytes) -> bytes:
-    """Remove the blocks that consist of comments, unless the data is in an unusual form."""
+    """Remove comments. Data without comments is returned unchanged."""
     if not data.strip(b"\r\n"):
         return b""
     if not data.startswith(b":") and b"\n:" not in data and b"\r:" not in data:
@@ -159,14 +159,14 @@ def _without_comments(data: bytes) -> bytes:
 
 
 class ChatObjects:
-    """Chunks that arrive as objects, whose SDK has removed the ``[DONE]`` of the stream."""
+    """Encoder of an SDK's chunk objects. The SDK has removed the ``[DONE]`` of the stream."""
 
     def __init__(self) -> None:
         self._is_chat = self._is_finished = self._is_done = False
 
     @property
     def needs_done(self) -> bool:
-        """True if the stream is complete, but has no end marker."""
+        """True if the stream is complete, but lacks its end marker."""
         return self._is_chat and self._is_finished and not self._is_done
 
     def encode(self, item: Any) -> bytes:
@@ -198,7 +198,7 @@ def _framed(item: Any, chat: ChatObjects) -> bytes:
 
 
 def _check_first(data: bytes) -> None:
-    """Raise if the stream begins with an error event: its status is not 200 for a client.
+    """Raise if the stream begins with an error event, so that the client receives that status.
 
     Raises:
         UpstreamRefused: the first event is an error.
@@ -234,7 +234,7 @@ def _status_of(error: dict[str, Any]) -> int:
 
 
 class RelayFrames(PlainFrames):
-    """Encoder that passes events on, and sends errors in the form of the upstream's API."""
+    """Encoder that passes events on, and sends errors in the format of the upstream's API."""
 
     __slots__ = ("_named",)
 

@@ -28,7 +28,7 @@ def new_epoch() -> str:
 
 
 def is_epoch(text: str) -> bool:
-    """Return whether ``text`` has the form of `new_epoch`."""
+    """Return whether ``text`` has the form of a name from `new_epoch`."""
     return _EPOCH.fullmatch(text) is not None
 
 
@@ -71,7 +71,7 @@ class EventBuffer:
         return self.last
 
     def first_after(self, count: int, size: int) -> int:
-        """Return the value of ``first`` after ``count`` more events of ``size`` bytes in total."""
+        """Return the first stored number after ``count`` more events of ``size`` bytes in total."""
         events, stored_bytes = len(self._events), self._bytes
         for data in self._events:
             fits = stored_bytes + size <= self._bounds.max_bytes

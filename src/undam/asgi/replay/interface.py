@@ -58,7 +58,7 @@ class SourceLost(UndamError):
 
 
 AttachMode = Literal["join", "new", "existing"]
-"""How a reader without a last event ID finds its stream.
+"""Stream that a reader without a last event ID receives.
 
 join      the newest stream under the key, or a new one
 new       a new stream, whatever is stored under the key
@@ -84,7 +84,7 @@ class StreamStatus:
 
 
 class Producer(Protocol):
-    """Runs a source to its end. `EventStream` passes one to the store.
+    """Runner of a source to its end. `EventStream` passes one to the store.
 
     Attributes:
         resumable: the source can start at a ``position`` other than 0.
@@ -125,8 +125,8 @@ class Replay(Protocol):
     ) -> AsyncGenerator[StoredEvent, None]:
         """Return a reader of the stream ``key``, starting after ``last_id``.
 
-        If the key is new, the store starts ``produce`` in a separate task. It never runs twice at
-        the same time.
+        If the key is new, the store starts ``produce`` in a separate task. ``produce`` never runs
+        twice at the same time.
 
         The reader yields each event exactly once and in order, the stored events first. It ends
         when ``produce`` has returned and all events have been read. Closing the reader detaches it.
@@ -159,10 +159,10 @@ class AnswerStore(Replay, Protocol):
     async def attach(
         self, key: str, last_id: str | None, produce: Producer, *, mode: AttachMode = "join"
     ) -> AsyncGenerator[StoredEvent, None]:
-        """Return a reader as `Replay.attach` does.
+        """Return a reader, as `Replay.attach` does, for an existing stream or a new one.
 
         With ``mode="new"``, ``produce`` is started even if the key is known. The earlier stream
-        goes on for its readers, and its event IDs still lead to it.
+        continues for its readers, and can be resumed with its event IDs.
 
         Raises:
             ReplayUnknown: the key is unknown, and ``mode`` is ``"existing"``.
@@ -199,7 +199,7 @@ class AnswerStore(Replay, Protocol):
         ...
 
     async def subscribe(self, topic: str, last_id: str | None) -> AsyncGenerator[StoredEvent, None]:
-        """Return a reader of ``topic``, which starts after ``last_id``, or with the next event.
+        """Return a reader of ``topic`` that starts after ``last_id``, or with the next event.
 
         Raises:
             ReplayGap: events after ``last_id`` were dropped, or the topic was started again.

@@ -190,7 +190,7 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
     async def append(data: bytes) -> str:
         await channel.wait_for_space(1, len(data))
         if channel.end is not None:
-            raise asyncio.CancelledError  # The source has suppressed its cancellation.
+            raise asyncio.CancelledError  # The source suppressed its cancellation.
         return channel.publish(data)
 
     try:
@@ -208,7 +208,7 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
             await append(event)
         channel.finish("complete")
     finally:
-        channel.finish("lost")  # Only affects a cancelled task; otherwise the end is already set.
+        channel.finish("lost")  # This has no effect if the end is already set.
 
 
 def check_bounds(

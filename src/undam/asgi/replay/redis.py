@@ -38,7 +38,7 @@ except ModuleNotFoundError as missing:
 
 log = logging.getLogger("undam.asgi")
 
-# Number of times per lease duration at which the lease is renewed, and checked by other processes.
+# The lease is renewed, and checked by other processes, this many times per lease duration.
 _CHECKS_PER_LEASE = 3
 # A local copy of another process's stream is dropped after this time without readers. Redis still
 # has all of its events.
@@ -47,12 +47,12 @@ _RETRY_S = 0.5
 
 
 class RedisReplay:
-    """Replay store in Redis (6.2 or later); a reader can resume a stream at any process.
+    """Replay store in Redis (6.2 or later); a reader can resume a stream in any process.
 
     One process runs the source of a stream and holds a lease, which it renews. The other processes
     follow the stream. Every event is stored in Redis before any reader receives it. Guarantees:
 
-    - If a process that only serves readers dies, its readers can continue at any other process
+    - If a process that only serves readers dies, its readers can continue in any other process
       and receive every event exactly once.
     - If the process that runs the source dies, its lease expires and another process continues
       with the ``source_from`` of `EventStream`, at the first event that no reader has received.
@@ -73,9 +73,9 @@ class RedisReplay:
         prefix: prefix of all key names.
         max_events, max_bytes, max_streams, linger_s, slow_s, on_gap: as for `MemoryReplay`, with
             these differences: Redis may keep about 100 events more than ``max_events``.
-            ``max_streams`` counts per process; a stream in Redis expires when it has not been
-            read for ``linger_s`` seconds. ``slow_s`` applies to readers in the source's process.
-            A reader at another process receives a gap if it falls behind the oldest stored event.
+            ``max_streams`` counts per process; a stream in Redis expires when it has not been read
+            for ``linger_s`` seconds. ``slow_s`` applies to readers in the source's process. A
+            reader in another process receives a gap if it falls behind the oldest stored event.
         lease_s: seconds after its last renewal at which a process is considered dead.
         timeout_s: time limit for one Redis command, in seconds.
 
@@ -102,7 +102,7 @@ class RedisReplay:
             if not 0 < seconds < float("inf"):
                 raise UsageError(f"{name} must be more than 0 seconds")
         if max_events < MIN_EVENTS:
-            raise UsageError(f"max_events must be at least {MIN_EVENTS} in Redis")
+            raise UsageError(f"max_events must be at least {MIN_EVENTS} with Redis")
         if linger_s == 0:
             raise UsageError("linger_s must be more than 0, or no reader could reconnect")
         if on_gap not in {"204", "event"}:
@@ -234,13 +234,13 @@ class RedisReplay:
         return RedisLog(self._client, self._settings, key, secrets.token_hex(8), run)
 
     async def _run_for(self, key: str, last_id: str | None, mode: AttachMode) -> str:
-        """Return the run of the stream that a reader reads; empty for the first of its key."""
+        """Return the run that this reader resumes or joins; empty for the first run of ``key``."""
         if mode == "new" and last_id is None:
             return new_epoch()
         try:
             if not last_id:
                 return await self._log(key).current_run()
-            # The run of a stream is also its epoch, with which its event IDs begin.
+            # The epoch identifies the run, and every event ID begins with it.
             epoch = last_id.partition(":")[0]
             if not is_epoch(epoch):
                 return ""
@@ -271,7 +271,7 @@ class RedisReplay:
                 entries = await topic_log.read(buffer.last, _ms(self._check_s))
                 await _copy_entries(channel, entries, waits=False)
                 if not entries:
-                    # This also keeps a silent topic from expiring.
+                    # Publishing without an event also keeps a silent topic from expiring.
                     most = self._bounds.max_events
                     epoch, _ = await topic_log.publish(new_epoch(), most, None)
                     if epoch != buffer.epoch:
@@ -298,7 +298,7 @@ class RedisReplay:
             self._log_state(error)
             opened, down = OpenResult("produce", epoch, 0), True
         except asyncio.CancelledError:
-            # This process may already have taken the lease and would never use it.
+            # This process may already hold the lease, although it will not run the source.
             self._spawn(self._release(stream_log, "free"))
             raise
         if opened.role == "unknown":
@@ -374,7 +374,7 @@ class RedisReplay:
                 await self._release(stream_log, "free" if produce.resumable else "lost")
             channel.task = None
             if outcome is None or outcome == "abandoned" or outcome == "taken":  # noqa: PLR1714 (mypy)
-                # Redis has the current state of the stream.
+                # Redis has the current state of the stream, so the local copy is dropped.
                 self._store.drop(channel)
                 channel.finish("lost")
             else:
@@ -405,7 +405,8 @@ class RedisReplay:
                     # this process may have been suspended.
                     failing_since = failing_since or loop.time()
                     if loop.time() - failing_since > self._lease_s:
-                        # A dead producer would have been replaced by now. Readers can reconnect.
+                        # A dead producer would have been replaced by now, so drop the copy. Readers
+                        # can reconnect.
                         self._store.drop(channel)
                         return
                     await asyncio.sleep(_RETRY_S)
@@ -464,7 +465,7 @@ class RedisReplay:
 async def _copy_entries(
     channel: StreamChannel, entries: Sequence[LogEntry], *, waits: bool = True
 ) -> None:
-    """Publish entries of another process. Readers before a missing event receive a gap.
+    """Publish entries of another process. If some are missing, readers before them receive a gap.
 
     Args:
         waits: wait for slow readers; otherwise they receive a gap.
@@ -482,7 +483,7 @@ async def _copy_entries(
 
 
 async def _unavailable() -> AsyncGenerator[StoredEvent, None]:
-    """Raise `SourceLost` at the first step.
+    """Raise `SourceLost` when the iteration starts.
 
     The response then ends abnormally, so that an EventSource reconnects. It would not reconnect
     after a 503.

@@ -32,7 +32,7 @@ from undam.asgi.replay.stream_channel import End
 _PAGE = 200
 # Maximum duration of a blocking read, after which the producer's lease is checked.
 _BLOCK_MS = 1000
-# Redis keeps every name in memory, and every command sends it.
+# Longer keys are hashed: Redis keeps every name in memory, and every command sends it.
 _MAX_KEY_BYTES = 200
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_continue, run
@@ -191,12 +191,12 @@ class RedisSettings:
 
     @property
     def keep_ms(self) -> int:
-        """Expiry of the keys after the last write, which exceeds the linger time of readers."""
+        """Time in ms after which unused keys expire; it exceeds the linger time of readers."""
         return self.linger_ms + 2 * self.lease_ms
 
 
 class RedisLog:
-    """Client of one process for the stream ``key``.
+    """Redis client of one process for the stream ``key``.
 
     Every method raises `RedisDown` if Redis does not reply within ``timeout_s``.
 
@@ -350,7 +350,7 @@ class RedisLog:
             return bool(await self._stop(keys=self._keys, args=[self._settings.keep_ms]))
 
     async def publish(self, epoch: str, max_events: int, data: bytes | None) -> tuple[str, int]:
-        """Append an event to a topic, which is created if necessary; without data, only open it.
+        """Append an event to a topic, created if necessary; without data, only open the topic.
 
         Returns:
             Epoch of the topic, and the number of its newest event.

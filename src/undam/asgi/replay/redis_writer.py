@@ -40,7 +40,7 @@ or ``taken`` (another process continues the stream, because this one's lease exp
 
 
 class RedisWriter:
-    """Passes the events of one stream from its source to Redis, and then to the local readers.
+    """Path of the events of one stream from its source to Redis, and then to the local readers.
 
     Args:
         written: number of events that are already in Redis.

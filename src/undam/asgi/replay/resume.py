@@ -29,7 +29,7 @@ from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
 
-# Number of items after which a source that never suspends yields to the loop, as without a replay.
+# A source that never suspends yields to the loop after this many items.
 _TURN_EVENTS = 64
 
 
@@ -40,7 +40,7 @@ def last_event_id(scope: Scope) -> str | None:
     """
     for name, value in scope["headers"]:
         if name == b"last-event-id":
-            # WHATWG HTML, 9.2.3: browsers send it in UTF-8.
+            # WHATWG HTML, 9.2.3: browsers send the last event ID in UTF-8.
             return bytes(value).decode("utf-8", "replace") or None
     query = scope.get("query_string", b"")
     if b"last_event_id=" not in query:
@@ -103,7 +103,7 @@ class SourceProducer:
             raise SourceFailed(SOURCE_FAILED, last) from error
 
     async def close_unused(self) -> None:
-        """Close the source after its request has ended, if the store has not started it."""
+        """Close the source if the store has not started it; called after the request."""
         if not self._started:
             self._closed = True
             await close_source(self._source)
@@ -150,7 +150,7 @@ class StoredFrames:
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
-        # True from the start, because the first event has an ID.
+        # True from the start, because even the first event has an ID.
         self.ids = True
 
     def encode(self, item: object) -> bytes:

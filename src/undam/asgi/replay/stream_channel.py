@@ -28,7 +28,7 @@ on request."""
 
 
 class _ChannelReader:
-    """Position of one reader."""
+    """Position of one reader in the stream."""
 
     __slots__ = ("next", "read_at", "waiter")
 

@@ -10,7 +10,7 @@ from undam.asgi.replay.stream_channel import StreamChannel
 log = logging.getLogger("undam.asgi")
 
 StoreName = tuple[str, str]
-"""Key of a stream, and the epoch of one that a newer stream has replaced under its key; else ""."""
+"""Key of a stream, and its epoch if a newer stream has replaced it under the key; otherwise ""."""
 
 TOPIC = "topic"
 """Second part of the name of a topic. An epoch has 24 hexadecimal digits."""
@@ -37,18 +37,18 @@ class StreamStore:
         return self._channels.get(name)
 
     def get_for(self, key: str, last_id: str | None) -> StreamChannel | None:
-        """Return the stream that ``last_id`` belongs to; the newest under ``key`` without an ID."""
+        """Return the stream of ``last_id``; without an ID, the newest stream under ``key``."""
         epoch = (last_id or "").partition(":")[0]
         earlier = self._channels.get((key, epoch)) if epoch else None
         return earlier or self._channels.get((key, ""))
 
     def newest_run(self, key: str) -> str:
-        """Return the second part of the name of the newest stream under ``key``; "" for none."""
+        """Return the run of the newest stream under ``key``; "" if there is none."""
         runs = [run for name, run in self._channels if name == key and run != TOPIC]
         return runs[-1] if runs else ""
 
     def set_aside(self, key: str) -> None:
-        """Keep the stream under ``key`` for readers with its event IDs, and free the key."""
+        """Free the key; readers with an event ID of its stream can still resume that stream."""
         if (channel := self._channels.pop((key, ""), None)) is not None:
             self._channels[key, channel.buffer.epoch] = channel
 
@@ -82,7 +82,8 @@ class StreamStore:
         def cost(channel: StreamChannel) -> int:
             return 2 * (channel.end is None) + (channel.readers > 0)
 
-        # min() returns the first of equal items, and a dict keeps insertion order.
+        # Of equal channels, min() returns the first, which is the oldest: a dict keeps insertion
+        # order.
         cheapest = min(self._channels.values(), key=cost, default=None)
         if cheapest is None or (cheapest.end is None and cheapest.readers):
             return False

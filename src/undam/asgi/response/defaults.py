@@ -54,8 +54,8 @@ _current = StreamDefaults()
 def set_defaults(**options: Unpack[DefaultOptions]) -> StreamDefaults:
     """Change the defaults of all streams that are created later; return the earlier defaults.
 
-    Call it once, where the application is created. The options have the meaning of the arguments
-    of `undam.asgi.EventStream`, and one more:
+    Call it once, where the application is created. The options have the meaning of the arguments of
+    `undam.asgi.EventStream`. There is one more option:
 
     - ``shutdown_grace``: seconds in which running streams may finish after the server has begun to
       stop. It must be shorter than the server's own limit (docs/servers.md). Default: 0.

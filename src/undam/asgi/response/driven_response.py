@@ -93,7 +93,7 @@ class DrivenResponse(ABC):
         if due <= now:
             due = now + heartbeat
             if data := self.heartbeat_bytes():
-                # The next interval starts here, even if the timer fired late.
+                # The next interval starts now, even if the timer fired late.
                 self._wrote_at = now
                 self._heartbeat_task = self._task.get_loop().create_task(
                     self._send_heartbeat(data), name="undam heartbeat", context=self._context
@@ -104,7 +104,7 @@ class DrivenResponse(ABC):
     async def _abort(self, scope: Scope) -> None:
         """Abort the connection if its transport is known; closing would wait for the client.
 
-        Of an HTTP/2 connection, only the stream of this request is reset.
+        On an HTTP/2 connection, only the stream of this request is reset.
         """
         if self._transport is not None:
             self._transport.abort()

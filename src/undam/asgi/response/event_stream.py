@@ -115,7 +115,8 @@ class EventStream:
         task_scope: resources for the source, for instance a database session: a function that
             returns an async context manager, or a FastAPI dependency with ``yield``. With a replay,
             the source outlives its request, whose own dependencies are closed when its reader
-            leaves. Its value is passed to ``source``, which must be a function.
+            leaves. The value of the context manager is passed to ``source``, which must be a
+            function.
 
     Raises:
         UsageError: an argument is invalid. When called as an application: the scope is not HTTP, or
@@ -217,7 +218,7 @@ class EventStream:
 
     @property
     def own_headers(self) -> RawHeaders:
-        """Headers of the format, and the one that reports the key of an answer."""
+        """Headers of the format, and the header with the key of an answer."""
         stored = self._stored
         chosen_format = self._answer if stored is None else stored.answer
         headers = [] if chosen_format is None else list(chosen_format.headers)

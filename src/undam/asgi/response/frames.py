@@ -164,7 +164,7 @@ class PlainFrames:
         return b"event: error\ndata: " + error_body(message, kind) + b"\n\n"
 
     def shutdown_event(self) -> bytes:
-        # An EventSource reconnects automatically, and would treat an event as content.
+        # An EventSource reconnects automatically, and would treat a shutdown event as content.
         return b""
 
     def stopped_event(self) -> bytes:

@@ -44,7 +44,7 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
 
 
 def guarded_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return the headers of another application's stream, with those against buffering added."""
+    """Return the headers of another application's stream, plus those that prevent buffering."""
     return with_no_buffering(
         (name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS
     )

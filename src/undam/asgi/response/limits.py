@@ -25,7 +25,7 @@ def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_byt
 
 
 def check_first_item_timeout(seconds: float | None) -> None:
-    """Reject a time limit that is negative or infinite: an intermediary would give up first.
+    """Reject a time limit that is negative, or infinite: an intermediary would time out first.
 
     Raises:
         UsageError: the limit is out of range.

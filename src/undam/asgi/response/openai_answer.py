@@ -116,7 +116,7 @@ class ChatFrames(PlainFrames):
     def _encode_content(self, item: str) -> bytes:
         if isinstance(item, Enum):
             item = str(item.value)
-        # A client treats everything after [DONE] as absent, and no model sends it as a token.
+        # Clients ignore everything after [DONE], and no model sends this text as a token.
         if item in {_DONE_DATA, _DONE_EVENT}:
             self._done = self._finished = True
             return _DONE_EVENT.encode()
@@ -173,7 +173,7 @@ class ChatFrames(PlainFrames):
             isinstance(one, Mapping) and one.get("finish_reason") for one in choices
         )
         if not self._finished and isinstance(chunk.get("id"), str):
-            # A finish chunk that has to be added belongs to the same answer.
+            # If this class must add a finish chunk, that chunk has the same answer ID.
             self._head = {**self._head, **{key: chunk[key] for key in _HEAD if key in chunk}}
 
     def _first(self, text: str) -> bytes:

@@ -38,7 +38,7 @@ def is_iterator(source: object) -> bool:
 
 
 def open_source(source: AnySource) -> AsyncIterator[Any]:
-    """Return an iterator over the items of one request.
+    """Return an iterator over the items of ``source`` for one request.
 
     An iterable does not run before its first item is awaited. A function is called immediately.
 

@@ -50,7 +50,7 @@ MIDDLEWARE_WRITE_S = 0.02
 
 
 class StreamBroken(UndamError):
-    """The source failed. Raised to the server, to prevent a clean end of the response."""
+    """Failure of the source, raised to the server to prevent a clean end of the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class StreamSettings:
 
 
 class StreamedResponse(DrivenResponse):
-    """One response, from its head to its end."""
+    """One response of an `EventStream`, from its head to its end."""
 
     __slots__ = ("_disconnect_task", "_frames", "_items", "_open_by", "_opened", "_settings")
 
@@ -139,9 +139,9 @@ class StreamedResponse(DrivenResponse):
             self._raise_to_server(reason, caught)
 
     async def _refuse(self, reason: Reason, caught: BaseException | None) -> ErrorResponse | None:
-        """Answer with a status, if the stream ended before its head was sent.
+        """Send an error response if the stream ended before its head was sent.
 
-        Without a status in the exception, nothing is sent, and the framework handles it.
+        If the exception has no status, nothing is sent, and the framework handles the exception.
         """
         refusal = SHUTTING_DOWN if reason == "shutdown" else None
         if reason == "error" and caught is not None:
@@ -152,7 +152,7 @@ class StreamedResponse(DrivenResponse):
         return refusal
 
     def on_deadline(self, now: float) -> float:
-        """Send the head if the first event is late; otherwise as for every response."""
+        """Send the head if the first event is late; once it is sent, act as the base class does."""
         if self._opened:
             return super().on_deadline(now)
         if self._heartbeat_task is None and now >= self._open_by:
@@ -170,7 +170,7 @@ class StreamedResponse(DrivenResponse):
             self._heartbeat_task = None
 
     async def _first_item(self) -> bytes:
-        """Return the first event, and send the head before it; empty if there is none."""
+        """Send the head when the first event is available, and return the event; empty if none."""
         data = b""
         async for item in self._items:
             if data := self._frames.encode(item):
@@ -193,7 +193,8 @@ class StreamedResponse(DrivenResponse):
         await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
         self._opened = True
         self._sending = False
-        # uvloop writes at the end of the loop iteration, and the source's first step may block it.
+        # uvloop writes only at the end of the loop iteration, which the source's first step may
+        # block.
         await asyncio.sleep(0)
 
     async def _send_items(self) -> None:
@@ -262,7 +263,7 @@ class StreamedResponse(DrivenResponse):
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def heartbeat_bytes(self) -> bytes:
-        """Return a comment, whose form depends on whether an event ID was sent before."""
+        """Return a comment; its form depends on whether an event ID was sent before."""
         return PING_AMONG_IDS if self._frames.ids else PING
 
     def _detach(self) -> None:
@@ -297,10 +298,11 @@ class StreamedResponse(DrivenResponse):
             await self._prevent_clean_end(scope)
 
     async def _prevent_clean_end(self, scope: Scope) -> None:
-        """Prevent the end of the response where the exception alone would not."""
+        """Prevent a clean end of the response where the exception alone would not."""
         await reset_http2_stream(scope, self._send)
         if self._transport is not None and hides_failures(self._send):
-            # The middleware writes the last event in another task.
+            # Such middleware writes the last event in another task, so the close waits for that
+            # write.
             await asyncio.sleep(MIDDLEWARE_WRITE_S)
             self._transport.close()
 
@@ -340,7 +342,7 @@ class StreamedResponse(DrivenResponse):
                 raise self._write_error or caught  # This is an error of the server or a middleware.
             if not self._opened and caught is not None:
                 raise caught  # Nothing was sent, so the framework answers.
-            # For a source that a replay store runs, the cause is that of the reader's exception.
+            # If a replay store ran the source, the source's exception is the cause of the reader's.
             cause = caught.__cause__ if isinstance(caught, SourceFailed) else caught
             raise StreamBroken("the source failed, so the response was cut off") from cause
 

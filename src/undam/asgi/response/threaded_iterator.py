@@ -103,7 +103,7 @@ class ThreadedIterator:
                 if self._closed:
                     break
                 self._put(item)
-        except BaseException as error:  # raised again on the loop
+        except BaseException as error:  # raised again in the event loop
             end = _safe_in_coroutine(error)
         finally:
             with contextlib.suppress(Exception):
@@ -130,7 +130,7 @@ def _close(items: object) -> None:
 
 def _safe_in_coroutine(error: BaseException) -> BaseException:
     if isinstance(error, StopIteration | StopAsyncIteration):
-        # If raised in a coroutine, either of them would end a different iteration.
+        # If raised in a coroutine, StopIteration or StopAsyncIteration would end another iteration.
         replacement = RuntimeError("the source raised StopIteration")
         replacement.__cause__ = error
         return replacement

@@ -115,7 +115,7 @@ class PartFrames(PlainFrames):
         return _frame(self._close())
 
     def continue_answer(self) -> None:
-        # The text goes on in a new part, because it is unknown whether one is open.
+        # The text continues in a new part, because it is unknown whether a part is open.
         self._started = True
         self._part = 1000
 

@@ -24,7 +24,7 @@ def find_server_state(send: Send) -> ServerState | None:
 
 
 def _uvicorn() -> ServerState | None:
-    # While uvicorn serves, uvicorn.Server.handle_exit is the signal handler of the process.
+    # While uvicorn serves, its Server.handle_exit is the signal handler of the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         server: Any = getattr(signal.getsignal(number), "__self__", None)
         if hasattr(server, "should_exit"):

@@ -14,9 +14,9 @@ from undam.asgi.interface import Receive, Scope, Send
 from undam.http1.sockets import limit_unsent
 
 _MAX_WRAPPERS = 32
-# Time limit for the error event to leave; a client whose window is full never takes it.
+# Time limit for sending the error event; a client whose window is full never receives it.
 _DRAIN_S = 1.0
-# granian logs only the message of an exception.
+# granian is not listed, because it logs only the message of an exception.
 _LOGGING_SERVERS = frozenset({"uvicorn", "hypercorn"})
 _INTERNAL_ERROR = 2  # RFC 9113, 7
 
@@ -30,7 +30,7 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
     """
     send, receive = server_send(send), _server_receive(receive)
     if scope.get("http_version", "1.1").startswith(("2", "3")):
-        return None  # Several streams share the connection, and each stream has its own window.
+        return None  # HTTP/2 and HTTP/3 share a connection among streams, each with its own window.
     for function in (receive, send):
         transport = getattr(_owner(function), "transport", None)
         if _is_transport(transport):
@@ -82,12 +82,12 @@ def _enclosed(function: Any, name: str) -> Any:
         return None
     try:
         return cells[code.co_freevars.index(name)].cell_contents
-    except ValueError:  # an empty cell
+    except ValueError:  # the closure cell is empty
         return None
 
 
 def hides_failures(send: Any) -> bool:
-    """Return whether a layer around the application ends a failed response cleanly.
+    """Return whether middleware around the application ends a failed response cleanly.
 
     Starlette's BaseHTTPMiddleware, and so FastAPI's ``@app.middleware("http")``, sends the last
     chunk before it raises the exception of the application.

@@ -11,7 +11,7 @@ from undam.rules import Finding, Verdict, finding
 
 
 def begins_at(hops: Sequence[Hop], index: int) -> bool:
-    """Return whether the hold observed at hop ``index`` begins there, and not at an inner hop.
+    """Return whether the hold observed at hop ``index`` begins there rather than at an inner hop.
 
     A stream that is already held at an inner hop cannot be attributed to an outer hop, unless that
     hop makes the pattern worse. Inner hops with an unknown verdict are skipped.
@@ -23,7 +23,8 @@ def begins_at(hops: Sequence[Hop], index: int) -> bool:
     inner = next(known, None)
     if inner is None or not inner.shape.held:
         return True
-    if inner.shape.verdict is Verdict.LATE:  # A late stream has the same pace as an undelayed one.
+    # Lateness does not change the pace, so the inner hop explains only a late stream.
+    if inner.shape.verdict is Verdict.LATE:
         return hop.shape.verdict is not Verdict.LATE
     worse = hop.shape.verdict is Verdict.HELD_TO_END and inner.shape.verdict is Verdict.BATCHED
     return worse and not _fits(hop, inner)
@@ -39,7 +40,7 @@ def _fits(hop: Hop, inner: Hop) -> bool:
 
 
 def find_buffering(hops: Sequence[Hop]) -> list[Finding]:
-    """Return a finding for each hop where a hold begins, and infos on what the pattern leaves open.
+    """Return a finding for each hop where a hold begins, and an info for each open question.
 
     Args:
         hops: outermost first.

@@ -10,12 +10,13 @@ from undam.record import Exchange
 from undam.rules import Finding, finding
 from undam.timing import quantile
 
-# A read this late hides gaps that users would notice. Below it, kernel timestamps are reliable.
+# A read this late hides gaps that users would notice. Below this value, kernel timestamps are
+# reliable.
 LATE_NS = 10_000_000
 # NTP slews by at most 0.5 ms per second, so a larger change during a run is a step.
 _STEP_NS = 20_000_000
 _UNCERTAIN_NS = 2_000_000
-# Every read is some microseconds late, and events of one write have no gap that it could hide.
+# A shorter wait is normal: every read is some microseconds late, and this hides no gap.
 _WAITED_NS = 2_000_000
 
 
@@ -48,7 +49,7 @@ def late_ns(hop: Hop) -> int:
 
 
 def latest_ns(exchanges: Sequence[Exchange]) -> int:
-    """Return the same value for exchanges that have not been analyzed yet."""
+    """Return the p99 of the kernel wait for exchanges that have not been analyzed yet."""
     late = sorted(arrival.late_ns for one in exchanges for arrival in one.arrivals)
     return int(quantile(late, 0.99)) if late else 0
 

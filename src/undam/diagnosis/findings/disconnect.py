@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from undam.rules import Finding, finding
 
-# A hop that watches its client's socket forwards the close within 2 ms. Half a second means that it
-# noticed only at the next write.
+# A hop that watches its client's socket forwards the close within 2 ms. Half a second means that
+# the hop noticed the close only at its next write.
 _SOON_MS = 500.0
 
 

@@ -17,7 +17,7 @@ _TOTAL_EARLY_S, _TOTAL_LATE_S, _ENVOY_LATE_S = 0.1, 0.3, 1.2
 # A stream cut after a silence this long was probably cut by an idle limit.
 _SILENT_S = 2.0
 
-# A round trip takes as long as the window needs to open, so a shorter wait is normal.
+# The window opens about one round trip after the request, so a shorter wait is normal.
 _STALL_NS = 100_000_000
 
 _HOW = {
@@ -82,7 +82,7 @@ def _name_cut(hop: Hop) -> Finding:
 
 
 def _name_http2_end(hop: Hop, elapsed: float, silent: float) -> Finding | None:
-    """Return the finding for a stream that a frame of HTTP/2 ended."""
+    """Return the finding for a stream that was ended by an HTTP/2 frame."""
     facts = hop.exchange.http2
     silence = f", after {silent:.1f} s of silence" if silent >= _SILENT_S else ""
     if facts is not None and facts.reset is not None:

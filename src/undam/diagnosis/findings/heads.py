@@ -10,7 +10,7 @@ from undam.framing import Framing
 from undam.record import Head
 from undam.rules import Finding, Fix, Severity, finding
 
-# A head and a body byte this close together came from one write of the hop.
+# A head and a body byte this close together were sent in one write of the hop.
 _SAME_WRITE_NS = 1_000_000
 # Users do not notice a shorter delay of the head.
 _LATE_HEAD_NS = 500_000_000
@@ -30,7 +30,7 @@ _WANTED = (
 
 
 def find_heads(hops: Sequence[Hop]) -> list[Finding]:
-    """Return findings about the heads of all hops, and headers that the innermost hop lacks."""
+    """Return findings about the heads of all hops, and headers missing at the innermost hop."""
     found: list[Finding] = []
     for index, hop in enumerate(hops):
         head = hop.exchange.head
@@ -66,7 +66,8 @@ def _find_framing(hop: Hop, head: Head, inner: Hop | None) -> list[Finding]:
             inner is not None and inner.exchange.head and inner.exchange.head.get("content-length")
         )
         if told:
-            return []  # The inner hop collected the response.
+            # The inner hop has already sent a Content-Length, so it collected the response.
+            return []
         severity = None if hop.shape.held else Severity.INFO
         return [finding("UD107", hop.name, severity=severity, content_length=length[:20])]
     if head.http_version == "1.0" or _is_close_delimited(head):

@@ -27,7 +27,7 @@ _SOURCES = {
     "both-sides": "a comparison of both sides of the proxy",
 }
 
-# A number that the server assigns proves a fault. Everything else may have another explanation.
+# Numbers that the server assigns prove a fault. Other evidence may have another explanation.
 _CERTAIN = {"numbered-text", "stamps", "sequence-numbers"}
 
 
@@ -68,9 +68,9 @@ def _name_fault(name: str, integrity: AnswerIntegrity, kind: str, code: str, cou
 
 
 def _severity(integrity: AnswerIntegrity, kind: str, count: int) -> Severity | None:
-    """Return ``None`` for the severity of the rule, or a warning for weak evidence."""
+    """Return a warning for weak evidence, or ``None`` to keep the severity of the rule."""
     if integrity.evidence == "both-sides":
-        # Packets prove every fault, but filters alter text on purpose.
+        # Captured packets prove every fault, but filters alter text on purpose.
         return Severity.WARNING if kind == "altered" else None
     if integrity.evidence in _CERTAIN and not (kind == "torn" and count == 1):
         return None

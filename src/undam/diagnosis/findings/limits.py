@@ -10,11 +10,11 @@ from undam.diagnosis.reading import Reading
 from undam.record import Ending
 from undam.rules import Finding, finding
 
-# Two cuts this close have the same limit; Envoy was measured to cut up to a second late.
+# Two cuts this close together have the same limit; Envoy was measured to cut up to a second late.
 _SAME_S = 1.0
 _SAME_SHARE = 0.1
 
-# A silence exactly as long as the limit survives or not by chance.
+# A silence about as long as the limit survives or is cut by chance.
 _RACE_SHARE = 0.95
 
 # A refused request (no key, too many at once) proves nothing about silence. 408 is excluded because
@@ -114,7 +114,7 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
             t.silence_s for t in silent if t.fate is TrialEnd.DROPPED and t.silence_s > survived
         )
         return replace(limits, drop_between_s=(survived, dropped))
-    # Another stream survived a longer silence, so this cut was by chance or a refusal, not a limit.
+    # Another stream survived a longer silence, so this cut was chance or a refusal, not a limit.
     idle = longest.lasted_s if longest.lasted_s >= _RACE_SHARE * survived else None
     total = kept.lasted_s if kept is not None and kept.fate is TrialEnd.CUT else None
     if idle is None or total is None:

@@ -17,7 +17,7 @@ _GAPS = 3
 
 
 def reuse_delay_ns(fresh: Exchange, reused: Exchange) -> int | None:
-    """Return the delay of the first events that only a reused connection has.
+    """Return the delay of the first events that occurs only on a reused connection.
 
     Only the first gaps count: from the head to the first data, and between the next reads. After
     the head, a delay of 40 ms is enough. Later gaps must release several events in one read.

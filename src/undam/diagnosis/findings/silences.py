@@ -27,7 +27,7 @@ def find_silences(hop: Hop) -> list[Finding]:
 
 def _find_long(hop: Hop) -> list[Finding]:
     arrivals = hop.exchange.arrivals
-    # Held data may have included heartbeats.
+    # The hop may have held heartbeats as well.
     if not arrivals or hop.shape.held:
         return []
     found: list[Finding] = []
@@ -55,7 +55,7 @@ def _find_breaking_forms(hop: Hop) -> list[Finding]:
 
 
 def breaking_forms(body: bytes) -> list[str]:
-    """Return the distinct forms in an event stream that crash openai-python, in order."""
+    """Return the distinct forms of events that crash openai-python, in order of appearance."""
     text = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
     forms: dict[str, None] = {}
     id_seen = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from undam.rules import Finding, finding
 
-# Users notice a longer wait, and a client does nothing else meanwhile.
+# Users notice a longer wait for the head, and the client can do nothing else meanwhile.
 _LATE_HEAD_MS = 1000.0
 
 

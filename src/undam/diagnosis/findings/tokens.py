@@ -22,7 +22,7 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
     contents = hop.reading.contents
     if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end or hop.integrity.is_exact:
         return []  # The pieces of a numbered text are longer than tokens.
-    # One long event among single tokens (tool arguments) does not show how the engine emits.
+    # The median ignores one long event, such as tool arguments, among single tokens.
     chars = median([len(item.text) for item in contents])
     usage = [_sent_tokens(s.meaning) for s in hop.reading.items if s.meaning and s.meaning.tokens]
     if usage:

@@ -1,1 +1,1 @@
-"""Bodies of requests: a budget for buffered bytes, and a bounded look at their contents."""
+"""Request bodies: a budget for buffered bytes, and bounded inspection of the contents."""

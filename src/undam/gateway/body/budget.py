@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BodyBudget:
-    """Number of buffered bytes of all request bodies of one event loop.
+    """Count of the bytes of request bodies that one event loop has buffered.
 
     Args:
         limit_bytes: number of bytes above which bodies are passed on instead of being buffered.
@@ -21,5 +21,5 @@ class BodyBudget:
         self.used_bytes = 0
 
     def is_short_for(self, held_bytes: int) -> bool:
-        """Return whether a body with ``held_bytes`` in the buffer must be passed on."""
+        """Return whether a body with ``held_bytes`` buffered must be forwarded instead of kept."""
         return self.used_bytes > self.limit_bytes or held_bytes > self.limit_bytes // 2

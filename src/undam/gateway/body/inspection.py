@@ -1,4 +1,4 @@
-"""The members of a request body on which its handling depends, found in short steps. No I/O."""
+"""Inspection of a request body, in short steps, for members that affect its handling. No I/O."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_DECODED_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class BodyFields:
-    """The relevant members of a body.
+    """Members of a body that affect the handling of its request.
 
     Args:
         is_object: the body is a JSON object.
@@ -52,7 +52,7 @@ class BodyFields:
 
 
 class BodyInspection:
-    """Inspection of one body.
+    """Inspection of one request body, in steps.
 
     Args:
         content_encoding: value of the Content-Encoding header; empty if there is none.
@@ -117,7 +117,7 @@ class BodyInspection:
         return self.pending
 
     def finish(self) -> BodyFields:
-        """Return the members of a complete body, when nothing is pending."""
+        """Return the members of a complete body; nothing may be pending."""
         is_object = not self._failed and self._scanner.finish()
         fields = self.fields
         fields.is_object = is_object

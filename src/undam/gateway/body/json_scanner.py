@@ -21,7 +21,7 @@ Scalar = str | bool | float | None
 
 
 class Opaque(Enum):
-    """Stand-in for a value that the scanner does not build."""
+    """Placeholder for a value that the scanner does not decode."""
 
     NESTED = "nested"
     """An array or object."""
@@ -38,10 +38,10 @@ SEGMENT_BYTES = 16 << 10
 """Size of the data to pass to `JsonScanner.feed` at once. Such a segment takes about 15 µs, and
 at most about a millisecond if it consists of brackets only."""
 
-# The parts of a value that are skipped at once double in size. The part in which the value ends is
-# halved until it is this short, and then read in detail.
+# A value is skipped in parts that double in size. The part in which it ends is halved until it has
+# at most this size, and is then read in detail.
 _DETAIL_BYTES = 128
-# The first messages identify a conversation. Agents send few messages before that of the user.
+# The first messages identify a conversation. Agents send few messages before the user's.
 _MAX_ELEMENTS = 8
 _PREFIX_BYTES = 1024
 _ROLE_WINDOW_BYTES = 512
@@ -60,7 +60,8 @@ _USER_ROLE = re.compile(rb'"role"\s*+:\s*+"user"')
 _OPENING, _CLOSING, _SPACES = b"[{", b"]}", b" \t\r\n"
 _QUOTE, _CLOSING_BRACE = ord('"'), ord("}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Translates an opening bracket to 1, a closing one to -1 as a signed byte, and deletes the rest.
+# Translation of bytes: an opening bracket becomes 1, and a closing one -1 as a signed byte. All
+# other bytes are deleted.
 _DELTAS = bytes(1 if byte in _OPENING else 255 for byte in range(256))
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _OPENING + _CLOSING)
 _MINUS_ONE = 255
@@ -115,7 +116,7 @@ class JsonScanner:
 
     @property
     def failed(self) -> bool:
-        """True if the body cannot become a JSON object, so that further data is ignored."""
+        """True if the body cannot be a JSON object; further data is ignored."""
         return self._place == _FAILED
 
     def feed(self, data: bytes) -> None:
@@ -141,7 +142,7 @@ class JsonScanner:
         return False
 
     def _advance(self, data: bytes, at: int) -> int:
-        """Return the position after the next token, or -1 if it is incomplete."""
+        """Return the position after the next token, or -1 if the token is incomplete."""
         place = self._place
         if place == _IN_NESTED:
             return self._skip_nested(data, at)
@@ -176,12 +177,12 @@ class JsonScanner:
         return at + 1
 
     def _fail_if(self, certain: bool) -> int:
-        """Fail if a token cannot become valid with more data; return -1 in any case."""
+        """Stop the scan if ``certain``: more data cannot make the token valid. Return -1."""
         if certain:
             self._place = _FAILED
         return -1
 
-    # Tokens at the top level.
+    # Readers of the tokens at the top level of the object.
 
     def _read_key(self, data: bytes, at: int) -> int:
         match = _KEY.match(data, at)
@@ -314,7 +315,7 @@ class JsonScanner:
         return end if end > at else -1
 
     def _skip_segment(self, data: bytes, at: int, size: int) -> int:
-        """Skip ``size`` bytes if the value does not end there; otherwise return -1."""
+        """Skip ``size`` bytes if the value does not end within them; otherwise return -1."""
         segment = data[at : at + size]
         if (len(segment) - len(segment.rstrip(b"\\"))) % 2:
             segment = segment[:-1]  # An escape sequence must not be split.

@@ -13,14 +13,14 @@ from undam.http1.chunked import LAST_CHUNK, encode_chunk
 
 _IDLE_S = 30.0
 _JOINED_BYTES = 8 << 10
-# Rules of the same form and similar values are Apache's default (mod_reqtimeout).
+# These limits resemble the defaults of Apache's mod_reqtimeout, in form and in value.
 _GRACE_S = 30.0
 _MIN_BYTES_PER_S = 1024
 _MAX_S = 600.0
 
 
 class RequestBody:
-    """Received part of a body.
+    """Request body, as far as it has been received.
 
     Attributes:
         size: number of bytes received.
@@ -61,7 +61,7 @@ class RequestBody:
 
     @property
     def ended(self) -> bool:
-        """True if the body is complete and, if it is passed on, was taken."""
+        """True if the body is complete; if it is passed on, all of it must also have been taken."""
         return self.complete and not (self.passed_on and (self._pieces or self._chunked))
 
     def add(self, piece: bytes, now: float, *, complete: bool) -> None:
@@ -99,7 +99,7 @@ class RequestBody:
         self._held_bytes = 0
 
     def pause(self, now: float) -> None:
-        """Record that reading is paused; the client is not responsible for this time."""
+        """Record that reading is paused; this time does not count against the client."""
         self._paused_at = min(now, self._paused_at)
 
     def resume(self, now: float) -> None:
@@ -110,7 +110,7 @@ class RequestBody:
             self._paused_at = inf
 
     def deadline(self) -> float:
-        """Return the time until which the client must have sent more of the body."""
+        """Return the time by which the client must send more of the body."""
         if self.complete or self._paused_at < inf:
             return inf
         allowed_s = min(_GRACE_S + self.size / _MIN_BYTES_PER_S, _MAX_S)

@@ -1,4 +1,4 @@
-"""Work that is too long for one iteration of the event loop, in short steps.
+"""Jobs that are too long for one iteration of the event loop, run in short steps.
 
 However many jobs are waiting, only about half a millisecond of them runs per iteration, so that
 pending I/O, such as the tokens of other clients, is served in between.
@@ -15,7 +15,7 @@ _SLICE_S = 0.0005
 
 
 class StepQueue:
-    """Runs jobs in turn, one step at a time.
+    """Queue that runs jobs in turn, one step at a time.
 
     A step should take well below half a millisecond. It returns whether the job needs more steps.
     """

@@ -22,7 +22,7 @@ from undam.record import redact_text
 from undam.wire.url import Target, parse_url
 
 UNIX_PREFIX = "unix:"
-"""Beginning of the URL of an upstream, or of the address to listen on, that is a Unix socket."""
+"""Prefix of an upstream's URL, or of the address to listen on, that means a Unix socket."""
 
 _UNIX_URL = re.compile(r"unix:(/[^:\x00-\x1f]+)(?::(/[^?#\x00-\x20]*))?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[!-.0-~]+")
@@ -51,7 +51,7 @@ class UpstreamConfig:
 
     @property
     def unix_path(self) -> str:
-        """Path of the Unix socket; "" if the URL is not that of one."""
+        """Path of the Unix socket in the URL; "" if the URL names a host."""
         found = _UNIX_URL.fullmatch(self.url)
         return "" if found is None else found[1]
 
@@ -66,7 +66,7 @@ class UpstreamConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A value for each option in `OPTIONS`, the upstreams, and the models by alias."""
+    """Configuration: a value for each option in `OPTIONS`, upstreams, and models by alias."""
 
     upstreams: tuple[UpstreamConfig, ...]
     aliases: Mapping[str, str]
@@ -192,14 +192,14 @@ def make_config(
 
 
 def check_upstream(upstream: UpstreamConfig) -> None:
-    """Raise UsageError, without credentials in its text, if the URL is not usable."""
+    """Raise UsageError if the URL is not usable; the message contains no credentials."""
     target = upstream.target
     if target.userinfo is not None:
         raise UsageError("the URL of an upstream must not contain credentials: use upstream_key")
     if "?" in target.path:
         raise UsageError("the URL of an upstream must not have a query")
     if upstream.resolve and upstream.unix_path:
-        raise UsageError("resolve needs the URL of a host, and not a Unix socket")
+        raise UsageError("resolve requires a URL with a host, not a Unix socket")
 
 
 def check_listen(text: str) -> None:
@@ -224,7 +224,7 @@ def check_origins(origins: Collection[str]) -> None:
 def check_key(name: str, text: str) -> None:
     """Raise UsageError if ``text`` is not a reference to a key.
 
-    The message does not contain it, since it may be a key.
+    The message does not contain ``text``, which may be a key.
     """
     if text and not _KEY.fullmatch(text):
         raise UsageError(f"{name}: use env:NAME or file:PATH, not the key itself")
@@ -254,7 +254,7 @@ def read_key(name: str, text: str) -> str:
 
 
 def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
-    """Return an upstream named after the authority and path of its URL; raises UsageError."""
+    """Return an upstream named after its URL's authority and path; raise UsageError if invalid."""
     if _UNIX_URL.fullmatch(url):
         return UpstreamConfig(url, url, max_streams)
     try:

@@ -20,7 +20,7 @@ _STATUS = re.compile(r"[45][0-9]{2}")
 
 
 class OptionType(Protocol):
-    """Converts the values of an option. Conversions raise ValueError for an invalid value.
+    """Type of an option, which converts its values; raises ValueError for an invalid value.
 
     The messages complete the sentence "NAME must be …" and do not repeat the value, which may
     be secret.
@@ -126,7 +126,7 @@ class SwitchType:
 
 @dataclass(frozen=True, slots=True)
 class ListType:
-    """A list of strings, which is not empty unless stated; the flag separates them with commas."""
+    """A list of strings, not empty by default; the flag separates them with commas."""
 
     metavar: str = "A,B"
     description: str = "a list of strings"
@@ -147,7 +147,7 @@ class ListType:
 
 @dataclass(frozen=True, slots=True)
 class StatusesType:
-    """A list of HTTP statuses; ``5xx`` means a class. The flag separates them by commas."""
+    """A list of HTTP statuses; ``5xx`` means a class. The flag separates them with commas."""
 
     metavar: str = "N,N"
     description: str = "a list of statuses from 400 to 599, 4xx or 5xx"

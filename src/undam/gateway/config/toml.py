@@ -1,4 +1,4 @@
-"""Reads the gateway's TOML file; every error has a line and column."""
+"""Reader of the gateway's TOML file; every error has a line and column."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ParsedConfig:
 
 
 def parse_config(text: str, path: str) -> ParsedConfig:
-    """Return the contents of a file.
+    """Return the validated contents of a configuration file.
 
     ``upstream`` is a URL, a list of URLs, or ``[[upstream]]`` tables with the keys of
     `UpstreamConfig`. ``aliases`` is a table of model names by alias.

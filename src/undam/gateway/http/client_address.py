@@ -34,7 +34,7 @@ class TrustedProxies:
         networks: addresses, networks (``10.0.0.0/8``) and `UNIX`.
 
     Raises:
-        ValueError: one of them is neither.
+        ValueError: an entry is neither an address, nor a network, nor `UNIX`.
     """
 
     def __init__(self, networks: Collection[str] = ()) -> None:
@@ -46,8 +46,8 @@ class TrustedProxies:
     def client(self, peer: str, headers: RawHeaders) -> str:
         """Return the address of the client of a request.
 
-        This is the last address in X-Forwarded-For that is not that of a trusted proxy. If the peer
-        itself is not trusted, the header is ignored, because any client can send it.
+        This is the last address in X-Forwarded-For that does not belong to a trusted proxy. If the
+        peer itself is not trusted, the header is ignored, because any client can send it.
 
         Args:
             peer: address of the other end of the connection; "" for a Unix socket.
@@ -66,7 +66,7 @@ class TrustedProxies:
         return client
 
     def trusts(self, peer: str) -> bool:
-        """Return whether ``peer`` may send a PROXY header: it is listed, or no proxy is."""
+        """Return whether ``peer`` may send a PROXY header; if no proxy is listed, any may."""
         return not (self._networks or self._unix) or self._trusts(peer)
 
     def _trusts(self, address: str) -> bool:

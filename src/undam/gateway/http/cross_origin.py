@@ -90,7 +90,7 @@ class CrossOrigin:
         return self._policy.lines(self._origin)
 
     def forward(self, head: ResponseHead) -> None:
-        """Replace the headers in an upstream's response, or learn them if the upstream decides."""
+        """Set the gateway's headers in a response, or store the upstream's if it decides."""
         if self._policy.enabled:
             head.replace_headers(_PREFIX, self.own_lines())
         else:

@@ -19,7 +19,7 @@ MAX_HELD_BYTES = 64 << 10
 
 
 def last_boundary(data: bytes) -> int:
-    """Return the size of the whole events at the start of ``data``, which begins between events."""
+    """Return the size of the whole events in ``data``, which must begin between events."""
     end = data.rfind(b"\n\n") + 2
     if b"\r" in data:
         for pair in (b"\r\r", b"\n\r"):
@@ -33,12 +33,12 @@ def last_boundary(data: bytes) -> int:
 
 
 class EventFramer:
-    """Returns whole events, and holds the beginning of the next event.
+    """Framer that returns whole events and holds the beginning of the next one.
 
     Attributes:
         held: beginning of an event; empty between two events.
-        inside_event: the beginning of an event that was too large to hold was returned, but not
-            its end.
+        inside_event: an event was too large to hold, and only its beginning has been returned so
+            far.
     """
 
     __slots__ = ("_last", "_max", "held", "inside_event")

@@ -48,14 +48,15 @@ def _size_line(length: int) -> bytes:
     return b"-"
 
 
-# The tables are indexed by the length of a read. Events of model servers have a few hundred bytes.
+# The tables are indexed by the length of a read. Most events of model servers are shorter than
+# this.
 _TABLE_BYTES = 2048
 _SIZE_LINES = tuple(map(_size_line, range(_TABLE_BYTES)))
 _SIZE_LINE_SLICES = tuple(slice(len(line)) for line in _SIZE_LINES)
 
 
 def is_whole_events(data: bytes) -> bool:
-    """Return whether ``data`` is whole chunks that end an event and exclude the last chunk."""
+    """Return whether ``data`` is whole chunks, ends with an event and lacks the last chunk."""
     if len(data) <= _MAX_COMMENT_BYTES or not data.endswith((_EVENT_END, _CRLF_EVENT_END)):
         return False
     at = 0
@@ -70,7 +71,7 @@ def is_whole_events(data: bytes) -> bool:
 
 
 class FastPath:
-    """Target of the fast path of one response, and the times of all its reads.
+    """Fast path of one response, which also records the times of all reads.
 
     Args:
         write: function that writes to the client.
@@ -109,7 +110,7 @@ class FastPath:
 
     @property
     def tail(self) -> bytes:
-        """Data of the last reads, which contain the last event and may begin within an event."""
+        """Data of the last two reads. It ends with the last event and may begin within one."""
         return self._previous + self._last
 
     def forward(self, data: bytes) -> bool:
@@ -131,7 +132,8 @@ class FastPath:
             or is_whole_events(data)
         ):
             return False
-        # A call as `self.write(data)` would bypass the interpreter's cache, as `write` is a slot.
+        # `write` is a slot, and a call as `self.write(data)` would bypass the interpreter's inline
+        # cache.
         write = self.write
         write(data)
         self._previous = self._last

@@ -78,7 +78,7 @@ class ForwardedHead:
         self._target = info.target
 
     def encode(self, upstream: Upstream) -> bytes:
-        """Return the bytes for ``upstream``."""
+        """Return the encoded head for ``upstream``."""
         path = self._target if self._target == "*" else upstream.path_of(self._target)
         line = f"{self._method} {path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
         return line.encode("ascii") + self._lines
@@ -160,7 +160,7 @@ class ResponseHead:
         self._has_request_id = self.get(b"x-request-id") is not None
 
     def encode(self, request_id: str, *, framing: bytes, keep_length: bool) -> bytes:
-        """Return the bytes for the client.
+        """Return the encoded head for the client.
 
         Args:
             framing: header lines for the framing of the body and the end of the connection.

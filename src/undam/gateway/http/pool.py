@@ -61,8 +61,8 @@ class UpstreamPool:
                     server_hostname=None if upstream.tls is None else upstream.host,
                 )
         except BaseException:
-            # Otherwise, the connection would stay open if the task is cancelled just after the
-            # connection was made.
+            # If the task is cancelled just after the connection was made, the connection would
+            # otherwise stay open.
             connection.abort()
             raise
         if connection.closed:
@@ -90,7 +90,7 @@ class UpstreamPool:
             idle.remove(connection)
 
     def keep(self, upstreams: Collection[Upstream]) -> None:
-        """Keep idle connections to these upstreams, and close all other idle connections."""
+        """Keep idle connections to ``upstreams``, and close all other idle connections."""
         self._kept = frozenset(upstreams)
         for upstream in [one for one in self._idle if one not in self._kept]:
             for connection in self._idle.pop(upstream):

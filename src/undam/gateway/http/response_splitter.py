@@ -1,4 +1,4 @@
-"""Splits the HTTP/1.1 responses of the gateway's own writer into headers and body. No I/O.
+"""Splitter of the gateway's own HTTP/1.1 responses into headers and body. No I/O.
 
 A stream of HTTP/2 is served by the same code as a connection of HTTP/1.1. Its responses are
 well-formed, because the gateway has written them, so their parts are only separated here.
@@ -38,7 +38,7 @@ class ResponseSplitter:
         self._unread = b""
 
     def receive_data(self, data: bytes) -> tuple[RawHeaders | None, bytes]:
-        """Return the headers, once, and the body bytes in the next part of the response.
+        """Return the body bytes in the next part of the response and, once, its headers.
 
         The headers begin with ``:status``.
         """

@@ -29,7 +29,7 @@ without data if an ``id`` came before, and openai-go before 3.43 would fail in a
 
 
 class ResponseWriter:
-    """Writes one response.
+    """Writer of one response.
 
     Attributes:
         opened: a head was written.
@@ -71,7 +71,7 @@ class ResponseWriter:
         self._prepared_for: ResponseHead | None = None
 
     def prepare(self, head: ResponseHead) -> None:
-        """Build the bytes that `open` will send for an event stream, while no data is waiting.
+        """Build in advance the bytes that `open` will send for an event stream.
 
         A response with a different head can still be opened.
         """
@@ -84,7 +84,7 @@ class ResponseWriter:
             self._prepared_for = head
 
     def open(self, head: ResponseHead, now: float, *, body_follows: bool = False) -> None:
-        """Forward an upstream's head.
+        """Forward the head of an upstream's response.
 
         Args:
             body_follows: delay the head until the next write or `flush`, to send both together.
@@ -117,7 +117,7 @@ class ResponseWriter:
             self._send(data, now)
 
     def flush(self) -> None:
-        """Send bytes that were delayed for a following write."""
+        """Send the bytes that were delayed to share a write with later data."""
         if self._pending:
             self._send(b"", self.wrote_at)
 
@@ -162,7 +162,7 @@ class ResponseWriter:
             self._send(data, self.wrote_at)
 
     def break_off(self, event: bytes, now: float) -> None:
-        """End the response in such a way that no client treats it as complete.
+        """End the response so that no client treats it as complete.
 
         ``event`` is written if possible, and the end of the framing is omitted. An unfinished event
         is dropped. If the beginning of an event that was too large to hold was already written,

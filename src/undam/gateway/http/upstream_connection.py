@@ -14,7 +14,7 @@ from undam.gateway.interfaces import Upstream
 from undam.http1.sockets import detect_dead_peer
 
 _BODY = ResponsePhase.BODY
-# Maximum time for which an upstream may acknowledge nothing.
+# Maximum time in which an upstream may leave sent data unacknowledged.
 _USER_TIMEOUT_S = 90.0
 
 
@@ -48,7 +48,7 @@ class ResponseReceiver(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """Keeps connections for reuse."""
+    """Interface of the pool that keeps connections for reuse."""
 
     def connection_idle(self, connection: UpstreamConnection) -> None:
         """Take back a connection that can serve another request."""
@@ -127,13 +127,13 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.write(head + next_piece())
         self._next_piece = next_piece
         self.send_body()
-        # The parser is created while the request is in transit.
+        # The parser is created now, while the request is in transit, so it delays nothing.
         self._response = UpstreamResponse(
             self._max_head_bytes, without_body=without_body, upgrade=upgrade
         )
 
     def send_body(self) -> None:
-        """Send the available part of the request's body, as far as the upstream reads it."""
+        """Send the available part of the request's body, unless the upstream reads too slowly."""
         transport, next_piece = self.transport, self._next_piece
         if transport is None or next_piece is None:
             return
@@ -146,7 +146,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.write(data)
 
     def abort(self) -> None:
-        """Close the connection immediately, without a report to the receiver."""
+        """Close the connection immediately, without notifying the receiver."""
         self._detach()
         self.closed = True
         if self.transport is not None:

@@ -153,7 +153,7 @@ class UpstreamResponse:
         return body
 
     def _end_of_head(self, data: bytes) -> int:
-        """Return the position in ``data`` up to which it belongs to a head."""
+        """Return the length of the part of ``data`` that belongs to a head."""
         window = self._head_end + data
         at = window.find(_BLANK_LINE)
         self._head_bytes += len(data)

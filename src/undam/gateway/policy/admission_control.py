@@ -50,7 +50,7 @@ _Pending = asyncio.Future[Decision]
 
 
 class AdmissionControl:
-    """Admits, queues or refuses requests.
+    """Controller that admits, queues or refuses requests.
 
     Args:
         has_capacity: whether the upstreams can take one more request, besides the given number
@@ -109,7 +109,7 @@ class AdmissionControl:
         self._admitted.pop(id(request), None)
 
     def finish(self, request: RequestInfo) -> None:
-        """End an admitted request."""
+        """Record the end of an admitted request."""
         self._admitted.pop(id(request), None)
         self._key_usage.release(request.key_name)
         self._on_finish(request)

@@ -1,4 +1,4 @@
-"""First-come, first-served admission queue with a bound on requests in flight. Pure."""
+"""First-come, first-served admission queue with a bound on requests in flight. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Waiter:
 
 
 class AdmissionQueue:
-    """Counts the requests in flight and orders the queued ones.
+    """Count of the requests in flight, and queue of the waiting ones.
 
     Each request admitted by `enter` or `admit_next` must be followed by one `leave`.
     """
@@ -34,7 +34,7 @@ class AdmissionQueue:
     def crowded(self) -> bool:
         """True if requests are queued or over 90 % of the slots are in use.
 
-        Extra requests, such as hedges, are not sent then.
+        In this state, extra requests such as hedges are not sent.
         """
         limit = self.limits.max_streams
         return bool(self._queue) or (0 < limit <= self.in_flight + max(1, limit // 10))
@@ -56,7 +56,7 @@ class AdmissionQueue:
         return waiter
 
     def leave(self) -> None:
-        """End an admitted request; `admit_next` can then admit a queued one."""
+        """Record the end of an admitted request; `admit_next` can then admit a queued one."""
         self.in_flight -= 1
 
     def remove(self, waiter: Waiter) -> None:

@@ -1,4 +1,4 @@
-"""Affinity: requests of one conversation go to the upstream that holds their prefix. Pure.
+"""Affinity: requests of one conversation go to the upstream that holds their prefix. No I/O.
 
 The upstream is determined by rendezvous hashing of the conversation and the names of the upstreams.
 All workers and replicas of the gateway therefore agree without exchanging state, and if an upstream
@@ -36,7 +36,7 @@ def affinity_key(mode: str, request: RequestInfo) -> int:
 
 
 def preference(key: int, name: str) -> int:
-    """Return how much the conversation ``key`` prefers an upstream, as a pseudorandom number."""
+    """Return the preference of conversation ``key`` for an upstream, as a pseudorandom number."""
     return _mixed(key ^ _name_hash(name))
 
 

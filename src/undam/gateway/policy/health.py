@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from undam.gateway.interfaces import Upstream
 
-# An upstream with a slower response is unhealthy, whatever the status of the response.
+# Time limit; a later response counts as unhealthy, whatever its status.
 TIMEOUT_S = 5.0
 # A single failed check does not make an upstream unhealthy.
 _FAILURES = 2
@@ -37,7 +37,8 @@ async def _get(upstream: Upstream, path: str) -> bool:
             server_hostname=upstream.host if upstream.tls is not None else None,
         )
     try:
-        # Servers have their health endpoint beside the API, and not below its version.
+        # Health endpoints are next to the API, and not below its version: /health rather than
+        # /v1/health.
         base = upstream.base_path.removesuffix(upstream.version)
         head = f"GET {base}{path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
         writer.write(head.encode("ascii") + b"Connection: close\r\nUser-Agent: undam\r\n\r\n")
@@ -49,7 +50,7 @@ async def _get(upstream: Upstream, path: str) -> bool:
 
 
 class HealthChecks:
-    """Checks all upstreams periodically and reports the results.
+    """Checker that tests all upstreams periodically and reports the results.
 
     Args:
         upstreams: returns the upstreams to check; called before each round.

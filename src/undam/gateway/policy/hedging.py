@@ -1,4 +1,4 @@
-"""Hedging: decides when a request without content is sent a second time. Pure, without a clock.
+"""Hedging: when to send a request without content a second time. No I/O and no clock.
 
 Hedging helps when one replica stalls. Under load, it does not help but adds to the load. Hedges
 therefore have a strict budget, and none are sent while the upstreams are busy.
@@ -40,7 +40,7 @@ class HedgeTarget:
     limit: int = 0
 
 
-# A more heavily used target would queue the hedge, or the next request.
+# Maximum utilization of the target. Above it, the hedge or the next request would be queued.
 _MAX_UTILIZATION = 0.8
 # An upstream is busy if over half of its recent attempts took longer than the unloaded TTFT.
 _RECENT_ATTEMPTS = 32
@@ -50,7 +50,7 @@ _RECENT_AGE_S = 30.0
 # than twice that. More than 10 % means load, not a stall.
 _MAX_LATE_SHARE = 0.10
 _LATE_WINDOW = 64
-# If one replica stalls, nearly every hedge wins. If all are slow, at most half of them do.
+# If one replica stalls, nearly every hedge wins. If all are slow, at most half of the hedges win.
 _MIN_WIN_SHARE = 0.5
 _WIN_WINDOW = 12
 _PAUSE_S = 10.0

@@ -1,4 +1,4 @@
-"""API keys of the gateway and their limits. Pure; only the SHA-256 of a key is kept."""
+"""API keys of the gateway and their limits. No I/O; only the SHA-256 of a key is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 # Shorter keys could be guessed.
 _MIN_KEY_CHARS = 16
-# With a smaller burst, parallel requests of one user would be refused at a low average rate.
+# With a smaller burst, parallel requests of one user would be refused even at a low average rate.
 _MIN_BURST = 5.0
 
 
@@ -42,8 +42,8 @@ def parse_keys(text: str, path: str) -> tuple[Key, ...]:
     """Parse a key file: one key per line as in `FORM`, empty lines and ``#`` comments.
 
     Raises:
-        ConfigSyntaxError: a line is invalid. The message does not contain it, since it may be a
-            key.
+        ConfigSyntaxError: a line is invalid. The message does not contain the line, which may
+            include a key.
     """
     keys: dict[str, Key] = {}
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,4 +1,4 @@
-"""Load balancing between upstreams: least busy of two random choices, with ejection. Pure.
+"""Load balancing between upstreams: least busy of two random choices, with ejection. No I/O.
 
 An upstream that fails at once has few requests in flight. If that alone decided, it would attract
 nearly all traffic. After an error, a request is therefore counted as in flight for as long as a
@@ -23,8 +23,8 @@ from undam.gateway.policy.affinity import preference
 # Duration of a successful request before any was measured, and the weight of a new measurement.
 _DEFAULT_DURATION_S = 1.0
 _DURATION_WEIGHT = 0.05
-# In simulations with four and ten replicas, these limits gave a share of over 98 % of requests with
-# a warm prefix, and no higher p99 than hashing without limits or two random choices.
+# In simulations with four and ten replicas, over 98 % of the requests had a warm prefix with these
+# limits. The p99 did not exceed that of hashing without limits, or that of two random choices.
 _MAX_LOAD_OF_MEAN = 2.0
 _MIN_LOAD = 4
 _MAX_CONVERSATION_OF_MEAN = 0.5
@@ -80,7 +80,7 @@ class Backend:
         return self.ejected_until_s is None and self.healthy
 
     def load(self, now_s: float) -> int:
-        """Return the number of streams for comparisons, including recent errors."""
+        """Return the load for comparisons: the number of streams, plus recent errors."""
         errors = self.quick_errors
         while errors and errors[0] <= now_s:
             errors.popleft()
@@ -230,7 +230,7 @@ class LoadBalancer:
         return True
 
     def set_aside(self, lease: Lease, now_s: float, seconds: float) -> bool:
-        """Eject a backend for as long as it has requested.
+        """Eject a backend for the time that its response requested.
 
         Returns:
             Whether the backend was available before.
@@ -247,7 +247,7 @@ class LoadBalancer:
         self._typical_s += _DURATION_WEIGHT * (now_s - lease.started_s - self._typical_s)
 
     def ended_with_error(self, lease: Lease, now_s: float) -> None:
-        """Record that a request ended with an error; it counts as in flight for its usual time."""
+        """Record that a request failed; it counts as in flight for a typical duration."""
         until_s = lease.started_s + min(self._typical_s, _MAX_COUNTED_S)
         errors = lease.backend.quick_errors
         if until_s > now_s and len(errors) < _MAX_COUNTED_ERRORS:
@@ -325,7 +325,7 @@ class LoadBalancer:
         """Return the less busy of two random candidates."""
         if len(candidates) == 1:
             return candidates[0]
-        # Two draws without replacement; for so few, `Random.sample` is slower.
+        # Two draws without replacement; `Random.sample` is slower for such small numbers.
         first = int(self._rng.random() * len(candidates))
         second = int(self._rng.random() * (len(candidates) - 1))
         one, other = candidates[first], candidates[second + (second >= first)]

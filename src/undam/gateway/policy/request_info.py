@@ -1,4 +1,4 @@
-"""Extracts the properties of a request that determine its routing. No I/O."""
+"""Extraction of the properties of a request that determine its routing. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes each request to an upstream: admission, load balancing, hedging and ejection."""
+"""Routing of each request to an upstream: admission, load balancing, hedging and ejection."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ class GatewayRouter:
         state.suspects.clear()
 
     def _set_aside(self, attempt: _Attempt, now: float, status: int, retry_after_s: float) -> None:
-        """Send no requests to an upstream for as long as its response has requested."""
+        """Stop sending requests to an upstream for the time that its response requested."""
         lease = attempt.lease
         if self.balancer.set_aside(lease, now, retry_after_s):
             self._log(f"upstream {lease.name} is ejected for {retry_after_s:g} s: status {status}")

@@ -1,4 +1,4 @@
-"""Rolling TTFT baseline per model, over the last 512 samples. Pure.
+"""Rolling TTFT baseline per model, over the last 512 samples. No I/O.
 
 Memory is bounded, whatever model names clients send.
 """
@@ -23,7 +23,7 @@ _FALL_WEIGHT, _MAX_RISE = 0.25, 1.005
 # Prompts of equal length have nearly equal TTFTs. The margin of 50 % over the median prevents small
 # differences from counting as load.
 _MIN_MARGIN = 1.5
-# Number of requests, among recent unknown model names, before a name replaces an old one.
+# A recent unknown model name replaces an old one after this many requests.
 _REPLACE_AFTER = 8
 
 

@@ -1,4 +1,4 @@
-"""Reads the files of the configuration: CA certificates of upstreams, API keys, certificates."""
+"""Reader of the files that the configuration names: CA certificates, API keys, certificates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undam.gateway.process.tls import listener_context, upstream_context
 
 
 def check_files(config: Config) -> None:
-    """Read every file that ``config`` refers to, as at startup.
+    """Read every file that ``config`` refers to; raise the same errors as at startup.
 
     Raises:
         UsageError, ConfigSyntaxError: a file is missing or invalid. The message never contains
@@ -67,7 +67,7 @@ def read_keys(config: Config) -> tuple[Key, ...] | None:
 
 
 def file_version(path: str) -> tuple[int, int] | None:
-    """Return a value that changes when the file does; ``None`` for an empty path."""
+    """Return a value that changes when the file changes; ``None`` for an empty path."""
     if not path:
         return None
     try:

@@ -148,7 +148,7 @@ def _bind_unix(path: str) -> socket.socket:
 
 @contextlib.contextmanager
 def _removed_at_exit(path: str) -> Iterator[None]:
-    """Remove the Unix socket at ``path`` at the end; do nothing for an empty path."""
+    """Remove the Unix socket at ``path`` on exit; do nothing for an empty path."""
     try:
         yield
     finally:

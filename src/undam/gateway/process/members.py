@@ -64,7 +64,7 @@ class Members:
         return found
 
     def configure(self, config: Config, upstreams: Sequence[Upstream]) -> None:
-        """Use these upstreams of ``config``; known addresses of their names stay."""
+        """Replace the upstreams; addresses that are already known for their names are kept."""
         resolved = {one.name for one in config.upstreams if one.resolve}
         self._named = [(one, one.name in resolved) for one in upstreams]
 
@@ -121,7 +121,7 @@ class Members:
             self._log(f"upstream {host} has {len(addresses)} addresses; before: {len(old)}")
 
     def _report(self, host: str, why: str) -> None:
-        """Report the first of several failures."""
+        """Log a failed lookup of ``host``, unless the previous one failed as well."""
         if host not in self._failing:
             self._failing.add(host)
             self._log(f"cannot look up {host}, keeping its last addresses: {why}")

@@ -42,7 +42,7 @@ class WorkerStates:
         self.count = count
 
     def set(self, worker: int, state: WorkerState) -> None:
-        """Set the state of one worker."""
+        """Set the state of ``worker`` in the memory that all processes share."""
         self._states[worker] = state
 
     @property
@@ -56,7 +56,7 @@ class WorkerStates:
 
 
 class Supervisor:
-    """Runs ``work(number)`` in one process per worker until a signal stops them.
+    """Supervisor that runs ``work(number)`` in one process per worker until a signal stops them.
 
     Args:
         work: returns the exit code. It drains on SIGTERM and stops at once on SIGUSR1.

@@ -26,7 +26,7 @@ def load_certificate(context: ssl.SSLContext, config: Config) -> None:
     """Load the listener's certificate and key into ``context``; raise UsageError on failure."""
 
     def no_password() -> str:
-        raise UsageError(f"tls_key {config.tls_key}: is encrypted; use a file with a plain key")
+        raise UsageError(f"tls_key {config.tls_key} is encrypted; use an unencrypted key")
 
     try:
         context.load_cert_chain(config.tls_cert, config.tls_key, password=no_password)

@@ -105,7 +105,7 @@ def _open_access_log(path: str) -> AccessLog | None:
 
 
 class _ClientKeys:
-    """Passes the configured API keys to the router, and updates them when their file changes."""
+    """Loader of the router's API keys, which are read again when their file changes."""
 
     def __init__(self, router: GatewayRouter, log: Callable[[str], None]) -> None:
         self._router = router
@@ -234,7 +234,7 @@ class _Worker:
         context.trusted_proxies = TrustedProxies(config.trusted_proxies)
 
     def _apply_members(self, upstreams: list[Upstream]) -> tuple[str, ...]:
-        """Use these upstreams from now on; return the names of those that were removed."""
+        """Replace the upstreams; return the names of those that were removed."""
         removed = self._router.apply(self._config, upstreams)
         self._gateway.context.pool.keep(upstreams)
         return removed

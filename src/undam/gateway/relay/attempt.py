@@ -112,7 +112,7 @@ class Attempt:
             self._connect(pool)
 
     def abort(self) -> None:
-        """End the attempt immediately, without a report to the listener."""
+        """End the attempt immediately, without notifying the listener."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -145,7 +145,7 @@ class Attempt:
                 self, UpstreamResult.REFUSED, f"no connection: {why}", monotonic()
             )
             return
-        if self._task is None:  # Aborted in the loop iteration that made the connection.
+        if self._task is None:  # aborted in the loop iteration that connected
             connection.abort()
             return
         self._task = None
@@ -165,7 +165,7 @@ class Attempt:
         )
         self._listener.request_paused(connection.writing_paused)
 
-    # Calls of the connection.
+    # Methods that the connection calls.
 
     def head_received(self, head: ResponseHead, now: float) -> None:
         """Store the head and report it."""
@@ -198,5 +198,5 @@ class Attempt:
         self._listener.attempt_failed(self, UpstreamResult.DIED, why, monotonic())
 
     def request_paused(self, paused: bool) -> None:
-        """Report whether the connection accepts more of the request's body at present."""
+        """Report whether the connection currently accepts more of the request's body."""
         self._listener.request_paused(paused)

@@ -35,12 +35,14 @@ from undam.http1.sockets import detect_dead_peer, limit_unsent, reset_on_close
 # Maximum size of pipelined requests, above which the connection is reset. Reading cannot be paused,
 # because the gateway would then not detect a client disconnect.
 _MAX_PIPELINED_BYTES = 256 << 10
-# Buffered part of a body whose request waits in the admission queue. Reading is paused above it.
+# Maximum buffered size of a body whose request waits in the admission queue. Reading is paused
+# above it.
 _QUEUED_BODY_BYTES = 256 << 10
-# Enough to inspect a body of one segment. Longer bodies are inspected in steps by the loop.
+# Number of steps run at once: enough for a body of one segment. The event loop runs the steps of
+# longer bodies.
 _STEPS_AT_ONCE = 4
-# Time for which a refused client may continue to send, so that it receives the response and not a
-# reset.
+# Time for which a refused client may continue to send, so that it receives the response instead of
+# a reset.
 _LINGER_S = 2.0
 
 
@@ -93,7 +95,7 @@ class ClientConnection(asyncio.Protocol):
         self._relay: ResponseRelay | None = None
         self._head: RequestHead | None = None
         self._body: RequestBody | None = None
-        # Inspection of the body until its end, and whether the loop runs its steps.
+        # Inspection of the current body, and whether the event loop runs its steps.
         self._inspection: BodyInspection | None = None
         self._inspecting = False
         # Deadline of the current state if there is no relay.
@@ -102,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
         # `connection_made` sets the transport before any other callback.
         self._transport = cast("asyncio.Transport", None)
         self._address = ""
-        # The received part of the PROXY header; `None` after it, and if none is expected.
+        # The received part of the PROXY header; `None` once it is complete, or if none is expected.
         self._proxy_header: bytes | None = b"" if context.proxy_protocol else None
         self._secure = False
 
@@ -111,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
         """True while a request is in flight or its body is being read."""
         return self._state in _BUSY
 
-    # Callbacks of the event loop.
+    # Methods that the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not subclasses of asyncio.Transport.
@@ -159,7 +161,7 @@ class ClientConnection(asyncio.Protocol):
         self._proxy_header += data
         try:
             if not self._context.trusted_proxies.trusts(self._address):
-                raise ValueError("the peer is not a trusted proxy")
+                raise ValueError("the peer that sent a PROXY header is not a trusted proxy")
             found = parse_proxy_header(self._proxy_header)
         except ValueError as error:
             self._refuse(BadRequest(400, str(error)))
@@ -246,7 +248,8 @@ class ClientConnection(asyncio.Protocol):
 
         request = OutgoingRequest(build_head, body, is_head=head.method == "HEAD")
         request.upgrade = bool(head.upgrade)
-        # If the upstream does not switch protocols, the client's data is not a further request.
+        # If the upstream does not switch protocols, data that the client sends next is not a
+        # request.
         writer.keep = writer.keep and not head.upgrade
         request_context = RequestContext(
             context.router, context.observer, context.limits, context.pool, info
@@ -268,7 +271,7 @@ class ClientConnection(asyncio.Protocol):
             self.schedule(min(body.deadline(), relay.next_deadline()))
 
     def request_admitted(self) -> None:
-        """Read the body of the request, which was admitted, and send the request when possible."""
+        """Read the body of the admitted request, and send the request when possible."""
         head, body = self._head, self._body
         assert head is not None
         assert body is not None
@@ -298,7 +301,7 @@ class ClientConnection(asyncio.Protocol):
         if relay.sent:
             relay.send_more_body()
         if not relay.admitted and body.held_bytes > _QUEUED_BODY_BYTES:
-            # The memory is needed for admitted requests.
+            # Reading is paused, because the memory is needed for admitted requests.
             self.pause_request(True)
         self._proceed()
 
@@ -366,7 +369,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write_eof()
         self._set_deadline(_LINGER_S)
 
-    # Calls of the relay.
+    # Methods that the relay calls.
 
     def schedule(self, deadline: float) -> None:
         """Ensure that `on_deadline` is called at ``deadline`` or earlier."""
@@ -377,7 +380,7 @@ class ClientConnection(asyncio.Protocol):
         self._context.deferred.put(job)
 
     def response_finished(self, *, keep: bool) -> None:
-        """Take the next request, or close the connection if ``keep`` is false."""
+        """Begin the next request, or close the connection if ``keep`` is false."""
         self._relay = self._head = self._body = self._inspection = None
         complete = self._state in (ClientState.RELAYING, ClientState.TUNNELING)
         self._state = ClientState.IDLE
@@ -397,7 +400,7 @@ class ClientConnection(asyncio.Protocol):
             self._close_when_sent()
 
     def start_tunnel(self) -> None:
-        """Pass all further data to the upstream, whatever it is."""
+        """Pass all further data to the upstream without parsing it."""
         self._state = ClientState.TUNNELING
         data = self._parser.take_unparsed()
         if data and self._relay is not None:
@@ -429,14 +432,14 @@ class ClientConnection(asyncio.Protocol):
         self._leave()
 
     def unsent_bytes(self) -> int:
-        """Return the number of bytes that the client has not taken yet."""
+        """Return the number of bytes in the write buffer, which are not yet sent to the client."""
         return self._transport.get_write_buffer_size()
 
     def _leave(self) -> None:
         if self._relay is not None:
             self._relay.client_left()
 
-    # Deadlines and the end.
+    # Deadlines and the end of the connection.
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds

@@ -26,7 +26,7 @@ class ClientSide(Protocol):
         ...
 
     def response_finished(self, *, keep: bool) -> None:
-        """Take the next request, or close the connection if ``keep`` is false."""
+        """Begin the next request, or close the connection if ``keep`` is false."""
         ...
 
     def pause_request(self, paused: bool) -> None:
@@ -38,5 +38,5 @@ class ClientSide(Protocol):
         ...
 
     def unsent_bytes(self) -> int:
-        """Return the number of bytes that the client has not taken yet."""
+        """Return the number of bytes in the write buffer, which are not yet sent to the client."""
         ...

@@ -56,7 +56,7 @@ _UNDECIDED = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
 
 
 class FirstContentDetector:
-    """Reads the event stream of one upstream until it is decided.
+    """Detector of the first content in the event stream of one upstream.
 
     Attributes:
         decided: content, an error, an end or unreadable data has arrived, so no other upstream may
@@ -121,7 +121,8 @@ def has_announced_end(api: Api, tail: bytes) -> bool:
     Args:
         tail: the last bytes of the stream; they may begin within an event.
     """
-    # JSON contains no raw line breaks, so this cannot be part of a payload at the start of a line.
+    # JSON contains no raw line breaks, so this text at the start of a line is not part of a
+    # payload.
     if tail.rstrip().endswith(b"\ndata: [DONE]"):
         return True
     # The first event may be incomplete. The parser then ignores it or parses it as another field.

@@ -65,10 +65,10 @@ class _Stream:
         self._session = session
         self._high_water = 64 << 10
         self._writing_paused = False
-        # Options of a socket cannot be set for a stream.
+        # Socket options cannot be set for a single stream.
         self.family = 0
 
-    # Methods of a transport.
+    # Methods of `asyncio.Transport`.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self if name == "socket" else self._session.get_extra_info(name, default)
@@ -116,7 +116,7 @@ class _Stream:
         self._session.reset(self)
 
     def sent(self) -> None:
-        """Resume writing if little is unsent."""
+        """Resume writing if most of the buffered data has been sent."""
         if self._writing_paused and self.unsent_bytes <= self._high_water // _LOW_WATER_SHARE:
             self._writing_paused = False
             if self.client is not None:
@@ -124,7 +124,7 @@ class _Stream:
 
 
 class Http2Session(asyncio.Protocol):
-    """One connection of a client that has chosen HTTP/2.
+    """Connection of a client that has negotiated HTTP/2.
 
     Args:
         context: state shared by all connections of the loop.
@@ -148,12 +148,13 @@ class Http2Session(asyncio.Protocol):
         """Return information on the connection."""
         return self._transport.get_extra_info(name, default)
 
-    # Callbacks of the event loop.
+    # Methods that the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         detect_dead_peer(transport, None)
-        # `update` would make them valid only after the client has acknowledged other settings.
+        # `Settings.update` would apply these values only after the client has acknowledged other
+        # settings.
         self._h2.local_settings = Settings(
             client=False,
             initial_values={
@@ -195,7 +196,7 @@ class Http2Session(asyncio.Protocol):
         self._blocked = False
         self._send_unsent()
 
-    # Events of the connection.
+    # Events of the HTTP/2 connection.
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
@@ -294,7 +295,7 @@ class Http2Session(asyncio.Protocol):
             self._h2.outbound_flow_control_window -= size
             state.outbound_flow_control_window -= size
             stream.unsent_bytes -= size
-            # Length (24 bits), type DATA, no flags, stream (RFC 9113, 4.1).
+            # Frame header: length (24 bits), type DATA, no flags, stream (RFC 9113, 4.1).
             frames += size.to_bytes(3, "big"), b"\0\0", stream.number.to_bytes(4, "big"), piece
         if frames:
             self._transport.write(b"".join(frames))
@@ -321,11 +322,11 @@ class Http2Session(asyncio.Protocol):
         del self._streams[stream.number]
         self._after_stream()
         if stream.client is not None:
-            # The relay has written the end of its response, but has not ended itself yet.
+            # The relay has written the end of its response, but is still running.
             self._context.loop.call_soon(stream.client.connection_lost, None)
 
     def reset(self, stream: _Stream) -> None:
-        """End a stream whose response is not complete."""
+        """Reset a stream whose response is incomplete."""
         if stream.number in self._streams and not self.closed:
             self._h2.reset_stream(stream.number, ErrorCodes.INTERNAL_ERROR)
             self._flush()
@@ -352,7 +353,7 @@ class Http2Session(asyncio.Protocol):
         if data and not self.closed:
             self._transport.write(data)
 
-    # Deadlines and the end.
+    # Deadlines and the end of the connection.
 
     def on_deadline(self, now: float) -> float:
         """Close a connection without streams; return the next deadline."""
@@ -381,7 +382,7 @@ class Http2Session(asyncio.Protocol):
 
 
 class TlsConnection(asyncio.Protocol):
-    """New connection over TLS, which becomes one of HTTP/2 or HTTP/1.1 as the client chooses."""
+    """New connection over TLS, before the client has chosen HTTP/2 or HTTP/1.1."""
 
     def __init__(self, context: GatewayContext, connections: set[ClientConnection]) -> None:
         self._context = context
@@ -397,7 +398,7 @@ class TlsConnection(asyncio.Protocol):
 
 
 def _request_head(headers: list[tuple[bytes, bytes]], *, ended: bool) -> tuple[bytes, bool]:
-    """Return a request head of HTTP/1.1, and whether its body is sent in chunks.
+    """Return an HTTP/1.1 request head, and whether the body is chunked.
 
     The head is empty if a header cannot be represented in HTTP/1.1 without changing its meaning.
     """

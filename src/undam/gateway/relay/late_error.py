@@ -16,7 +16,7 @@ _MAX_WAIT_S = 2.0
 
 
 class LateError:
-    """Collects the body of one error response.
+    """Collector of the body of one error response.
 
     Attributes:
         deadline: time until which to wait for more of the body.

@@ -39,11 +39,11 @@ class RaceListener(AttemptListener, Protocol):
         ...
 
     def head_expected(self, head: ResponseHead) -> None:
-        """Prepare for an event stream with this head, which may win when its content arrives."""
+        """Prepare for an event stream with this head; its attempt may win when content arrives."""
         ...
 
     def comment_received(self, now: float) -> None:
-        """Handle a comment from an upstream that may still win and whose data is held."""
+        """Handle a comment from an upstream whose data is held because it has not won yet."""
         ...
 
     def schedule(self, deadline: float) -> None:
@@ -118,7 +118,7 @@ class Race:
         self._schedule(attempt)
 
     def decide(self, attempt: Attempt, *, content: bool) -> None:
-        """Record that no other upstream will be tried, and free the data needed for that.
+        """Record that no other upstream will be tried, and free the data kept for other attempts.
 
         Args:
             content: content has arrived; the caller must call `report_content` later.
@@ -192,7 +192,8 @@ class Race:
         if kind != "hedge":
             self._record.upstream = upstream
         attempt.start(context.pool)
-        # The report follows the request, so that metrics do not delay it.
+        # The attempt is reported after the request was sent, so that metrics do not delay the
+        # request.
         context.router.attempt_started(upstream, context.info)
         if kind == "first":
             self._unreported_start = attempt
@@ -205,7 +206,7 @@ class Race:
         self._listener.schedule(min(self._time_limit(attempt)[0], self._hedge_at))
 
     def _time_limit(self, attempt: Attempt) -> tuple[float, str]:
-        """Return the time at which the attempt fails, and the reason."""
+        """Return the time at which the attempt counts as failed, and the reason."""
         limit, why = inf, ""
         limits = self._context.limits
         if self.decided:
@@ -303,7 +304,7 @@ class Race:
             if not (may_retry and self._retry(now)):
                 self._listener.no_response(result, why, now)
 
-    # Calls of the attempts.
+    # Methods that the attempts call.
 
     def head_received(self, attempt: Attempt, now: float) -> None:
         """Declare the attempt the winner, try another upstream, or wait for content."""

@@ -50,7 +50,7 @@ def _ignore_batch() -> None:
 
 
 class ResponseRelay:
-    """Relays one request and its response.
+    """Relay of one request and its response.
 
     Attributes:
         record: record of the request.
@@ -75,7 +75,7 @@ class ResponseRelay:
     ) -> None:
         self.record = record
         self.admitted = self.sent = self.over = False
-        self._started = False  # The start was reported to the observer.
+        self._started = False  # True once the start was reported to the observer.
         self._client = client
         self._context = context
         self._writer = writer
@@ -111,7 +111,7 @@ class ResponseRelay:
             self._client.schedule(self.next_deadline())  # The request waits for admission.
 
     def send(self) -> None:
-        """Send the request to an upstream. Its body is complete, or is passed on."""
+        """Send the request to an upstream, once its body is complete or is being passed on."""
         now = monotonic()
         request = self._request
         self.sent = True
@@ -194,7 +194,7 @@ class ResponseRelay:
 
         self._task = asyncio.get_running_loop().create_task(wait())
 
-    # Calls of the client connection.
+    # Methods that the client connection calls.
 
     def client_left(self) -> None:
         """End the request, because the client has closed its connection."""
@@ -222,7 +222,7 @@ class ResponseRelay:
             self._client.pause_request(True)
 
     def bad_request_body(self, status: int, message: str) -> None:
-        """End the request, because its streamed body is malformed, too large or late."""
+        """End the request, because its streamed body is malformed, too large or too late."""
         if not self._writer.opened:
             self._send_error(status, message, "invalid_request_error")
         self._end(EndReason.BAD_REQUEST, message, keep=False)
@@ -246,7 +246,7 @@ class ResponseRelay:
             self._send_heartbeat(now)
         return inf if self.over else min(race_deadline, self.next_deadline())
 
-    # Calls of the race.
+    # Methods that the race calls.
 
     def head_received(self, attempt: Attempt, now: float) -> None:
         """Open the response with the winner's head, and forward the held data."""
@@ -478,7 +478,7 @@ class ResponseRelay:
         self._client.response_finished(keep=keep)
 
     def _stop_waiting(self) -> None:
-        """Leave the admission queue; a permit that was granted in this moment is returned."""
+        """Leave the admission queue; release a permit that was granted in the meantime."""
         awaited, self._awaited = self._awaited, None
         if isinstance(awaited, asyncio.Future):
             if (

@@ -95,7 +95,7 @@ def _attempts(attempts: Sequence[EndedAttempt]) -> list[dict[str, Any]]:
 
 
 class AccessLog:
-    """Buffers lines and writes them in order, about 0.1 s later.
+    """Buffer of lines that are written in order, about 0.1 s later.
 
     Args:
         path: the file to append to; ``None`` for standard output.
@@ -186,7 +186,7 @@ class AccessLog:
                     self._dropped -= dropped
 
     def _reopen_file(self) -> None:
-        with contextlib.suppress(UsageError):  # keep the old file
+        with contextlib.suppress(UsageError):  # keep writing to the old file
             fd = _open(self._path)
             if self._path is not None:
                 os.close(self._fd)

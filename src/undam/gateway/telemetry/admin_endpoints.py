@@ -13,7 +13,7 @@ _TEXT = b"text/plain; charset=utf-8"
 
 
 class AdminEndpoints:
-    """Answers requests under ``/-/``.
+    """Handler of requests under ``/-/``.
 
     Args:
         not_ready: returns why the gateway is not ready; "" if all workers listen and none drains.

@@ -1,4 +1,4 @@
-"""Statistics of one stream's gaps, updated in batches. Pure, without a clock.
+"""Statistics of one stream's gaps, updated in batches. No I/O and no clock.
 
 Sorting a batch of some hundred floats in C is faster than one Python call per gap.
 """

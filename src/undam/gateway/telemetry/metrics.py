@@ -22,7 +22,7 @@ from undam.gateway.telemetry.shared_memory import Region, Snapshot
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _BY_NAME = {family.name: family for family in FAMILIES}
-# Index of the model among the labels. Only families with more labels than this have a model.
+# Index of the model among a family's labels. Families with fewer labels have no model.
 _MODEL_INDEX = 1
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -133,7 +133,7 @@ def render(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
 
 
 async def scrape(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
-    """Return the same as `render`, but yield to the event loop after each series.
+    """Return the result of `render`, but yield to the event loop after each series.
 
     Creating a long text takes longer than a token may be delayed.
     """
@@ -155,7 +155,7 @@ def _joined(parts: list[str], accept: str) -> tuple[str, bytes]:
 
 
 def _parts(snapshot: Snapshot, accept: str) -> Iterator[str]:
-    """Yield the lines of every family, even without series.
+    """Yield the lines of every family, including families without series.
 
     Dashboards can then use each name before its first value.
     """
@@ -165,7 +165,8 @@ def _parts(snapshot: Snapshot, accept: str) -> Iterator[str]:
         name, *labels = json.loads(key)
         found.setdefault(name, []).append((labels, numbers))
     for family in FAMILIES:
-        # Prometheus text format uses the sample's name here, OpenMetrics that of the family.
+        # Here the Prometheus format uses the name of the sample, and OpenMetrics that of the
+        # family.
         name = family.name
         if family.kind == "counter" and not open_metrics:
             name += "_total"

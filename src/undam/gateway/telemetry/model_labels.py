@@ -1,4 +1,4 @@
-"""Bounds the number of models with their own metric series. Pure, without a clock.
+"""Limit on the number of models with their own metric series. No I/O and no clock.
 
 Clients that invent model names therefore cannot exhaust memory here, or series in the monitoring
 system.
@@ -29,8 +29,8 @@ class ModelLabels:
         drop: called with a label whose series must be removed.
         max_labels: maximum number of labels.
         idle_s: time for which a label must be unused before another one may replace it. Even an
-            upstream
-            that accepts any name therefore creates at most ``max_labels`` labels in this time.
+            upstream that accepts any name therefore creates at most ``max_labels`` labels in this
+            time.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ModelLabels:
         self._in_flight: dict[str, int] = {}
 
     def adopt(self, label: str) -> None:
-        """Register a label with series of an earlier process; this label is replaced first."""
+        """Register a label with series of an earlier process; it is replaced before others."""
         if label and label != OTHER:
             self._used_at.setdefault(label, -self._idle_s)
             self._in_flight.setdefault(label, 0)
@@ -60,7 +60,7 @@ class ModelLabels:
             return label
         if label not in self._used_at and not self._make_space(now_s):
             return OTHER
-        self._used_at.pop(label, None)  # keeps the dictionary in the order of last use
+        self._used_at.pop(label, None)  # keep the dictionary in the order of last use
         self._used_at[label] = now_s
         self._in_flight[label] = self._in_flight.get(label, 0) + 1
         return label

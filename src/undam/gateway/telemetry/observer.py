@@ -1,4 +1,4 @@
-"""Turns the relay's events into metrics, access-log lines and spans."""
+"""Conversion of the relay's events into metrics, access-log lines and spans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOCAL_PATHS = "/-/"
 
 
 class Tracer(Protocol):
-    """Creates spans; see ``tracing``."""
+    """Interface of the span recorder; see ``tracing``."""
 
     def request_started(self, record: RequestRecord) -> object: ...
 

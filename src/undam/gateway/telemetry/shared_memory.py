@@ -79,7 +79,7 @@ class SharedMetrics:
 
 
 def _anonymous_file() -> int:
-    """Return the descriptor of memory without a name, or of a deleted file on other systems."""
+    """Return the descriptor of anonymous memory, or of a deleted file on systems without memfd."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("undam-gateway-metrics", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:

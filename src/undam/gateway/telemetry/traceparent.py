@@ -1,4 +1,4 @@
-"""The traceparent header (W3C Trace Context, level 1 and 2). Pure."""
+"""The traceparent header (W3C Trace Context, level 1 and 2). No I/O."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class _Spans:
 
 
 class Tracing:
-    """Creates the spans of one worker. Create it after the fork, since the exporter has a thread.
+    """Recorder of one worker's spans. Create it after the fork, because the exporter has a thread.
 
     Args:
         endpoint: base URL of the collector, as in OTEL_EXPORTER_OTLP_ENDPOINT; ``None`` uses that
@@ -151,7 +151,7 @@ class Tracing:
         span.server.end(end_ns)
 
     def close(self) -> None:
-        """Export the remaining spans; blocks for at most the exporter's timeout."""
+        """Export the remaining spans; block for at most the exporter's timeout."""
         self._provider.shutdown()
 
     def _parent(self, parent: TraceParent | None, state: bytes | None) -> Any:

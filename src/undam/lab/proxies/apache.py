@@ -11,7 +11,7 @@ from undam.lab.proxies.plan import (
 )
 from undam.lab.proxies.process import RunningProxy, start
 
-# Modules needed to relay event streams; Debian does not compile them in.
+# Modules needed to relay event streams; Debian's httpd does not contain them, so they are loaded.
 _MODULES = (
     *("mpm_event", "authz_core", "proxy", "proxy_http", "headers", "setenvif"),
     *("filter", "deflate", "substitute"),

@@ -1,4 +1,4 @@
-"""Starts a proxy in the foreground on a free loopback port, and cleans up when it stops.
+"""Start of a proxy in the foreground on a free loopback port, and the cleanup after it stops.
 
 Each program has its own temporary directory and process group. ``stop`` removes both; it also runs
 at the end of a ``with`` block and of this process.
@@ -42,7 +42,7 @@ class NotStarted(UndamError):
 
 
 class RunningProxy:
-    """A running proxy; a context manager that stops it.
+    """Running proxy, and context manager that stops it.
 
     Attributes:
         url: ``http://127.0.0.1:PORT``.
@@ -125,7 +125,7 @@ def start(
         try:
             return _launch(name, version, path, workspace, prepare)
         except NotStarted as error:
-            # Another process may have taken the port meanwhile.
+            # Another process may have taken the port after it was chosen.
             if attempt == _ATTEMPTS or not _IN_USE.search(str(error)):
                 raise
     raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""Finds installed programs, and provides install commands for missing ones."""
+"""Search for installed programs, and install commands for missing ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.errors import UndamError
 
 _APT = "apt-get install --no-install-recommends "
 
-# Install command on Debian by program name.
+# Install command by program name, for Debian.
 _INSTALL = {
     "nginx": _APT + "nginx",
     "haproxy": _APT + "haproxy",
@@ -43,10 +43,10 @@ class Missing(UndamError):
 
 
 def find_program(name: str) -> str:
-    """Return the path of a program in PATH, a daemon directory or the bin of this environment.
+    """Return the path of a program in PATH, a daemon directory or this Python environment.
 
     Raises:
-        Missing: it is in none of them.
+        Missing: the program is in none of these places.
     """
     beside_python = str(Path(sys.executable).parent)
     for path in (None, _DAEMONS, beside_python):
@@ -60,10 +60,10 @@ def find_program(name: str) -> str:
 def version_of(program: str, flag: str) -> str:
     """Return the version that a program prints when called with ``flag``, for instance ``1.22.1``.
 
-    Return ``unknown`` if it prints none within five seconds.
+    Return ``unknown`` if the program does not print a version within five seconds.
     """
     try:
-        # About half of the programs print it to standard error.
+        # About half of the programs print their version to standard error.
         output = subprocess.run(
             [program, flag],
             stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from undam.errors import UsageError
 from undam.probe.curl.shell_words import shell_words
 
-# HTTP/1 framing is the client's own, and the others depend on what a browser has cached.
+# undam sets the headers of HTTP/1 framing itself; the others depend on what a browser has cached.
 _DROPPED_HEADERS = frozenset({
     "connection", "content-length", "if-modified-since", "if-none-match", "keep-alive",
     "proxy-connection", "te", "transfer-encoding", "upgrade-insecure-requests",
@@ -136,7 +136,7 @@ def _value_of(option: str, rest: Iterator[str]) -> str:
 
 @dataclass(slots=True)
 class _Parsed:
-    """The options of a command line so far."""
+    """Options of a command line that have been parsed so far."""
 
     urls: list[str] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -160,7 +160,8 @@ class _Parsed:
             self.query = True
         elif name in _HEADER_OPTIONS:
             header, render = _HEADER_OPTIONS[name]
-            if name != "cookie" or "=" in value:  # Otherwise the value names a cookie file.
+            # Without an equals sign, the value names a cookie file.
+            if name != "cookie" or "=" in value:
                 self.headers.append((header, render(value)))
         elif change := _CHANGES.get(name):
             self.command = change(self.command, value)
@@ -181,7 +182,7 @@ class _Parsed:
 
     def _add_header(self, line: str) -> None:
         name, colon, value = line.partition(":")
-        if not colon and line.endswith(";"):  # curl's notation for an empty header
+        if not colon and line.endswith(";"):  # `Name;` is curl's notation for an empty header.
             name, colon = line[:-1], ":"
         name = name.strip()
         if not colon or not name:

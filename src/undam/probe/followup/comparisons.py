@@ -28,7 +28,7 @@ from undam.wire import ClientConfig, Request
 WITHOUT_PROXY = "without-proxy"
 GET = "get"
 
-# The same request took this long before, and a little longer must be allowed.
+# Time limit of a follow-up: a multiple of the time that the first request took, within bounds.
 _SLOWER = 2.0
 _LEAST_S, _MOST_S = 10.0, 60.0
 
@@ -129,7 +129,7 @@ class FollowUp:
 
 
 def outcomes_of(experiments: Iterable[Experiment]) -> dict[str, Outcomes]:
-    """Return the results that decide between suspects, by the name of the hop."""
+    """Return the results that decide between suspects, by hop name."""
     found: dict[str, Outcomes] = {}
     for one in experiments:
         known = found.get(one.hop, Outcomes())

@@ -50,7 +50,7 @@ _LONGER_TOKENS = 2048
 
 # No further experiment starts after this time.
 _TOTAL_S = 60.0
-# The second stream starts this part of a period later, and ends in the middle of a burst.
+# The second stream starts later by this part of a period, and ends in the middle of a burst.
 _PHASE = 0.4
 _BURSTS = 6.5
 
@@ -63,7 +63,7 @@ _LIMIT_KEYS = {
 
 
 class Experimenter:
-    """Runs the experiments of a check.
+    """Runner of the experiments of a check.
 
     Args:
         models: model of each place, by its name, if the user named none.
@@ -145,7 +145,7 @@ class Experimenter:
     async def _read(
         self, place: Place, hop: Hop, name: str, request: Request, after_s: float = 0.0
     ) -> Reading | None:
-        """Return the reading of one more stream; ``None`` without time, or after a failure."""
+        """Return the reading of one more stream; ``None`` if time ran out or the request failed."""
         now = asyncio.get_running_loop().time()
         self._started_s = self._started_s or now
         if now - self._started_s > _TOTAL_S:
@@ -176,14 +176,14 @@ class Experimenter:
 
 
 def _again(hop: Hop, inner: Hop | None) -> Hop:
-    """Return the hop analyzed once more, because an experiment may have settled the inner one."""
+    """Analyze the hop again, because an experiment may have changed the inner verdict."""
     if inner is None or hop.shape.hold is None:
         return hop
     return analyze_hop(hop.readings, inner=inner, intermediaries=hop.intermediaries)
 
 
 def with_token_limit(request: Request, api: Api, tokens: int) -> Request:
-    """Return the request with a limit on the tokens of the answer, where its API has one.
+    """Return the request with a limit on the tokens of the answer, if its API has such a limit.
 
     A body that is not a JSON object stays as it is.
     """

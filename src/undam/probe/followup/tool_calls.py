@@ -68,7 +68,7 @@ _TOOLS: dict[str, Mapping[str, object]] = {
     },
 }  # fmt: skip
 
-# A model that answers with this many text events makes no call, although it was forced to.
+# A model that has sent this many text events does not make the call, although it was forced to.
 _TEXT_EVENTS = 12
 # This many bursts after the first one prove that the arguments stream.
 _PIECES = 8
@@ -95,7 +95,7 @@ def has_tools(options: CheckOptions, place: Place) -> bool:
 async def try_tool_call(
     options: CheckOptions, place: Place, model: str | None, limit_s: float
 ) -> ToolTrial:
-    """Ask ``place`` for a tool call, and return how its arguments arrive.
+    """Request a tool call from ``place``, and return how its arguments arrive.
 
     Reading stops when the answer is known: the arguments arrive in pieces, or text arrives instead.
     """
@@ -118,7 +118,7 @@ async def try_tool_call(
 
 
 def tool_request(options: CheckOptions, place: Place, model: str | None) -> Request:
-    """Return the request of the check, changed to ask for a tool call."""
+    """Return the request of the check, changed to request a tool call."""
     request = request_for(replace(options, prompt=_PROMPT), place, model=model)
     body = {**json.loads(request.body), **_TOOLS[api_of(place).name]}
     return replace(request, body=json.dumps(body).encode())
@@ -143,7 +143,7 @@ async def _read_calls(stream: Stream, reader: ShapeReader) -> tuple[Arrival, ...
 
 
 def _is_answer(meaning: Meaning) -> bool:
-    """Return whether an event carries text of the answer, and not reasoning or arguments."""
+    """Return whether an event carries text of the answer, rather than reasoning or arguments."""
     payload = mapping(meaning.payload)
     choices = map(mapping, sequence(payload.get("choices")))
     return (

@@ -1,4 +1,4 @@
-"""Response format of Anthropic: messages. Pure."""
+"""Response format of Anthropic's messages API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Response formats of further APIs and framings, each as a table of its events. Pure.
+"""Response formats of further APIs and framings, each as a table of its events.
 
 They are served at /forms/NAME. Events that are JSON objects are stamped for the beacon.
 """
@@ -118,7 +118,7 @@ class FormFormat:
 
 
 def _wrapper(envelope: Envelope) -> Callable[[bytes], bytes] | None:
-    """Return what completes each event of a framing with a state or checksums, or ``None``."""
+    """Return a function that completes events with state or checksums; ``None`` if not needed."""
     if envelope is EVENTSTREAM:
         return _message
     if envelope is ARRAY:
@@ -127,7 +127,7 @@ def _wrapper(envelope: Envelope) -> Callable[[bytes], bytes] | None:
 
 
 class _Elements:
-    """Separators of the elements of one JSON array."""
+    """Encoder that separates the elements of one JSON array."""
 
     def __init__(self) -> None:
         self._first = True

@@ -1,4 +1,4 @@
-"""Response formats of OpenAI: chat completions, completions and responses. Pure."""
+"""Response formats of OpenAI: chat completions, completions and responses."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class CompletionFormat(_Chunks):
 
 
 class ResponsesFormat:
-    """POST /v1/responses; every event carries its sequence_number."""
+    """Format of POST /v1/responses; every event carries its sequence_number."""
 
     content_type = _SSE
     stamped = True

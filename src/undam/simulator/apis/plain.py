@@ -1,4 +1,4 @@
-"""Response formats of applications without a model API: SSE with JSON, NDJSON, tokens. Pure."""
+"""Response formats of applications without a model API: SSE with JSON, NDJSON, tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Plain:
 
 
 class JsonEventFormat(_Plain):
-    """/sse: one JSON object per event."""
+    """Format of /sse: one JSON object per event."""
 
     def content(self, text: bytes, seq: int) -> bytes:
         """Return ``data: {"token": " word", …}``."""
@@ -42,7 +42,7 @@ class JsonEventFormat(_Plain):
 
 
 class NdjsonFormat(_Plain):
-    """/ndjson: one JSON object per line."""
+    """Format of /ndjson: one JSON object per line."""
 
     content_type = "application/x-ndjson"
     terminator = b"\n"
@@ -53,7 +53,7 @@ class NdjsonFormat(_Plain):
 
 
 class TokenFormat(_Plain):
-    """/v1/stream: ``data: token``, about twelve bytes per event.
+    """Format of /v1/stream: ``data: token``, about twelve bytes per event.
 
     Events have no stamp, which keeps them this small. Padding lengthens the token.
     """

@@ -1,4 +1,4 @@
-"""Shared parts of all response formats: the beacon stamp and the order of events. Pure."""
+"""Shared parts of all response formats: the beacon stamp and the order of events."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ResponseFormat(Protocol):
         ...
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """Return the fragment of some text, which is event ``seq`` of the stream."""
+        """Return the fragment of a text, which is event ``seq`` of the stream."""
         ...
 
     def closing(self, seq: int) -> Sequence[bytes]:
@@ -91,7 +91,7 @@ def split_template(
 
     It is called once per stream, so that each event needs only a concatenation, not JSON encoding.
     """
-    # The placeholder is the last value, so `rpartition` finds it even if a model has its name.
+    # The placeholder is the last value, so `rpartition` finds it even if a model has the same name.
     before, _, after = fragment(payload, event=event).rpartition(placeholder.encode())
     return before, after
 
@@ -148,7 +148,7 @@ def due_events(
 PART_EARLY_NS = 2_000_000
 """Time between the two writes of a divided event. The event is complete at its due time."""
 
-# The events in between show that whole characters arrive intact.
+# Only some events are divided; the others show that whole characters arrive intact.
 _DIVIDED_EACH = 3
 
 

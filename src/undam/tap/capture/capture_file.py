@@ -24,7 +24,7 @@ _MAX_BLOCK_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
 _NS = 10**9
 
-# The magic number of a pcap file states the byte order and the unit of its fractions of a second.
+# The magic number of a pcap file defines the byte order and the unit of fractional seconds.
 _PCAP_MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
@@ -92,7 +92,7 @@ class CaptureReader:
         return self._packets
 
     def _take(self, count: int) -> memoryview | None:
-        """Return the next ``count`` bytes, or ``None`` if the stream ends before."""
+        """Return the next ``count`` bytes, or ``None`` if the stream ends earlier."""
         buffer = self._buffer
         if len(buffer) < count:
             parts, size = [bytes(buffer)], len(buffer)
@@ -248,7 +248,7 @@ def _packet(
 
 
 class CaptureWriter:
-    """Writes packets as a pcapng file with ns timestamps.
+    """Writer of packets to a pcapng file, with timestamps in ns.
 
     Args:
         stream: where to write. The caller closes it.

@@ -24,19 +24,19 @@ _SOL_PACKET = 263
 _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION = 5, 6, 10
 _TPACKET_V3 = 2
 _SO_ATTACH_FILTER = 26
-# 64 blocks of 512 KB hold the traffic of some seconds. A block is handed over when it is full, or
+# 64 blocks of 512 KB hold the traffic of a few seconds. A block is handed over when it is full, or
 # after 50 ms.
 _BLOCK_BYTES, _BLOCKS, _FRAME_BYTES, _RETIRE_MS = 1 << 19, 64, 2048, 50
 _BLOCK_HEADER = struct.Struct("=IIIIII")
 _BLOCK_STATUS = struct.Struct("=8xI8xI")
-# Blocks that are copied during an analysis, beyond those in the ring.
+# Maximum size of the blocks that are copied during an analysis, in addition to those in the ring.
 _MAX_SAVED_BYTES = 256 << 20
 _PACKET_HEADER = struct.Struct("=IIIIIIHH")
 _USER = 1
 
 
 class LiveCapture:
-    """Capture on this host.
+    """Live capture on this host.
 
     Args:
         interfaces: names of interfaces; all if empty.
@@ -61,9 +61,9 @@ class LiveCapture:
 
     def _open(self, interface: str, ports: Sequence[int]) -> None:
         if not hasattr(socket, "AF_PACKET"):
-            raise UsageError("live capture needs Linux; elsewhere read a file: undam tap -r FILE")
+            raise UsageError("live capture requires Linux; read a file instead: undam tap -r FILE")
         try:
-            # A socket that is not bound to an interface captures on all of them.
+            # A socket that is not bound to an interface captures on all interfaces.
             protocol = 0 if interface else socket.htons(_ALL_PROTOCOLS)
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, protocol)
         except PermissionError:

@@ -31,11 +31,11 @@ class _Program:
         self._labels: dict[str, int] = {}
 
     def add(self, code: int, value: int = 0, true: str = _NEXT, false: str = _NEXT) -> None:
-        """Add an instruction. Jump targets are labels; an empty one is the next instruction."""
+        """Add an instruction. Jump targets are labels; "" means the next instruction."""
         self._code.append((code, value, true, false))
 
     def label(self, name: str) -> None:
-        """Name the position of the next instruction."""
+        """Define ``name`` as the position of the next instruction."""
         self._labels[name] = len(self._code)
 
     def assemble(self) -> bytes:
@@ -90,7 +90,7 @@ def capture_filter(ports: Sequence[int], loopback_index: int) -> bytes:
 
 
 def _add_tail(program: _Program, ports: Sequence[int], version: str, *, length_at: int) -> None:
-    """Add the checks of the TCP header, which begins at X."""
+    """Add the checks of the TCP header, which begins at the index register X."""
     if ports:
         for at in (0, 2):
             program.add(_LD_HALF_X, at)

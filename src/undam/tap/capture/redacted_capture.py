@@ -12,7 +12,7 @@ _HEADER = re.compile(rb"(\r\n([!-9;-~]{1,64}):[ \t]*)([^\r\n]+)")
 
 
 class RedactedCapture:
-    """Writes packets to a pcapng file, with secrets overwritten.
+    """Writer of packets to a pcapng file, with secrets overwritten.
 
     A secret that is divided between two packets is overwritten only in part, and compressed
     headers of HTTP/2 are not overwritten: captures should be handled with care.

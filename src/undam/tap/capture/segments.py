@@ -31,7 +31,7 @@ class Segment(NamedTuple):
         flow: source and destination address and port, as bytes; it identifies the direction.
         payload: the captured part of the payload.
         cut: bytes at the end of the payload that were not captured.
-        ident: IPv4 identification, to recognise a packet that was captured twice; -1 for IPv6.
+        ident: IPv4 identification, to recognize a packet that was captured twice; -1 for IPv6.
     """
 
     at_ns: int
@@ -59,7 +59,7 @@ def decode(packet: Packet) -> Segment | None:
 
 
 def _network_offset(link_type: int, data: bytes) -> int | None:
-    """Return where the IP header begins."""
+    """Return the offset of the IP header in a packet."""
     if link_type == 1:
         at = 12
         for _ in range(3):
@@ -141,7 +141,7 @@ def reverse(flow: bytes) -> bytes:
 
 
 def endpoints(flow: bytes) -> tuple[Endpoint, Endpoint]:
-    """Return source and destination."""
+    """Return the source and destination of a flow."""
     half = (len(flow) - 4) // 2
     source, destination = ipaddress.ip_address(flow[:half]), ipaddress.ip_address(flow[half:-4])
     return (

@@ -42,7 +42,7 @@ from undam.tap.reassembly import Piece
 
 _MAX_BLOCK_BYTES = 256 << 10
 _MAX_TABLE_BYTES = 1 << 20
-# A server allows some hundred streams at the same time.
+# Servers allow a few hundred concurrent streams.
 _MAX_STREAMS = 4096
 _DEFAULT_WINDOW = 65535
 _HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 1, 4
@@ -52,7 +52,7 @@ _Fields = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class _Direction:
-    """Frames and header compression of one direction."""
+    """State of one direction: its frames and header compression."""
 
     frames: FrameDivider = field(default_factory=FrameDivider)
     decoder: hpack.Decoder = field(default_factory=hpack.Decoder)
@@ -64,7 +64,7 @@ class _Direction:
 
 @dataclass(slots=True)
 class _OpenStream:
-    """One request and its response.
+    """One request and its response on an HTTP/2 stream.
 
     Args:
         window: bytes that the server may still send.
@@ -80,7 +80,7 @@ class _OpenStream:
 
 
 class Http2Tracker:
-    """Parser of one connection.
+    """Parser of one HTTP/2 connection.
 
     Attributes:
         finished: streams that ended. The caller empties the list.
@@ -137,7 +137,7 @@ class Http2Tracker:
         self._streams.clear()
 
     def _give_up(self) -> None:
-        """Stop decoding. The events so far are used, and the rest of each stream is missing."""
+        """Stop decoding. Earlier events are used, and the rest of each stream counts as missing."""
         self.is_broken = True
         for stream in self._streams.values():
             if stream.builder is not None:
@@ -186,7 +186,7 @@ class Http2Tracker:
                 self._initial_window = size
 
     def _receive_block(self, part: FramePart, *, from_client: bool) -> None:
-        """Collect a header block, which can have several frames, and decode it when complete."""
+        """Collect a header block, which may span several frames, and decode it when complete."""
         direction = self._directions[from_client]
         payload = part.payload
         if part.kind != CONTINUATION:
@@ -204,7 +204,7 @@ class Http2Tracker:
             raise RemoteProtocolError("a header block is too large")
         if not part.flags & END_HEADERS:
             return
-        # Every block changes the state of the compression, even if its fields are not used.
+        # Every header block changes the compression state, even if its fields are not used.
         raw = direction.decoder.decode(bytes(direction.block), raw=True)
         fields = [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
                   for name, value in raw]  # fmt: skip
@@ -277,7 +277,7 @@ class Http2Tracker:
             self._end(part.stream_id, Ending.COMPLETE)
 
     def _use_window(self, part: FramePart, *, ends: bool) -> None:
-        """Count the places at which the client's window was used up before the response ended."""
+        """Count how often the client's window was exhausted before the response ended."""
         before, self._window = self._window, self._window - part.consumed
         stream = self._streams.get(part.stream_id)
         if before > 0 >= self._window:

@@ -12,7 +12,7 @@ from undam.errors import RemoteProtocolError
 from undam.http2.frames import DATA, PADDED
 
 _HEAD_BYTES = 9
-# Frames other than DATA are small; all peers limit a header block to a few hundred KB.
+# Frames other than DATA are small: peers limit a header block to a few hundred KB.
 _MAX_FRAME_BYTES = 1 << 20
 
 
@@ -34,7 +34,7 @@ class FramePart(NamedTuple):
 
 
 class FrameDivider:
-    """Divides the bytes of one direction into frames."""
+    """Divider of the bytes of one direction into frames."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -44,7 +44,7 @@ class FrameDivider:
 
     @property
     def data_stream_id(self) -> int | None:
-        """The stream of the DATA frame that has begun and is not complete."""
+        """ID of the stream with an incomplete DATA frame; ``None`` if there is none."""
         return self._stream_id if self._in_data else None
 
     def receive_data(self, data: bytes) -> list[FramePart]:
@@ -106,7 +106,7 @@ class FrameDivider:
         )
 
     def skip(self, count: int) -> FramePart | None:
-        """Continue after missing bytes; ``None`` if they are not all part of one DATA frame."""
+        """Continue after missing bytes; return ``None`` unless all are part of one DATA frame."""
         if not self._in_data or self._buffer:
             return None
         if count > self._content_left + self._padding_left:

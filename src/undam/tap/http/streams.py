@@ -24,7 +24,7 @@ _STREAM_TYPES = (
     "application/stream+json",
     "application/vnd.amazon.eventstream",
 )
-# Types that a stream may have, if its length is not declared.
+# Content types that a stream may have if it has no Content-Length.
 _POSSIBLE_TYPES = ("application/json", "text/plain", "application/octet-stream")
 _ID_HEADERS = frozenset(
     {"traceparent", "x-request-id", "x-correlation-id", "x-amzn-trace-id", "x-b3-traceid"}
@@ -111,12 +111,12 @@ class CapturedStream:
 
     @property
     def start_ns(self) -> int:
-        """When the request began, or else when the response head arrived."""
+        """Time at which the request began; if unknown, that of the response head."""
         return self.request.start_ns if self.request is not None else self.head_ns
 
     @property
     def sent_ns(self) -> int:
-        """When the request was complete, or else when the response head arrived."""
+        """Time at which the request was complete; if unknown, that of the response head."""
         return self.request.sent_ns if self.request is not None else self.head_ns
 
     @property
@@ -190,7 +190,7 @@ class StreamBuilder:
 
 
 def may_stream(head: Head) -> bool:
-    """Return whether a response can be a stream of events, by its head."""
+    """Return whether the head of a response allows a stream of events."""
     content_type = (head.get("content-type") or "").lower()
     if content_type.startswith(_STREAM_TYPES):
         return True
