@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from undam.diagnosis.reading import read_exchange
 from undam.record import Ending
 from undam.tap.capture.segments import Endpoint
 from undam.tap.legs import Leg, Pair
+from undam.tap.shared_bodies import read_keyed
 from undam.timing import Arrival
 
 # A client sends smaller records for HTTP/2 window updates and acknowledgements.
@@ -189,7 +189,7 @@ def _estimated_leg(leg: Leg, turn: OpaqueTurn) -> Leg:
         arrivals=list(estimated.arrivals), ended_ns=turn.ended_ns, left_ns=None,
         retransmitted=0, zero_windows=0, ending=Ending.COMPLETE,
     )  # fmt: skip
-    return Leg(stream, read_exchange(estimated), is_partial=False)
+    return Leg(stream, *read_keyed(estimated), is_partial=False)
 
 
 def _merged(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:

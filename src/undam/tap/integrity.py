@@ -14,7 +14,8 @@ from difflib import SequenceMatcher
 
 from undam.diagnosis.numbering import REPLACEMENT, AnswerIntegrity
 from undam.record import Ending
-from undam.tap.legs import MIN_COMMON, Leg, Pair, common_share
+from undam.tap.legs import Leg, Pair, comparable_keys
+from undam.tap.shared_bodies import Key
 
 _KINDS = ("lost", "duplicated", "reordered", "altered", "torn")
 # The alignment takes quadratic time in the number of events between the first and last difference.
@@ -81,10 +82,9 @@ def compare_legs(pair: Pair) -> AnswerIntegrity | None:
     ended = outer.stream.ending in _WHOLE and inner.stream.ending in _WHOLE
     if not whole or not ended or not pair.matched:
         return None
-    intact = AnswerIntegrity("both-sides", sent=len(inner.keys), received=len(outer.keys))
-    exact = common_share(outer.counts, inner.counts) >= MIN_COMMON
-    sent, got = (inner.keys, outer.keys) if exact else (inner.text_keys, outer.text_keys)
     sent_texts, got_texts = inner.texts, outer.texts
+    intact = AnswerIntegrity("both-sides", sent=len(sent_texts), received=len(got_texts))
+    got, sent = comparable_keys(outer, inner)
     if sent == got or "".join(sent_texts) == "".join(got_texts):
         return intact
     start, stop = _differing(sent, got)
@@ -97,7 +97,7 @@ def compare_legs(pair: Pair) -> AnswerIntegrity | None:
     return differences.result(intact, inner)
 
 
-def _differing(sent: Sequence[bytes], got: Sequence[bytes]) -> tuple[int, tuple[int, int]]:
+def _differing(sent: Sequence[Key], got: Sequence[Key]) -> tuple[int, tuple[int, int]]:
     """Return the index of the first difference, and the end of the last one on each side."""
     shorter = min(len(sent), len(got))
     start = next((at for at in range(shorter) if sent[at] != got[at]), shorter)
@@ -115,7 +115,7 @@ class _Differences:
     """
 
     def __init__(
-        self, sent: Sequence[bytes], got: Sequence[bytes], sent_texts: Sequence[str],
+        self, sent: Sequence[Key], got: Sequence[Key], sent_texts: Sequence[str],
         got_texts: Sequence[str],
     ) -> None:  # fmt: skip
         self._sent, self._got = sent, got
@@ -145,7 +145,7 @@ class _Differences:
             self._add_change(removed, [one for one in added if one not in moved], missing)
 
     def _add_change(
-        self, removed: Iterable[int], added: Sequence[int], missing: Counter[bytes]
+        self, removed: Iterable[int], added: Sequence[int], missing: Counter[Key]
     ) -> None:
         gone = []
         for index in removed:

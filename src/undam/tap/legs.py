@@ -7,20 +7,19 @@ the origin begins within the request of the client.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from undam.apis import api_for_path
-from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
+from undam.diagnosis.reading import Reading, TimedEvent
 from undam.record import Exchange, Stamps
 from undam.tap.capture.segments import Endpoint
 from undam.tap.http.streams import CapturedStream
-from undam.tap.shared_bodies import BodyReader
+from undam.tap.shared_bodies import BodyReader, EventKeys, Key, read_keyed
 from undam.timing import Arrival
 
 # Two network interfaces of a host share a clock, but packets are stamped at slightly different
@@ -49,61 +48,45 @@ class Leg:
     Args:
         stream: the captured response.
         reading: its events; of an incomplete capture, those that are whole.
+        events: its content events, to compare them with those of other legs.
         is_partial: whether events may be missing.
     """
 
     stream: CapturedStream
     reading: Reading
+    events: EventKeys
     is_partial: bool
-
-    @cached_property
-    def keys(self) -> list[bytes]:
-        """Digests of the content events."""
-        return [
-            _digest(item.meaning.payload, item.text)
-            for item in self._events
-            if item.meaning is not None
-        ]
-
-    @cached_property
-    def text_keys(self) -> list[bytes]:
-        """Digests of the events' text, which stay equal if a proxy translates the API."""
-        return [_digest(None, item.text) for item in self._events]
-
-    @cached_property
-    def counts(self) -> Counter[bytes]:
-        """Occurrences of each digest in ``keys``."""
-        return Counter(self.keys)
-
-    @cached_property
-    def text_counts(self) -> Counter[bytes]:
-        """Occurrences of each digest in ``text_keys``."""
-        return Counter(self.text_keys)
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """Texts of the content events."""
-        return [item.text for item in self._events]
 
     def is_reasoning(self, index: int) -> bool:
         """Return whether a content event is part of the model's reasoning."""
-        meaning = self._events[index].meaning
+        meaning = self._contents[index].meaning
         content = repr(meaning.payload) if meaning is not None else ""
         return "reasoning" in content or "thinking" in content
 
     @cached_property
-    def _events(self) -> list[TimedEvent]:
-        return [item for item in self.reading.contents if item.meaning is not None]
+    def texts(self) -> list[str]:
+        """Return the texts of the content events."""
+        return [item.text for item in self._contents]
 
     @cached_property
     def times(self) -> list[int]:
-        """Times of the content events."""
-        return [item.at_ns for item in self.reading.contents]
+        """Return the times of the content events."""
+        return [item.at_ns for item in self._contents]
 
+    @cached_property
+    def _contents(self) -> tuple[TimedEvent, ...]:
+        return self.reading.contents
 
-def _digest(payload: object, text: str) -> bytes:
-    source = repr(payload) if payload is not None else text
-    return hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    @cached_property
+    def identifiers(self) -> set[bytes]:
+        """Return digests of the parts of the request that a proxy passes on."""
+        request = self.stream.request
+        if request is None:
+            return set()
+        found = {one.encode() for one in request.ids}
+        if request.body_hash:
+            found.add(request.body_hash)
+        return found
 
 
 def parse_leg(stream: CapturedStream, reader: BodyReader | None = None) -> Leg:
@@ -128,10 +111,10 @@ def parse_leg(stream: CapturedStream, reader: BodyReader | None = None) -> Leg:
         error=stream.problem,
     )
     if stream.is_whole:
-        read = read_exchange if reader is None else reader.read
-        return Leg(stream, read(exchange), is_partial=False)
-    reading = read_exchange(replace(exchange, arrivals=_whole_events(stream)))
-    return Leg(stream, reading, is_partial=True)
+        read = read_keyed if reader is None else reader.read
+        return Leg(stream, *read(exchange), is_partial=False)
+    reading = read_keyed(replace(exchange, arrivals=_whole_events(stream)))
+    return Leg(stream, *reading, is_partial=True)
 
 
 def _whole_events(stream: CapturedStream) -> tuple[Arrival, ...]:
@@ -290,32 +273,41 @@ def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, i
 
 def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
     """Yield possible pairs, each with a rank; the smallest rank is the most likely pair."""
-    by_key: dict[bytes, set[int]] = defaultdict(set)
+    by_key: dict[Key, set[int]] = defaultdict(set)
+    by_text: dict[Key, set[int]] = defaultdict(set)
     for index, leg in enumerate(legs):
-        for key in {*leg.keys, *leg.text_keys, *_passed_on(leg)}:
+        for key in chain(leg.events.payload_counts, leg.identifiers):
             by_key[key].add(index)
+        for key in leg.events.text_counts:
+            by_text[key].add(index)
     order = sorted(range(len(legs)), key=lambda index: legs[index].stream.start_ns)
     for position, outer in enumerate(order):
         one = legs[outer]
-        related = Counter[int]()
-        for key in {*one.keys, *one.text_keys, *_passed_on(one)}:
-            if len(by_key[key]) <= _COMMON_EVENT:
-                related.update(by_key[key])
         nearby = order[max(0, position - 4) : position + 2 * _COMMON_EVENT]
-        for inner in {*related, *nearby} - {outer}:
+        related = _related(by_key, chain(one.events.payload_counts, one.identifiers))
+        examined = {outer}
+        # The texts cost as much time again. They matter only if no leg has the same payloads.
+        is_paired = False
+        for inner in (related | set(nearby)) - examined:
             rank = _rank(one, legs[inner])
             if rank is not None:
+                is_paired = is_paired or not rank[0]
                 yield rank, outer, inner
+        if not is_paired:
+            examined |= related | set(nearby)
+            for inner in _related(by_text, one.events.text_counts) - examined:
+                rank = _rank(one, legs[inner])
+                if rank is not None:
+                    yield rank, outer, inner
 
 
-def _passed_on(leg: Leg) -> set[bytes]:
-    """Return digests of the parts of a request that a proxy passes on."""
-    request = leg.stream.request
-    if request is None:
-        return set()
-    found = {one.encode() for one in request.ids}
-    if request.body_hash:
-        found.add(request.body_hash)
+def _related(index: Mapping[Key, set[int]], keys: Iterable[Key]) -> set[int]:
+    """Return the legs that share one of the keys, unless it is common."""
+    found = set[int]()
+    for key in keys:
+        members = index[key]
+        if 1 < len(members) <= _COMMON_EVENT:
+            found |= members
     return found
 
 
@@ -334,12 +326,13 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
     other_host = into.client.address != out.server.address
     if other_host and out.client.address == into.server.address:
         return None  # The addresses match the opposite direction.
-    common, by_text = common_share(outer.counts, inner.counts), 0.0
+    some, others = outer.events, inner.events
+    common, by_text = common_share(some.payload_counts, others.payload_counts), 0.0
     if common < MIN_COMMON:
-        common, by_text = common_share(outer.text_counts, inner.text_counts), 1.0
+        common, by_text = common_share(some.text_counts, others.text_counts), 1.0
     if common < MIN_COMMON:
         return None
-    ids = -float(len(_passed_on(outer) & _passed_on(inner)))
+    ids = -float(len(outer.identifiers & inner.identifiers))
     if by_text and not ids and (outer.is_partial or inner.is_partial):
         return None  # Answers to different requests often share most of their words.
     begins_before = float(out.request is not None and into.start_ns < out.start_ns)
@@ -352,30 +345,37 @@ def _first_ns(leg: Leg) -> int | None:
     return times[0] if times else None
 
 
-def common_share(some: Counter[bytes], others: Counter[bytes]) -> float:
+def common_share(some: Counter[Key], others: Counter[Key]) -> float:
     """Return the share of the events of the shorter leg that both legs contain."""
+    if some is others:
+        return 1.0 if some else 0.0
     least = min(some.total(), others.total())
     if not least or some.keys().isdisjoint(others):
         return 0.0
     return (some & others).total() / least
 
 
+def comparable_keys(outer: Leg, inner: Leg) -> tuple[list[Key], list[Key]]:
+    """Return the keys of the events of both legs: by payload if they have enough in common."""
+    some, others = outer.events, inner.events
+    if common_share(some.payload_counts, others.payload_counts) >= MIN_COMMON:
+        return some.by_payload, others.by_payload
+    return some.texts, others.texts
+
+
 def match_events(outer: Leg, inner: Leg) -> list[tuple[int, int]]:
     """Return pairs of indices of the same content event on both legs, in order."""
-    if common_share(outer.counts, inner.counts) >= MIN_COMMON:
-        some, others = outer.keys, inner.keys
-    else:
-        some, others = outer.text_keys, inner.text_keys
+    some, others = comparable_keys(outer, inner)
     if some == others:
         return [(index, index) for index in range(len(some))]
     return _align(some, others)
 
 
-def _align(some: list[bytes], others: list[bytes]) -> list[tuple[int, int]]:
+def _align(some: list[Key], others: list[Key]) -> list[tuple[int, int]]:
     if len(some) + len(others) <= _MAX_ALIGNED:
         blocks = SequenceMatcher(None, some, others, autojunk=False).get_matching_blocks()
         return [(b.a + step, b.b + step) for b in blocks for step in range(b.size)]
-    positions: dict[bytes, list[int]] = defaultdict(list)
+    positions: dict[Key, list[int]] = defaultdict(list)
     for index in range(len(others) - 1, -1, -1):
         positions[others[index]].append(index)
     matched, last = [], -1

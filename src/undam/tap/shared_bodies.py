@@ -7,31 +7,95 @@ line is the time of the event on each side.
 from __future__ import annotations
 
 import hashlib
+import marshal
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import accumulate
+from typing import NamedTuple
 
 from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
 from undam.framing import Framing
 from undam.record import Ending, Exchange
 from undam.timing import Arrival
 
+Key = bytes | str
+"""Key of an event: equal for equal events."""
+
 _BLANK = b"\n\n"
+# Later versions of the format may encode equal values differently.
+_MARSHAL_VERSION = 2
+
+
+class EventKeys:
+    """Content events of a stream in the forms in which they are compared; shared by equal bodies.
+
+    Args:
+        contents: the content events.
+    """
+
+    def __init__(self, contents: Sequence[TimedEvent]) -> None:
+        self._contents = contents
+
+    @cached_property
+    def by_payload(self) -> list[Key]:
+        """Return a digest of the JSON of each event, or its text if it has no JSON."""
+        return [_key(item) for item in self._contents]
+
+    @cached_property
+    def texts(self) -> list[Key]:
+        """Return the texts of the events, which survive a translation of the API."""
+        return [item.text for item in self._contents]
+
+    @cached_property
+    def payload_counts(self) -> Counter[Key]:
+        """Return how often each key occurs in ``by_payload``."""
+        return Counter(self.by_payload)
+
+    @cached_property
+    def text_counts(self) -> Counter[Key]:
+        """Return how often each text occurs."""
+        return Counter(self.texts)
+
+
+def _key(item: TimedEvent) -> Key:
+    payload = None if item.meaning is None else item.meaning.payload
+    if payload is None:
+        return item.text
+    try:
+        source = marshal.dumps(payload, _MARSHAL_VERSION)
+    except ValueError:  # The value is nested too deeply, or is not JSON.
+        source = repr(payload).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(source, digest_size=12).digest()
+
+
+class KeyedReading(NamedTuple):
+    """Parsed body, and the keys of its content events."""
+
+    reading: Reading
+    keys: EventKeys
+
+
+def read_keyed(exchange: Exchange) -> KeyedReading:
+    """Parse an exchange with `read_exchange`."""
+    reading = read_exchange(exchange)
+    return KeyedReading(reading, EventKeys(reading.contents))
 
 
 class BodyReader:
     """Parser of exchanges that keeps their bodies for later ones."""
 
     def __init__(self) -> None:
-        self._parsed: dict[bytes, tuple[Reading, list[int]]] = {}
+        self._parsed: dict[bytes, tuple[KeyedReading, list[int]]] = {}
 
-    def read(self, exchange: Exchange) -> Reading:
-        """Return the result of `read_exchange`, and reuse the reading of an equal body."""
+    def read(self, exchange: Exchange) -> KeyedReading:
+        """Return the result of `read_keyed`, and reuse the result of an equal body."""
         body = b"".join(arrival.data for arrival in exchange.arrivals)
         ended = exchange.ending in {Ending.COMPLETE, Ending.CLOSED}
         if not ended or b"\r" in body or not body.endswith(_BLANK):
-            return read_exchange(exchange)
+            return read_keyed(exchange)
         head = exchange.head
         kind = "" if head is None else head.get("content-type") or ""
         about = repr((exchange.api, kind, len(body))).encode()
@@ -39,13 +103,13 @@ class BodyReader:
         if key not in self._parsed:
             events = [one + _BLANK for one in body[: -len(_BLANK)].split(_BLANK)]
             arrivals = tuple(Arrival(0, event) for event in events)
-            reading = read_exchange(replace(exchange, arrivals=arrivals))
+            keyed = read_keyed(replace(exchange, arrivals=arrivals))
             ends = list(accumulate(len(event) for event in events))
-            self._parsed[key] = reading, ends
-        parsed, ends = self._parsed[key]
+            self._parsed[key] = keyed, ends
+        (parsed, keys), ends = self._parsed[key]
         if parsed.problem is not None or parsed.framing is not Framing.SSE:
-            return read_exchange(exchange)
-        return _with_times(parsed, ends, exchange)
+            return read_keyed(exchange)
+        return KeyedReading(_with_times(parsed, ends, exchange), keys)
 
 
 def _with_times(parsed: Reading, ends: Sequence[int], exchange: Exchange) -> Reading:
