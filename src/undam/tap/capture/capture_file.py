@@ -175,10 +175,13 @@ class CaptureReader:
 
         Almost all blocks are packets, so these are read without a slice for each field.
         """
-        buffer, block = self._buffer, struct.Struct(order + "IIIIIII")
-        at, end = 0, len(buffer)
+        # The buffer is the end of a bytes object, whose slices are cheaper than those of a view.
+        buffer, unpack = self._buffer.obj, struct.Struct(order + "IIIIIII").unpack_from
+        assert isinstance(buffer, bytes)
+        begin = at = len(buffer) - len(self._buffer)
+        end = len(buffer)
         while end - at >= 32:
-            kind, total, number, high, low, captured, length = block.unpack_from(buffer, at)
+            kind, total, number, high, low, captured, length = unpack(buffer, at)
             is_whole = 32 <= total <= end - at and captured + 32 <= total and not total % 4
             if kind != _ENHANCED or not is_whole or number >= len(interfaces):
                 break
@@ -186,10 +189,10 @@ class CaptureReader:
             self.cut_packets += captured < length
             start = at + 28
             at += total
-            data = bytes(buffer[start : start + captured])
+            data = buffer[start : start + captured]
             yield Packet(((high << 32) | low) * multiplier // divisor, link_type, data, length)
-        self._buffer = buffer[at:]
-        self._offset += at
+        self._buffer = self._buffer[at - begin :]
+        self._offset += at - begin
 
     def _section(self, length: bytes) -> str | None:
         """Read the rest of a section header; return its byte order."""

@@ -10,7 +10,7 @@ import ipaddress
 import struct
 from typing import NamedTuple
 
-from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.capture_file import RAW_IP, Packet
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 """TCP flags (RFC 9293, 3.1)."""
@@ -22,6 +22,9 @@ _TCP = 6
 _IPV6_EXTENSIONS = {0, 43, 60}
 _IPV4_HEADER = struct.Struct(">BxHHHxBxx8s")
 _TCP_HEADER = struct.Struct(">4sIIBBH")
+_IPV4_TCP_HEADERS = struct.Struct(">xxHHHxBxx12sIIBBH")
+# First byte of an IPv4 packet whose header has no options.
+_PLAIN_IPV4 = 0x45
 
 
 class Segment(NamedTuple):
@@ -48,9 +51,20 @@ class Segment(NamedTuple):
 def decode(packet: Packet) -> Segment | None:
     """Return the TCP segment in a packet, or ``None`` if it contains none."""
     at_ns, link_type, data, length = packet
-    at = 0 if link_type == 101 else _network_offset(link_type, data)
+    at = 0 if link_type == RAW_IP else _network_offset(link_type, data)
     if at is None or at >= len(data):
         return None
+    if data[at] == _PLAIN_IPV4 and len(data) >= at + 40:
+        total, ident, fragment, protocol, flow, seq, ack, offset, flags, window = _headers(data, at)
+        if protocol != _TCP or fragment & 0x3FFF:
+            return None
+        header = 20 + (offset >> 4) * 4
+        size = total or length - at
+        if header < 40 or size < header:
+            return None
+        payload = data[at + header : at + size]
+        cut = size - header - len(payload)
+        return Segment(at_ns, flow, seq, ack, flags, window, payload, cut, ident)
     if data[at] >> 4 == 4:
         return _decode_ipv4(at_ns, data, at, length - at)
     if data[at] >> 4 == 6:
@@ -118,6 +132,9 @@ def _decode_tcp(
     payload = data[at + header : at + size]
     cut = size - header - len(payload)
     return Segment(at_ns, addresses + ports, seq, ack, flags, window, payload, cut, ident)
+
+
+_headers = _IPV4_TCP_HEADERS.unpack_from
 
 
 class Endpoint(NamedTuple):

@@ -124,12 +124,13 @@ class ResponseTracker:
 
     def receive_piece(self, piece: Piece) -> None:
         """Parse the bytes of one piece."""
-        self._at_ns = piece.at_ns
-        if piece.lost:
-            self._receive_loss(piece.lost)
-        if piece.data:
-            self._receive_data(piece.data)
-        self._add_arrival()
+        self._at_ns, data, lost = piece
+        if lost:
+            self._receive_loss(lost)
+        if data:
+            self._receive_data(data)
+        if self._body:
+            self._add_arrival()
 
     def finish(self, at_ns: int, *, by: str, from_server: bool) -> None:
         """End the current stream because its connection, or the capture, ended.
@@ -205,8 +206,10 @@ class ResponseTracker:
         self._headers, self._head_bytes, self._raw = [], 0, False
 
     def _add_arrival(self) -> None:
-        if self._body and self._builder is not None:
-            self._builder.add_arrival(self._at_ns, b"".join(self._body))
+        body = self._body
+        if body and self._builder is not None:
+            data = body[0] if len(body) == 1 else b"".join(body)
+            self._builder.add_arrival(self._at_ns, data)
         self._body = []
 
     def _end(self, ending: Ending) -> None:

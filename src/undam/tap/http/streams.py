@@ -137,24 +137,26 @@ class StreamBuilder:
         self._size = 0
         self._decoder: ContentDecoder | None = None
         coded = (stream.head.get("content-encoding") or "").split(",")
-        codings = [one.strip().lower() for one in coded]
+        codings = [name for one in coded if (name := one.strip().lower())]
         try:
-            self._decoder = ContentDecoder([c for c in codings if c], max_bytes=MAX_BODY_BYTES)
+            decoder = ContentDecoder(codings, max_bytes=MAX_BODY_BYTES)
         except RemoteProtocolError as error:
             stream.problem = str(error)
+        else:
+            self._decoder = decoder if decoder.names else None
 
     def add_arrival(self, at_ns: int, data: bytes) -> None:
         """Decode bytes of the body that became readable at one time."""
         stream = self.stream
-        if stream.problem is not None or self._decoder is None:
+        if stream.problem is not None:
             return
-        try:
-            decoded = data
-            if self._decoder.names:
+        decoded = data
+        if self._decoder is not None:
+            try:
                 decoded = b"".join(self._decoder.receive_data(data))
-        except RemoteProtocolError as error:
-            stream.problem = str(error)
-            return
+            except RemoteProtocolError as error:
+                stream.problem = str(error)
+                return
         self._size += len(decoded)
         if self._size > MAX_BODY_BYTES:
             stream.problem = f"the body is larger than {MAX_BODY_BYTES >> 20} MB"
@@ -166,7 +168,7 @@ class StreamBuilder:
         stream = self.stream
         stream.lost_bytes += count
         stream.breaks.append(len(stream.arrivals))
-        if self._decoder is not None and self._decoder.names:
+        if self._decoder is not None:
             stream.problem = stream.problem or "missing bytes in a compressed body"
 
     def end(self, at_ns: int, *, by: str, from_server: bool, ends_by_close: bool) -> None:
