@@ -114,20 +114,21 @@ class ConnectionTable:
     def receive_segment(self, segment: Segment) -> bool:
         """Add one segment; return whether its connection is encrypted."""
         self.stats.segments += 1
-        self.last_ns = max(self.last_ns, segment.at_ns)
-        flow, flags = segment.flow, segment.flags
+        at_ns, flow, _, ack, flags, window, _, _, _ = segment
+        if at_ns > self.last_ns:
+            self.last_ns = at_ns
         connection = self._by_flow.get(flow)
         if connection is not None and flags & (SYN | ACK) == SYN and connection.last_ns:
             known = connection.directions[flow]
             is_new = known.first_seq not in (None, segment.seq)
             if is_new or known.ended is not None or connection.responses is None:
-                self._close(connection, segment.at_ns)
+                self._close(connection, at_ns)
                 connection = None
         if connection is None:
             if flags & RST:
                 return False
             connection = self._add(flow)
-        connection.last_ns = segment.at_ns
+        connection.last_ns = at_ns
         if not connection.client_flow:
             self._find_client(connection, segment)
         direction = connection.directions[flow]
@@ -136,12 +137,11 @@ class ConnectionTable:
         if pieces:
             self._deliver(connection, flow, pieces)
         if flags & ACK:
-            other = connection.opposite[flow]
-            pieces = other.receive_ack(segment.ack, segment.window, segment.at_ns)
+            pieces = connection.opposite[flow].receive_ack(ack, window, at_ns)
             if pieces:
                 self._deliver(connection, reverse(flow), pieces)
         if flags & (FIN | RST) or (was_open and direction.ended is not None):
-            self._check_end(connection, flow, segment.at_ns)
+            self._check_end(connection, flow, at_ns)
         return connection.tls is not None
 
     @property

@@ -19,6 +19,7 @@ _GRACE_NS = 50_000_000
 # which gaps are never filled.
 _MAX_PENDING_BYTES = 1 << 20
 _MAX_PENDING = 512
+_MAX_RECENT = 64
 # A packet that passes a virtual link is captured at both of its ends within this time.
 _COPY_NS = 50_000_000
 # A lost segment is sent again within this time, even after two losses.
@@ -89,35 +90,35 @@ class Direction:
 
     def receive_segment(self, segment: Segment) -> list[Piece]:
         """Return the bytes that this segment makes readable, in order."""
-        flags, seq = segment.flags, segment.seq
+        at_ns, _, seq, _, flags, _, payload, cut, ident = segment
         if flags & RST:
             self.ended = self.ended or "rst"
-            self.ended_ns = self.ended_ns or segment.at_ns
-            return self._release(segment.at_ns, final=True)
+            self.ended_ns = self.ended_ns or at_ns
+            return self._release(at_ns, final=True)
         if flags & SYN:
             self._next = (seq + 1) % _WRAP
             self.from_start, self.first_seq = True, seq
             seq = self._next
-        size = len(segment.payload) + segment.cut
+        size = len(payload) + cut
         if not size:
             return self._receive_fin(segment, seq)
-        if self._is_copy(segment, size):
-            self.stats.copies += 1
+        stats = self.stats
+        if self._is_copy((seq, size, ident), at_ns):
+            stats.copies += 1
             return []
-        self.stats.segments += 1
+        stats.segments += 1
         if self._next is None:
             self._next = seq
-        ahead = _distance(seq, self._next)
-        if ahead == 0 and not self._pending and not segment.cut:
-            self.stats.bytes += size
+        if seq == self._next and not self._pending and not cut:
+            stats.bytes += size
             self._next = (seq + size) % _WRAP
-            pieces = [Piece(segment.at_ns, segment.payload)]
+            pieces = [Piece(at_ns, payload)]
             return pieces + self._receive_fin(segment, self._next) if flags & FIN else pieces
-        if ahead + size <= 0:
-            self.stats.retransmitted += 1
+        if _distance(seq, self._next) + size <= 0:
+            stats.retransmitted += 1
             return []
         self._keep(seq, segment)
-        pieces = self._release(segment.at_ns)
+        pieces = self._release(at_ns)
         if flags & FIN:
             pieces += self._receive_fin(segment, (seq + size) % _WRAP)
         return pieces
@@ -126,7 +127,8 @@ class Direction:
         """Note an acknowledgement from the other end; return bytes that it makes readable."""
         if not window:
             self.stats.zero_windows += 1
-        if self._acked is None or _distance(ack, self._acked) > 0:
+        acked = self._acked
+        if ack != acked and (acked is None or _distance(ack, acked) > 0):
             self._acked = ack
         return self._release(at_ns) if self._pending else []
 
@@ -134,15 +136,20 @@ class Direction:
         """Return all bytes that are still pending, at the end of the capture."""
         return self._release(0, final=True)
 
-    def _is_copy(self, segment: Segment, size: int) -> bool:
-        """Return whether the same packet was captured before, on another interface."""
-        key = (segment.seq, size, segment.ident)
-        if len(self._recent) > 64:
-            self._recent.clear()
-        before = self._recent.get(key)
-        self._recent[key] = segment.at_ns
-        within_ns = _COPY_NS if segment.ident > 0 else _COPY_NS // 10
-        return before is not None and 0 <= segment.at_ns - before < within_ns
+    def _is_copy(self, key: tuple[int, int, int], at_ns: int) -> bool:
+        """Return whether the same packet was captured before, on another interface.
+
+        Args:
+            key: sequence number, size and identification of the packet.
+        """
+        recent = self._recent
+        if len(recent) > _MAX_RECENT:
+            recent.clear()
+        before = recent.get(key)
+        recent[key] = at_ns
+        if before is None:
+            return False
+        return 0 <= at_ns - before < (_COPY_NS if key[2] > 0 else _COPY_NS // 10)
 
     def _receive_fin(self, segment: Segment, seq: int) -> list[Piece]:
         if segment.flags & FIN:
@@ -152,7 +159,9 @@ class Direction:
         return self._end_by_fin(segment.at_ns)
 
     def _end_by_fin(self, at_ns: int) -> list[Piece]:
-        if self._fin is not None and self._next is not None and self.ended is None:
+        if self._fin is None:
+            return []
+        if self._next is not None and self.ended is None:
             missing = _distance(self._fin, self._next)
             if missing <= 0 or (self._acked is not None and _distance(self._acked, self._fin) > 0):
                 pieces = self._release(at_ns, final=True) if missing > 0 else []

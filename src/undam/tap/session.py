@@ -98,24 +98,27 @@ class TapSession:
 
     def receive_packet(self, packet: Packet) -> None:
         """Add one packet."""
-        stats = self.stats
+        stats, table, ports = self.stats, self.table, self._ports
+        at_ns, _, data, length = packet
         stats.packets += 1
-        stats.cut_packets += len(packet.data) < packet.length
+        if len(data) < length:
+            stats.cut_packets += 1
         segment = decode(packet)
         if segment is None:
             stats.other_packets += 1
             return
-        if self._ports and not self._ports & {segment.flow[-4:-2], segment.flow[-2:]}:
+        flow = segment.flow
+        if ports and flow[-4:-2] not in ports and flow[-2:] not in ports:
             return
-        if segment.at_ns < self._last_ns:
+        if at_ns < self._last_ns:
             stats.backwards += 1
         else:
-            self._last_ns = segment.at_ns
-        is_encrypted = self.table.receive_segment(segment)
+            self._last_ns = at_ns
+        is_encrypted = table.receive_segment(segment)
         if is_encrypted and self._file is not None:
             self._file.write_packet(packet)
-        if self.table.has_finished:
-            self._keep(self.table.take_finished())
+        if table.has_finished:
+            self._keep(table.take_finished())
 
     def finish(self) -> None:
         """Analyze everything that is left, at the end of the capture."""
