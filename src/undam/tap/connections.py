@@ -115,8 +115,7 @@ class ConnectionTable:
         """Add one segment; return whether its connection is encrypted."""
         self.stats.segments += 1
         at_ns, flow, _, ack, flags, window, _, _, _ = segment
-        if at_ns > self.last_ns:
-            self.last_ns = at_ns
+        self.last_ns = max(self.last_ns, at_ns)
         connection = self._by_flow.get(flow)
         if connection is not None and flags & (SYN | ACK) == SYN and connection.last_ns:
             known = connection.directions[flow]
