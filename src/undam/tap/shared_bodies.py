@@ -65,7 +65,7 @@ def _key(item: TimedEvent) -> Key:
     if payload is None:
         return item.text
     try:
-        source = marshal.dumps(payload, _MARSHAL_VERSION)
+        source = marshal.dumps(payload, _MARSHAL_VERSION)  # type: ignore[arg-type]
     except ValueError:  # The value is nested too deeply, or is not JSON.
         source = repr(payload).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(source, digest_size=12).digest()
