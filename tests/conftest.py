@@ -1,7 +1,10 @@
-"""Set-up of all tests: Ctrl-C interrupts them; parallel runs keep the tests of a file together."""
+"""Set-up of all tests: Ctrl-C interrupts them; collection is cheap; Hypothesis runs 50 examples."""
 
+import gc
 import signal
+from collections.abc import Generator
 
+import hypothesis
 import pytest
 
 # A shell that starts a job in the background makes it ignore SIGINT, and every program that the
@@ -9,9 +12,19 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+hypothesis.settings.register_profile("undam", max_examples=50)
+hypothesis.settings.load_profile("undam")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests by file for `--dist loadgroup`, unless a test has a group of its own."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude modules and tests, which live until the end, from garbage collections.
+
+    There are a million objects of them, and many tests request a collection.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()

@@ -16,9 +16,6 @@ import openai
 import pytest
 from fastapi import FastAPI
 from flask import Flask
-from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
-from langgraph.graph import END, START, MessagesState, StateGraph
 
 from support import upstream_app
 from support.uvicorn_thread import under_uvicorn
@@ -94,6 +91,11 @@ def test_the_pass_through_gives_deltas_and_status(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_events_of_an_agent_are_json(package: str) -> None:
+    # Importing these takes seconds, for each process that collects this file.
+    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel  # noqa: PLC0415
+    from langchain_core.messages import AIMessage  # noqa: PLC0415
+    from langgraph.graph import END, START, MessagesState, StateGraph  # noqa: PLC0415
+
     model = GenericFakeChatModel(messages=iter([AIMessage("Hello big world")]))
 
     async def node(state: Any) -> Any:

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import anthropic
 import httpx
 import openai
 import pytest
 from fastapi import FastAPI
-from langchain_openai import ChatOpenAI
 
 from support import upstream_app
 from support.asgi_calls import Call, run
@@ -24,6 +22,8 @@ from support.uvicorn_thread import read_raw, under_uvicorn
 from undam.asgi import StreamBroken, UIMessageAnswer, relay
 from undam.asgi import starlette as undam_starlette
 from undam.sse import Event, Parser
+
+# Each process that collects this file would take seconds to import anthropic and langchain_openai.
 
 
 def _relaying(upstream: str) -> FastAPI:
@@ -47,6 +47,8 @@ def _relaying(upstream: str) -> FastAPI:
         base = f"{upstream}/{mode}"
         options: Any = {"base_url": f"{base}/v1", "api_key": "k", "max_retries": 0}
         if how == "sdk" and path == "messages":
+            import anthropic  # noqa: PLC0415
+
             model = kept(anthropic.AsyncAnthropic(**{**options, "base_url": base}))
             return model.messages.create(**body)
         if how == "blocking-sdk":
@@ -105,6 +107,8 @@ def _by_openai(base: str) -> Any:
 
 
 def _by_langchain(base: str) -> Any:
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415
+
     options: Any = {"base_url": f"{base}/v1", "api_key": "k", "model": "m", "max_retries": 0}
     with httpx.Client() as http:
         pieces = list(ChatOpenAI(http_client=http, **options).stream("hi"))
@@ -117,6 +121,8 @@ def _by_langchain(base: str) -> Any:
 
 
 def _by_anthropic(base: str) -> Any:
+    import anthropic  # noqa: PLC0415
+
     with (
         anthropic.Anthropic(base_url=base, api_key="k", max_retries=0) as client,
         client.messages.stream(model="m", max_tokens=9, messages=_MESSAGES) as stream,
