@@ -291,11 +291,7 @@ def hostile_responses() -> dict[str, bytes]:
     return found
 
 
-def bombs(size: int = 40 << 20) -> dict[str, bytes]:
-    """Return small compressed responses that decode to ``size`` bytes, by body and coding."""
-    return {
-        f"{kind} in {name}": coded(name, coder(body))
-        for kind, make in BOMBS.items()
-        for body in [make(size)]
-        for name, coder in CODERS.items()
-    }
+def bomb(name: str, size: int = 40 << 20) -> bytes:
+    """Return a small compressed response that decodes to ``size`` bytes: "events in br"."""
+    kind, coding = name.split(" in ")
+    return coded(coding, CODERS[coding](BOMBS[kind](size)))

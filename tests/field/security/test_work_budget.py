@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.hostile_responses import CLOSING, bombs
+from support.hostile_responses import CLOSING, bomb
 from support.memory import MeasuredCommand, measure
 from support.threaded_server import JSON, serving, whole
 
@@ -62,7 +62,7 @@ def require_budget(ran: MeasuredCommand) -> None:
     ],
 )
 def test_a_bomb_of_small_items(name: str, command: str) -> None:
-    response = bombs()[name]
+    response = bomb(name)
     assert len(response) < 300_000
     ran = run(response, command)
     require_budget(ran)
@@ -79,7 +79,7 @@ def test_an_endless_stream(command: str) -> None:
 
 def test_a_record_of_a_bomb_can_be_analyzed_again(tmp_path: Path) -> None:
     record = tmp_path / "record"
-    response = bombs(4 << 20)["comments in gzip"]
+    response = bomb("comments in gzip", 4 << 20)
     with serving(lambda conn, _: conn.sendall(response)) as server:
         first = measure("check", server.url("/sse"), "--record", str(record), "--json")
     again = measure("report", str(record), "--json")
