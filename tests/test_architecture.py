@@ -8,14 +8,13 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-import undam
+from support.source_trees import SOURCE as _SOURCE
+from support.source_trees import source_nodes, source_trees
 
-_SOURCE = Path(undam.__file__).parent
 _FILES = sorted(_SOURCE.rglob("*.py"))
 
 MAX_FILE_LINES = 500
@@ -65,14 +64,9 @@ HEAVY_MODULES = {
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@cache
-def _trees() -> list[tuple[Path, ast.Module]]:
-    return [(path, ast.parse(path.read_text("utf-8"))) for path in _FILES]
-
-
 def _functions() -> Iterator[tuple[str, _Function]]:
-    for path, tree in _trees():
-        for node in ast.walk(tree):
+    for path, nodes in source_nodes():
+        for node in nodes:
             if isinstance(node, _Function):
                 yield f"{path.relative_to(_SOURCE)}:{node.lineno} {node.name}", node
 
@@ -87,19 +81,19 @@ def _name(path: Path) -> str:
 
 
 def _classes() -> Iterator[tuple[str, str]]:
-    for path, tree in _trees():
-        for node in ast.walk(tree):
+    for path, nodes in source_nodes():
+        for node in nodes:
             if isinstance(node, ast.ClassDef):
                 yield node.name, _name(path)
 
 
 def _imports() -> dict[str, set[str]]:
     """Return each module's direct imports of other modules, type-only imports included."""
-    modules = {_dotted(path): tree for path, tree in _trees()}
+    modules = {_dotted(path): nodes for path, nodes in source_nodes()}
     found: dict[str, set[str]] = {}
-    for name, tree in modules.items():
+    for name, nodes in modules.items():
         targets = found.setdefault(name, set())
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
@@ -176,7 +170,7 @@ def test_no_import_is_circular() -> None:
 def test_every_public_module_has_a_docstring() -> None:
     silent = [
         _name(path)
-        for path, tree in _trees()
+        for path, tree in source_trees()
         if (not path.name.startswith("_") or path.stem == "__init__")
         and not ast.get_docstring(tree)
     ]

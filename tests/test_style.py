@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from support.source_trees import source_nodes
 from undam.lint import config_rules
 from undam.rules import RULES
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "src" / "undam"
 
 AVOID = {
     r"told|tells?\b(?! apart)": "report, emit, log, send",
@@ -47,15 +47,9 @@ _AVOID = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in AVOID), re.IGN
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@cache
-def _trees() -> list[tuple[Path, ast.Module]]:
-    files = sorted(SOURCE.rglob("*.py"))
-    return [(path, ast.parse(path.read_text("utf-8"))) for path in files]
-
-
 def _docstrings() -> Iterator[tuple[str, str]]:
-    for path, tree in _trees():
-        for node in ast.walk(tree):
+    for path, nodes in source_nodes():
+        for node in nodes:
             if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
                 place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
                 yield place, text
@@ -63,8 +57,8 @@ def _docstrings() -> Iterator[tuple[str, str]]:
 
 def _messages() -> Iterator[tuple[str, str]]:
     """Yield the position and text of each `help=` argument and of each error that is raised."""
-    for path, tree in _trees():
-        for node in ast.walk(tree):
+    for path, nodes in source_nodes():
+        for node in nodes:
             texts: list[ast.expr] = []
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 texts = list(node.exc.args)
