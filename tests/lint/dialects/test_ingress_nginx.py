@@ -349,7 +349,7 @@ def test_values_that_are_invalid_in_a_manifest_are_rejected(wrong: dict[str, str
 
 @pytest.mark.slow
 @given(text=damaged_texts(TEXTS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(DIALECT, text) == []
 

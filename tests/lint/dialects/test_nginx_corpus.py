@@ -155,7 +155,7 @@ def test_work_is_linear_in_the_length(make: Callable[[int], str]) -> None:
 
 @pytest.mark.slow
 @given(text=damaged_texts(TEXTS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(NGINX, text) == []
 

@@ -112,7 +112,7 @@ class _ReferenceCounter:
         return meaning.kind is Kind.CONTENT
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(_streams(), min_size=1, max_size=3),
     st.sampled_from([api.name for api in APIS]),

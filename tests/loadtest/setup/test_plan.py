@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.errors import UsageError
+from undam.loadtest.setup import plan
 from undam.loadtest.setup.plan import (
     Load,
     default_warmup,
@@ -121,10 +122,12 @@ def test_default_warmup(load: Load, expected: int) -> None:
     assert default_warmup(load) == expected
 
 
-@pytest.mark.slow
-def test_load_with_too_many_requests_is_rejected() -> None:
-    with pytest.raises(UsageError, match="shorten"):
+def test_load_with_too_many_requests_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan._MAX_REQUESTS == 10_000_000
+    monkeypatch.setattr(plan, "_MAX_REQUESTS", 10_000)
+    with pytest.raises(UsageError, match="more than 10000 requests in one run: shorten"):
         split_load(Load(rate=1e9, arrivals="constant", duration_s=10), 1)
+    assert split_load(Load(rate=1e3, arrivals="constant", duration_s=10), 1)[0].total == 10_000
 
 
 def _starts(count: int, **load: Any) -> list[float]:

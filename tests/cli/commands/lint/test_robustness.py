@@ -50,7 +50,7 @@ def test_random_words_in_files_of_any_name(seed: int, tmp_path: Path) -> None:
     assert (result.code == 2) == bool(result.err)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300), st.sampled_from([dialect.name for dialect in DIALECTS]))
 def test_random_bytes_as_any_dialect(data: bytes, dialect: str) -> None:
     for command in (("lint",), ("fix", "--unsafe")):
