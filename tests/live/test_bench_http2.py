@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -186,17 +189,24 @@ def test_server_without_http2_is_named() -> None:
 def test_real_servers(model: Simulator, tmp_path_factory: pytest.TempPathFactory) -> None:
     files = make_files(tmp_path_factory.mktemp("tls"))
     arguments = ("--cacert", str(files.cacert), "-c", "6", "-n", "12", "--json", "-")
+
+    def reports_of(name: str) -> list[dict[str, Any]]:
+        with PROGRAMS[name][0](files)(model.url) as proxy:
+            command = ("bench", f"https://localhost:{urlsplit(proxy.url).port}{CHAT}", *arguments)
+            # With its own standard input, each command is a process, so that two can run at once.
+            return [
+                run_undam(*command, *more, stdin=subprocess.DEVNULL).json
+                for more in ((), ("--http1",))
+            ]
+
+    names = ("nginx-unbuffered", "caddy", "envoy", "haproxy")
     found = {}
-    for name in ("nginx-unbuffered", "caddy", "envoy", "haproxy"):
+    with ThreadPoolExecutor(2) as pool:
         try:
-            running = PROGRAMS[name][0](files)(model.url)
+            all_reports = list(pool.map(reports_of, names))
         except Missing as missing:
             skip_or_fail(missing)
-        with running as proxy:
-            url = f"https://localhost:{urlsplit(proxy.url).port}{CHAT}"
-            reports = [
-                run_undam("bench", url, *arguments, *more).json for more in ((), ("--http1",))
-            ]
+    for name, reports in zip(names, all_reports, strict=True):
         found[name] = [(one["http_version"], one["complete"], one["events"]) for one in reports]
         assert reports[0]["client"]["connections"] == 1
         assert reports[0]["integrity"]["checked"] == 12
