@@ -46,6 +46,20 @@ def test_an_incomplete_frame_is_kept() -> None:
     assert reader.receive_data(whole[-1:]) == [Frame(PING, 1, 0, b"12345678")]
 
 
+def test_missing_bytes_end_with_the_next_frame() -> None:
+    reader = Http2FrameReader()
+    small, large = encode_frame(DATA, 0, 1, b"x" * 10), encode_frame(DATA, 0, 1, b"y" * 500)
+    assert reader.missing_bytes == 9
+    reader.receive_data(small)
+    assert reader.missing_bytes == len(small)
+    for size in range(1, 10):
+        reader.receive_data(large[size - 1 : size])
+        expected = len(small) if size < 3 else len(large)
+        assert reader.missing_bytes == expected - size
+    reader.receive_data(large[9:])
+    assert reader.missing_bytes == len(large)
+
+
 def test_a_large_frame_is_rejected_before_it_is_buffered() -> None:
     head = encode_frame(DATA, 0, 1, b"x" * (MAX_FRAME_BYTES + 1))[:9]
     with pytest.raises(RemoteProtocolError, match="16385 bytes"):

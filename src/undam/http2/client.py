@@ -121,6 +121,11 @@ class Http2Connection:
         """Return whether a request body waits for the server's window."""
         return bool(self._unsent)
 
+    @property
+    def missing_bytes(self) -> int:
+        """Return the number of bytes to the end of the next frame, as far as it is known."""
+        return self._frames.missing_bytes
+
     def request(self, fields: Fields, body: bytes) -> int:
         """Queue a request; return the number of its stream."""
         stream_id = self._h2.get_next_available_stream_id()

@@ -58,11 +58,23 @@ class Http2FrameReader:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._latest_bytes = _HEAD_BYTES
 
     @property
     def pending_bytes(self) -> int:
         """Number of bytes held of an incomplete frame."""
         return len(self._rest)
+
+    @property
+    def missing_bytes(self) -> int:
+        """Number of bytes to the end of the next frame.
+
+        If its length has not been received, the frame is assumed to be as long as the latest one.
+        """
+        rest = self._rest
+        if len(rest) < 3:
+            return self._latest_bytes - len(rest)
+        return _HEAD_BYTES + int.from_bytes(rest[:3], "big") - len(rest)
 
     def receive_data(self, data: bytes) -> list[Frame]:
         """Return the frames that ``data`` completes.
@@ -86,6 +98,7 @@ class Http2FrameReader:
             payload = data[start : start + length]
             frames.append(Frame(data[at + 3], data[at + 4], stream_id, payload))
             at = start + length
+            self._latest_bytes = _HEAD_BYTES + length
         self._rest = data[at:]
         return frames
 

@@ -78,6 +78,7 @@ class WorkerConnection:
         created_in: iteration of the event loop in which it was created.
         drained_ns: when its receive buffer was last known to be empty, if the latest read may have
             left data in it; otherwise 0.
+        read_bytes: maximum number of bytes of the next read.
         wants_write: whether to wait for the socket to become writable.
 
     Args:
@@ -88,6 +89,7 @@ class WorkerConnection:
     """
 
     __slots__ = (
+        "_full_read_ns",
         "_out",
         "_recvmsg",
         "_tls",
@@ -96,6 +98,7 @@ class WorkerConnection:
         "created_in",
         "drained_ns",
         "fd",
+        "read_bytes",
         "sock",
         "state",
         "wants_write",
@@ -107,6 +110,8 @@ class WorkerConnection:
         self.address = 0
         self.created_in = 0
         self.drained_ns = 0
+        self.read_bytes = READ_BYTES
+        self._full_read_ns = 0
         self.state = ConnectionState.CONNECTING
         self.wants_write = True
         self._out = b""
@@ -169,14 +174,16 @@ class WorkerConnection:
             BlockingIOError: there is nothing to read, or only a part of a TLS record.
             OSError: the connection is broken.
         """
-        data, ancillary, _, _ = self._recvmsg(READ_BYTES, _ANCILLARY_BYTES)
+        most = self.read_bytes
+        data, ancillary, _, _ = self._recvmsg(most, _ANCILLARY_BYTES)
         at_ns = now_ns = time.time_ns()
         if ancillary:
             seconds, nanoseconds = _unpack(ancillary[0][2])
             at_ns = seconds * _NS_PER_S + nanoseconds
-        # After a full read, more data may be left that arrived before the latest poll.
-        drained_ns = self.drained_ns or drained_ns
-        self.drained_ns = drained_ns if len(data) == READ_BYTES else 0
+        # After a full read, more data may be left, unless a later poll found none.
+        if self.drained_ns and drained_ns <= self._full_read_ns:
+            drained_ns = self.drained_ns
+        self.drained_ns, self._full_read_ns = (drained_ns, now_ns) if len(data) == most else (0, 0)
         fault = None
         if self._tls is not None:
             size = len(data)

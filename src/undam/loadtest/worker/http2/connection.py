@@ -113,6 +113,9 @@ class Http2WorkerConnection(WorkerConnection):
             RemoteProtocolError: the data is not valid HTTP/2.
         """
         events = self._http2.receive_data(data)
+        if self._tls is None:
+            # A read that ends with a frame has the kernel's timestamp of that frame.
+            self.read_bytes = self._http2.missing_bytes
         if self._early:
             events, self._early = self._early + events, []
         return events

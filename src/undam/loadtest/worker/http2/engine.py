@@ -1,8 +1,9 @@
 """Event loop of a worker over HTTP/2: divides each read among the streams of the connection.
 
 The kernel's timestamp of a read is the arrival of its last byte. It is exact for the stream that
-the last frame belongs to. Frames before it arrived after the socket was last empty, which is
-usually a fraction of a millisecond earlier.
+the last frame belongs to. Without TLS, a read therefore ends with the next frame. With TLS, the
+frames before the last one arrived after the socket was last empty, which is usually a fraction of
+a millisecond earlier.
 """
 
 from __future__ import annotations
