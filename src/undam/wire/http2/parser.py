@@ -5,12 +5,12 @@ from __future__ import annotations
 from undam.errors import RemoteProtocolError
 from undam.http2.client import (
     DataReceived,
-    Fields,
     GoAwayReceived,
     HeadersReceived,
     Http2Connection,
     StreamReset,
 )
+from undam.http2.header_blocks import Fields
 from undam.record import Ending, Head
 
 _NO_BODY = frozenset({204, 304})
