@@ -74,7 +74,7 @@ def test_steady_state_counts_tokens_events_and_only_complete_responses() -> None
     [
         (RequestedLoad(), closed(5, 20), "the concurrency is unknown"),
         (RequestedLoad(concurrency=50), closed(5, 20), "was never reached"),
-        (RequestedLoad(concurrency=5), closed(5, 8), "requests started while"),
+        (RequestedLoad(concurrency=5), closed(5, 8), "only 3 requests started at the requested"),
         (OPEN_LOOP, open_loop_summary(queueing(100), 5, 1), "too short"),
         (OPEN_LOOP, Summary(), "too short"),
         (RequestedLoad(concurrency=1), Summary(), "was never reached"),
