@@ -3,9 +3,12 @@
 import gc
 import signal
 from collections.abc import Generator
+from typing import Any
 
 import hypothesis
 import pytest
+
+SHARED_SET_UPS = ("test_docs.py", "live/test_bench_ray.py", "live/test_gateway_engine.py")
 
 # A shell that starts a job in the background makes it ignore SIGINT, and every program that the
 # tests start would inherit that. Then none of them could be interrupted.
@@ -28,3 +31,22 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send all tests of a file with a slow set-up to one worker (`--dist loadgroup`).
+
+    The mark `xdist_group` has no effect with pytest 9.2 and pytest-xdist 3.8.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    if config.getvalue("dist") != "loadgroup":
+        return None
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if file.endswith(SHARED_SET_UPS) else nodeid
+
+    return Scheduling(config, log)

@@ -263,7 +263,6 @@ def outputs() -> dict[str, str]:
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("outputs")
 @pytest.mark.parametrize(
     ("page", "name"), [(page.name, name) for page, blocks in pages() for name, _ in blocks]
 )

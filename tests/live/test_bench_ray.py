@@ -21,8 +21,6 @@ from undam.metrics import Summary, summarize
 from undam.record import RequestResult
 from undam.record.request_result_lines import read_request_results
 
-pytestmark = pytest.mark.xdist_group("ray")  # One cluster takes 15 s to start.
-
 QUICK = f"{CHAT}?ttft=20&gap=10&tokens=12"
 _PATIENCE_S = 60.0
 _METRICS = ("requests", "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", "send_delay_ms", "tokens")

@@ -13,8 +13,6 @@ from support.gateway_process import CHAT, undam_commands
 from support.stream_clients import openai_client, openai_pieces
 from support.undam_command import ListeningCommand, run_undam
 
-pytestmark = pytest.mark.xdist_group("engine")  # The model is loaded once.
-
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
