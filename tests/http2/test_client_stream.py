@@ -64,14 +64,14 @@ def test_content_of_the_declared_length() -> None:
 
 @pytest.mark.parametrize(("size", "ended"), [(6, False), (6, True), (4, True), (0, True)])
 def test_content_of_another_length_is_rejected(size: int, ended: bool) -> None:
-    with pytest.raises(RemoteProtocolError, match=f"Expected 5 bytes .*received {size}"):
+    with pytest.raises(RemoteProtocolError, match=f"Content-Length is 5, but .* {size} bytes"):
         _stream(("content-length", "5")).receive_content(size, ended=ended)
 
 
 def test_content_before_trailers_has_the_declared_length() -> None:
     stream = _stream(("content-length", "5"))
     stream.receive_content(4, ended=False)
-    with pytest.raises(RemoteProtocolError, match="Expected 5 bytes"):
+    with pytest.raises(RemoteProtocolError, match="Content-Length is 5,"):
         stream.receive_fields((("a", "b"),), ended=True)
 
 
@@ -84,7 +84,7 @@ def test_the_content_length_of_a_response_without_content_is_not_compared() -> N
 def test_the_response_to_head_has_no_content() -> None:
     stream = _stream(("content-length", "5"), is_head=True)
     stream.receive_content(0, ended=True)
-    with pytest.raises(RemoteProtocolError, match="Expected 0 bytes"):
+    with pytest.raises(RemoteProtocolError, match="Content-Length is 0,"):
         _stream(("content-length", "5"), is_head=True).receive_content(5, ended=True)
 
 

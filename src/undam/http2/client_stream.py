@@ -81,7 +81,7 @@ class ClientStream:
     def _check_length(self, *, ended: bool) -> None:
         expected, received = self._expected_bytes, self._content_bytes
         if expected is not None and (received > expected or (ended and received < expected)):
-            raise violation(f"Expected {expected} bytes by Content-Length, received {received}")
+            raise violation(f"Content-Length is {expected}, but the content has {received} bytes")
 
 
 def _is_interim(fields: tuple[tuple[str, str], ...]) -> bool:
