@@ -26,6 +26,8 @@ _READ_BYTES = 1 << 20
 # The reason for an exit is in the last lines of standard error, so only the tail is kept.
 _KEPT_ERROR_BYTES = 4096
 _EXIT_TIMEOUT_S = 2.0
+# Only Linux has this policy.
+_BATCH_POLICY: int | None = getattr(os, "SCHED_BATCH", None)
 
 
 class WorkerLost(NamedTuple):
@@ -132,6 +134,7 @@ class LocalWorkerPool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._workers: list[_WorkerProcess] = []
+        self._policy: int | None = None
         self._selector = selectors.DefaultSelector()
         try:
             for worker in range(size):
@@ -139,6 +142,9 @@ class LocalWorkerPool:
         except BaseException:
             self.close()
             raise
+        # Workers start with the usual policy. A batch process does not preempt them when it wakes up
+        # to read their results (sched(7)).
+        self._policy = _set_scheduling_policy(_BATCH_POLICY)
 
     def _start(self, number: int) -> None:
         pipe = subprocess.PIPE
@@ -224,3 +230,18 @@ class LocalWorkerPool:
             worker.pipe("stdout").close()
             worker.pipe("stderr").close()
         self._selector.close()
+        _set_scheduling_policy(self._policy)
+
+
+def _set_scheduling_policy(policy: int | None) -> int | None:
+    """Set the scheduling policy of this process, and return the previous one.
+
+    Returns:
+        ``None`` if the policy was not changed, because it is ``None`` or the system refuses it.
+    """
+    if policy is not None:
+        with contextlib.suppress(OSError):
+            previous = os.sched_getscheduler(0)
+            os.sched_setscheduler(0, policy, os.sched_param(0))
+            return previous
+    return None
