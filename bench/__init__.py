@@ -1,1 +1,1 @@
-"""Benchmarks against peers and ground truth; see docs/bench.md."""
+"""Benchmarks of undam against similar packages and against ground truth; see docs/bench.md."""

@@ -1,4 +1,4 @@
-"""Run all benchmarks or those named on the command line: ``python -m bench [NAME …]``."""
+"""Run all benchmarks, or only those named on the command line: ``python -m bench [NAME …]``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODULES = (
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks; return 0, or 2 if one could not be run."""
+    """Run the benchmarks; return 0, or 2 if a benchmark could not be run."""
     unknown = [name for name in names if name not in MODULES]
     if unknown:
         print(f"bench: unknown benchmark {', '.join(unknown)}; use one of {', '.join(MODULES)}",

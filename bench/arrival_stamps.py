@@ -1,4 +1,4 @@
-"""Accuracy of the arrival times of `undam check`: 1, 50 and 200 streams of 50 events/s.
+"""Accuracy of `undam check` arrival times, with 1, 50 and 200 streams of 50 events/s.
 
 The simulator records the time just before it sends each event. The client runs on another core and
 reads with kernel timestamps. The difference is the time in the kernel. The result also has the
@@ -38,7 +38,7 @@ _LIMIT_S = 60.0
 
 
 def run() -> list[str]:
-    """Measure each number of streams in several rounds; report medians and ranges."""
+    """Measure each number of streams in several rounds; return lines with medians and ranges."""
     progress = Progress((len(STREAMS) + 1) * ROUNDS)
     lines = []
     for streams in STREAMS:
@@ -60,7 +60,7 @@ def run() -> list[str]:
 
 
 def _http2_line(progress: Progress) -> str:
-    """Measure a worker of a load test against the log of `bench.truth_origin_http2`."""
+    """Compare the times of a load-test worker with the log of `bench.truth_origin_http2`."""
     rounds = run_rounds(HTTP2_STREAMS, progress, HTTP2)
     p50s, p99s = ([quantile(one.delays_ms, q) for one in rounds] for q in (0.5, 0.99))
     median = quantile(sorted(p99s), 0.5)
@@ -112,7 +112,10 @@ async def _read_all(url: str, streams: int) -> list[Exchange]:
 
 
 def _compare(exchanges: list[Exchange], truth: Path) -> tuple[list[float], list[float], bool]:
-    """Return sorted delays in ms, from sending to arrival and to reading, and the kind of clock."""
+    """Return the delays from sending to arrival and from sending to reading, and the clock type.
+
+    Delays are in ms and sorted. The last value is true if arrival times are kernel timestamps.
+    """
     rows = (json.loads(line) for line in truth.read_text().splitlines())
     sent_ns = {(r["id"], r["seq"]): r["left_ns"] for r in rows if r["kind"] == "event"}
     arrival_ms: list[float] = []

@@ -1,4 +1,4 @@
-"""Servers of the benchmark asgi_streams.py: `python -m bench.asgi_apps NAME`.
+"""ASGI servers for the benchmark asgi_streams.py: `python -m bench.asgi_apps NAME`.
 
 Each peer serves the same tokens from the same source on the same server (uvicorn with uvloop):
 
@@ -53,7 +53,7 @@ async def idle() -> AsyncIterator[str]:
 
 
 async def paced(gap_s: float, start_s: float, *, framed: bool) -> AsyncIterator[str]:
-    """Yield events that are due every ``gap_s`` from ``start_s`` on, without drift."""
+    """Yield one event every ``gap_s`` from ``start_s`` on, without accumulating drift."""
     due_s = time.monotonic() + start_s
     offset_s = time.time() - time.monotonic()
     before, after = ("data: ", "\n\n") if framed else ("", "")
@@ -79,7 +79,7 @@ def _source(scope: Any, *, framed: bool) -> AsyncIterator[str]:
 
 
 async def bare(_: Any, __: Any, send: Any, source: AsyncIterator[str], ___: float | None) -> None:
-    """Serve with plain ASGI messages, without detection of disconnects or any other feature."""
+    """Serve with plain ASGI messages, without disconnect detection or any other feature."""
     headers = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b": open\n", "more_body": True})
@@ -116,7 +116,7 @@ def _sse_starlette() -> Serve:
     async def serve(
         scope: Any, receive: Any, send: Any, source: AsyncIterator[str], heartbeat: float | None
     ) -> None:
-        # Pings cannot be disabled, so without a heartbeat their interval exceeds the benchmark.
+        # Pings cannot be disabled, so their interval is longer than the benchmark.
         response = EventSourceResponse(source, ping=heartbeat or 3600)
         await response(scope, receive, send)
 
@@ -135,7 +135,7 @@ PEERS: dict[str, Callable[[], Serve]] = {
 
 
 def main(name: str) -> None:
-    """Serve with the peer ``name`` on a free port, and print the port as the first line."""
+    """Serve with the package ``name`` on a free port, and print the port as the first line."""
     import uvicorn  # noqa: PLC0415
 
     serve = PEERS[name]()

@@ -1,4 +1,4 @@
-"""Cost and lateness of streams served with undam.asgi, Starlette and sse-starlette.
+"""CPU cost and delay of streams served with undam.asgi, Starlette and sse-starlette.
 
 All serve the same events from the same source under uvicorn with uvloop. Each server is a process
 of its own on one core; the reader runs on another core. Peers alternate within each round, so that
@@ -40,7 +40,7 @@ _READ_BYTES = 1 << 18
 
 
 def run() -> list[str]:
-    """Run all comparisons; return lines with each ratio and its goal for undam.asgi."""
+    """Run all comparisons; return one line per comparison, with each ratio and the goal."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     gc.disable()
@@ -69,19 +69,19 @@ class _Server:
     port: int
 
     def cpu_ns(self) -> int:
-        """Return the CPU time of all threads so far."""
+        """Return the CPU time that all threads of the server have used so far."""
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
     def resident_kb(self) -> int:
-        """Return the resident set size."""
+        """Return the server's resident set size."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
 
 @dataclass
 class _Readers:
-    """Readers of many streams in one loop, with kernel timestamps."""
+    """Client that reads many streams in one loop, with kernel timestamps."""
 
     server: _Server
     paths: list[str]
@@ -103,7 +103,7 @@ class _Readers:
         time.sleep(0.1)
 
     def drain(self, seconds: float) -> int:
-        """Read for ``seconds`` and return the number of bytes."""
+        """Read for ``seconds`` and return the number of bytes received."""
         buffer, before = bytearray(_READ_BYTES), self.received
         for sock in self._ready(seconds):
             with contextlib.suppress(BlockingIOError):
@@ -111,7 +111,7 @@ class _Readers:
         return self.received - before
 
     def arrivals(self, seconds: float) -> Iterator[tuple[int, int, bytes]]:
-        """Yield the file descriptor, the arrival time in ns and the data of each read."""
+        """Yield the file descriptor, the arrival time in ns and the data for each read."""
         for sock in self._ready(seconds):
             try:
                 data, ancillary, _, _ = sock.recvmsg(_READ_BYTES, 64)
@@ -194,7 +194,7 @@ def _cpu_per_token(server: _Server) -> float:
 
 
 def _memory(server: _Server) -> float:
-    # The first streams fill the pools of the allocator, which is not a cost per stream.
+    # The first streams fill the allocator's pools, which is not a cost per stream.
     with _Readers(server, ["/idle"] * 50) as readers:
         readers.drain(0.3)
     before = server.resident_kb()

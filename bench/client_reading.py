@@ -1,4 +1,4 @@
-"""Delay from send to receipt of an event with undam.client and with each library's line iterator.
+"""Delay from send to receipt of an event with undam.client and with other libraries' iterators.
 
 A server in another process sends an event of 100 bytes every 20 ms. Each event contains the time
 just before its send. The delay lasts from there until the program has the event, so it includes the
@@ -79,7 +79,7 @@ Read = Callable[[str], list[float]]
 
 
 def run() -> list[str]:
-    """Return one line for each library and kind of body."""
+    """Return one result line for each combination of library and body type."""
     names = ("httpx", "httpx2", "requests", "urllib3", "aiohttp")
     lines = [", ".join(f"{name} {version(name)}" for name in names)]
     cores = sorted(os.sched_getaffinity(0))
@@ -121,7 +121,7 @@ def _compare(ours: Read, theirs: Read, url: str) -> str:
             events, lines, plain = (sorted(run.result()) for run in runs)
     finally:
         gc.enable()
-    # The plain socket counts reads. After a pause of the machine, one read may have several events.
+    # The plain socket counts reads. After a pause, one read may contain several events.
     counts = {len(events), len(lines)}
     if counts != {EVENTS}:
         raise RuntimeError(f"received {counts} events instead of {EVENTS}")
@@ -133,11 +133,11 @@ def _compare(ours: Read, theirs: Read, url: str) -> str:
 
 
 def _plain_socket(url: str) -> list[float]:
-    """Return the delay of each read that contains the start of an event; parse only its time."""
+    """Return the delay of each read that contains the start of an event, from its send time."""
     host, _, rest = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     delays = []
-    # Same framing, but uncompressed, because this reader does not decompress.
+    # Use the same framing without compression, because this reader does not decompress.
     form = rest.removesuffix("-gzip")
     with socket.create_connection((name, int(port)), _LIMIT_S) as connection:
         connection.sendall(f"GET /{form} HTTP/1.1\r\n\r\n".encode())
@@ -217,7 +217,7 @@ def _readers() -> list[tuple[str, Read, Read]]:
 
 
 def _split(pieces: Iterator[bytes]) -> Lines:
-    """Yield the lines of urllib3's stream(), because urllib3 cannot split a compressed body."""
+    """Yield lines from urllib3's stream(). urllib3 has no line iterator for compressed bodies."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")

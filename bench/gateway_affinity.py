@@ -1,4 +1,4 @@
-"""Affinity: prefix hit rate and TTFT of conversations over four replicas with simulated caches.
+"""Gateway affinity: prefix hit rate and TTFT of conversations over four simulated replicas.
 
 A replica needs 40 ms for the first token, and 30 ms more for each message whose prefix it has not
 cached. It has eight slots. The same conversations go through undam with affinity, undam without it
@@ -44,7 +44,7 @@ _NAMES = ("undam, affinity prefix", "undam, two choices", "nginx, hash of the se
 
 
 def run() -> list[str]:
-    """Measure an even and a skewed load; return one line per hop and load."""
+    """Measure with an even and with a skewed load; return one line per hop and load."""
     with _replicas() as urls:
         lines = [f"{REPLICAS} replicas with {SLOTS} slots, {CLIENTS} clients, {TURNS} turns"]
         progress = Progress(2 * ROUNDS * len(_NAMES))
@@ -72,7 +72,7 @@ def _text(hits: float, p50_ms: float, p99_ms: float) -> str:
 
 
 async def _load(url: str, *, skewed: bool, seed: int) -> tuple[float, float, float]:
-    """Return the share of warm turns, and p50 and p99 of TTFT in ms."""
+    """Return the share of warm turns, and the p50 and p99 TTFT in ms."""
     parts = urlsplit(url)
     ttft_s: list[float] = []
     warm: list[bool] = []
@@ -131,7 +131,7 @@ def _nginx(urls: list[str]) -> Iterator[str]:
     servers = "".join(f"server {urlsplit(url).netloc};" for url in urls)
     upstream = f"upstream replicas {{ hash $http_x_session_id consistent; {servers} }}"
     location = "proxy_pass http://replicas; proxy_http_version 1.1; proxy_buffering off;"
-    # `start_nginx` adds a proxy_pass in another location, but this location matches all requests.
+    # `start_nginx` adds a proxy_pass to another location, but this location matches all requests.
     location = f'location ~ . {{ {location} proxy_set_header Connection ""; }}'
     with start_nginx(urls[0], location=location, http=upstream) as proxy:
         yield proxy.url

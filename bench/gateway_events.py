@@ -1,4 +1,4 @@
-"""Requests and events of the gateway benchmarks, shared by their origin and their reader."""
+"""Requests and events for the gateway benchmarks, used by both the origin and the load client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ END = b"0\r\n\r\n"
 
 
 def request(tokens: int, gap_ms: int) -> bytes:
-    """Return a streaming chat request for ``tokens`` tokens with gaps of ``gap_ms``."""
+    """Return a streaming chat request for ``tokens`` tokens that are ``gap_ms`` apart."""
     body = json.dumps({
         "model": "bench", "stream": True, "max_tokens": tokens, "gap_ms": gap_ms,
         "messages": [{"role": "user", "content": "Say something of medium length. " * 8}],

@@ -1,4 +1,4 @@
-"""Effect of hedging on p99 TTFT with two simulators that stall 3 % of the requests for 2 s.
+"""Effect of hedging on p99 TTFT, with two simulators that delay 3 % of the requests by 2 s.
 
 The same requests are sent at the same random times, in alternation with and without hedging,
 through a real gateway. The simulators send their headers at once and a comment every second, so a
@@ -27,7 +27,7 @@ _LIMIT_S = 120
 
 
 def run() -> list[str]:
-    """Measure at low load, and with all slots of the upstreams in use."""
+    """Measure at low load, and again with all upstream slots in use."""
     progress = Progress(2 * 2 * ROUNDS)
     with _simulators() as upstreams:
         lines = [f"two simulators, TTFT {TTFT} ms, headers at once, a comment every second"]

@@ -1,4 +1,4 @@
-"""Large request body beside 100 streams: the longest delay of a token with nginx and with undam.
+"""Large request bodies during 100 streams: the longest token delay with nginx and with undam.
 
 100 streams have gaps of 20 ms. In each measured window one more client sends chat requests with an
 image of 10 MB. A proxy that parses or copies such a body in one step delays the tokens of all other
@@ -31,8 +31,7 @@ _ROUNDS = 5
 _WINDOW_S = 3.0
 _TRIES = 3
 
-# Program that sends its standard input as a request to a port, reads part of the response, and
-# repeats.
+# Client program: it repeatedly sends its standard input to a port and reads part of the response.
 _CLIENT = """
 import socket, sys
 body = sys.stdin.buffer.read()
@@ -44,7 +43,7 @@ while True:
 
 
 def run() -> list[str]:
-    """Return the longest delays and the difference between undam and nginx."""
+    """Return the longest delays with nginx and undam, and the difference between them."""
     cores = sorted(os.sched_getaffinity(0))
     growth: dict[str, list[float]] = {"nginx": [], "undam": []}
     lines = []
@@ -78,7 +77,7 @@ def run() -> list[str]:
 
 
 def _longest_ms(hop: Hop, *, bodies: bool) -> float:
-    """Return the longest delay of a token, from the attempt with the least CPU steal."""
+    """Return the longest token delay, from the attempt with the least CPU steal."""
     results = []
     for _ in range(_TRIES):
         with StreamLoad(hop.url, STREAMS, tokens=10**6, gap_ms=GAP_MS) as load:

@@ -1,4 +1,4 @@
-"""LiteLLM's proxy in front of an origin, run from the environment .venv-peers/litellm.
+"""LiteLLM proxy in front of an origin, run from the virtual environment .venv-peers/litellm.
 
 It has an environment of its own because of its hundred packages.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from undam.lab.proxies import Missing, NotStarted
 
 _START_S = 90.0
-# Prevent downloads. No key is needed: the proxy listens only on loopback, for this benchmark.
+# Prevent downloads. No key is needed, because the proxy listens only on loopback.
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_TELEMETRY": "False",
@@ -29,7 +29,7 @@ _BIN = Path(__file__).parents[1] / ".venv-peers" / "litellm" / "bin" / "litellm"
 
 @contextlib.contextmanager
 def start_litellm(origin: str) -> Iterator[tuple[str, int]]:
-    """Start LiteLLM; yield its URL and its process group.
+    """Start LiteLLM; yield its URL and its process group ID.
 
     Raises:
         Missing: LiteLLM is not installed.
@@ -66,7 +66,7 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     give_up = time.monotonic() + _START_S
     while time.monotonic() < give_up:
         if process.poll() is not None:
-            raise NotStarted(f"litellm exited with code {process.returncode}")
+            raise NotStarted(f"LiteLLM exited with code {process.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Reader of many streams in one epoll loop, with the arrival time of each token.
+"""Client that reads many streams in one epoll loop and records each token's arrival time.
 
 Arrival times are kernel timestamps, so a late read does not affect them.
 """
@@ -25,7 +25,7 @@ _SAMPLE_S = 0.1
 
 @dataclass
 class Window:
-    """Tokens that arrived in one time window.
+    """Measurements for the tokens that arrived in one time window.
 
     Attributes:
         ttft: from the request to the first content, in ms.
@@ -51,7 +51,7 @@ class _Reader:
 
 
 class StreamLoad:
-    """Closed loop of streams. Each stream sends its next request on the same connection.
+    """Closed-loop load. Each stream sends its next request on the same connection.
 
     Args:
         url: ``http://127.0.0.1:PORT``.
@@ -105,7 +105,7 @@ class StreamLoad:
         return window
 
     def read_undisturbed(self, seconds: float) -> tuple[Window, float]:
-        """Read for ``seconds`` and discard the samples taken near CPU steal.
+        """Read for ``seconds`` and discard the samples taken close to CPU steal.
 
         Samples are 100 ms long. With CPU steal in one of them, the previous one is also discarded,
         because the kernel updates the counter late, and so is the next one, in which delayed data
@@ -127,7 +127,7 @@ class StreamLoad:
             ttft=[value for sample in kept for value in sample.ttft],
             delay=[value for sample in kept for value in sample.delay],
             tokens=sum(sample.tokens for sample in kept),
-            # CPU steal does not make a stream fail, so failures count in discarded samples, too.
+            # CPU steal does not make a stream fail, so failures in discarded samples count as well.
             broken=sum(sample.broken for sample in samples),
         )
         return window, len(kept) / len(samples)

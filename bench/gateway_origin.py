@@ -1,4 +1,4 @@
-"""Minimal model server in one epoll loop: `python -m bench.gateway_origin PORTS`.
+"""Minimal model server with one epoll loop: `python -m bench.gateway_origin PORTS`.
 
 Every POST gets a chat completion: head and role at once, the first content after 20 ms, and then
 one event every ``gap_ms`` up to ``max_tokens``, both from the body. The content of an event is its
@@ -20,7 +20,7 @@ import time
 from bench.gateway_events import DONE, EVENT, HEAD, TTFT_S
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
-# The parameters are near the start of the body; the messages after them may be long.
+# The parameters are near the start of the body; the messages that follow may be long.
 _PARAMETER_BYTES = 2000
 _PARAMETER = re.compile(rb'"(max_tokens|gap_ms)": *(\d+)')
 
@@ -40,7 +40,7 @@ class _Stream:
 
 
 class Origin:
-    """Streams by file descriptor, and a heap of due times."""
+    """Model server that stores streams by file descriptor and due times in a heap."""
 
     def __init__(self, ports: int) -> None:
         self._epoll = select.epoll()
@@ -56,10 +56,10 @@ class Origin:
         self._epoll.register(sys.stdin, select.EPOLLIN)
 
     def serve(self) -> None:
-        """Serve until standard input closes."""
+        """Serve until standard input is closed."""
         while True:
             wait_s = self._send_due()
-            # The timeout of epoll has a resolution of 1 ms only.
+            # The epoll timeout has a resolution of only 1 ms.
             select.select([self._epoll], [], [], wait_s)
             for number, _ in self._epoll.poll(0):
                 if number == sys.stdin.fileno():
@@ -80,7 +80,7 @@ class Origin:
             try:
                 stream.sock.send(data)
             except BlockingIOError:
-                pass  # The client is slow: drop the event.
+                pass  # The client is slow, so the event is dropped.
             except OSError:
                 self._close(number)
                 continue

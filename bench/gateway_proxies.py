@@ -1,4 +1,4 @@
-"""Cost of a hop: nginx, HAProxy, Envoy, LiteLLM, and undam with heartbeats and hedging enabled.
+"""Cost of one proxy hop: nginx, HAProxy, Envoy, LiteLLM, and undam with heartbeats and hedging.
 
 Each proxy runs alone on one core; the origin and the reader share another core. Proxies alternate
 within each round, so that other load on the machine affects all of them. They are restarted in each
@@ -39,12 +39,12 @@ from undam.timing import quantile
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 """Three rounds end within ten minutes; seven rounds give closer ratios."""
-# Number of rounds for proxies and metrics without a goal.
+# Number of rounds for proxies and metrics that have no goal.
 _FEW_ROUNDS = 1
-# Minimum share of a delay measurement without CPU steal; otherwise it is repeated.
+# Minimum share of a delay measurement without CPU steal; below it, the measurement is repeated.
 _MIN_UNDISTURBED = 0.6
 _TRIES = 3
-# Minimum number of rounds for a ratio in which both measurements were undisturbed.
+# A ratio requires at least this number of rounds in which both measurements were undisturbed.
 _MIN_PAIRS = 2
 
 T = TypeVar("T")
@@ -65,13 +65,13 @@ _CPU_GOALS = {"nginx": 1.2, "envoy": 1.0}
 
 @dataclass(frozen=True)
 class Hop:
-    """URL of a proxy or of the origin itself, and the proxy's process group."""
+    """URL and process group of a proxy, or of the origin itself."""
 
     url: str
     group: int = 0
 
     def cpu_ns(self) -> int:
-        """Return the CPU time of all threads so far."""
+        """Return the CPU time that all threads of the process group have used so far."""
         return sum(
             int((task / "schedstat").read_text().split()[0])
             for pid in self._pids()
@@ -94,7 +94,7 @@ class Hop:
 
 @dataclass
 class HopResults:
-    """Results of one hop in all rounds, keyed by ``in_step`` and the number of streams."""
+    """Results for one hop in all rounds, keyed by ``in_step`` and the number of streams."""
 
     cpu_us: dict[bool, list[float]] = field(default_factory=dict)
     ttft_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
@@ -107,7 +107,7 @@ Starter = Callable[[], AbstractContextManager[Hop]]
 
 
 def run() -> list[str]:
-    """Return the results of all hops and the ratios of undam to nginx and Envoy."""
+    """Return result lines for all hops, and the ratios of undam to nginx and Envoy."""
     cores = sorted(os.sched_getaffinity(0))
     gc.disable()
     try:
@@ -142,7 +142,7 @@ def run() -> list[str]:
 
 
 def _latest(results: HopResults) -> str:
-    """Return the results of the last round for the progress line."""
+    """Return a summary of the last round for the progress line."""
     cpu = [f"{values[-1]:.1f} us of CPU per token" for values in results.cpu_us.values()]
     late = [f"p99 delay {values[-1]:.2f} ms" for values in results.delay_ms.values()]
     return ", ".join([*cpu[:1], *late[:1]])
@@ -151,7 +151,7 @@ def _latest(results: HopResults) -> str:
 def _run_round(
     starter: Starter, name: str, results: HopResults, *, full: bool, cores: list[int]
 ) -> None:
-    """Start a hop, measure it and stop it.
+    """Start a hop, measure the hop, and stop it.
 
     Args:
         full: also take the measurements without a goal.
@@ -171,8 +171,8 @@ def _run_round(
             for streams, gap_ms, tokens, window_s in _LEVELS:
                 load = partial(
                     StreamLoad, hop.url, streams, tokens=tokens, gap_ms=gap_ms, in_step=in_step,
-                    # Starts are spread over the duration of a response, so the request rate is
-                    # constant.
+                    # Start times are spread over the duration of a response, so that the request
+                    # rate is constant.
                     spread_s=tokens * gap_ms / 1000,
                 )  # fmt: skip
                 delays = _undisturbed(partial(_delays, load, window_s)) or (nan, nan, nan)
@@ -199,7 +199,7 @@ def origins(count: int) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def gateway(*upstreams: str, options: tuple[str, ...] = ()) -> Iterator[Hop]:
-    """Run `undam gateway` with heartbeats, hedging and metrics in a process group of its own."""
+    """Run `undam gateway` with heartbeats, hedging and metrics in a separate process group."""
     command = [sys.executable, "-m", "undam", "gateway", "--listen", "127.0.0.1:0"]
     command += ["--heartbeat", "15", "--hedge", "auto", *options]
     command += [part for url in upstreams for part in ("--upstream", url)]
@@ -231,7 +231,7 @@ def through(proxy: RunningProxy) -> Iterator[Hop]:
 
 
 def start_nginx(origin: str) -> RunningProxy:
-    """Start nginx with limits for 1,000 streams and a pool of idle connections to the origin."""
+    """Start nginx with limits for 1,000 streams and a pool of idle upstream connections."""
     upstream = parse_upstream(origin)
 
     def plan(place: Workspace) -> LaunchPlan:
@@ -269,7 +269,7 @@ def _report(results: dict[str, HopResults], *, in_step: bool) -> list[str]:
 
 
 def _undisturbed(measure: Callable[[], T | None]) -> T | None:
-    """Repeat a measurement until it is undisturbed; return ``None`` if no attempt was."""
+    """Repeat a measurement until it is undisturbed; return ``None`` if no attempt succeeded."""
     for _ in range(_TRIES):
         if (result := measure()) is not None:
             return result
@@ -288,7 +288,7 @@ def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float | None:
 def _delays(
     make_load: Callable[[], StreamLoad], window_s: float
 ) -> tuple[float, float, float] | None:
-    """Measure delays in ms; return ``None`` if CPU steal disturbed too much of the time.
+    """Measure delays in ms; return ``None`` if CPU steal affected too much of the window.
 
     Returns:
         p99 of the TTFT minus that of the origin, then p99 and median of the tokens' delays.
@@ -347,7 +347,7 @@ def _compare(title: str, values: dict[str, list[float]], goals: dict[str, float]
 
 
 def _spreads(values: dict[str, list[float]], digits: int = 2) -> str:
-    """Return the median and the quartiles of each hop's results."""
+    """Return one text with the median and the quartiles for each hop."""
     parts = []
     for name, of_hop in values.items():
         if ordered := _undisturbed_values(of_hop):
@@ -359,7 +359,7 @@ def _spreads(values: dict[str, list[float]], digits: int = 2) -> str:
 
 
 def _undisturbed_values(values: list[float]) -> list[float]:
-    """Return the sorted values without those of disturbed measurements."""
+    """Return the sorted values, without the NaN values of disturbed measurements."""
     return sorted(value for value in values if not isnan(value))
 
 

@@ -1,4 +1,4 @@
-"""Leak test of the gateway: 300 clients that read, disconnect, stall, reset or send half a request.
+"""Gateway leak test with 300 clients that read, disconnect, stall, reset or send half a request.
 
 UNDAM_SOAK_S sets the duration (default 300 s). Memory, open files, threads and requests in flight
 are checked after each round, when all clients are gone. Each request that was sent must have a line
@@ -29,12 +29,11 @@ from undam.http1.sockets import reset_on_close
 CLIENTS = 300
 _ROUNDS = 10
 _IDLE_TIMEOUT_S = 15.0
-# Allocators retain some freed memory. A leak per stream would be far larger, because there are
-# thousands of streams.
+# Allocators retain some freed memory. A leak per stream would be far larger than this limit.
 _GROWTH_MB = 6.0
 _SIM = ("--ttft", "mix(0.03,800,lognormal(120,0.6))", "--gap", "lognormal(12,0.5)", "--tokens",
         "uniform(5,120)")  # fmt: skip
-# Events so large that a response exceeds all buffers and a stalled client falls behind.
+# With events of this size, a response exceeds all buffers, so a stalled client falls behind.
 _LARGE = ("--event-bytes", "30000")
 
 _ENDS = {"complete", "incomplete", "client-left", "client-frozen", "upstream-refused",
@@ -44,7 +43,7 @@ _ENDS = {"complete", "incomplete", "client-left", "client-frozen", "upstream-ref
 
 @dataclass(frozen=True)
 class ProcessState:
-    """Resources that the gateway uses."""
+    """Resource usage of the gateway process."""
 
     rss_mb: float
     files: int
@@ -72,14 +71,14 @@ class SoakResult:
 
     @property
     def ends(self) -> Counter[str]:
-        """Number of requests by end reason, from the access log."""
+        """Number of requests for each end reason, from the access log."""
         return Counter(str(line.get("ended")) for line in self.lines)
 
     def faults(self) -> list[str]:
         """Return a description of each leak or error; empty if there is none."""
         before, after = self.states[0], self.states[-1]
         faults = []
-        # The first rounds fill pools, caches and the allocator. Only a leak continues to grow.
+        # The first rounds fill pools, caches and the allocator. Memory that grows later is leaked.
         third = max(1, len(self.states) // 3)
         early = max(state.rss_mb for state in self.states[: third + 1])
         late = min(state.rss_mb for state in self.states[-third:])
@@ -104,7 +103,7 @@ class SoakResult:
 
 
 def run() -> list[str]:
-    """Run a soak test and return its result."""
+    """Run a soak test and return the result."""
     seconds = float(os.environ.get("UNDAM_SOAK_S", "300"))
     result = soak(seconds, clients=CLIENTS)
     first, last = result.states[0], result.states[-1]
@@ -119,7 +118,7 @@ def run() -> list[str]:
 
 
 def soak(seconds: float, *, clients: int, rounds: int = _ROUNDS) -> SoakResult:
-    """Run ``clients`` for ``seconds`` and check the process after each round."""
+    """Run ``clients`` clients for ``seconds`` and check the gateway process after each round."""
     result = SoakResult()
     progress = Progress(rounds)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -167,16 +166,16 @@ def _started(command: list[str], folder: Path) -> Iterator[tuple[str, subprocess
 
 
 def _errors_in(log: str) -> str:
-    """Return the log if it has tracebacks or Python warnings; ejections are expected."""
+    """Return the log if it contains tracebacks or Python warnings; ejections are expected."""
     return log if "Traceback" in log or "Warning" in log else ""
 
 
 def _process_state(url: str, pid: int) -> ProcessState:
-    """Return the state of the process when no request is in flight."""
+    """Return the process state once no request is in flight."""
     give_up = time.monotonic() + _IDLE_TIMEOUT_S
     while (in_flight := _in_flight(url)) and time.monotonic() < give_up:
         time.sleep(0.2)
-    # Idle connections to upstreams in the pool are not a leak, so they are not counted.
+    # Idle upstream connections in the pool are not a leak, so they are not counted.
     status = Path(f"/proc/{pid}/status").read_text()
     links = Path(f"/proc/{pid}/fd").iterdir()
     files = [str(link.readlink()) for link in links if link.is_symlink()]
@@ -190,7 +189,7 @@ def _process_state(url: str, pid: int) -> ProcessState:
 
 
 def _client_connections(port: int) -> int:
-    """Count connections to the gateway's port that it has not closed (proc(5): states 01, 08)."""
+    """Count connections to this port that the gateway has not closed (proc(5): states 01, 08)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(
         1 for row in rows if int(row[1].split(":")[1], 16) == port and row[3] in {"01", "08"}
@@ -209,7 +208,7 @@ def _in_flight(url: str) -> float:
 
 
 class Clients:
-    """Clients with random behavior.
+    """Load from clients with random behavior.
 
     Attributes:
         sent: number of requests whose head was sent completely.
@@ -224,7 +223,7 @@ class Clients:
         self.sent = self.uncertain = 0
 
     async def run(self, clients: int, seconds: float) -> None:
-        """Run ``clients`` concurrent clients for ``seconds``, then disconnect all of them."""
+        """Run ``clients`` concurrent clients for ``seconds``, then disconnect all clients."""
         until = time.monotonic() + seconds
 
         async def client() -> None:
@@ -248,7 +247,8 @@ class Clients:
         sock = socket.socket()
         sock.setblocking(False)
         if behavior == self._stall:
-            # A small receive buffer cannot hold a whole response, so the gateway notices the stall.
+            # A small receive buffer cannot store a whole response, so the gateway detects the
+            # stall.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await asyncio.get_running_loop().sock_connect(sock, self._address)
         reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 14)

@@ -1,4 +1,4 @@
-"""Duration of `undam lint` on one core: per 100 files of a mixed tree, and relative to grep.
+"""Duration of `undam lint` on one core, per 100 files of a mixed tree and relative to grep.
 
 The tree is a mix of files as in real repositories: configurations of several proxies with and
 without findings, some of them long, and other YAML, JSON and text files. Each run is a process of
@@ -104,7 +104,7 @@ _KINDS: tuple[tuple[str, Callable[[int], str]], ...] = (
 
 
 def run() -> list[str]:
-    """Return one line with the median of the rounds, and whether the goal is met."""
+    """Return one line with the median over all rounds and whether the goal is met."""
     progress = Progress(ROUNDS)
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ def run() -> list[str]:
 
 
 def _ratio_to_grep() -> str:
-    """Return the result line for the YAML tree."""
+    """Return the result line for the tree of YAML files."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(YAML_MB):
             kind = "Deployment" if number % 4 == 0 else "CustomResourceDefinition"
@@ -157,7 +157,7 @@ def _write(folder: Path) -> int:
 
 
 def _lint(folder: str) -> tuple[float, str]:
-    """Return the duration in seconds and the last line of output."""
+    """Return the duration in seconds and the last output line."""
     start_s = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "undam", "lint", folder],

@@ -1,4 +1,4 @@
-"""Accuracy of a load-test worker: 1 to 1,000 streams of 50 events/s, compared with ground truth.
+"""Accuracy of a load-test worker with 1 to 1,000 streams of 50 events/s, against ground truth.
 
 A server on one core records when each request arrives and when each event is sent. One worker reads
 on another core. The server is `bench.truth_origin`, because `undam sim` is too slow for 1,000 such
@@ -48,7 +48,7 @@ TTFT_MS, SIGMA = 200, 0.3
 TTFT_LIMIT_MS = 0.1
 ITL_LIMIT_MS = 0.2
 HTTP2_TTFT_LIMIT_MS = 0.3
-# Minimum number of requests: with few streams, each one sends several requests in sequence.
+# Minimum number of requests. With few streams, each stream sends several requests in sequence.
 _MIN_REQUESTS = 12
 _SPREAD_NS = 1_000_000_000
 _LIMIT_S = 120
@@ -71,7 +71,7 @@ def run() -> list[str]:
 
 
 def run_rounds(streams: int, progress: Progress, origin: str) -> list[Measurement]:
-    """Repeat rounds that had CPU steal, and return those with the least.
+    """Repeat rounds that were disturbed by CPU steal; return the rounds with the least steal.
 
     Args:
         origin: ``HTTP1``, ``HTTP2`` or ``SIMULATOR``.
@@ -86,13 +86,13 @@ def run_rounds(streams: int, progress: Progress, origin: str) -> list[Measuremen
 
 
 def encode_request(path: str) -> bytes:
-    """Return the request of a job as bytes."""
+    """Return the HTTP/1.1 request that a job sends, as bytes."""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
 def http2_settings(path: str, streams: int = STREAMS_PER_CONNECTION) -> Http2Settings:
-    """Return the HTTP/2 settings of a job."""
+    """Return the HTTP/2 settings for a job."""
     fields = (
         (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"bench"),
         (b":path", path.encode()), (b"content-type", b"application/json"),
@@ -101,7 +101,7 @@ def http2_settings(path: str, streams: int = STREAMS_PER_CONNECTION) -> Http2Set
 
 
 def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
-    """Run a job in a worker on ``core``.
+    """Run a job in a worker process on the CPU ``core``.
 
     Returns:
         The results, the final report, and the seconds in which the worker was not scheduled.
@@ -125,7 +125,7 @@ def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, floa
                 process.stdin.write(encode(Start(at_ns=time.time_ns() + 10_000_000)))
                 process.stdin.flush()
         process.stdin.close()
-        # The worker has exited, but its /proc entry remains until it is waited for.
+        # The worker has exited, but /proc still lists the process until it is waited for.
         wait_s = machine.run_and_wait_s(process.pid)[1]
     frames = [frame for data in reads[1:] for frame in reader.receive_data(data)]
     final = frames[-1] if frames else None
@@ -140,7 +140,7 @@ def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, floa
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Result of one round, with reported and true times.
+    """Results of one round: reported times and true times.
 
     Args:
         delays_ms: time from the send to the arrival of each event, sorted; empty if some slots sent
@@ -158,7 +158,7 @@ class Measurement:
 
 
 def _errors(measurement: Measurement) -> dict[str, float]:
-    """Return the reported value minus the true one of each percentile, in ms."""
+    """Return the reported minus the true value, in ms, for each percentile."""
     pairs = {"TTFT": measurement.ttft_ms, "ITL": measurement.itl_ms}
     return {
         f"{name} p{q * 100:g}": quantile(reported, q) - quantile(true, q)
@@ -235,7 +235,7 @@ def _measure(streams: int, origin: str) -> Measurement:
 
 
 def _delays_ms(results: list[RequestResult], sent_ns: list[list[int]]) -> list[float]:
-    """Return the sorted delays of all events; requests arrive in the order of their starts."""
+    """Return the sorted delays of all events. Results are matched to the log by start time."""
     delays = []
     by_start = sorted(results, key=lambda result: result.started_ns or 0)
     for result, times in zip(by_start, sent_ns, strict=True):
@@ -258,13 +258,13 @@ def _job(address: tuple[str, int], streams: int, *, http2: bool) -> Job:
 
 
 def _gaps_ms(result: RequestResult) -> list[float]:
-    """Return all gaps; those between events of one read are 0."""
+    """Return all gaps; gaps between events from the same read are 0."""
     times = [read.at_ns for read in result.reads for _ in range(read.events)]
     return [(after - before) / 1e6 for before, after in pairwise(times)]
 
 
 def _truth(path: Path) -> tuple[list[float], list[float], list[list[int]]]:
-    """Return the true times of all responses.
+    """Return the true times for all responses.
 
     Returns:
         The sorted TTFTs, from the arrival of the request, and the sorted gaps, both in ms; and the
@@ -276,7 +276,7 @@ def _truth(path: Path) -> tuple[list[float], list[float], list[list[int]]]:
         line = json.loads(text)
         if line["kind"] == "request":
             arrived[line["id"]] = line["arrived_ns"]
-        # Event 0 has the role, and the events after the content mark the end.
+        # Event 0 contains the role; the events after the content end the response.
         elif line["kind"] == "event" and 1 <= line["seq"] <= TOKENS:
             sent[line["id"]].append(line["left_ns"])
     ttft, gaps = [], []

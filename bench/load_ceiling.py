@@ -31,7 +31,7 @@ _SPREAD_NS = 200_000_000
 
 
 def run() -> list[str]:
-    """Return the round with the median rate of each load, and the range of the rates."""
+    """Return the rate of the median round for each load, and the range of all rates."""
     progress = Progress(ROUNDS * (len(RATES) + 1))
     lines = []
     for rate in RATES:
@@ -56,7 +56,7 @@ def run() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Result of one round; rates are per second."""
+    """Result of one round, with rates per second."""
 
     rate: float
     cpu_us: float
@@ -84,7 +84,7 @@ def _line(rounds: list[Round], what: str) -> str:
 
 def _met(rounds: list[Round], target: float) -> str:
     best = max(result.rate for result in rounds)
-    # The origin never exceeds its rate, so the measured rate is always slightly lower.
+    # The origin never exceeds its configured rate, so the measured rate is always slightly lower.
     return "at least" if best >= 0.98 * target else "UNDER"
 
 

@@ -1,4 +1,4 @@
-"""Cost of a load test over HTTP/2, as ratios to the engine for HTTP/1.1 and to h2load.
+"""Cost of a load test over HTTP/2, relative to the HTTP/1.1 engine and to h2load.
 
 Events: the CPU time of a worker per event, with the same 200 streams of 50 events/s over both
 versions. Requests: nghttpd serves a response with one token, and a worker and h2load each keep 50
@@ -37,7 +37,7 @@ _RESPONSE = event({"content": "token "}) + event({}, "stop") + b"data: [DONE]\n\
 
 
 def run() -> list[str]:
-    """Return a line about events and a line about requests."""
+    """Return one result line for events and one for requests."""
     progress = Progress(3 * ROUNDS)
     return [_events_line(progress), _requests_line(progress)]
 
@@ -136,7 +136,7 @@ def _h2load_rate(port: int) -> float:
     )  # fmt: skip
     match = _RATE.search(done.stdout)
     if match is None:
-        raise RuntimeError(f"h2load printed no rate: {done.stdout[-200:]}")
+        raise RuntimeError(f"h2load did not print a rate: {done.stdout[-200:]}")
     return float(match[1])
 
 

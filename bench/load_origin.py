@@ -1,4 +1,4 @@
-"""Server that sends prepared bytes: streams at a fixed total rate, or responses with one token.
+"""Server that sends precomputed bytes: streams at a fixed total rate, or one-token responses.
 
 ``python -m bench.load_origin RATE EVENTS`` prints its port as the first line. A path that begins
 with /one gets a complete response with one token at once. Any other path gets a stream of EVENTS
@@ -41,7 +41,7 @@ _END = _chunk("", "stop") + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 def main(rate: float, events: int) -> None:
-    """Serve until standard input closes."""
+    """Serve until standard input is closed."""
     gc.disable()
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     listener.setblocking(False)
@@ -102,7 +102,7 @@ def _serve(listener: socket.socket, rate: float, events: int) -> None:
                 count[0] += 1
                 sent += 1
             except BlockingIOError:
-                due += 1  # This reader is slow, and the others must not wait for it.
+                due += 1  # This client reads slowly, and the other clients must not wait for it.
             except OSError:
                 del streams[at]
                 continue

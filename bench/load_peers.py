@@ -1,4 +1,4 @@
-"""Accuracy and throughput of load-test tools: undam, sglang, locust, aiperf and guidellm.
+"""Accuracy and throughput of the load-test tools undam, sglang, locust, aiperf and guidellm.
 
 The simulator runs on one core and records when each request arrives and each event is sent; the
 tool runs on the other core. Each tool makes the same load: a closed loop of chats with 64 tokens,
@@ -28,22 +28,22 @@ CELLS = ((1, 5), (50, 100), (200, 400), (1000, 1000))
 TOKENS = 64
 _CHAT = ("--ttft", "lognormal(200,0.3)", "--gap", "20", "--tokens", str(TOKENS))
 
-# 100,000 tokens/s, which is more than any tool can read on one core.
+# 100,000 tokens/s, more than any of these tools can read on one core.
 _FLOOD_STREAMS, _FLOOD_REQUESTS, _FLOOD_TOKENS = 200, 800, 500
 _FLOOD = ("--ttft", "20", "--gap", "2", "--tokens", str(_FLOOD_TOKENS))
 _ONE_STREAMS = 50
-# Tools that reach only a few hundred requests per second send fewer requests.
+# Tools that reach only a few hundred requests per second get fewer requests.
 _QUICK_REQUESTS, _SLOW_REQUESTS = 40_000, 1000
 
 _TIMEOUT_S = 240.0
 
 
 class ToolFailed(RuntimeError):
-    """A tool failed, or its result cannot be parsed."""
+    """A tool failed, or its output cannot be parsed."""
 
 
 def run() -> list[str]:
-    """Return tables with the errors of TTFT and ITL, and with the throughput of each tool."""
+    """Return tables with the TTFT and ITL errors and the throughput of each tool."""
     steal_s = machine.steal_s()
     tools = [UNDAM, *(tool for tool in PEERS if _is_installed(tool))]
     lines = [_missing(tool) for tool in PEERS if not _is_installed(tool)]
@@ -144,7 +144,7 @@ def _requests_per_s(tool: Tool) -> float:
 def _measure(
     tool: Tool, arguments: tuple[str, ...], streams: int, requests: int, tokens: int
 ) -> tuple[ToolResult, Truth]:
-    """Run ``tool`` against a new simulator.
+    """Run ``tool`` against a newly started simulator.
 
     Raises:
         ToolFailed: the message has its last line of output.
@@ -164,7 +164,7 @@ def _run_tool(tool: Tool, task: Task, core: int) -> ToolResult:
 
 
 def _run_process(tool: Tool, task: Task, core: int) -> None:
-    # Prevents downloads: nothing listens at this hub address.
+    # Prevents downloads, because no server listens at this address.
     offline = {
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -190,13 +190,13 @@ def _run_process(tool: Tool, task: Task, core: int) -> None:
             _kill_group(process)
         output.seek(0)
         last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-    # Exit code 1 can also mean findings, so success depends on the result file.
+    # Exit code 1 can also mean findings, so success is judged by the result file.
     if process.returncode not in {0, 1}:
         raise ToolFailed(f"exit code {process.returncode}: {''.join(last)[:200]}")
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a tool and all its processes, so that they do not disturb the next one."""
+    """Kill a tool and all its child processes, so that they do not disturb the next tool."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

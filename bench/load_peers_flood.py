@@ -1,4 +1,4 @@
-"""Minimal server that responds to every chat request at once with one token.
+"""Minimal server that answers every chat request immediately with one token.
 
 ``undam sim`` has a schedule and a ground-truth log, and sends about 6,000 responses per second on
 one core, fewer than the tools can request. This server waits for the whole request and sends
@@ -22,7 +22,7 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 def _events() -> bytes:
-    """Return the events of a response: role, token, end and usage."""
+    """Return the events of a response: role, token, finish reason and usage."""
     base = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "undam-sim"}
     deltas: tuple[dict[str, str], ...] = ({"role": "assistant", "content": ""}, {"content": "w1"})
     choices: list[dict[str, object]] = [
@@ -86,7 +86,7 @@ def serve() -> None:
 
 
 def _size(data: bytes) -> int:
-    """Return the size of the first request, or 0 if it is incomplete."""
+    """Return the length of the first request in the buffer, or 0 if the request is incomplete."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return 0

@@ -1,4 +1,4 @@
-"""Typical locustfile: streams a chat response and records the time of each line with content.
+"""Typical locustfile that streams a chat response and records the time of each content line.
 
 It runs in locust's own environment, so it does not import undam. The environment variables REQUESTS
 and OUT set the number of requests and the file for the times.

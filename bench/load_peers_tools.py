@@ -1,4 +1,4 @@
-"""Load-test tools of the benchmark load_peers: command line, and parsing of their results."""
+"""Command lines and result parsers of the load-test tools in the benchmark load_peers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL = "undam-sim"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Load that a tool generates.
+    """Load that a tool generates: concurrency and number of requests.
 
     Args:
         folder: empty folder for its files.
@@ -30,7 +30,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """Results that a tool reports; times in ms."""
+    """Results reported by a tool; times are in ms."""
 
     ttft_p50: float
     ttft_p99: float
@@ -88,7 +88,7 @@ def _read_undam(task: Task) -> ToolResult:
     )
 
 
-# Loads only the extension module: importing the package requires torch, but the client does not.
+# Only the extension module is loaded, because importing the package requires torch.
 _RUST = (
     "import importlib.util as u, sys; s = u.spec_from_file_location('_bench', sys.argv[1]);"
     "m = u.module_from_spec(s); s.loader.exec_module(m);"
@@ -204,7 +204,7 @@ def _read_guidellm(task: Task) -> ToolResult:
 
 
 def tokenizer(folder: Path) -> Path:
-    """Create a tokenizer with 1,000 words, so that nothing is downloaded."""
+    """Create a tokenizer with 1,000 words, so that none is downloaded."""
     target = folder / "tokenizer"
     target.mkdir(exist_ok=True)
     words = ["<unk>", "<s>", "</s>", *(f"w{i}" for i in range(1000))]

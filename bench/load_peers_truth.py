@@ -1,4 +1,4 @@
-"""Ground truth of a load test, from the log of the simulator alone."""
+"""Ground truth for a load test, taken only from the simulator's log."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Truth:
     max_in_flight: int
 
     def ttft(self, q: float, *, interpolated: bool) -> float:
-        """Return a quantile of TTFT, with or without interpolation."""
+        """Return a TTFT quantile, with or without interpolation."""
         return (_interpolated if interpolated else quantile)(self.ttft_ms, q)
 
     def itl(self, q: float, *, interpolated: bool) -> float:
-        """Return a quantile of the gaps, with or without interpolation."""
+        """Return a quantile of the token gaps, with or without interpolation."""
         return (_interpolated if interpolated else quantile)(self.itl_ms, q)
 
 
 class Simulator:
-    """``undam sim`` on a core of its own."""
+    """Run of ``undam sim`` on a dedicated CPU core."""
 
     def __init__(self, url: str, file: Path, process: subprocess.Popen[bytes]) -> None:
         self.url = url
@@ -50,7 +50,7 @@ class Simulator:
         self._process = process
 
     def truth(self, tokens: int) -> Truth:
-        """Stop the simulator, so that its log is complete, and read the log."""
+        """Stop the simulator, so that its log is complete, and parse the log."""
         self.stop()
         return read_truth(self._file, tokens)
 
@@ -63,7 +63,7 @@ class Simulator:
 
 @contextlib.contextmanager
 def simulator(core: int, *arguments: str) -> Iterator[Simulator]:
-    """Run the simulator on a free port."""
+    """Start the simulator on a free port."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "truth.jsonl"
         command = [sys.executable, "-m", "undam", "sim", "--truth", str(file), *arguments]
@@ -78,7 +78,7 @@ def simulator(core: int, *arguments: str) -> Iterator[Simulator]:
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
-    """Return a command that runs ``command`` and its children on this core only."""
+    """Return a command line that runs ``command`` and its child processes only on this core."""
     program = (
         "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])});"
         "os.execvp(sys.argv[2], sys.argv[2:])"
@@ -87,13 +87,13 @@ def pinned(core: int, command: list[str]) -> list[str]:
 
 
 def cores() -> tuple[int, int]:
-    """Return a core for the simulator and one for the client; they may be the same."""
+    """Return a core for the simulator and a core for the client; both may be the same."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
 
 def read_truth(file: Path, tokens: int) -> Truth:
-    """Read the log; only complete chat responses with ``tokens`` content events count."""
+    """Read the log; count only complete chat responses with ``tokens`` content events."""
     arrived: dict[str, int] = {}
     sent: dict[str, list[int]] = {}
     ends: dict[str, int] = {}
@@ -104,7 +104,7 @@ def read_truth(file: Path, tokens: int) -> Truth:
             if row["path"].startswith("/v1/chat/"):
                 arrived[ident] = row["arrived_ns"]
         elif row["kind"] == "event":
-            # Event 0 has the role; finish_reason, usage and [DONE] follow the content.
+            # Event 0 contains the role; finish_reason, usage and [DONE] follow the content.
             if 1 <= row["seq"] <= tokens:
                 sent.setdefault(ident, []).append(row["left_ns"])
         elif row["reason"] == "complete":

@@ -1,4 +1,4 @@
-"""CPU time that other programs and other virtual machines took (man 5 proc_stat, proc_pid)."""
+"""CPU time used by other processes and by other virtual machines (man 5 proc_stat, proc_pid)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_STEAL_S = 0.02
 
 
 def steal_s(core: int | None = None) -> float:
-    """Return the CPU steal of a core, or of all cores, since boot in seconds.
+    """Return the CPU steal of one core, or of all cores, in seconds since boot.
 
     The kernel counts in units of 10 ms, so a smaller amount is not visible yet.
     """
@@ -23,6 +23,6 @@ def steal_s(core: int | None = None) -> float:
 
 
 def run_and_wait_s(pid: int) -> tuple[float, float]:
-    """Return how long a process ran and how long it was runnable but not scheduled."""
+    """Return how long a process ran, and how long it was runnable but not scheduled."""
     run_ns, wait_ns, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
     return int(run_ns) / 1e9, int(wait_ns) / 1e9

@@ -1,4 +1,4 @@
-"""False changes of the monitor: 500 probes of healthy targets while one core is busy.
+"""False alarms of the monitor in 500 probes of healthy targets while one CPU core is busy.
 
 The targets are a model, the model behind nginx without buffering, and a model with bursts of four
 tokens. UNDAM_MONITOR_PROBES sets the number of probes.
@@ -29,27 +29,27 @@ _BUSY = "while True: pass"
 
 
 class ChangeCounter:
-    """Listener that records changes and counts verdicts."""
+    """Monitor listener that records changes and counts verdicts."""
 
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()
         self.changes: list[str] = []
 
     def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
-        """Count the verdict of a probe."""
+        """Count the verdict of one probe."""
         self.verdicts[result.error or result.verdict] += 1
 
     def changed(self, change: StateChange) -> None:
-        """Keep a change."""
+        """Record a change that the monitor reported."""
         self.changes.append(f"{change.target}: {change.text}")
 
     def problem(self, text: str) -> None:
-        """Record a problem that the monitor reports."""
+        """Record a problem that the monitor reported."""
         self.changes.append(text)
 
 
 def run() -> list[str]:
-    """Probe until enough verdicts are counted; return the verdicts and the changes."""
+    """Probe until enough verdicts are counted; return the number of verdicts and the changes."""
     wanted = int(os.environ.get("UNDAM_MONITOR_PROBES", "500"))
     counter = ChangeCounter()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -103,7 +103,7 @@ def _model(folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _busy_core() -> Iterator[None]:
-    """Keep one core busy."""
+    """Keep one CPU core busy."""
     process = subprocess.Popen([sys.executable, "-c", _BUSY])
     try:
         yield

@@ -21,14 +21,14 @@ TARGETS = 100
 _INTERVAL_S = 30.0
 _ACCELERATION = 10
 _QUERY = "ttft=100&gap=20&tokens=100"
-# Shorter streams, so that the model keeps up with the higher rate.
+# Streams are shorter, so that the model server keeps up with the higher rate.
 _FAST_QUERY = "ttft=20&gap=5&tokens=40"
 _MAX_CPU_PERCENT, _MAX_RSS_MB, _MAX_GROWTH_MB = 15.0, 150.0, 5.0
 
 
 @dataclass(frozen=True)
 class MonitorCost:
-    """Resources that a monitor used.
+    """CPU time and memory that a monitor used.
 
     Args:
         rss_mb: resident memory at equal intervals.
@@ -41,13 +41,13 @@ class MonitorCost:
 
     @property
     def growth_mb(self) -> float:
-        """Return the growth in MB after the first third of the run, when caches have filled."""
+        """Return the memory growth in MB after the first third of the run, when caches are full."""
         third = len(self.rss_mb) // 3
         return max(self.rss_mb[-third:]) - max(self.rss_mb[third : 2 * third])
 
 
 def run() -> list[str]:
-    """Measure at the usual and at a higher probe rate, and compare the results with the limits."""
+    """Measure at the default and at a higher probe rate; compare the results with the limits."""
     seconds = float(os.environ.get("UNDAM_MONITOR_S", "60"))
     usual = measure(_INTERVAL_S, seconds, _QUERY)
     fast = measure(_INTERVAL_S / _ACCELERATION, seconds, _FAST_QUERY)
@@ -67,7 +67,7 @@ def run() -> list[str]:
 
 
 def measure(interval_s: float, seconds: float, query: str) -> MonitorCost:
-    """Run a monitor for ``seconds`` after its first round of probes.
+    """Run a monitor for ``seconds`` after the first round of probes.
 
     Args:
         query: schedule of the streams.
@@ -108,7 +108,7 @@ def _probes(log: Path) -> int:
 
 
 def _cpu_s(pid: int) -> float:
-    """Return the CPU time of a process (proc(5): utime and stime)."""
+    """Return the CPU time of a process: utime plus stime (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -120,7 +120,7 @@ def _rss_mb(pid: int) -> float:
 
 @contextlib.contextmanager
 def _started(command: list[str], log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Start `undam` with these arguments; yield its URL and its process."""
+    """Start `undam` with these arguments; yield the URL and the process."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "undam", *command], stdout=subprocess.PIPE, stderr=errors

@@ -7,7 +7,7 @@ import time
 
 
 class Progress:
-    """Reporter of each round's result, the number of rounds left and the estimated time left.
+    """Printer of each round's result, with the number of rounds and the estimated time left.
 
     Args:
         rounds: expected number of rounds. Repeated rounds can exceed it.

@@ -1,4 +1,4 @@
-"""Accuracy of the simulator's schedule: 500 streams of 50 events/s from one core.
+"""Accuracy of the simulator's schedule with 500 streams of 50 events/s on one core.
 
 The simulator runs on one core, and a reader that discards the data runs on another. On a machine
 with a single core, both share it. The ground-truth log has the due time and the send time of each
@@ -34,7 +34,7 @@ _LIMIT_S = 60
 
 
 def run() -> list[str]:
-    """Measure with random start times, and with a common start of all streams.
+    """Measure with random start times, and with all streams starting at the same time.
 
     With a common start, 500 events are due at once every 20 ms. The lateness of the last one is
     then the time that 500 sends take.
@@ -94,7 +94,7 @@ def _measure(*, spread_s: float) -> _Measurement:
 
 
 def _read_all(address: tuple[str, int], spread_s: float) -> None:
-    """Open all streams and read them to their end."""
+    """Open all streams and read each one to its end."""
     request = b"GET /v1/chat/completions HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n\r\n"
     socks = {
         sock.fileno(): sock for sock in (socket.create_connection(address) for _ in range(STREAMS))
@@ -122,7 +122,7 @@ def _lateness(truth: Path) -> tuple[list[float], float]:
     events = [line for line in lines if line["kind"] == "event"]
     ends = [line for line in lines if line["kind"] == "end"]
     if len(ends) != STREAMS or any(line["reason"] != "complete" for line in ends):
-        raise RuntimeError(f"not all streams are complete: {len(ends)} of {STREAMS} ended")
+        raise RuntimeError(f"only {len(ends)} of {STREAMS} streams are complete")
     left = [line["left_ns"] for line in events]
     late_ms = sorted((line["left_ns"] - line["due_ns"]) / 1e6 for line in events)
     return late_ms, (max(left) - min(left)) / 1e9

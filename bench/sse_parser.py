@@ -1,4 +1,4 @@
-"""Events per second of `undam.sse.Parser`, compared with httpx-sse, from bytes to events.
+"""Throughput of `undam.sse.Parser` and of httpx-sse, in events per second.
 
 Both parse the same list of reads in the same process, in alternation, so that a change of the
 machine's speed affects both. "Decoder" is httpx-sse's line and event decoder with an incremental
@@ -36,7 +36,7 @@ _MESSAGES = (
 _SEGMENT_BYTES = 1448
 _LARGE_BYTES = 65_536
 
-# Name, one event, bytes per read (0: one event per read), goal for the ratio to the decoder.
+# Name, one event, bytes per read (0 means one event per read), goal for the ratio to httpx-sse.
 _CASES = (
     ("one event per read", _CHAT, 0, 1.3),
     ("64 KB reads", _CHAT, _LARGE_BYTES, 1.5),
@@ -48,7 +48,7 @@ _CASES = (
 
 
 def run() -> list[str]:
-    """Return one line per case, with medians, and ratios with their quartiles over the rounds."""
+    """Return one line per case, with the medians and the quartiles of the ratios."""
     peers = f"httpx-sse {version('httpx-sse')}, httpx {version('httpx')}"
     sizes = f"events of {len(_CHAT)} bytes ({len(_MESSAGES)} with a name)"
     lines = [f"{peers}; {sizes}, {ROUNDS} alternating rounds of {EVENTS} events"]
@@ -110,7 +110,7 @@ def _event_source(reads: Sequence[bytes]) -> int:
 def _measure(
     reads: Sequence[bytes], readers: Sequence[Callable[[Sequence[bytes]], int]]
 ) -> list[list[float]]:
-    """Return the events per second of each reader in each round."""
+    """Return the events per second for each reader in each round."""
     rates: list[list[float]] = [[] for _ in readers]
     for number in range(ROUNDS + 1):
         for reader, results in zip(readers, rates, strict=True):

@@ -1,4 +1,4 @@
-"""Cost of `undam tap`: live at 200 streams with 50 events per second, and offline against tshark.
+"""Cost of `undam tap`: live with 200 streams of 50 events/s, and offline compared with tshark.
 
 Live: ordinary clients read the streams of a simulated model through nginx, and the packets of both
 sides are captured in another process. The kernel's scheduler accounts its CPU time, so other
@@ -53,7 +53,7 @@ _EVENT = (
 
 
 def run() -> list[str]:
-    """Return the results of the live part and the offline part."""
+    """Return result lines for the live part and the offline part."""
     progress = Progress(3)
     return [*_measure_live(), *_measure_offline(progress)]
 
@@ -101,13 +101,13 @@ def _tap_live(url: str, origin: str) -> str:
 
 
 def _children_s() -> float:
-    """Return the CPU time of the child processes that have ended."""
+    """Return the CPU time of all child processes that have exited."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _read_streams(url: str) -> int:
-    """Read all streams to their end with one client; return the number of events."""
+    """Read all streams to their end in one client; return the number of events."""
     parts, events = urlsplit(url), 0
     body = b'{"stream":true,"messages":[{"role":"user","content":"hi"}]}'
     request = (
@@ -158,7 +158,7 @@ def _measure_offline(progress: Progress) -> list[str]:
 
 
 def _run(command: list[str]) -> tuple[float, float, bytes]:
-    """Return CPU seconds, peak memory in MB, and standard output."""
+    """Return CPU seconds, peak memory in MB and standard output of a command."""
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
         _, _, usage = os.wait4(process.pid, 0)
@@ -174,7 +174,7 @@ def _peak_mb(pid: int) -> float:
 
 
 def _write_capture(path: Path, packets: int) -> None:
-    """Write streams on both sides of a proxy to a capture; some of the streams are concurrent."""
+    """Write a capture with streams on both sides of a proxy; some streams are concurrent."""
     rounds = max(1, packets // (2 * _CONCURRENT * _EVENTS_PER_STREAM * _PACKETS_PER_EVENT // 2))
     with path.open("wb") as file:
         writer = CaptureWriter(file, RAW_IP)
@@ -186,7 +186,7 @@ def _write_capture(path: Path, packets: int) -> None:
 
 
 def _streams(number: int, start_ns: int) -> Iterator[Packet]:
-    """Yield the packets of some concurrent streams, ordered by time."""
+    """Yield the packets of several concurrent streams in chronological order."""
     sides = [
         (_Connection(1, 2, 10000 + at, 8080), _Connection(2, 3, 30000 + at, 9000))
         for at in range(_CONCURRENT)
@@ -211,7 +211,7 @@ def _streams(number: int, start_ns: int) -> Iterator[Packet]:
 
 
 class _Connection:
-    """TCP connection between two hosts of 10.0.0.0/24."""
+    """TCP connection between two hosts in 10.0.0.0/24."""
 
     def __init__(self, client: int, server: int, client_port: int, server_port: int) -> None:
         self._ends = ((client, client_port), (server, server_port))
@@ -234,7 +234,7 @@ class _Connection:
         )  # fmt: skip
 
     def send(self, at_ns: int, data: bytes) -> Iterator[Packet]:
-        """Yield packets from the server; an acknowledgement follows every second packet."""
+        """Yield packets from the server, with an acknowledgement after every second packet."""
         yield self._packet(at_ns, 1, 24, data)
         if self._ident % _PACKETS_PER_EVENT:
             yield self._packet(at_ns + 30_000, 0, 16)

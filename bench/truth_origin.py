@@ -1,4 +1,4 @@
-"""Minimal model server with a ground-truth log, for 1,000 streams.
+"""Minimal model server that writes a ground-truth log, for up to 1,000 streams.
 
 ``python -m bench.truth_origin TTFT_MS SIGMA GAP_MS TOKENS FILE`` prints its port as the first line.
 The first token is sent after a lognormal time, and then one token per gap, each as a chunk and a
@@ -33,7 +33,7 @@ _MAX_SENDS = 16
 
 
 def event(delta: dict[str, str], finish: str | None = None) -> bytes:
-    """Return a chat completion chunk as an event."""
+    """Return a chat completion chunk as a server-sent event."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     payload = json.dumps({
         "id": "chatcmpl-8f3a", "object": "chat.completion.chunk", "created": 1760000000,
@@ -43,7 +43,7 @@ def event(delta: dict[str, str], finish: str | None = None) -> bytes:
 
 
 def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
-    """Return a chat completion chunk as one HTTP chunk."""
+    """Return a chat completion chunk, encoded as one HTTP chunk."""
     data = event(delta, finish)
     return b"%x\r\n%b\r\n" % (len(data), data)
 
@@ -55,7 +55,7 @@ _END = chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 @dataclass(slots=True)
 class _Response:
-    """Response in progress; ``token`` has the bytes of one event, and ``end`` those of the end."""
+    """Response in progress. ``token`` is the bytes of one event; ``end`` is the last bytes."""
 
     sock: socket.socket
     arrived_ns: int
@@ -65,7 +65,7 @@ class _Response:
 
 
 class Origin:
-    """HTTP/1.1 server; subclasses serve other versions."""
+    """HTTP/1.1 model server; subclasses implement other versions."""
 
     def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -83,7 +83,7 @@ class Origin:
         self._epoll.register(0, select.EPOLLIN)
 
     def serve(self) -> None:
-        """Serve until standard input closes."""
+        """Serve until standard input is closed."""
         while True:
             self._send_due()
             for fd, _ in self._epoll.poll(0):
@@ -109,7 +109,8 @@ class Origin:
                     left.append(now())
                     response.sock.send(response.token)
                     heapq.heapreplace(due, (at_ns + self._gap_ns, number, response))
-            except OSError:  # The client left or does not read, so its response stays truncated.
+            # The client disconnected or does not read, so its response remains truncated.
+            except OSError:
                 heapq.heappop(due)
 
     def _accept(self) -> None:
@@ -136,12 +137,12 @@ class Origin:
 
     def receive(self, sock: socket.socket, data: bytes, at_ns: int) -> None:
         """Process the bytes of one read."""
-        # Each request of these benchmarks fits in one segment.
+        # In these benchmarks, each request fits in one TCP segment.
         sock.send(_HEAD + _ROLE)
         self.start(sock, at_ns, _TOKEN, _END)
 
     def start(self, sock: socket.socket, at_ns: int, token: bytes, end: bytes) -> None:
-        """Send ``token`` at the times of one response, and then ``end``."""
+        """Send ``token`` at each due time of one response, and then send ``end``."""
         median_ms, sigma = self._ttft
         ttft_ms = median_ms * self._random.lognormvariate(0, sigma)
         response = _Response(sock, at_ns, token, end)
@@ -163,7 +164,7 @@ def _lines(responses: list[_Response]) -> list[str]:
 
 
 def main(arguments: Sequence[str], make: type[Origin] = Origin) -> None:
-    """Serve until standard input closes, then write the log."""
+    """Serve until standard input is closed, then write the log."""
     ttft_ms, sigma, gap_ms, tokens, file = arguments
     gc.disable()
     timestamps.warm_up_now()

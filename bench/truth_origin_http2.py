@@ -1,4 +1,4 @@
-"""The model server of `bench.truth_origin` over HTTP/2 with prior knowledge.
+"""Version of `bench.truth_origin` for HTTP/2 with prior knowledge.
 
 ``python -m bench.truth_origin_http2 TTFT_MS SIGMA GAP_MS TOKENS FILE``. Each token is a DATA frame
 and a send of its own. The windows of `undam bench` are larger than all responses of a benchmark,
@@ -26,7 +26,7 @@ _END = event({}, "stop") + b"data: [DONE]\n\n"
 
 
 class Http2Origin(Origin):
-    """HTTP/2 server. h2 encodes the heads, and this class the DATA frames."""
+    """HTTP/2 server. h2 encodes the response heads; this class encodes the DATA frames."""
 
     def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
         super().__init__(ttft_ms, sigma, gap_ms, tokens)
@@ -40,7 +40,7 @@ class Http2Origin(Origin):
         for one in connection.receive_data(data):
             if isinstance(one, h2.events.StreamEnded):
                 ident = one.stream_id
-                # For h2, the response ends with its head, because h2 does not send the DATA frames.
+                # h2 does not send the DATA frames, so for h2 the response ends with its head.
                 connection.send_headers(ident, _HEAD)
                 sock.send(connection.data_to_send() + encode_frame(DATA, 0, ident, _ROLE))
                 connection.end_stream(ident)

@@ -2,7 +2,7 @@
 # Run:  pip install undam fastapi uvicorn openai && uvicorn --app-dir examples fastapi_chat:app
 #       (set OPENAI_BASE_URL and OPENAI_API_KEY to use a real model), and then:
 #       curl -N localhost:8000/v1/chat/completions --json '{"messages": [], "stream": true}'
-"""A FastAPI application that sends its answers token by token."""
+"""FastAPI application that sends its answers token by token."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from undam.asgi.starlette import EventStreamResponse, relay
 
 
 class Chat(BaseModel):
-    """An OpenAI chat request. Fields that are not listed here are passed on to the upstream."""
+    """OpenAI chat request. Fields that are not declared here are forwarded to the upstream."""
 
     model_config = ConfigDict(extra="allow")
 
     messages: list[dict[str, Any]]
     model: str = "stub"
-    stream: Literal[True] = True  # requests without streaming are rejected
+    stream: Literal[True] = True  # requests without stream=true are rejected
 
 
 async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
@@ -45,10 +45,11 @@ upstream = AsyncOpenAI(max_retries=0) if os.environ.get("OPENAI_BASE_URL") else 
 
 @app.post("/v1/chat/completions")
 async def complete(chat: Chat) -> EventStreamResponse:
-    """Stream the answer, with heartbeats while the model is silent."""
+    """Stream the answer, and send heartbeats while the model sends nothing."""
     if upstream is None:
         return EventStreamResponse(ask_stub(chat), openai=OpenAIAnswer(model=chat.model))
     body: Any = chat.model_dump(exclude_unset=True) | {"stream": True}
     client = upstream
-    # Tool calls, reasoning and usage pass unchanged. A 429 from the upstream is returned as a 429.
+    # Tool calls, reasoning and usage are forwarded unchanged. A 429 from the upstream is returned
+    # to the client as a 429.
     return relay(lambda: client.chat.completions.create(**body))

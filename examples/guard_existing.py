@@ -1,7 +1,7 @@
 # One line adds headers, heartbeats, cancellation and fair scheduling to an existing application.
 # Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples guard_existing:app
 #       and then: curl -N localhost:8000/stream; curl -i localhost:8000/
-"""An ordinary Starlette application, and the middleware that protects its streams.
+"""Ordinary Starlette application, with the middleware that protects its streams.
 
 The equivalent for other frameworks, with ``from undam.asgi import StreamGuard``:
 
@@ -26,7 +26,7 @@ from undam.asgi import StreamGuard
 
 
 async def tokens() -> AsyncIterator[str]:
-    """Wait for a second, like a model that processes its prompt, and then yield numbers."""
+    """Wait one second, like a model that processes its prompt, and then yield numbers."""
     await asyncio.sleep(1)
     for number in range(1, 41):
         await asyncio.sleep(0.025)
@@ -34,14 +34,15 @@ async def tokens() -> AsyncIterator[str]:
 
 
 async def stream(_request: Request) -> Response:
-    """Return the unchanged stream."""
+    """Return a stream. The endpoint does not use undam."""
     return StreamingResponse(tokens(), media_type="text/event-stream")
 
 
 async def page(_request: Request) -> Response:
-    """Return an ordinary response, which the guard does not change."""
+    """Return an ordinary response, which the middleware does not change."""
     return PlainTextResponse("hello\n")
 
 
 app = Starlette(routes=[Route("/", page), Route("/stream", stream)])
-app.add_middleware(StreamGuard, heartbeat=0.5)  # the only addition; the default heartbeat is 15 s
+# The only addition; the default heartbeat interval is 15 s.
+app.add_middleware(StreamGuard, heartbeat=0.5)

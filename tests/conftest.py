@@ -1,4 +1,4 @@
-"""Set-up of all tests: Ctrl-C interrupts them; collection is cheap; Hypothesis runs 50 examples."""
+"""Global test setup: Ctrl-C interrupts the tests, collection is fast, 50 Hypothesis examples."""
 
 import gc
 import signal
@@ -10,8 +10,8 @@ import pytest
 
 SHARED_SET_UPS = ("test_docs.py", "live/test_bench_ray.py", "live/test_gateway_engine.py")
 
-# A shell that starts a job in the background makes it ignore SIGINT, and every program that the
-# tests start would inherit that. Then none of them could be interrupted.
+# A shell makes background jobs ignore SIGINT, and the programs that tests start would inherit this.
+# Then no test could be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("undam")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Exclude modules and tests, which live until the end, from garbage collections.
+    """Exclude modules and test objects from garbage collection, because they are never freed.
 
     There are a million objects of them, and many tests request a collection.
     """

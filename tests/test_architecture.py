@@ -1,4 +1,4 @@
-"""Rules of the architecture that import-linter cannot check."""
+"""Architecture rules that import-linter cannot check."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _classes() -> Iterator[tuple[str, str]]:
 
 
 def _imports() -> dict[str, set[str]]:
-    """Return each module's direct imports of other modules, type-only imports included."""
+    """Return the modules that each module imports directly, including type-only imports."""
     modules = {_dotted(path): nodes for path, nodes in source_nodes()}
     found: dict[str, set[str]] = {}
     for name, nodes in modules.items():
@@ -195,8 +195,8 @@ def test_every_pure_package_exists() -> None:
     "module", ["undam", "undam.errors", *(f"undam.{package}" for package in PURE_PACKAGES)]
 )
 def test_importing_has_no_side_effects(module: str) -> None:
-    # A separate process is used because this one has already imported everything. -S and -I exclude
-    # imports by site-packages and the environment; the path to PyYAML is added by hand.
+    # This process has already imported everything, so a separate one is used. -S and -I exclude
+    # imports by site-packages and the environment, so the path to PyYAML is added explicitly.
     packages = sysconfig.get_paths()["purelib"]
     program = (
         f"import sys; sys.path[:0] = [{str(_SOURCE.parent)!r}, {packages!r}];"

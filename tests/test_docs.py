@@ -1,4 +1,4 @@
-"""README.md and docs/: links, commands, configurations, code and outputs are correct."""
+"""README.md and docs/: correct links, commands, configurations, code and outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from undam.lab.proxies import Missing, find_program
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-# A screen has 50 lines; lines of the pages are up to 140 characters long.
+# A guide must fit on a screen of 50 lines; its lines have at most 140 characters.
 SCREEN_LINES = 50
 README_LINES = 150
 
@@ -54,7 +54,7 @@ def without_code(text: str) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and the site generate them."""
+    """Return the anchors for a page's headings, as GitHub and the documentation site do."""
     headings = _HEADING.findall(without_code(texts()[path]))
     plain = (re.sub(r"[^\w\- ]", "", one.replace("`", "")).strip().lower() for one in headings)
     return {one.replace(" ", "-") for one in plain}
@@ -79,10 +79,10 @@ def test_every_link_to_a_file_and_to_a_heading_exists() -> None:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """Yield each `undam` command in a code block, with its page; continued lines are joined."""
+    """Yield each `undam` command in a code block, with its page; continuation lines are joined."""
     for page, text in texts().items():
         if page.parent.name == "rules":
-            continue  # code blocks of rule pages have notes beside the commands
+            continue  # in rule pages, code blocks contain notes next to the commands
         for language, code in _FENCE.findall(text):
             if language not in {"", "sh", "text", "console"} or "OPTIONS]" in code:
                 continue
@@ -187,7 +187,7 @@ def test_python_code_of_the_pages_can_be_compiled() -> None:
     assert len(blocks) > 10
     for page, code in blocks:
         try:
-            compile(code, str(page), "exec", flags=0x2000)  # allows await and return at the top
+            compile(code, str(page), "exec", flags=0x2000)  # allows top-level await and return
         except SyntaxError as error:
             if "'return' outside function" not in str(error):
                 raise
@@ -249,12 +249,12 @@ def test_comparison_of_outputs_ignores_numbers_and_pictures_only() -> None:
 
 @pytest.fixture(scope="module")
 def outputs() -> dict[str, str]:
-    """Run every example once, several at the same time, because they mostly wait."""
+    """Run every example once. Several run concurrently, because they mostly wait."""
     try:
         find_program("nginx")
     except Missing as missing:
         pytest.skip(str(missing))
-    # Run one example per command first, so that no command runs twice at the same time.
+    # Examples that share a command use one run, so the command is run only once.
     chosen = [one for one in EXAMPLES if one.name != "tap" or may_capture()]
     firsts = {(one.shown, one.set_up): one for one in chosen}
     with ThreadPoolExecutor(3) as pool:
@@ -275,7 +275,7 @@ def test_the_page_shows_the_real_output(page: str, name: str, outputs: dict[str,
     written, real = comparable(text), comparable(outputs[name])
     hint = f"run scripts/readme-output --write {name}\n{outputs[name]}"
     assert written.splitlines()[:2] == real.splitlines()[:2], hint
-    # Findings about a busy machine differ between runs.
+    # Findings about a busy machine are not the same in every run.
     assert difflib.SequenceMatcher(None, written.split(), real.split()).ratio() >= 0.75, hint
 
 

@@ -1,4 +1,4 @@
-"""Host name: the same for all processes of one boot, and anonymous."""
+"""The host name is anonymous, and is the same for all processes during one boot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Type checks of JSON values."""
+"""Type checks for JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lazy exports: names are imported on first use and then stored in the package."""
+"""Lazy exports: a name is imported on first use and then stored in the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prose of the project: no fragments, no speech verbs for data, no words outside the glossary."""
+"""Style of the project's prose: no fragments, no speech verbs for data, only glossary terms."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _docstrings() -> Iterator[tuple[str, str]]:
 
 
 def _messages() -> Iterator[tuple[str, str]]:
-    """Yield the position and text of each `help=` argument and of each error that is raised."""
+    """Yield the position and text of each `help=` argument and each error message."""
     for path, nodes in source_nodes():
         for node in nodes:
             texts: list[ast.expr] = []

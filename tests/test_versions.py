@@ -1,4 +1,4 @@
-"""Versions: parsing, order, series, ranges, and the recorded changes of defaults."""
+"""Product versions: parsing, order, series, ranges, and the recorded changes of defaults."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_versions_are_ordered_by_number_and_not_by_text() -> None:
     [
         ("1.22", True, True),
         ("1.29.6", True, True),
-        ("1.29", False, True),  # a series with releases on both sides of the bound
+        ("1.29", False, True),  # version series with releases on both sides of the bound
         ("1", False, True),
         ("1.29.7", False, False),
         ("1.31", False, False),

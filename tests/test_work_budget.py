@@ -1,4 +1,4 @@
-"""Limits of the work that input from outside may cause."""
+"""Limits on the work that external input can cause."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 #       and open http://localhost:8000/ (reload it while an answer arrives, or press Stop) and
 #       http://localhost:8000/news.html in several windows.
 #       With several processes: pip install 'undam[redis]', and set REDIS_URL.
-"""Chat answers with their own keys and owners, and a broadcast."""
+"""Example server for chat answers with a key and an owner each, and for a broadcast."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from undam.asgi.starlette import EventStreamResponse
 
 
 def store() -> AnswerStore:
-    """Return a store in Redis, or in the memory of this process."""
+    """Return a store in Redis, or in this process if Redis is not configured."""
     if url := os.environ.get("REDIS_URL"):
         from undam.asgi.redis import RedisReplay  # noqa: PLC0415 (an optional package)
 
@@ -36,13 +36,13 @@ app = FastAPI()
 
 
 class Question(BaseModel):
-    """Question from the page."""
+    """Question sent by the page."""
 
     prompt: str
 
 
 async def tokens(prompt: str, start: int = 0) -> AsyncIterator[Event]:
-    """Yield the answer word by word, and then an ``end`` event."""
+    """Yield the answer word by word, followed by an ``end`` event."""
     words = [f"{word} " for word in f"You asked: {prompt}. ".split() * 10]
     for word in words[start:]:
         await asyncio.sleep(0.1)
@@ -63,37 +63,37 @@ async def ask(question: Question, user: Annotated[str, Cookie()]) -> EventStream
 
 @app.get("/answers/{key}")
 async def read(key: str, user: Annotated[str, Cookie()]) -> EventStreamResponse:
-    """Continue an answer after the last event ID, following a reload or in another window."""
+    """Continue an answer after the last event ID, after a reload or in another window."""
     return EventStreamResponse(answers.attach(key, owner=user))
 
 
 @app.get("/answers")
 async def unfinished(user: Annotated[str, Cookie()]) -> list[AnswerStatus]:
-    """Return the answers of this user, the newest first."""
+    """Return the current user's answers, newest first."""
     return await answers.list(owner=user)
 
 
 @app.delete("/answers/{key}")
 async def stop(key: str, user: Annotated[str, Cookie()]) -> bool:
-    """Stop an answer, even if it runs in another process."""
+    """Stop an answer, even if another process runs it."""
     return await answers.stop(key, owner=user)
 
 
 @app.get("/news")
 async def news() -> EventStreamResponse:
-    """Return the stream that all readers share."""
+    """Return the broadcast stream, which all readers share."""
     return EventStreamResponse(answers.subscribe("news"))
 
 
 @app.post("/news")
 async def publish(question: Question) -> str:
-    """Send an event to every reader, in every process."""
+    """Send an event to every reader in every process."""
     return await answers.publish("news", {"text": question.prompt})
 
 
 @app.get("/session")
 async def session(response: Response, user: Annotated[str | None, Cookie()] = None) -> None:
-    """Assign an ID to a new visitor; it replaces a login in this example."""
+    """Assign an ID to a new visitor. In this example, the ID replaces a login."""
     if user is None:
         response.set_cookie("user", secrets.token_urlsafe(), httponly=True, samesite="strict")
 

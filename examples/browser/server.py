@@ -2,7 +2,7 @@
 # Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples/browser server:app
 #       and open http://localhost:8000/ and http://localhost:8000/fetch.html; reload them while they
 #       receive data.
-"""Server that stores its streams in memory, so that a reconnecting reader misses no event."""
+"""Server that stores its streams in memory, so that a reconnecting reader loses no events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ memory = MemoryReplay(linger_s=60)
 
 
 async def words(prompt: str) -> AsyncIterator[Event]:
-    """Yield each word of the prompt repeatedly, and then an ``end`` event."""
+    """Yield each word of the prompt several times, followed by an ``end`` event."""
     for number in range(1, 11):
         for word in prompt.split()[:20]:
             await asyncio.sleep(0.1)
@@ -35,14 +35,14 @@ async def words(prompt: str) -> AsyncIterator[Event]:
 
 
 async def by_get(request: Request) -> Response:
-    """Serve EventSource, which can only send GET requests. The page generates the secret key."""
+    """Serve EventSource, which can send only GET requests. The page generates the secret key."""
     return EventStreamResponse(
         partial(words, "tick tock"), replay=memory, replay_key=request.query_params["stream"]
     )
 
 
 async def by_post(request: Request) -> Response:
-    """Serve fetch, which can send a prompt. To reconnect, a reader sends the same body again."""
+    """Serve fetch, which can send a prompt. To reconnect, the page sends the same body again."""
     body = await request.json()
     return EventStreamResponse(
         partial(words, str(body["prompt"])), replay=memory, replay_key=str(body["stream"])

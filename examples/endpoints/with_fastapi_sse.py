@@ -1,4 +1,4 @@
-"""The endpoints of with_undam.py, written with fastapi.sse; see docs/endpoints.md."""
+"""Same endpoints as in with_undam.py, written with fastapi.sse; see docs/endpoints.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openai import APIStatusError, AsyncOpenAI
 
 
 def passthrough(app: FastAPI, client: AsyncOpenAI) -> None:
-    """Pass on the stream of an OpenAI-compatible upstream."""
+    """Relay the stream of an OpenAI-compatible upstream."""
 
     # begin: passthrough
     async def asked(body: dict[str, Any]) -> Any:

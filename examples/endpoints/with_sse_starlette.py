@@ -1,4 +1,4 @@
-"""The endpoints of with_undam.py, written with sse-starlette; see docs/endpoints.md."""
+"""Same endpoints as in with_undam.py, written with sse-starlette; see docs/endpoints.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sse_starlette import EventSourceResponse
 
 
 def passthrough(app: FastAPI, client: AsyncOpenAI) -> None:
-    """Pass on the stream of an OpenAI-compatible upstream."""
+    """Relay the stream of an OpenAI-compatible upstream."""
 
     # begin: passthrough
     @app.post("/v1/chat/completions", response_model=None)
@@ -64,7 +64,7 @@ def agent(app: FastAPI, graph: CompiledStateGraph[Any]) -> None:
 
 
 def flask_tokens(app: Flask, tokens: Any) -> None:
-    """Send the tokens of a generator from Flask, which sse-starlette does not support."""
+    """Send tokens from a generator written for Flask, which sse-starlette does not support."""
 
     # begin: flask
     @app.get("/tokens")

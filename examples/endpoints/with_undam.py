@@ -1,4 +1,4 @@
-"""Three streaming endpoints with undam; docs/endpoints.md compares them with other packages."""
+"""Three streaming endpoints with undam; docs/endpoints.md compares undam with other packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.wsgi.flask import event_stream_response
 
 
 def passthrough(app: FastAPI, client: AsyncOpenAI) -> None:
-    """Pass on the stream of an OpenAI-compatible upstream."""
+    """Relay the stream of an OpenAI-compatible upstream."""
 
     # begin: passthrough
     @app.post("/v1/chat/completions")
@@ -37,7 +37,7 @@ def agent(app: FastAPI, graph: CompiledStateGraph[Any]) -> None:
 
 
 def flask_tokens(app: Flask, tokens: Any) -> None:
-    """Send the tokens of a generator from Flask."""
+    """Send tokens from a generator in Flask."""
 
     # begin: flask
     @app.get("/tokens")

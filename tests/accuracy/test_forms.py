@@ -1,4 +1,4 @@
-"""Every form of stream that the simulator sends, healthy and with four planted holds.
+"""Verdicts on every stream format that the simulator sends: healthy, and with four planted holds.
 
 The table of docs/method.md is made from these results:
 
@@ -53,7 +53,7 @@ EXPECTED = {
     "300 ms": Verdict.BATCHED,
     "one late": Verdict.LATE,
 }
-# Binary data has no events, so each read counts as one. A hold leaves only a few reads.
+# Binary data has no events, so each read counts as one event. A held stream has only a few reads.
 WITHOUT_EVENTS = {"/forms/bytes"}
 
 
@@ -76,7 +76,7 @@ def _writes(path: str) -> tuple[list[Write], Head]:
 
 
 def _hop(path: str, hold: str = "") -> Hop:
-    """Return the hop for a form of stream, with one of `HOLDS` applied.
+    """Return the analyzed hop for a stream format, after the hold named ``hold`` is applied.
 
     A hop that is one event late is found only with due times or with an inner hop.
     """
@@ -98,7 +98,7 @@ def _hop(path: str, hold: str = "") -> Hop:
 
 
 def _expected(path: str, hold: str) -> Verdict:
-    """Return the expected verdict. A hop that fills blocks holds a shorter answer until it ends."""
+    """Return the expected verdict. A stream shorter than one block is held to its end."""
     size = sum(len(write.data) for write in _writes(path)[0])
     return Verdict.HELD_TO_END if hold == "4096 bytes" and size <= 4096 else EXPECTED[hold]
 
@@ -110,7 +110,7 @@ def test_healthy_stream_of_every_form_is_streaming_from_its_first_content(path: 
     ttft_ms = hop_metrics(hop)["ttft_ms"]
     assert isinstance(ttft_ms, float)
     assert abs(ttft_ms - TTFT_MS) <= 5
-    # The last message of MCP also has content, and a word in HTML arrives in two parts.
+    # The last MCP message also has content, and each word in HTML arrives in two parts.
     assert len(hop.reading.contents) in {TOKENS, TOKENS + 1, 2 * TOKENS}
     assert hop.reading.leftover_bytes == 0
     assert hop.reading.problem is None

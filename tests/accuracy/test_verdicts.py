@@ -1,4 +1,4 @@
-"""Verdicts on seeded schedules: no false alarms, and every buffering hop is found."""
+"""Verdicts on simulated schedules: no false alarms, and every buffering hop is detected."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _is_flagged(hop: Hop) -> bool:
 
 
 def _steps_of_engine(rng: random.Random) -> tuple[Callable[[], int], list[float]]:
-    """Return a function that draws the tokens of a step, and the step times of a batch."""
+    """Return a function that draws the number of tokens per step, and the step times of a batch."""
     most = rng.randint(2, 64)
     size = rng.choice(
         (
@@ -131,7 +131,7 @@ def _steps_of_engine(rng: random.Random) -> tuple[Callable[[], int], list[float]
 def _answer_in_steps(
     size: Callable[[], int], steps: Sequence[float], tokens: int, *, alone: bool
 ) -> list[float]:
-    """Return the due times of an answer; ``alone`` if prefill emits the first token by itself."""
+    """Return the due times of an answer. If ``alone``, prefill emits the first token separately."""
     due: list[float] = [steps[0]] if alone else []
     for at in steps[alone:]:
         due += [at] * min(size(), tokens - len(due))
@@ -139,7 +139,7 @@ def _answer_in_steps(
 
 
 def _settled(hop: Hop, first: Exchange, second: Exchange) -> Hop:
-    """Return the hop after an experiment with two streams, if the first leaves the cause open.
+    """Return the hop after a two-stream experiment, if the first stream leaves the cause open.
 
     Args:
         second: the stream that started later and ends in the middle of a burst.
@@ -194,7 +194,7 @@ def test_60_engines_that_emit_steps_have_no_findings(capsys: pytest.CaptureFixtu
         by_pattern[hop.shape.verdict.value] += 1
         period_ms = hop.shape.evidence.get("every_ms", 0.0)
         assert isinstance(period_ms, float)
-        # The second stream joins the same batch some steps later.
+        # The second stream joins the same batch at a later step.
         joined = [at for at in steps if at >= steps[0] + 0.4 * period_ms]
         cut = _answer_in_steps(size, joined, _cut_tokens(hop), alone=alone)
         settled = _settled(hop, exchange(merged(answer(due))), exchange(merged(answer(cut))))
@@ -217,8 +217,8 @@ def _block(rng: random.Random, due: Sequence[float]) -> HopModel:
 
 
 def _timer(rng: random.Random, due: Sequence[float]) -> HopModel:
-    # Shorter timers hold fewer than six events, as speculative decoders emit, and are detected only
-    # with a beacon (see test_short_timer_is_found_by_beacon_only).
+    # Shorter timers release fewer than six events at a time, as speculative decoders do. They are
+    # detected only with a beacon (see test_short_timer_is_found_by_beacon_only).
     gap = (due[-1] - due[0]) / (len(due) - 1)
     return timed_flush(gap * rng.uniform(8, 20), from_first_byte=rng.random() < 0.5)
 
@@ -298,7 +298,8 @@ def test_50_hops_one_event_late_are_found_by_beacon_and_by_inner_hop(
     for seed in range(50):
         rng = random.Random(2000 + seed)
         gaps_of = (_even, _jittery, _lognormal, _slow)[seed % 4]
-        # Below about 15 ms per token, a delay of one event is within the noise of a machine.
+        # Below about 15 ms per token, a delay of one event cannot be distinguished from machine
+        # noise.
         gaps = [max(gap, 15.0) for gap in gaps_of(rng, rng.randint(30, 300))]
         due = _due(rng, gaps)
         outer = _analyze_through(one_write_behind(), rng, due)

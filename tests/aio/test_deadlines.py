@@ -1,4 +1,4 @@
-"""The deadline timer: when callbacks run, and release of closed objects."""
+"""DeadlineTimer: the times of callbacks, and the release of closed objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE = 60.0
 
 
 class Connection:
-    """Connection that closes at its deadline, unless ``next_calls`` contains a later deadline."""
+    """Connection that closes at its deadline, unless ``next_calls`` has a later deadline left."""
 
     def __init__(self, *next_calls: float) -> None:
         self.next_deadline = inf
@@ -42,7 +42,7 @@ class FailingConnection(Connection):
 
 
 def run_with_timer(scenario: Callable[[DeadlineTimer], None], seconds: float = 0.0) -> list[str]:
-    """Run ``scenario``, then the loop for ``seconds``.
+    """Run ``scenario``, then run the event loop for ``seconds``.
 
     Returns:
         The exceptions that reached the loop's exception handler.
@@ -115,7 +115,7 @@ def test_an_exception_in_one_object_does_not_stop_the_others() -> None:
 def test_closed_objects_are_released_long_before_their_deadline(
     deadlines: tuple[int, ...],
 ) -> None:
-    """A registered object keeps its connection's buffers alive: 1.5 MB for 1,000 objects."""
+    """While an object is registered, its buffers stay in memory: 1.5 MB for 1,000 connections."""
     references: list[weakref.ref[Connection]] = []
 
     def scenario(timer: DeadlineTimer) -> None:

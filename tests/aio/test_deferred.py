@@ -1,4 +1,4 @@
-"""The queue of deferred jobs: times and order of execution, and completeness."""
+"""The queue of deferred jobs: run times, run order, and execution of every job."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_pending_io_is_served_before_each_job() -> None:
                 return job
 
             loop.add_reader(ours, read)
-            # Both jobs are queued before either runs; each job makes the socket readable again.
+            # Both jobs are queued before either job runs; each job makes the socket readable again.
             theirs.send(b"r")
             queue.put(job_named("one"))
             queue.put(job_named("two"))
             await asyncio.sleep(0.05)
             loop.remove_reader(ours)
 
-    # The standard asyncio loop may run two jobs between polls.
+    # uvloop is used because the standard asyncio loop may run two jobs between polls.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
     assert order == ["r", "one", "r", "two", "r"]

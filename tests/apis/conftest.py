@@ -1,4 +1,4 @@
-"""Malformed and hostile events, for every reader."""
+"""Malformed and hostile events, with which the reader of every API is tested."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOSTILE = {
 
 @pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))
 def hostile(request: pytest.FixtureRequest) -> str:
-    """Data of one event that is malformed or crafted to break its reader."""
+    """Data of one event that is malformed or crafted to break a reader."""
     data = request.param
     assert isinstance(data, str)
     return data

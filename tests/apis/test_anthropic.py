@@ -1,4 +1,4 @@
-"""Meaning of each event of the messages API."""
+"""The Anthropic Messages API: interpretation of each event type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of single values in a payload."""
+"""Reading of individual values from a JSON payload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Meaning of each event of chat completions, completions and responses."""
+"""OpenAI chat completions, completions and responses: interpretation of each event type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of unknown applications."""
+"""Streams from applications without a known API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API of a URL, its request body, and robustness of all readers against malformed events."""
+"""Selection of the API by URL, request bodies, and readers' robustness against malformed events."""
 
 from __future__ import annotations
 

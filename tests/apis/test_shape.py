@@ -1,4 +1,4 @@
-"""Recognition of an API by its events, with their first content, text and end marker."""
+"""Detection of a stream's API from its events, with first content, text and end marker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.apis.shape import FORMS
 
 
 class Stream(NamedTuple):
-    """Sample stream of one form.
+    """Sample stream in one format.
 
     Args:
         events: pairs of event name and payload; a string is sent as it is.

@@ -1,4 +1,4 @@
-"""The mounted beacon: authorization, responses and rejected requests."""
+"""The mounted beacon: authorization, responses, and rejected requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.sse import Event, Parser
 from undam.timing import BeaconQuery, BeaconSchedule, due_of
 from undam.timing.beacon import HEADER, format_query, parse_head
 
-pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # Uses sockets, and waits for events that must not occur.
 
 TOKEN = "correct horse battery staple"
 BEARER = (b"authorization", f"Bearer {TOKEN}".encode())
@@ -157,7 +157,7 @@ def test_no_event_is_early_and_a_late_one_delays_no_other(loop: str) -> None:
     call = _serve(loop, slow)
     due = [json.loads(data)["undam"]["due_ns"] for data in _data(call)[:-1]]
     assert [b - a for a, b in itertools.pairwise(due)] == [20_000_000] * 14
-    # The wall clock may be adjusted slightly during the test.
+    # Allow 1 ms, because the wall clock may be adjusted during the test.
     assert all(left[seq] >= due_ns - 1_000_000 for seq, due_ns in enumerate(due))
     held, last = left[3] - due[3], left[14] - due[14]
     assert held > 150_000_000
@@ -198,7 +198,7 @@ def test_an_event_has_the_configured_size(loop: str, event_bytes: int) -> None:
     call = _serve(loop, _asking(schedule), event_bytes=event_bytes)
     sizes = {len(part) + 2 for part in call.body.removeprefix(b": open\n").split(b"\n\n")[:-2]}
     assert max(sizes) == event_bytes
-    assert min(sizes) == event_bytes - 2  # One-digit sequence numbers make an event shorter.
+    assert min(sizes) == event_bytes - 2  # Events with one-digit sequence numbers are shorter.
 
 
 def test_heartbeats_need_a_request_and_at_least_50_ms(loop: str) -> None:

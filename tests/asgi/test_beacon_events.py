@@ -1,4 +1,4 @@
-"""Numbered events of the mounted beacon, their chunks, and queries in the request body."""
+"""The mounted beacon: numbered events, chunk boundaries, and queries in the request body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Due times of the beacon: they follow its schedule, and equal those of `undam sim`."""
+"""Due times of beacon events: they follow the schedule and equal the due times of `undam sim`."""
 
 from __future__ import annotations
 

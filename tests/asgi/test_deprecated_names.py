@@ -1,4 +1,4 @@
-"""Old public names keep working and warn."""
+"""Deprecated public names still work and emit a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`EventStreamResponse` in Starlette and FastAPI, as response, response class and annotation."""
+"""`EventStreamResponse` in Starlette and FastAPI: as response, response class and annotation."""
 
 from __future__ import annotations
 

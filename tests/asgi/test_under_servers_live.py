@@ -1,4 +1,4 @@
-"""Guarantees of `EventStream` under every server; `UNSUPPORTED` lists the exceptions."""
+"""Guarantees of `EventStream` on every supported server; `UNSUPPORTED` lists the exceptions."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_paced_events_arrive_one_by_one(running: RunningServer) -> None:
     assert reading.complete
     assert _events(reading) == 20
     per_read = [part.count(b"data:") for part in reading.reads if b"data:" in part]
-    # A delayed client may read two events at once, but a buffered stream consists only of bursts.
+    # A delayed client may read two events at once, but a buffered stream would have only bursts.
     assert per_read.count(1) >= 15
 
 
@@ -89,8 +89,8 @@ def test_events_of_one_turn_share_a_write(running: RunningServer) -> None:
     with running.read("/burst?count=50") as reading:
         reading.until_end()
     assert _events(reading) == 50
-    # The first event is sent alone and the others together, unless a turn reached its limit of 2 ms
-    # on a busy machine.
+    # The first event is sent alone, and all others together. On a busy machine, a turn may reach
+    # its limit of 2 ms, which splits the write.
     assert sum(b"data:" in part for part in reading.reads) <= 10
 
 
@@ -101,7 +101,7 @@ def test_heartbeats_are_sent_during_silence(running: RunningServer) -> None:
 
 
 def test_the_source_is_cancelled_on_disconnect(running: RunningServer) -> None:
-    # No heartbeat could detect the closed connection, so the server must have reported it.
+    # Heartbeats are off, so the server itself must report the closed connection.
     name = f"left-{running.server.name}"
     with running.read(f"/silent?as={name}") as reading:
         reading.until(lambda: b": open\n" in reading.raw)
@@ -118,7 +118,7 @@ def test_an_error_sends_an_event_and_never_ends_cleanly(running: RunningServer) 
     assert b"data: before\n\nevent: error\n" in reading.body
     assert b"leak" not in reading.raw
     log = running.log.read_text()
-    # One traceback: that of the server if it logs one, else that of undam.
+    # Exactly one traceback is logged: the server's, or undam's if the server logs none.
     assert len(re.findall("^ValueError: the text that must not leak", log, re.MULTILINE)) == 1
     assert running.state("/failing")["reasons"] == ["error"]
 
@@ -220,8 +220,8 @@ def test_a_source_that_never_suspends_does_not_starve_others(running: RunningSer
         ratios.append(beside / alone)
         if ratios[-1] < 2:
             break
-    # Starved streams would receive nothing, and the ratio would be far above 4. Load on the machine
-    # affects both measurements equally.
+    # If streams were starved, they would receive nothing and the ratio would be far above 4. Load
+    # on the machine affects both measurements equally.
     assert min(ratios) < 4, ratios
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the command line: subprocesses and certificates."""
+"""Fixtures for command-line tests: subprocesses and certificates."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from support.undam_command import (
 
 @pytest.fixture
 def run() -> RunCommand:
-    """Return a function that runs a command as a subprocess (see `run_undam`)."""
+    """Return a function that runs an undam command as a subprocess (see `run_undam`)."""
     return run_undam
 
 
 @pytest.fixture
 def start() -> Iterator[StartCommand]:
-    """Return a function that starts a command; the process is killed at the end of the test."""
+    """Return a function that starts an undam command; the process is killed after the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def call(*args: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""action.yml: its last step, executed as GitHub's runner executes it."""
+"""action.yml: its last step, executed the way GitHub's runner executes it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_step(
     }
     program = folder / "runner" / "undam" / "bin" / "python"
     program.parent.mkdir(parents=True)
-    # The package is installed in the environment of the tests, perhaps from another folder.
+    # The package is installed in the test environment, possibly from another folder.
     program.write_text(
         f'#!/bin/sh\ntest "$1 $2 $3" = "-I -m undam" && shift 3 && '
         f'exec "{sys.executable}" -P -m undam "$@"\n'
@@ -59,7 +59,7 @@ def run_step(
 def test_no_script_of_the_composite_action_has_an_expression(
     action: dict[str, Any],
 ) -> None:
-    """An expression in a script would allow an input to run commands."""
+    """With an expression in a script, an input could inject commands."""
     assert action["runs"]["using"] == "composite"
     for step in action["runs"]["steps"]:
         assert "${{" not in step.get("run", "")

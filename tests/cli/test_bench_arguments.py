@@ -1,4 +1,4 @@
-"""Options of `undam bench`: defaults, steps, and the error for each invalid combination."""
+"""Options of `undam bench`: defaults, load steps, and errors for all invalid combinations."""
 
 from __future__ import annotations
 

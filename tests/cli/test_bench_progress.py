@@ -1,4 +1,4 @@
-"""Live line of `undam bench`: redrawn in place, without escape sequences, and never in a pipe."""
+"""Progress line of `undam bench`: redrawn in place without escape sequences, never in a pipe."""
 
 from __future__ import annotations
 

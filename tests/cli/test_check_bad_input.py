@@ -1,4 +1,4 @@
-"""`undam check` with bad input: one clear line, exit code 2, and no standard output."""
+"""`undam check` with invalid input: one clear error line, exit code 2, no standard output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from support.threaded_server import JSON, head, replying, serving, stream, whole
 from support.undam_command import RunCommand
 from undam.cli.main import main
 
-pytestmark = pytest.mark.slow  # Real sockets, and waits for data that never arrives.
+pytestmark = pytest.mark.slow  # Uses real sockets, and waits for data that never arrives.
 
-# Arguments of `undam check` -> part of the expected line.
+# Arguments of `undam check` -> text that the error line must contain.
 USAGE = [
     (["foo"], "did you mean http://foo"),
     (["localhost:8000/v1/chat/completions"],
@@ -65,7 +65,7 @@ USAGE = [
 def run_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: str
 ) -> tuple[object, str]:
-    """Run the program in this process; return its exit code and its single line of output."""
+    """Run undam in this process; return its exit code and its single output line."""
     monkeypatch.setattr(sys, "argv", ["undam", *args])
     with pytest.raises(SystemExit) as stopped:
         main()
@@ -243,8 +243,8 @@ def test_certificate_that_cannot_be_verified(
 def test_certificate_of_a_given_authority(run: RunCommand, certificates: Certificates) -> None:
     with serving(lambda c, _: stream(c, 12), certificates.good) as server:
         ran = run("check", server.url(scheme="https"), "--cacert", certificates.cacert)
-    # The certificate is trusted, so the stream is analyzed. On a busy machine, a caveat may be
-    # added (exit code 1).
+    # The certificate is trusted, so the stream is analyzed. On a busy machine, undam may add a
+    # caveat, which causes exit code 1.
     assert ran.err == ""
     assert ran.code in {0, 1}
 

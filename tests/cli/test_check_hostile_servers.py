@@ -1,4 +1,4 @@
-"""`undam check` with hostile servers: a clear error or finding, and never a traceback."""
+"""`undam check` against hostile servers: a clear error or finding, and never a traceback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support.threaded_server import (
 )
 from support.undam_command import RunCommand, StartCommand
 
-# Each case starts the program, which takes a third of a second.
+# Each case starts a process, which takes a third of a second.
 pytestmark = pytest.mark.slow
 
 Script = Callable[[socket.socket], None]
@@ -39,7 +39,7 @@ EVENTS = token() * 12
 
 
 def answering(script: Script) -> AbstractContextManager[threaded_server.Server]:
-    """Return a server without a model list, which undam requests before the stream."""
+    """Return a server that has no model list. undam requests the model list before the stream."""
 
     def answer(conn: socket.socket, request: bytes) -> None:
         if request.startswith(b"GET /v1/models"):
@@ -122,7 +122,7 @@ def test_response_that_is_not_a_stream_is_one_line(
     assert len(ran.line) < 500
 
 
-# A response -> the expected finding; the exit code is 1.
+# Response -> expected finding. The exit code is always 1.
 FOUND = {
     "json instead of a stream": (whole(b'{"choices": []}', headers=JSON), "UD205"),
     "no content": (head("204 No Content", (), chunked=False), "UD604"),
@@ -214,8 +214,10 @@ def test_endless_stream_is_analyzed_up_to_the_timeout(run: RunCommand) -> None:
 
 
 def peak_kb(process: subprocess.Popen[bytes]) -> int:
-    """Return the peak memory of a process in KiB. (The value of wait4 is unusable:
-    it starts at the memory of the forking process.)"""
+    """Return the peak memory of a process in KiB.
+
+    The value from wait4 is unusable, because it includes the memory of the forking process.
+    """
     most = 0
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
@@ -299,7 +301,7 @@ def test_redirect_to_another_origin_needs_permission(run: RunCommand, command: s
             ran = run(command, *args, "--location", env=env)
             assert KEY in near.text
     assert ran.code == 0
-    assert len(far.requests) >= 2  # the model list and the stream
+    assert len(far.requests) >= 2  # One request for the model list and one for the stream.
     assert KEY not in far.text
     assert "hunter2222" not in far.text
     assert "messages" not in far.text

@@ -1,4 +1,4 @@
-"""`undam check` with signals, pipes and terminals: clean results, and never a traceback."""
+"""`undam check` with signals, pipes and terminals: clean exits and output, never a traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.terminal import on_terminal
 from support.threaded_server import head, serving, stream, token, wait_for_disconnect, whole
 from support.undam_command import RunCommand, StartCommand
 
-# Each case starts the program, which takes a third of a second.
+# Each case starts a process, which takes a third of a second.
 pytestmark = pytest.mark.slow
 
 SIGNALS = [
@@ -29,7 +29,7 @@ SIGNALS = [
 
 
 def endless(conn: socket.socket, _request: bytes) -> None:
-    """Serve a stream that never ends."""
+    """Send a stream that never ends."""
     conn.sendall(head() + chunk(token()))
     wait_for_disconnect(conn)
 
@@ -58,7 +58,7 @@ def test_signal_during_a_check(
 def test_signal_while_files_are_written(
     start: StartCommand, tmp_path: Path, number: int, code: int, line: bytes
 ) -> None:
-    """A full pipe blocks the writer, so the signal arrives during the write."""
+    """The write to a full pipe blocks, so the signal arrives during the write."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     folder = tmp_path / "out"
@@ -71,7 +71,7 @@ def test_signal_while_files_are_written(
         eventually(lambda: len(server.requests) == 1)
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            # Once the header is written, the measurement is over.
+            # The header is written only after the measurement.
             got = b""
 
             def is_writing() -> bool:
@@ -182,7 +182,8 @@ def test_colour_on_a_terminal_unless_no_color(start: StartCommand, no_color: boo
             pass
         process.communicate(timeout=30)
     os.close(master)
-    assert process.returncode in {0, 1}  # On a busy machine, the stream may be delayed.
+    # On a busy machine, the stream may be delayed, which causes exit code 1.
+    assert process.returncode in {0, 1}
     assert b"edge" in shown
     assert (b"\x1b[" in shown) == (not no_color)
 

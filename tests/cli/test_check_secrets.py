@@ -1,4 +1,4 @@
-"""Keys and passwords are sent only to their own servers and never shown, even if echoed."""
+"""Keys and passwords are sent only to their own servers and are never printed, even if echoed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from support.chunked import chunk
 from support.threaded_server import DONE, JSON, SSE, Server, head, serving, token, whole
 from support.undam_command import RunCommand
 
-# Each case starts the program, which takes a third of a second.
+# Each case starts a process, which takes a third of a second.
 pytestmark = pytest.mark.slow
 
-# Secrets in no vendor's format, so only exact matches detect them. They contain characters that are
-# escaped.
+# The secrets follow no vendor's format, so only exact matches detect them. They contain characters
+# that are escaped.
 KEY = "kEy/0f+tHe=Us3r"
 PASSWORD = "hunter22-Passw0rd"
 
@@ -42,14 +42,14 @@ WAYS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
 
 
 def forms(secret: str) -> list[str]:
-    """Return the forms in which a secret may appear."""
+    """Return all encodings in which a secret may appear."""
     pair = base64.b64encode(f"me:{secret}".encode()).decode()
     alone = base64.b64encode(f"{secret}:".encode()).decode()
     return [secret, secret.replace("/", "\\/"), pair, alone, secret[:-1], secret[3:]]
 
 
 def echo_everywhere(conn: socket.socket, request: bytes) -> None:
-    """Send back the request, escaped as in JSON, in headers, events and an error event.
+    """Echo the request, escaped as in JSON, in headers, in events and in an error event.
 
     The plain secrets are also sent, split across reads.
     """
@@ -97,7 +97,7 @@ def test_secret_is_sent_but_never_shown(run: RunCommand, tmp_path: Path, way: st
         ran = run(*args, "--record", str(record), "--json", str(file), env=env)
         assert any(form in server.text for form in [*forms(KEY)[:4], *forms(PASSWORD)[:4]])
     assert ran.code == 1, ran.err
-    # If the user gave only the key or only the password, the other one is not a secret here.
+    # If the user gave only one of key and password, the other is not a secret in this run.
     secret = PASSWORD if PASSWORD in repr(WAYS[way]) or way == "Basic" else KEY
     texts = [ran.out, ran.err, record.read_text(), file.read_text()]
     decoded = [
@@ -147,7 +147,7 @@ def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: RunCommand) -
             ("/v1/responses", "openai-"),
             ("/v1/messages", "anthropic-"),
             ("/events", None),
-            ("/", "openai-"),  # for a base URL, its chat endpoint is requested
+            ("/", "openai-"),  # For a base URL, undam requests the chat endpoint.
         ]:
             server.requests.clear()
             run("check", server.url(path), env=env)
@@ -177,7 +177,7 @@ def test_key_of_the_environment_is_not_added_to_explicit_credentials(
 
 
 def test_key_of_the_environment_may_end_with_a_newline(run: RunCommand) -> None:
-    """Keys read from files end with a newline."""
+    """Keys that are read from files end with a newline."""
     with serving(lambda conn, _: conn.sendall(whole(token() * 9 + DONE))) as server:
         ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY + "\n"})
     assert ran.err == ""

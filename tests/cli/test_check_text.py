@@ -1,4 +1,4 @@
-"""Text report: verdict, timeline, metrics, and findings with their fixes, in this order."""
+"""Text report: verdict, timeline, metrics, and findings with fixes, in this order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STREAMING  events arrive as they are sent
 
 TextOf = Callable[[Report], str]
 
-# The tests insert the message from the finding's rule.
+# ``{message}`` is replaced by the message from the finding's rule.
 BLOCKS = """\
 BATCHED  edge: {message}
 

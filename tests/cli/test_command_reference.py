@@ -1,4 +1,4 @@
-"""The command reference and the manual page: complete, up to date, and valid."""
+"""The command reference and the manual page are complete, up to date, and valid."""
 
 from __future__ import annotations
 

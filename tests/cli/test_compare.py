@@ -1,4 +1,4 @@
-"""`undam compare`: text, JSON, exit codes, and errors for invalid input."""
+"""`undam compare`: text output, JSON output, exit codes, and errors for invalid input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Properties of every command, including future ones."""
+"""Properties that every command must have, including commands added later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam explain`: every rule and every intermediary, as text and JSON."""
+"""`undam explain`: every rule and every intermediary, in text and JSON output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(*args: str) -> Result:
 
 
 def exit_of(monkeypatch: pytest.MonkeyPatch, *args: str) -> object:
-    """Return the exit code of the program."""
+    """Run `undam` with these arguments and return the exit code."""
     monkeypatch.setattr(sys, "argv", ["undam", "explain", *args])
     with pytest.raises(SystemExit) as stopped:
         main()
@@ -32,7 +32,7 @@ def exit_of(monkeypatch: pytest.MonkeyPatch, *args: str) -> object:
 
 
 def squeezed(text: str) -> str:
-    """Return a text without its line breaks, whose positions depend on wrapping."""
+    """Return the text without line breaks, because their positions depend on wrapping."""
     return " ".join(text.split())
 
 
@@ -55,7 +55,7 @@ def test_prints_a_rule_of_lint_with_the_safety_of_its_fix(rule: ConfigRule) -> N
     is_none = rule.safety is Safety.NONE
     assert safety.startswith("not applicable" if is_none else rule.safety.value)
     assert ("undam fix" in safety) == (rule.safety is not Safety.NONE)
-    assert said.stdout in run(rule.slug).stdout  # several dialects may share a slug
+    assert said.stdout in run(rule.slug).stdout  # Several dialects may share a slug.
 
 
 @pytest.mark.parametrize("known", INTERMEDIARIES, ids=[one.name for one in INTERMEDIARIES])
@@ -186,7 +186,7 @@ def test_version_shows_what_holds_for_it() -> None:
     assert "HTTP/1.1 to the upstream" not in old
     assert "HTTP/1.1 to the upstream" in new
     assert "HTTP/1.0 to the upstream" not in new
-    # Since nginx 1.29.7, HTTP/1.1 is the default, so that fix has no effect.
+    # Since nginx 1.29.7, proxy_http_version defaults to 1.1, so this fix would have no effect.
     assert "proxy_http_version 1.1;" in old
     assert "proxy_http_version 1.1;" not in new
     assert "Shown: what holds for version 1.22" in old

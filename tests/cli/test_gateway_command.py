@@ -1,4 +1,4 @@
-"""`undam gateway`: effective configuration and error messages."""
+"""`undam gateway`: the effective configuration, and error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from support.undam_command import RunCommand
 
-pytestmark = pytest.mark.slow  # each test starts a process
+pytestmark = pytest.mark.slow  # Each test starts a process.
 
 UP = ("--upstream", "http://127.0.0.1:1")
 
@@ -32,7 +32,8 @@ def test_the_printed_configuration_can_be_read_back(run: RunCommand, tmp_path: P
     assert "secret-of-alice" not in result.out
     printed = tmp_path / "printed.toml"
     printed.write_text(result.out)
-    # Comments mark defaults. The second run omits them, as all values are in the file.
+    # Comments mark default values. The second run prints no comments, because the file sets every
+    # value.
     values_only = [line.partition("  #")[0] for line in result.out.splitlines()]
     second = run("gateway", "--check-config", "--config", str(printed))
     assert [line.partition("  #")[0] for line in second.out.splitlines()] == values_only

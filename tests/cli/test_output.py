@@ -1,4 +1,4 @@
-"""Output of results: files are written atomically, and untrusted text cannot control a terminal."""
+"""Output files are written atomically, and untrusted text cannot control a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam report`: re-analysis of records as text, JSON and an HTML page."""
+"""`undam report`: re-analysis of records, with text, JSON and HTML output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOST = [{"worker": 1, "why": "killed", "missing_percent": 50.0, "at_s": 1.0}]
 
 
 def _bench(folder: Path, *, faulty: bool, end: dict[str, object] | None = None) -> str:
-    """Write the record of a load test; without ``end`` its last line is missing."""
+    """Write the record of a load test. Without ``end``, the record has no last line."""
     run = random_load_test(60, _FAULTS if faulty else None, warmup=5)
     lines = [header_line(_ABOUT), *(request_result_line(one) for one in run)]
     if end is not None:
@@ -140,7 +140,7 @@ def test_record_of_a_sweep_has_a_row_and_a_chart_for_each_step(tmp_path: Path) -
     text = page.read_text()
     assert 'id="throughput"' in text
     assert 'id="step2"' in text
-    # A report from the JSON result of the sweep is the same.
+    # A report from the sweep's JSON result has the same text.
     again = invoke("report", str(tmp_path / "j"))
     assert again.out == result.out
 

@@ -1,4 +1,4 @@
-"""`undam rules`: the complete list, as text and JSON."""
+"""`undam rules`: the complete list of rules, in text and JSON output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam sim`: first line, exit codes, and the ground truth after a signal."""
+"""`undam sim`: first output line, exit codes, and the ground-truth log after a signal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # each test starts a process
+pytestmark = pytest.mark.slow  # Each test starts a process.
 
 SIM = [sys.executable, "-m", "undam", "sim", "--port", "0"]
 

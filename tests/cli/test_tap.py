@@ -1,4 +1,4 @@
-"""`undam tap` on files: text, JSON, records, exit codes and errors."""
+"""`undam tap` on capture files: text and JSON output, records, exit codes, and errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GAPS = random.Random(3)
 DUE = [200.0]
 while len(DUE) < 100:
     DUE.append(DUE[-1] + GAPS.uniform(5, 45))
-# Blocks of ten events: the last event of each block is sent without delay.
+# The hop sends blocks of ten events, so only the last event of each block has no delay.
 HELD = [DUE[min(99, number // 10 * 10 + 9)] + 0.2 for number in range(100)]
 
 

@@ -1,4 +1,4 @@
-"""Scripted servers that run during a test."""
+"""Fixtures for servers that follow a script."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.scripted_server import Script, ScriptedServer
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., ScriptedServer]]:
-    """Start a server with one script per connection: ``serve(script, …).url``."""
+    """Start a server that runs one script per connection: ``serve(script, …).url``."""
     running: list[ScriptedServer] = []
 
     def run(*scripts: Script) -> ScriptedServer:

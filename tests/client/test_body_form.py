@@ -1,4 +1,4 @@
-"""A response that is not a stream is reported with its beginning; JSON lines are read."""
+"""A response that is not a stream is reported with its first bytes; JSON lines are accepted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ READERS = (_by_httpx, _by_requests, _by_aiohttp)
         ("text/plain", b"upstream down", "text/plain.*upstream down"),
         ("application/octet-stream", b"\x00\x01", "octet-stream"),
         (None, b"<!doctype html>", "no content type.*doctype"),
-        # error of a gateway with the content type of a stream
+        # A gateway error page with the content type of an event stream.
         ("text/event-stream", b'{"error": "no quota"}', "no quota"),
         ("text/event-stream", b"<html>blocked</html>\n", "blocked"),
     ],

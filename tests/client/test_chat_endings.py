@@ -1,4 +1,4 @@
-"""All endings of an answer: complete, or an error that contains the text received so far."""
+"""All ways an answer can end: complete, or with an error that contains the received text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from undam.client import (
 )
 from undam.errors import NetworkError, ResponseError, UndamError, UsageError
 
-pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # Uses sockets, and waits for events that must not occur.
 
 Serve = Callable[..., ScriptedServer]
 
@@ -130,7 +130,7 @@ def test_an_incomplete_answer_raises_an_error_with_the_text_so_far(
     assert error.text == "partial"
     assert message in str(error)
     assert "7 characters of text had arrived" in str(error)
-    assert tuple(found) == _A  # the iterator had returned the same content before the error
+    assert tuple(found) == _A  # The iterator had yielded this content before the error.
 
 
 @both
@@ -159,7 +159,7 @@ def test_broken_compression_is_an_incomplete_stream(ask: Ask, library: Any, serv
 def test_ttft_timeout_does_not_apply_after_the_first_content(
     ask: Ask, library: Any, serve: Serve
 ) -> None:
-    # The silence after the first content exceeds ttft_timeout. httpx's own limit is not used.
+    # The pause after the first content exceeds ttft_timeout. httpx's own timeout is not used.
     script = [STREAM, 0.2, chat_chunk("a"), 1.5, chat_chunk("b", finish="stop"), DONE]
     found, error = ask(serve(script).url, library, ttft_timeout=1.0, idle_timeout=20)
     assert (error, found) == (None, [Text("a"), Text("b"), Finish("stop")])

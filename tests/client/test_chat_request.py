@@ -1,4 +1,4 @@
-"""Requests of chat calls: URL, headers and body, for each API."""
+"""Requests for chat calls: URL, headers and body for each API."""
 
 from __future__ import annotations
 

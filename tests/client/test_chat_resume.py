@@ -1,4 +1,4 @@
-"""Resuming a broken stream, which requires event IDs."""
+"""Resuming an interrupted stream, which is only possible with event IDs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.scripted_server import DONE, RESET, STREAM, ScriptedServer, chat_ch
 from undam.client import Finish, IncompleteStream, StreamError, Text, achat, chat
 from undam.errors import UndamError
 
-pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # Uses sockets, and waits for events that must not occur.
 
 Serve = Callable[..., ScriptedServer]
 
@@ -60,7 +60,8 @@ def test_a_stream_is_resumed_after_the_last_id(ask: Ask, serve: Serve) -> None:
     started = time.monotonic()
     assert ask(server.url, resume=True) == [*map(Text, "abc"), Finish("stop")]
     assert _last_ids(server) == [b"", b"2"]
-    assert time.monotonic() - started > 0.15  # at least the retry time that the server sent
+    # The delay is at least the retry time that the server sent.
+    assert time.monotonic() - started > 0.15
 
 
 @both

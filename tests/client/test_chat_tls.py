@@ -1,4 +1,4 @@
-"""Time limits over TLS, where the shutdown of a connection is more complex."""
+"""Timeouts over TLS, where closing a connection takes more steps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from support.scripted_server import DONE, STREAM, chat_chunk
 from support.threaded_server import serving
 from undam.client import AnswerError, Finish, IdleTimeout, Text, TtftTimeout, achat, chat
 
-pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # Uses sockets, and waits for events that must not occur.
 
 
 @pytest.fixture(scope="module")
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return the TLS contexts of a server and of a client that trusts it."""
+    """Return a TLS context for the server, and one for a client that trusts the server."""
     authority = trustme.CA()
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)

@@ -1,4 +1,4 @@
-"""Deltas in the events of each API; hostile events have no deltas."""
+"""Text deltas from the events of each API; hostile events yield no deltas."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_usage_in_two_parts_is_combined() -> None:
          "usage": {"output_tokens": 9}},
     )  # fmt: skip
     assert answer.usage == Usage(4, 9)
-    # An event with a stop_reason does not end a message.
+    # A stop_reason alone does not end a message.
     assert not answer.is_complete
     answer.receive_data(b'data: {"type": "message_stop"}\n\n')
     assert (answer.is_complete, answer.is_over, answer.finish_reason) == (True, True, "end_turn")

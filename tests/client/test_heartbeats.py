@@ -1,4 +1,4 @@
-"""Detection of heartbeats, and the filter for openai-python."""
+"""Detection of heartbeats, and the heartbeat filter for openai-python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry metrics: names of the conventions, units, and omission of missing values."""
+"""OpenTelemetry metrics: conventional names and units, and omission of missing values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`events` and `aevents` with streams that other readers misinterpret, split in various ways."""
+"""`events` and `aevents` with hard-to-parse streams, split at various positions."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_events_are_read_exactly(name: str, cut: str, read: Read) -> None:
 @both
 @pytest.mark.parametrize("step", [1 << 10, 65536, 1 << 30])
 def test_an_event_of_five_megabytes_is_read_exactly(step: int, read: Read) -> None:
-    # The data is split at odd positions, including within characters.
+    # The data is split at unusual positions, including within characters.
     data = f"data: {_LARGE}\n\ndata: b\n\n".encode()
     assert len(data) > 5 << 20
     found = read(data[at : at + step - 1] for at in range(0, len(data), step - 1))

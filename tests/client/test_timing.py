@@ -1,4 +1,4 @@
-"""`Timing` with a test clock: only content counts, and all events of a read share one time."""
+"""`Timing` with a test clock: only content counts, and all events in one read share one time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MS = 1_000_000
 
 
 class Clock:
-    """Clock that is advanced by the test."""
+    """Clock that the test advances."""
 
     def __init__(self) -> None:
         self.now_ns = 5_000 * MS
@@ -30,7 +30,7 @@ def _chunk(text: str) -> bytes:
 
 
 _SCRIPT: list[tuple[float, bytes]] = [
-    (100, _chunk("")),  # a role or an empty delta is not content
+    (100, _chunk("")),  # A role or an empty delta is not content.
     (100, b": ping\n\n"),
     (100, _chunk("a")),
     (20, _chunk("b") + _chunk("c")),
@@ -73,7 +73,7 @@ def test_events_are_timed_by_their_reads() -> None:
     count = 0
     for _event in timing.watch(events(_reads(clock))):
         count += 1
-    clock.after(9999)  # events after the end do not count
+    clock.after(9999)  # Events after the end marker do not count.
     assert count == 7
     _expect(timing)
 

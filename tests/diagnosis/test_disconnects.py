@@ -1,4 +1,4 @@
-"""Client disconnects that reach the origin late are reported in one finding."""
+"""Client disconnects that reach the origin late are reported in a single finding."""
 
 from __future__ import annotations
 

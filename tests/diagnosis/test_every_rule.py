@@ -1,4 +1,4 @@
-"""Each finding is reported for an exchange with its fault, but not for a similar one without it."""
+"""Each rule reports a finding for a faulty exchange, and none for a similar healthy exchange."""
 
 from __future__ import annotations
 
@@ -335,7 +335,7 @@ CASES: dict[str, tuple[Case, Case]] = {
 
 
 def _damaged(damage: Damage, at: set[int]) -> Findings:
-    """Return the findings for a numbered answer after a relay with faults at these events."""
+    """Return the findings for a numbered answer whose relay damages the given events."""
     events = numbered_events(40)
     return diagnose(exchange(as_writes(damage(events, at) if at else events)))
 
@@ -346,14 +346,14 @@ def _hop_of(model: object) -> Hop:
 
 
 def _held_through_proxy(*, direct_streams: bool) -> Findings:
-    """Return the finding of a hold by a forward proxy, after a request without the proxy."""
+    """Return the finding for a hold by a forward proxy, after a request without the proxy."""
     (hop,) = analyze_hops(replace(through(hold_to_end()), proxy="127.0.0.1:3128"))
     direct = FollowUpResult(WITHOUT_PROXY, "edge", "", direct_streams, ttft_ms=300.0)
     return find_proxy_hold(hop, direct)
 
 
 def _tool_call(silent_ms: float, chars: int) -> Findings:
-    """Return the findings of an answer whose tool arguments arrive in one event."""
+    """Return the findings for an answer whose tool arguments arrive in one event."""
     due = even_schedule(25, 40)
     call = {"tool_calls": [{"index": 0, "function": {"arguments": "x" * chars}}]}
     arguments = sse({"choices": [{"index": 0, "delta": call, "finish_reason": None}]})
@@ -366,12 +366,12 @@ def _standing(head_ms: float | None = 3.0, **observed: Any) -> Findings:
 
 
 def _open_loop(rate: float) -> Findings:
-    """Return the findings of an open loop against a server that serves 40 requests per second."""
+    """Return the findings for an open-loop test of a server that handles 40 requests per second."""
     return open_loop_summary(queueing(40), rate, 6).findings(asked=OPEN_LOOP)
 
 
 def _repeated_prompts(cached: int | None, prompts: int = 8) -> Findings:
-    """Return the findings of 20 requests with 100 prompt tokens each and ``cached`` cached ones."""
+    """Return the findings for 20 requests, each with ``cached`` of 100 prompt tokens cached."""
     results = [
         replace(one, prompt_tokens=None if cached is None else 100, cached_tokens=cached)
         for one in load_test_model.simulate(20)
@@ -380,7 +380,7 @@ def _repeated_prompts(cached: int | None, prompts: int = 8) -> Findings:
 
 
 def _capture(packets: Sequence[Packet]) -> Findings:
-    """Return the findings of `undam tap` for a capture with these packets."""
+    """Return the findings that `undam tap` reports for a capture with these packets."""
     session = TapSession()
     for packet in packets:
         session.receive_packet(packet)
@@ -394,7 +394,7 @@ def _through_proxy() -> list[Packet]:
 
 
 def _event(number: int) -> int:
-    """Return the index of the packet that carries this event to the proxy."""
+    """Return the index of the packet that carries event ``number`` to the proxy."""
     text = b"word %d " % number
     return next(at for at, packet in enumerate(_through_proxy()) if text in packet.data)
 
@@ -405,7 +405,7 @@ def _without(index: int) -> list[Packet]:
 
 
 def _delayed(index: int) -> list[Packet]:
-    """Return the packets, with one of them moved behind the next four."""
+    """Return the packets, with one packet moved back by four positions."""
     packets = _through_proxy()
     late = packets.pop(index)
     before = packets[index + 3]
@@ -417,7 +417,7 @@ def _cut(snapshot_bytes: int) -> list[Packet]:
 
 
 def _with_window(size: int) -> list[Packet]:
-    """Return the packets with this receive window in one acknowledgement by the client."""
+    """Return the packets, with this receive window in one of the client's acknowledgements."""
     packets = _through_proxy()
     is_from_client = [one.data[26:30] == bytes((10, 0, 0, 1)) for one in packets]
     index = len(packets) // 2 + is_from_client[len(packets) // 2 :].index(True)
@@ -427,7 +427,7 @@ def _with_window(size: int) -> list[Packet]:
 
 
 def _connection(first: bytes) -> list[Packet]:
-    """Return the packets of a connection on which the client first sends these bytes."""
+    """Return the packets of a connection whose first client data is ``first``."""
     connection = Connection(Side("10.0.0.1", 40000, 1), Side("10.0.0.2", 443, 1))
     connection.open(0)
     connection.request(1, first)
@@ -437,21 +437,21 @@ def _connection(first: bytes) -> list[Packet]:
 
 
 def _over_http2(ending: Ending = Ending.COMPLETE, **facts: Any) -> Exchange:
-    """Return an answer over HTTP/2; its end is missing unless ``complete`` is true."""
+    """Return an answer over HTTP/2. The end marker is missing if ``ending`` is not ``COMPLETE``."""
     writes = SHORT if ending is Ending.COMPLETE else SHORT[:-1]
     given = exchange(writes, ending=ending, head=Head(200, "2", head_with().headers))
     return replace(given, http2=Http2Facts(**facts))
 
 
 def _reused(gap_ms: float) -> Findings:
-    """Return the findings of a reused connection whose first data comes after a gap."""
+    """Return the findings for a reused connection whose first data arrives after ``gap_ms``."""
     fresh = exchange(answer(even_schedule(10, 20, first_ms=5)), head_ms=4)
     reused = exchange(answer(even_schedule(10, 20, first_ms=gap_ms)), head_ms=0)
     return find_reuse_delay("edge", reuse_delay_ns(fresh, reused))
 
 
 def _uneven() -> Exchange:
-    """Return an exchange with irregular bursts of events; one event is due every 25 ms."""
+    """Return an exchange with irregular bursts, although one event is due every 25 ms."""
     at, due = 300.0, [300.0] * 8
     for events in (12, 28, 8, 36, 10, 32, 3):
         at += 25 * events
@@ -460,7 +460,7 @@ def _uneven() -> Exchange:
 
 
 def _coalesced(late_ns: int) -> Exchange:
-    """Return an exchange in which one late read returned two events."""
+    """Return an exchange in which one read occurred late and returned two events."""
     due = even_schedule(25, 20)
     due[11] = due[10]
     whole = exchange(merged(answer(due)), late_ns=0)

@@ -1,4 +1,4 @@
-"""Additional streams of a hop settle a verdict that the first stream leaves open."""
+"""Additional streams through a hop settle a verdict that the first stream leaves open."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _settled(*results: Experiment) -> Hop:
 
 
 def test_bursts_of_two_streams_that_coincide_are_the_steps_of_one_engine() -> None:
-    # The second stream joins the batch two steps later.
+    # The second stream joins the engine's batch two steps after the first stream.
     result = compare_streams("edge", _steps(8, 160, 20), _steps(8, 160, 12, first_ms=620))
     assert (result.cause, "together" in result.result) == (Cause.ENGINE, True)
     settled = _settled(result)
@@ -61,7 +61,7 @@ def test_bursts_of_two_streams_that_coincide_are_the_steps_of_one_engine() -> No
 
 
 def test_streams_out_of_phase_prove_nothing_by_themselves() -> None:
-    # Two engines behind a load balancer look like a timer for each connection.
+    # Two engines behind a load balancer produce the same pattern as one timer per connection.
     result = compare_streams("edge", _steps(8, 160, 20), _steps(8, 160, 12, first_ms=684))
     assert (result.cause, "did not arrive together" in result.result) == (Cause.OPEN, True)
     assert _settled(result) == OPEN

@@ -1,4 +1,4 @@
-"""Edge cases of findings: forms of each fault, similar healthy streams, and the reported hop."""
+"""Edge cases of findings: variants of each fault, similar healthy streams, and the named hop."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_error_events_of_each_api_are_quoted_once(
         for one in findings_in_body(sse(payload, payload), api=api)
         if one.severity is Severity.ERROR
     ]
-    assert [one.code for one in found] == ["UD603"]  # no finding about a cut
+    assert [one.code for one in found] == ["UD603"]  # There is no finding about a truncated stream.
     assert said in found[0].message
     assert found[0].evidence["number"] == 1
 

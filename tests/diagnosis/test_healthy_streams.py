@@ -1,4 +1,4 @@
-"""Effects of a model, a network or this machine are not reported as a buffering hop."""
+"""Delays caused by a model, a network or this machine are not attributed to a buffering hop."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> lis
 
 
 def _in_choices(count: int, steps: int) -> list[Write]:
-    """Return an answer with n choices; every step has one event of each choice."""
+    """Return an answer with ``count`` choices; each step emits one event per choice."""
     step = b"".join(
         chat_event("t").replace(b'"index": 0', b'"index": %d' % index) for index in range(count)
     )
@@ -138,14 +138,15 @@ def test_jitter_below_tcp_is_not_a_buffering_hop(gap_ms: float, most_ms: float) 
         rng = random.Random(seed)
         reads = delayed(answer(even_schedule(gap_ms, 200)), rng, 40, most_ms)
         assert not _is_accused(_hop(over_long_path(exchange(reads), 80))), seed
-        # On one host the path delay is known (40 ms); between hosts it is half the round trip.
+        # On one host, the path delay is known to be 40 ms. Between hosts, it is half the round
+        # trip.
         for offset in (ClockOffset(0, 0, 40 * MS), ClockOffset(0, 40 * MS, 40 * MS)):
             if most_ms <= 60:
                 assert not _is_accused(_hop(over_long_path(exchange(reads), 80), offset)), seed
 
 
 def _bursts_apart(least_ms: float, most_ms: float, *, paced: bool = True) -> Exchange:
-    """Return an exchange with bursts of whole events at irregular intervals.
+    """Return an exchange with irregularly spaced bursts that contain only whole events.
 
     Args:
         paced: whether the bursts contain what an even source emitted since the one before.
@@ -231,7 +232,7 @@ def test_clocks_that_are_hours_apart(hours: int) -> None:
     told = _hop(theirs, ClockOffset(apart, 5 * MS, 30 * MS))
     assert told.shape.verdict is Verdict.STREAMING
     if hours < 0:
-        return  # A clock that is wrong by an hour looks like a hold of an hour.
+        return  # A clock that is one hour off looks like a hold of one hour.
     wrong = _hop(theirs, ClockOffset())
     assert (wrong.shape.verdict, _is_accused(wrong)) == (Verdict.UNKNOWN, False)
 

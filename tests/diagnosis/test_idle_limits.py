@@ -1,4 +1,4 @@
-"""Idle limits, total limits and silent drops: findings for every combination of trial outcomes."""
+"""Idle limits, total limits and silent drops: findings for all combinations of trial results."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def test_every_combination_of_trial_ends(fates: tuple[TrialEnd, TrialEnd, TrialE
 
 
 @pytest.mark.parametrize(("kept_s", "idle", "total"), [
-    (15.0, None, 15.0),  # A total limit cut both streams at the same time.
+    (15.0, None, 15.0),  # A total limit ended both streams after the same time.
     (16.0, None, 16.0),
     (40.0, 15.2, 40.0),  # There are two limits.
-    (3.0, 15.2, None),  # The silent stream lasted longer, so it is not a total limit.
+    (3.0, 15.2, None),  # The idle stream lasted longer, so this is not a total limit.
 ])  # fmt: skip
 def test_idle_limit_and_total_limit(kept_s: float, idle: float | None, total: float | None) -> None:
     limits = find_limits_of_path([_trial(60, CUT, 15.2), _trial(60, CUT, kept_s, beats=9)])
@@ -89,7 +89,7 @@ def test_a_silent_drop_is_bracketed() -> None:
     assert limits.drop_between_s == (2.0, 4.0)
     (found,) = find_limits("edge", limits)
     assert found.evidence["saved"] == "keep it open"
-    # A stream dropped by chance after a shorter silence does not invert the bracket.
+    # One stream that was dropped by chance after a shorter idle time does not invert the bounds.
     odd = find_limits_of_path([_trial(1, DROPPED), _trial(2, SURVIVED), _trial(8, DROPPED)])
     assert odd.drop_between_s == (2.0, 8.0)
 

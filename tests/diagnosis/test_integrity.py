@@ -1,4 +1,4 @@
-"""Content that arrived as sent, and every kind of damage to it."""
+"""Content integrity: unchanged content, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _sse(*payloads: object, ids: Sequence[int] = ()) -> list[bytes]:
 
 @pytest.mark.slow
 def test_seeded_relays_are_found_and_clean_ones_are_not(capsys: pytest.CaptureFixture[str]) -> None:
-    """Run 200 damaged and 200 clean streams through the analysis; the counts are exact."""
+    """Analyze 200 damaged and 200 clean streams. The reported counts are exact."""
     found: Counter[str] = Counter()
     kinds = list(RELAYS)
     for seed in range(RUNS):
@@ -122,7 +122,7 @@ def test_the_guilty_hop_is_the_innermost_with_the_fault() -> None:
 def test_a_broken_stream_has_no_lost_events_after_its_end() -> None:
     events = numbered_events(40)[:25]
     assert _integrity(events, ending=Ending.TRUNCATED).is_intact
-    assert _integrity(events).is_intact  # UD601 reports the missing end.
+    assert _integrity(events).is_intact  # The missing end is reported by UD601.
     assert _integrity(drop(events, {3}), ending=Ending.RESET).lost == 1
 
 

@@ -1,4 +1,4 @@
-"""Holds with the patterns of real proxies are detected and classified correctly."""
+"""Holds with the timing patterns of real proxies are detected and classified correctly."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def _hop(given: Exchange, offset: ClockOffset | None = None) -> Hop:
             100,
             Verdict.UNKNOWN,
             Verdict.BATCHED,
-        ),  # Three events at a time, as from a speculative decoder.
+        ),  # Three events at a time, which a speculative decoder could also emit.
         (
             300,
             Verdict.STREAMING,
             Verdict.BATCHED,
-        ),  # One event at a time: only due times reveal the hold.
+        ),  # One event at a time, so the hold is visible only with due times.
     ],
 )
 def test_a_timer_of_200_ms_from_the_first_byte(
@@ -158,7 +158,7 @@ def test_short_timer_with_a_beacon_is_a_hold_without_a_pattern() -> None:
 
 
 def _in_bursts(due: list[float], ends_ms: list[float]) -> Exchange:
-    """Return an answer. Each event is sent at the first of these times after it is due."""
+    """Return an answer in bursts: each event is sent at the next of ``ends_ms`` after it is due."""
     writes = answer(due)
     reads = [
         Write(end, b"".join(write.data for write in writes if start < write.at_ms <= end))
@@ -168,7 +168,7 @@ def _in_bursts(due: list[float], ends_ms: list[float]) -> Exchange:
 
 
 def test_few_bursts_of_equal_size_at_equal_times_are_not_called_blocks() -> None:
-    """A timer with a steady source, as measured with HAProxy: only the first burst is shorter."""
+    """With a timer and a steady source, as with HAProxy, only the first burst is shorter."""
     due = even_schedule(5, 200, first_ms=50)
     shape = _hop(_in_bursts(due, [205.0, 415.0, 625.0, 835.0, 1045.0]), BEACON).shape
     assert (shape.verdict, shape.release) == (Verdict.BATCHED, Release.UNCLEAR)
@@ -186,7 +186,7 @@ def test_few_bursts_of_equal_size_at_different_times_are_blocks() -> None:
 def test_hold_to_the_end_with_a_beacon() -> None:
     given = exchange(hold_to_end()(answer(even_schedule(25, 60)), 1775))
     assert _hop(given, BEACON).shape.verdict is Verdict.HELD_TO_END
-    # The last bytes arrived long before the end, so the end did not release them.
+    # The last bytes arrived long before the end, so the hop did not hold them until the end.
     silent = exchange(hold_to_end()(answer(even_schedule(25, 60)), 1775), ended_ms=9000)
     assert _hop(silent, BEACON).shape.verdict is not Verdict.HELD_TO_END
 
@@ -205,7 +205,7 @@ def test_the_round_trip_is_the_handshake() -> None:
     assert round_trip_ns(over_long_path(given, 80)) == 80 * MS
     unknown = replace(given, stamps=replace(given.stamps, connect_ns=None))
     assert round_trip_ns(unknown) == 0
-    # An IP address needs no DNS lookup: the handshake counts from the start.
+    # The host is an IP address, so there is no DNS lookup and the handshake begins at the start.
     literal = replace(given, stamps=replace(given.stamps, dns_ns=None, start_ns=START_NS - 3 * MS))
     assert round_trip_ns(literal) == 3 * MS - MS // 2
 

@@ -1,4 +1,4 @@
-"""Edge cases of parsing bodies into events and of grouping reads into bursts."""
+"""Edge cases of parsing bodies into events, and of grouping reads into bursts."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_arbitrary_bodies_never_raise(
 ) -> None:
     at, reads = 0.0, []
     for gap, data in pieces:
-        at += gap  # Timestamps in a record may decrease.
+        at += gap  # In a record, timestamps may decrease.
         reads.append(Write(at, data))
     head = Head(200, "1.1", (("Content-Type", kind),))
     given_ = exchange(reads, head=head, api=api, ending=ending, late_ns=late_ns)

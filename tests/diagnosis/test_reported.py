@@ -1,4 +1,4 @@
-"""Durations in the headers of gateways and providers."""
+"""Durations that gateways and providers report in response headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A delay that only a reused connection has, and answers that are merely slow."""
+"""Delays that occur only on reused connections, and answers that are merely slow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MS = 1_000_000
 
 
 def stream(*times_ms: float, head_ms: float = 0) -> Exchange:
-    """Return an answer with one event at each of these times."""
+    """Return an answer with one event at each of the times ``due``."""
     return exchange([Write(at, chat_event("a")) for at in times_ms], head_ms=head_ms)
 
 

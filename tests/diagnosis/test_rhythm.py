@@ -1,4 +1,4 @@
-"""Bursts of whole events: the steps of an engine, a hop that holds, or both."""
+"""Bursts of whole events, caused by an engine's steps, by a buffering hop, or by both."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _cause(given: Exchange) -> Cause:
     return cause_of(rhythm_of(reading, find_bursts(reading)))
 
 
-# The schedules of engines from the field: draft-16 and n-gram decoders of llama.cpp, multi-step
-# scheduling, a diffusion model, and an event loop with a tick of 10 ms.
+# Schedules of real engines: llama.cpp decoders with drafts of 16 tokens and with n-gram drafts,
+# multi-step scheduling, a diffusion model, and an event loop with a tick of 10 ms.
 RNG = random.Random(8)
 ENGINES = {
     "drafts of 16": ([RNG.choice((17, 17, 17, 12, 9)) for _ in range(20)], 110, 30),
@@ -103,7 +103,7 @@ def test_drafts_that_the_engine_reports_are_its_steps() -> None:
 
     drafted = {"predicted_n": 160, "draft_n": 200, "draft_n_accepted": 140}
     assert _hop(stream(drafted)).shape.verdict is Verdict.STREAMING
-    # Steps of one or two tokens do not explain bursts of eight.
+    # Steps of one or two tokens cannot explain bursts of eight events.
     rejected = {"predicted_n": 160, "draft_n": 200, "draft_n_accepted": 20}
     assert _hop(stream(rejected)).shape.verdict is Verdict.UNKNOWN
     assert _hop(stream({"draft_n_accepted": 0})).shape.verdict is Verdict.UNKNOWN
@@ -123,10 +123,11 @@ def test_timer_is_found_if_the_end_releases_its_last_burst(
 
 
 def test_counts_of_an_even_source_at_even_times_are_those_of_a_timer() -> None:
-    # 8.8 events per period: the counts are 8 and 9 in a fixed order.
+    # With 8.8 events per period, a timer's counts alternate between 8 and 9 in a fixed order.
     counts = [int(8.8 * (k + 1)) - int(8.8 * k) for k in range(24)]
     assert _cause(_steps(counts, [220] * 24)) is Cause.HOP
-    # The same counts in a random order are steps of an engine, or a timer over an uneven source.
+    # In random order, the same counts may come from an engine, or from a timer and an uneven
+    # source.
     random.Random(1).shuffle(counts)
     assert _cause(_steps(counts, [220] * 24)) is Cause.OPEN
 
@@ -173,7 +174,8 @@ def test_an_inner_hop_decides_on_the_steps_further_out() -> None:
     assert _hop(open_steps, engine).shape.verdict is Verdict.STREAMING
     slower = _hop(_steps([8] * 19 + [3], [320] * 20))
     assert _hop(open_steps, slower).shape.verdict is Verdict.UNKNOWN
-    # Steps like those of an engine are caused by a hop if the inner hop sends single events.
+    # The inner hop sends single events, so the outer hop causes the bursts, although they resemble
+    # an engine's steps.
     assert _hop(_steps([8] * 19 + [3], [160] * 20), singly).shape.release is Release.UNCLEAR
 
 

@@ -1,4 +1,4 @@
-"""A standing stream: silence is normal, a held head and a cut are not."""
+"""Standing streams: an idle stream is healthy, while a held head or a cut is a fault."""
 
 from __future__ import annotations
 

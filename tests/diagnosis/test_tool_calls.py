@@ -1,4 +1,4 @@
-"""Tool arguments that arrive whole after silence, and those that do not."""
+"""Tool arguments that arrive all at once after a pause, and arguments that are streamed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ END = chat_event("", finish=True) + b"data: [DONE]\n\n"
 
 
 def call(arguments: str, index: int = 0, name: str = "") -> bytes:
-    """Return a chunk with a piece of a tool call."""
+    """Return a chunk that contains a fragment of a tool call."""
     function = {"arguments": arguments, **({"name": name} if name else {})}
     delta = {"tool_calls": [{"index": index, "function": function}]}
     choice = {"index": 0, "delta": delta, "finish_reason": None}

@@ -1,4 +1,4 @@
-"""With several hops, exactly the buffering ones are reported, in every position."""
+"""In a path with several hops, only the buffering hops are reported, whatever their position."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VARIED = [300 + 25 * i + 9 * (i * 7 % 5) for i in range(160)]
 
 
 def _path(*dams: HopModel, due: Sequence[float] = VARIED) -> list[Exchange]:
-    """Return exchanges at each hop, outermost first; a hop receives the output of the next one."""
+    """Return the exchanges at each hop, outermost first. Each hop gets the next hop's output."""
     seen: list[Exchange] = []
     writes = answer(due)
     for name, dam in zip(reversed(NAMES), reversed(dams), strict=True):
@@ -43,7 +43,7 @@ def _path(*dams: HopModel, due: Sequence[float] = VARIED) -> list[Exchange]:
 
 
 def _named(hops: list[Hop]) -> list[tuple[str, str]]:
-    """Return (hop, code) for each finding about a hold."""
+    """Return (hop, code) for each finding about buffering."""
     return [
         (one.hop, one.code) for one in find_buffering(hops) if one.severity is not Severity.INFO
     ]
@@ -68,7 +68,7 @@ def test_buffering_hop_is_named_in_each_position(
     dams[guilty] = dam
     hops = analyze_hops(*_path(*dams), offset=ClockOffset() if beacon else None)
     if code == "UD104" and guilty == 2 and not beacon:
-        assert _named(hops) == []  # There is no inner hop to compare with.
+        assert _named(hops) == []  # The innermost hop has no inner hop to compare with.
     else:
         assert _named(hops) == [(NAMES[guilty], code)]
 
@@ -135,9 +135,10 @@ def test_inner_hop_rules_out_a_speculative_decoder() -> None:
         )
         assert _named(analyze_hops(outer)) == []
         assert _named(analyze_hops(outer, singles)) == [("edge", code)]
-        assert _named(analyze_hops(outer, outer)) == []  # The bursts come from the decoder.
+        # Both hops have the same bursts, so the decoder causes them.
+        assert _named(analyze_hops(outer, outer)) == []
     few = exchange(answer(even_schedule(30, 4)), hop="model")
-    assert _named(analyze_hops(outer, few)) == []  # The evidence is inconclusive.
+    assert _named(analyze_hops(outer, few)) == []  # Four events are not enough evidence.
 
 
 @pytest.mark.parametrize("later_ms", [0, 6, 12, 19, 25, 31, 50, 400])

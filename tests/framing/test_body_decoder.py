@@ -1,4 +1,4 @@
-"""Every framing is detected from its bytes, and decoded alike however the bytes are split."""
+"""Every framing is detected from the bytes, and decoding does not depend on read boundaries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXTS = ['{"a": "x, ]}[ \\" y"}', '{"b": [1, {"c": "日本 🚀"}]}', '{"d": "\\
 
 
 def message(payload: bytes, event_type: str = "chunk", message_type: str = "event") -> bytes:
-    """Encode one message of application/vnd.amazon.eventstream."""
+    """Encode one message in the format application/vnd.amazon.eventstream."""
     kind = ":exception-type" if message_type == "exception" else ":event-type"
     headers = b"\x03flg\x00\x03num\x04\x00\x00\x00\x07\x03raw\x06\x00\x02ab"
     for name, value in ((kind, event_type), (":message-type", message_type)):

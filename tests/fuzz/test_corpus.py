@@ -1,4 +1,4 @@
-"""Inputs on which a parser once failed, and a short run of the fuzzer on every target."""
+"""Inputs that once made a parser fail, and a short fuzzer run on every target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TARGETS = {target.name: target for target in targets()}
 
 
 def target_of(file: Path) -> FuzzTarget:
-    """Return the target that a file is named after."""
+    """Return the fuzz target that the file name states."""
     return TARGETS[file.name.rpartition("-")[0].replace("-", " ")]
 
 

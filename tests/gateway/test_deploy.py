@@ -1,4 +1,4 @@
-"""deploy/: the files agree with each other and with the program."""
+"""Files in deploy/: they are consistent with each other and with undam."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 
 def _sample_names() -> set[str]:
-    """Return the names of all samples in a scrape."""
+    """Return the names of all samples that a scrape contains."""
     samples = set()
     for family in m.FAMILIES:
         suffixes = {"counter": ["_total"], "gauge": [""]}.get(family.kind)

@@ -1,4 +1,4 @@
-"""Chunked coding: encoder and decoder agree for any split into reads."""
+"""Chunked coding: the encoder and the decoder agree, however the bytes are split into reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hop-by-hop headers, and the headers that keep a stream from being buffered."""
+"""Hop-by-hop headers, and headers that prevent buffering of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request parser: llhttp agrees on every accepted request, for any split into reads."""
+"""The request parser agrees with llhttp on every accepted request, for any split into reads."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_accepted_requests_are_parsed_the_same_by_llhttp(
     try:
         httptools.HttpRequestParser(other).feed_data(data)
     except httptools.HttpParserError:
-        # An incomplete message after the last complete message may still be invalid.
+        # After the last complete message, llhttp may reject an incomplete message.
         assert len(other.done) >= len(done)
     for (head, body), (target, headers, llhttp_body) in zip(done, other.done, strict=False):
         assert head.target.encode() == target

@@ -1,4 +1,4 @@
-"""Socket options on real sockets of the loopback interface."""
+"""Socket options, tested with real sockets on the loopback interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client connection against h2's server side, and against invalid data."""
+"""HTTP/2 client connection, tested against an h2 server and against invalid data."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _setting(number: int, value: int) -> bytes:
 
 
 def _raw_client(requests: int = 1) -> Http2Connection:
-    """Return a client with streams 1, 3, … that has received the settings of the server."""
+    """Return a client with streams 1, 3, … that has received the server's settings."""
     client = Http2Connection()
     for _ in range(requests):
         client.request(FIELDS, b"")
@@ -319,7 +319,7 @@ def test_frames_on_a_cancelled_stream_only_update_the_connection() -> None:
     client.cancel(1)
     client.cancel(99)
     assert _replies(client) == [Frame(RST_STREAM, 0, 1, _number(8))]
-    # The head adds a field to the dynamic table, which the head of stream 3 refers to.
+    # The head adds an entry to the dynamic table, and the head of stream 3 refers to that entry.
     assert client.receive_data(encode_frame(HEADERS, 4, 1, HEAD_BLOCK + b"\x40\x01a\x01b")) == []
     for _ in range(WINDOW_BYTES // 16384):
         assert client.receive_data(encode_frame(DATA, 0, 1, bytes(16384))) == []
@@ -398,7 +398,7 @@ def test_cancelled_stream_is_reset_and_its_data_is_ignored() -> None:
     pair.server.send_headers(other, OK)
     pair.exchange()
     pair.client.cancel(stream_id)
-    # Data in flight when the client cancelled the stream.
+    # This data was in flight when the client cancelled the stream.
     pair.server.send_data(stream_id, b"late")
     pair.server.send_data(stream_id, b"later", end_stream=True)
     assert pair.client.receive_data(pair.server.data_to_send()) == []

@@ -1,4 +1,4 @@
-"""Order of heads, content and trailers on a stream, and its Content-Length."""
+"""One HTTP/2 stream: order of heads, content and trailers, and the Content-Length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OK = (":status", "200")
 
 
 def _stream(*fields: tuple[str, str], is_head: bool = False) -> ClientStream:
-    """Return a stream that has received a head with these fields."""
+    """Return a stream that has received a response head with these fields."""
     stream = ClientStream(1, b"", is_head=is_head)
     assert stream.receive_fields((OK, *fields), ended=False) == "response"
     return stream
@@ -26,7 +26,7 @@ def test_interim_heads_precede_the_head_and_trailers_follow_it() -> None:
 
 
 def test_a_head_without_a_status_is_a_response() -> None:
-    # Its reader reports that the status is missing.
+    # The code that reads the response reports the missing status.
     stream = ClientStream(1, b"", is_head=False)
     fields = ((":other", "1"), ("name", "value"), (":status", "100"))
     assert stream.receive_fields(fields, ended=False) == "response"

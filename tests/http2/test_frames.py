@@ -1,4 +1,4 @@
-"""Frames in any division, padding, limits, and names of errors."""
+"""HTTP/2 frames: any division into reads, padding, limits, and error names."""
 
 from __future__ import annotations
 

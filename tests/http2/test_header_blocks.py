@@ -1,4 +1,4 @@
-"""Header blocks: the cache of requests, division into frames, and limits."""
+"""Header blocks: cached request blocks, division into frames, and limits."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_the_size_of_a_block_is_limited_even_if_its_frames_are_empty(size: int) 
 
 
 def test_the_decompressed_size_is_limited() -> None:
-    # One entry of 4000 bytes in the dynamic table, which 100 bytes repeat.
+    # 100 references of one byte each repeat a 4000-byte entry in the dynamic table.
     encoder = Encoder()
     block = encoder.encode([("a", "x" * 4000)], huffman=False)
     block += encoder.encode([("a", "x" * 4000)]) * 100

@@ -1,4 +1,4 @@
-"""Windows for request bodies, and the frames that they allow."""
+"""Flow-control windows for request bodies, and the frames that the windows allow."""
 
 from __future__ import annotations
 

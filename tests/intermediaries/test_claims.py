@@ -1,4 +1,4 @@
-"""Claims state their evidence; an intermediary presents them by aspect."""
+"""Claims about intermediaries: their stated evidence, and access to claims by aspect."""
 
 from __future__ import annotations
 

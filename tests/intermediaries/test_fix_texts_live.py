@@ -1,4 +1,4 @@
-"""The real programs accept the proposed fixes. They only parse the text and are not started."""
+"""Real proxies accept the suggested fixes. They only parse a configuration and do not start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.live
 
 _PATH = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin"))
 
-# name -> (command, configuration per `Trouble`; "" for all others). @ stands for the fix text.
+# name -> (command, configuration per `Trouble`; "" applies to all others). @ is replaced by the fix
+# text.
 _PARSERS: dict[str, tuple[list[str], dict[str, str]]] = {
     "nginx": (
         ["nginx", "-t", "-p", "{dir}", "-c", "{conf}"],
@@ -111,13 +112,13 @@ _CASES = [
 
 
 def _parse(program: str, trouble: Trouble, text: str, folder: Path) -> tuple[int, str]:
-    """Return the exit code and the output of the program for a configuration with ``text``."""
+    """Return the exit code and the output when the program parses a configuration with ``text``."""
     if shutil.which(program_command := _PARSERS[program][0][0], path=_PATH) is None:
         message = f"{program_command} is not installed, so its fixes were not tested"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     command, surroundings = _PARSERS[program]
     template = surroundings.get(trouble, surroundings[""])
-    conf = folder / "conf.yaml"  # Envoy derives the format from the file name
+    conf = folder / "conf.yaml"  # Envoy derives the format from the file name.
     filled = template.replace(_PLACEHOLDERS.get(program, "@"), text).replace("{dir}", str(folder))
     conf.write_text(filled)
     done = subprocess.run(
@@ -137,12 +138,12 @@ def test_the_program_accepts_its_fix(
 ) -> None:
     code, output = _parse(program, trouble, intermediary(entry).fixes[trouble].text, tmp_path)
     assert code == 0, output
-    assert "unrecognized" not in output.lower()  # squid ignores unknown lines
+    assert "unrecognized" not in output.lower()  # Squid only prints a warning for unknown lines.
 
 
 @pytest.mark.parametrize("program", _PARSERS)
 def test_the_program_rejects_an_unknown_directive(program: str, tmp_path: Path) -> None:
     code, output = _parse(program, Trouble.HOLD, "no_such_directive: 1;", tmp_path)
     assert code != 0 or "unrecognized" in output.lower(), output
-    # The rejection must be caused by the unknown directive, as the output shows.
+    # The output must name the directive, so that no other error can have caused the rejection.
     assert "no_such_directive" in output or program == "lighttpd", output

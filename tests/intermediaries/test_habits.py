@@ -1,4 +1,4 @@
-"""Habits of intermediaries: holds, cuts and error texts."""
+"""Properties of intermediaries: how they buffer, when they cut streams, and their error texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognition of intermediaries by fingerprints, in the right order and without false matches."""
+"""Detection of intermediaries by fingerprints: correct order and no false matches."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def head(*headers: tuple[str, str]) -> Head:
 
 
 def recognised(*fields: tuple[str, str]) -> tuple[str, ...]:
-    """Return the names found in headers, and in ``:tls-issuer`` and ``:body``."""
+    """Return the intermediaries recognized by headers, and by ``:tls-issuer`` and ``:body``."""
     pseudo = {name.lower(): value for name, value in fields if name.startswith(":")}
     headers = [field for field in fields if not field[0].startswith(":")]
     body = pseudo.get(":body", "").encode()
     return recognise(head(*headers), tls_issuer=pseudo.get(":tls-issuer"), body=body)
 
 
-# name -> (head that identifies only it, similar head that must not identify it)
+# name -> (head that identifies only this intermediary, similar head that must not identify it)
 SIGNED: dict[str, tuple[Headers, Headers]] = {
     "nginx": ((("Server", "nginx/1.22.1"),), (("Server", "nginxish"),)),
     "kong": ((("X-Kong-Proxy-Latency", "2"),), (("X-Kong-Request-Id", "7"),)),
@@ -182,7 +182,8 @@ def test_every_fingerprint_has_a_case() -> None:
             ), (known.name, sign)
 
 
-# All of these were in front of an origin with `Server: uvicorn` and `X-Accel-Buffering: no`.
+# Each of these was measured in front of an origin with `Server: uvicorn` and `X-Accel-Buffering:
+# no`.
 MEASURED = [
     ((("Server", "nginx/1.22.1"), ("Date", "now")), ("nginx",)),
     (
@@ -238,14 +239,15 @@ def test_the_name_of_an_origin_is_not_reported(headers: Headers) -> None:
 
 
 ORDERED = [
-    # Each hop appends to Via, in the same line or a new one, so the last element is the outermost.
+    # Each hop appends to Via, in the same line or in a new line, so the last element is the
+    # outermost.
     ((("Via", "1.1 a (squid/5.7), 1.1 b (Varnish/7.1)"),), ("varnish", "squid")),
     ((("Via", "1.1 b (Varnish/7.1)"), ("Via", "1.1 a (squid/5.7)")), ("squid", "varnish")),
-    # The order in Via takes precedence over the usual position.
+    # The order in Via takes precedence over the usual order.
     ((("Via", "1.1 vegur, 1.1 x (CloudFront), 1.1 Caddy"),), ("caddy", "cloudfront", "heroku")),
-    # Of two Server lines, the last was added later, by a hop closer to the client.
+    # If there are two Server lines, a hop closer to the client added the second one.
     ((("Server", "nginx"), ("Server", "Caddy")), ("caddy", "nginx")),
-    # nginx replaced Envoy's Server header, so it is closer to the client.
+    # nginx replaced Envoy's Server header, so nginx is closer to the client.
     ((("Server", "nginx"), ("x-envoy-upstream-service-time", "2")), ("nginx", "envoy")),
     # Without Via, the order is CDN, cloud, proxy, framework.
     (
@@ -257,7 +259,7 @@ ORDERED = [
         ),
         ("cloudflare", "aws-api-gateway", "nginx", "express"),
     ),
-    # An intermediary that is not in Via keeps its position between those that are.
+    # An intermediary that is missing from Via keeps its usual position between those in Via.
     (
         (("Via", "1.1 Caddy, 1.1 x (CloudFront)"), ("Server", "nginx"), ("CF-Ray", "a")),
         ("cloudfront", "cloudflare", "nginx", "caddy"),
@@ -271,9 +273,9 @@ def test_outermost_comes_first(headers: Headers, names: tuple[str, ...]) -> None
 
 
 BUILT_ON = [
-    # Kong contains OpenResty, which is not reported separately.
+    # Kong is built on OpenResty, which is not reported separately.
     ((("Server", "openresty"), ("Via", "kong/2.5.0")), ("kong",)),
-    # But Kong forwards the Server header of an actual nginx behind it.
+    # However, Kong forwards the Server header of a separate nginx behind it.
     ((("Server", "nginx/1.25.3"), ("Via", "1.1 kong/3.9.0")), ("nginx", "kong")),
     ((("server", "istio-envoy"), ("x-envoy-upstream-service-time", "2")), ("istio",)),
     ((("Via", "1.1 varnish"), ("X-Served-By", "cache-fra-1")), ("fastly",)),
@@ -304,7 +306,7 @@ def test_a_name_is_reported_once() -> None:
 
 def test_a_fingerprint_beyond_the_bound_is_ignored() -> None:
     assert recognise(head(("X-Served-By", " " * 4000 + "cache-fra-1"))) == ()
-    # Via is read from its end, so the outermost hop is found after any amount of noise.
+    # Via is parsed from the end, so the outermost hop is found after any number of unknown entries.
     noise = "1.1 nobody, " * 5000
     assert recognise(head(("Via", noise + "1.1 Caddy"))) == ("caddy",)
     assert recognise(head(("Via", "1.1 Caddy"), ("Via", "1.1 nobody," * 100))) == ()
@@ -337,14 +339,14 @@ def test_the_cost_of_a_hostile_head_is_bounded(header: str, unit: str) -> None:
             best = min(best, time.perf_counter() - start)
         return best
 
-    recognise(head())  # the patterns are compiled once
+    recognise(head())  # This call compiles the patterns, so that they are not part of the cost.
     assert cost(60_000) < 10 * cost(3_000)
 
 
 VERSIONS = [
     ((("Server", "nginx/1.22.1"),), {"nginx": "1.22.1"}),
     ((("Server", "nginx"),), {}),
-    ((("Server", "Tengine/3.1.0"),), {}),  # Tengine has its own version numbers
+    ((("Server", "Tengine/3.1.0"),), {}),  # Tengine has version numbers of its own.
     ((("Server", "ATS/9.2.9"),), {"trafficserver": "9.2.9"}),
     ((("Via", "http/1.1 edge (ApacheTrafficServer/10.2)"),), {"trafficserver": "10.2"}),
     ((("Server", "Apache/2.4.71 (Debian)"),), {"apache": "2.4.71"}),

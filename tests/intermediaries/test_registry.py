@@ -80,7 +80,7 @@ def test_the_summary_consists_of_sentences(known: Intermediary) -> None:
 
 @BY_NAME
 def test_every_version_bound_leaves_a_claim_on_one_side(known: Intermediary) -> None:
-    # A claim that ends without a successor would leave `explain --version NEWEST` without facts.
+    # If a claim ended without a successor, `explain --version NEWEST` would have no facts.
     bounds = {bound for claim in known.claims for bound in (claim.since, claim.until) if bound}
     for bound in bounds:
         assert known.at(version(bound)).claims
@@ -149,7 +149,7 @@ def test_a_valid_entry_has_no_problems() -> None:
     assert problems_of(replace(SAMPLE, claims=(TEXT, LIMIT, SIGN, FIX))) == []
 
 
-# Fixes from measurements and from documentation.
+# Fixes that are based on measurements or on documentation.
 FIXES = [
     ("nginx", Trouble.HOLD, "proxy_buffering off;"),
     ("nginx", Trouble.HEADERS_HELD, "proxy_buffering off;"),

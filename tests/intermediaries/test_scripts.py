@@ -1,4 +1,4 @@
-"""Scripts that use the registry: the generated page, stale facts, and measurements."""
+"""Scripts based on the registry: the generated page, outdated facts, and measurements."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CLAIMS = sum(len(known.claims) for known in INTERMEDIARIES)
 
 
 def script(name: str) -> ModuleType:
-    """Load a script by its path; without a .py suffix it cannot be imported by name."""
+    """Load a script by path; without a .py suffix, the script cannot be imported by name."""
     loader = SourceFileLoader(name.replace("-", "_"), str(ROOT / "scripts" / name))
     spec = spec_from_loader(loader.name, loader)
     assert spec is not None
     module = module_from_spec(spec)
-    sys.modules[loader.name] = module  # dataclasses need the module in sys.modules
+    sys.modules[loader.name] = module  # The dataclass decorator looks up the module in sys.modules.
     loader.exec_module(module)
     return module
 

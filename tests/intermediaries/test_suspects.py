@@ -1,4 +1,4 @@
-"""Suspects of a hold: ranked, each with evidence, and none that contradicts the response head."""
+"""Suspects for a hold: ranked, with evidence, and consistent with the response head."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def suspects(
     body: bytes = b"",
     **more: Any,
 ) -> tuple[Suspect, ...]:
-    """Return the suspects of a hold with these response headers; ``more`` extends the evidence."""
+    """Return the suspects for a hold with these response headers; ``more`` adds evidence."""
     seen = head(*headers, chunked=chunked)
     given = {
         "release": "end",
@@ -106,7 +106,7 @@ def test_the_first_suspect_of_a_stream_that_is_held_to_its_end(
     assert len({one.name for one in found}) == len(found)
 
 
-# nginx replaces Server, and supports neither Brotli nor deflate nor Zstandard.
+# nginx replaces the Server header and does not support Brotli, deflate or Zstandard.
 @pytest.mark.parametrize("release", ["end", "size"])
 @pytest.mark.parametrize(
     "headers",
@@ -202,9 +202,9 @@ def by_timer(*headers: tuple[str, str], timer_ms: float = 207.0, **more: Any) ->
 def test_two_hundred_milliseconds_suggest_a_corked_socket() -> None:
     assert by_timer(("date", "now")) == ["haproxy", "puma", "application"]
     assert by_timer() == ["puma", "haproxy", "application"]
-    # The server was measured, and it streams.
+    # The server itself was measured and streams, so only the outer hops remain suspects.
     assert by_timer(("date", "now"), innermost=False) == ["haproxy"]
-    # HAProxy sends names in lower case.
+    # HAProxy sends header names in lower case, so "Date" rules it out.
     assert by_timer(("Date", "now")) == ["puma", "application"]
     assert by_timer(("Date", "now"), innermost=False) == []
     assert by_timer(("date", "now"), server_flushes=True) == ["haproxy"]

@@ -1,4 +1,4 @@
-"""Chains of programs: the joining of hops, and the hops that limit, compress or hold a stream."""
+"""Chains of programs: how hops are joined, and which hops limit, compress or buffer a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VLLM = Hop(Tier.ENGINE, "vLLM", "compose.yaml", 20, ("vllm", ":8000"))
 
 
 def drawn(*hops: Hop) -> list[str]:
-    """Return the titles in each chain; ``~`` marks a program that is joined by position."""
+    """Return the titles in each chain; ``~`` marks a program that was joined only by position."""
     return [
         " ".join(f"{'~' if link.is_assumed else ''}{link.hop.title}" for link in chain.links)
         for chain in join_hops(hops)

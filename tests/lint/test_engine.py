@@ -1,4 +1,4 @@
-"""Lint and fix of texts, with a toy dialect."""
+"""Linting and fixing texts, with a small test dialect."""
 
 from __future__ import annotations
 

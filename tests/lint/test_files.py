@@ -11,7 +11,7 @@ from support.config_files import MAIN, SERVER, diagnostics, write
 from undam.lint import LintOptions, Problem, UnreadPart, fix_paths, lint_paths
 from undam.lint.files import MAX_BYTES, find_candidates
 
-pytestmark = pytest.mark.slow  # reads and writes many files
+pytestmark = pytest.mark.slow  # Reads and writes many files.
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Included files: the folders that are searched for them, and the limits."""
+"""Included files: which folders are searched for them, and limits on their number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.config_files import MAIN, SERVER, diagnostics, write
 from undam.lint import UnreadPart, includes, lint_paths
 from undam.lint.files import MAX_BYTES
 
-pytestmark = pytest.mark.slow  # reads and writes many files
+pytestmark = pytest.mark.slow  # Reads and writes many files.
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,8 @@ def test_an_invalid_included_file_is_reported_once() -> None:
 def test_an_include_is_resolved_from_the_folders_of_the_configuration(
     linted: str, pattern: str, file: str
 ) -> None:
-    # Outside the working directory, so that only the folders of the configuration itself count.
+    # The folder is outside the working directory, so only folders of the configuration are
+    # searched.
     root = Path("../etc")
     write(str(root / "nginx.conf"), "events {}\n")
     write(str(root / linted), f"http {{ include {pattern}; }}\n")

@@ -1,4 +1,4 @@
-"""Severity of limits on silence and on the whole response."""
+"""Severity of idle timeouts and of limits on the total response time."""
 
 from __future__ import annotations
 

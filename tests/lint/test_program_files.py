@@ -1,4 +1,4 @@
-"""Source code in a run of the linter: recognition, and programs that cannot be read."""
+"""Source code in a lint run: file recognition, and programs that cannot be parsed."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def codes(*args: str) -> list[str]:
-    """Return the reported rules, limited to the two that these tests use."""
+    """Return the reported rules, limited to the two rules that these tests use."""
     reported = invoke("lint", *args, "--json").codes
     return [code for code in ("NGX101", "NGX401") if code in reported]
 

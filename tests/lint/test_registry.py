@@ -1,4 +1,4 @@
-"""The registry of dialects, and detection of the dialect of a file."""
+"""Registry of dialects, and detection of a file's dialect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lint_paths` and `fix_paths`: files and folders through the public API."""
+"""`lint_paths` and `fix_paths`: the public API for files and folders."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_fixes_are_applied_in_memory_or_to_the_files() -> None:
     assert change.diff()[:2] == ["--- a/deploy/nginx.conf\n", "+++ b/deploy/nginx.conf\n"]
     assert report.content("deploy/nginx.conf").decode() == FIXED
     assert Path("deploy/nginx.conf").read_text() == BAD
-    # The lint report still refers to the text before the fixes.
+    # The lint report still refers to the text from before the fixes.
     (one,) = report.lint.diagnostics
     assert report.lint.source(one).text == BAD
     (change,) = fix_paths("deploy", write=True).changes

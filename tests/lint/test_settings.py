@@ -1,4 +1,4 @@
-"""Settings of the rules: selection, and reading from a table."""
+"""Rule settings: selection of rules, and parsing of a settings table."""
 
 from __future__ import annotations
 

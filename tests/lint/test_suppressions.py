@@ -1,4 +1,4 @@
-"""Suppression comments: `# undam: allow RULE`."""
+"""Suppression comments in the form `# undam: allow RULE`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from support.live import RunProxy, Simulator, proxies, skip_or_fail, start_simul
 from undam.lab.proxies import Missing, RunningProxy
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest applies -m "not live"
+@pytest.hookimpl(tryfirst=True)  # This must run before pytest applies -m "not live".
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
@@ -36,7 +36,7 @@ def simulator(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Run ``undam sim`` with its defaults for a module: 120 tokens, 25 ms apart."""
+    """Run ``undam sim`` with default settings, shared by one module: 120 tokens, 25 ms apart."""
     started = start_simulator(tmp_path_factory.mktemp("model"))
     yield started
     started.stop()

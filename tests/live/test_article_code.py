@@ -1,4 +1,4 @@
-"""`undam check` on the FastAPI code of the article that started this project, unmodified."""
+"""`undam check` on the unmodified FastAPI code from the article that inspired this project."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ FASTER = 20
 
 
 class _Model:
-    """The article's ``model``: 40 tokens, with a pause or a failure before one of them."""
+    """The article's ``model``: it yields 40 tokens, and can pause or fail before one of them."""
 
     def __init__(self, at: int = 0, *, think_s: float = 0.0, fail: bool = False) -> None:
         self._at = at
@@ -90,7 +90,7 @@ class _FastSelector(selectors.DefaultSelector):
 
 
 class _FastLoop(asyncio.SelectorEventLoop):
-    """Event loop whose clock runs faster: a sleep of 22 s takes 1.1 s."""
+    """Event loop whose clock runs 20 times faster: a sleep of 22 s takes 1.1 s."""
 
     def __init__(self) -> None:
         super().__init__(_FastSelector())
@@ -131,7 +131,7 @@ def _fast(app: Any) -> Iterator[str]:
 
 
 def _check(url: str) -> Report:
-    # FastAPI reads a parameter of this type from the query string.
+    # FastAPI reads a string parameter from the query string.
     place = Place("edge", f"{url}/v1/stream?prompt=hi")
     return asyncio.run(run_check(CheckOptions(places=(place,), method="POST")))
 
@@ -154,7 +154,7 @@ def _stretched(exchange: Exchange) -> Exchange:
 
 
 def _found(url: str) -> dict[str, Finding]:
-    """Return the findings of a check with all times scaled back to normal speed."""
+    """Return the findings of a check after all times are scaled to the application's clock."""
     (exchange,) = _check(url).exchanges
     hop = analyze_hop([read_exchange(_stretched(exchange))])
     return {one.code: one for one in find_findings([hop], None)}
@@ -180,7 +180,7 @@ def test_it_is_silent_while_the_model_thinks() -> None:
 
 @pytest.mark.parametrize("at", [0, 20])
 def test_its_heartbeat_never_comes_in_silence(at: int) -> None:
-    # The heartbeat is sent together with the token that ends the silence.
+    # The heartbeat arrives together with the token that ends the idle period.
     with _fast(_printed(_Model(at, think_s=25), _KNOB_2.partition("@app")[0], _KNOB_4,
                         "@app" + _KNOB_2.partition("@app")[2])) as url:  # fmt: skip
         found = _found(url)
@@ -190,7 +190,7 @@ def test_its_heartbeat_never_comes_in_silence(at: int) -> None:
 
 def test_an_event_stream_in_its_place_is_found_nothing_against() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        # undam uses the real clock; 15 s in the application take this many real seconds.
+        # undam uses the real clock, in which 15 s of the application last 15 / FASTER s.
         stream = EventStream(_Model(20, think_s=25).stream("hi"), heartbeat=15 / FASTER)
         await stream(scope, receive, send)
 

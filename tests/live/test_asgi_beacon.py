@@ -1,4 +1,4 @@
-"""`undam check --beacon` with a Beacon in Starlette, direct and behind nginx, and `undam sim`."""
+"""`undam check --beacon` with Beacon in Starlette, directly and behind nginx, and `undam sim`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mounted(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def holdable() -> Iterator[str]:
-    """Run the server with h11, which sends no chunks to HTTP/1.0 clients such as nginx.
+    """Run the server with h11, which does not send chunks to HTTP/1.0 clients such as nginx.
 
     uvicorn's other parser sends chunks to it, and nginx forwards each as it arrives.
     """
@@ -73,8 +73,7 @@ def test_the_command_of_the_documentation(mounted: str) -> None:
     assert len(report["cancel"]) == 2
     for leaving in report["cancel"]:
         assert leaving["seen_after_ms"] is not None
-        # The application itself would detect the disconnect only at its next write, after the
-        # silence.
+        # The application alone would detect the disconnect only at its next write.
         assert leaving["seen_after_ms"] < 1000
     assert TOKEN not in done.out + done.err
     loud = {one["code"] for one in report["findings"] if one["severity"] != "info"}
@@ -94,7 +93,8 @@ def test_an_nginx_that_ignores_the_header_is_detected(holdable: str, run_proxy: 
     hop = hop_json(report)
     assert hop["verdict"] == "batched"
     assert codes_by_hop(report) == {"edge": {"UD102"}}
-    # A block of 4 KB is about 20 events, 25 ms apart: its first event waits for the last.
+    # A 4 KB block contains about 20 events, 25 ms apart, and its first event waits for the last
+    # one.
     assert 300 < hop["hold_ms"]["max"] < 900
 
 
@@ -116,7 +116,7 @@ def test_holds_equal_those_measured_with_the_simulator(
     run_proxy: RunProxy,
     location: str | None,
 ) -> None:
-    # Same event size and same header: only the program that sends them differs.
+    # Event size and headers are equal; only the programs that send the events differ.
     model = simulator("--event-bytes", "200", "--header", "X-Accel-Buffering: no")
 
     def place(url: str) -> str:
@@ -138,7 +138,7 @@ def test_holds_equal_those_measured_with_the_simulator(
         differences.append(abs(ours - theirs) - 0.1 * theirs)
         if differences[-1] <= 2:
             break
-    # The best of three runs, because other processes may use the CPU.
+    # The best of three runs counts, because other processes may use the CPU.
     assert min(differences) <= 2, differences
 
 

@@ -1,4 +1,4 @@
-"""Streams in a real Redis server: processes are killed, and readers reconnect elsewhere."""
+"""Streams in a real Redis server: processes are killed, and readers reconnect to others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def redis() -> Iterator[RunningProxy]:
 
 @pytest.fixture
 def serve(redis: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start another process that serves the same application."""
+    """Start another process for the same application."""
     monkeypatch.setenv("TEST_REDIS", redis_url(redis))
     monkeypatch.setenv("TEST_LEASE_S", str(LEASE_S))
     with contextlib.ExitStack() as running:
@@ -51,7 +51,7 @@ def serve(redis: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
 
 
 def _events(*readings: ResponseReader) -> list[tuple[str, str]]:
-    """Return (ID, data) of every event of one reader, in order of arrival."""
+    """Return (ID, data) for every event that one reader received, in order of arrival."""
     return [event for reading in readings for event in events_with_ids(reading.body)]
 
 
@@ -63,7 +63,7 @@ def _read(reading: ResponseReader, count: int) -> ResponseReader:
 
 @pytest.fixture
 def key() -> str:
-    """Return a stream key that is new for every run; Redis keeps the data of earlier runs."""
+    """Return a stream key that is new in every run, because Redis keeps data from earlier runs."""
     return f"stream-{time.monotonic_ns()}"
 
 
@@ -86,7 +86,7 @@ def _are_whole(events: list[tuple[str, str]]) -> None:
 
 
 def _writers(events: list[tuple[str, str]]) -> list[int]:
-    """Return the IDs of the processes that ran the source, in order."""
+    """Return the IDs of the processes that ran the source, in chronological order."""
     pids = [int(re.split(" of ", data)[1]) for _, data in events]
     return list(dict.fromkeys(pids))
 
@@ -152,7 +152,7 @@ def test_without_source_from_readers_get_an_error_and_an_abnormal_end(
     one, two = serve(), serve()
     path = _path(key, more="&go_on=0")
     with one.read(path) as producing, contextlib.ExitStack() as others:
-        _read(producing, 1)  # From here on, the process that runs the source is known.
+        _read(producing, 1)  # The process that runs the source is now known.
         reading = others.enter_context(two.read(path))
         _read(reading, 20)
         _kill(one)
@@ -177,12 +177,12 @@ def test_a_process_whose_lease_expired_stops_writing(
 ) -> None:
     one, two = serve(), serve()
     with one.read(_path(key)) as producing, contextlib.ExitStack() as others:
-        _read(producing, 1)  # From here on, the process that runs the source is known.
+        _read(producing, 1)  # The process that runs the source is now known.
         reading = others.enter_context(two.read(_path(key)))
         _read(reading, 20)
         with contextlib.ExitStack() as still:
             with paused(redis.pid):
-                # The process now waits for a reply, which arrives while it is suspended.
+                # The process is waiting for a reply, which arrives while the process is suspended.
                 time.sleep(0.1)
                 still.enter_context(paused(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)

@@ -1,4 +1,4 @@
-"""`RedisReplay` on a real Redis server: stored data, the process of each source, and outages.
+"""`RedisReplay` on a real Redis server: stored data, which process runs a source, and outages.
 
 Each test runs two or three stores in one process, in place of several processes, under asyncio and
 under uvloop.
@@ -42,7 +42,7 @@ def server() -> Iterator[RunningProxy]:
 
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an async test under asyncio and under uvloop."""
+    """Run an async test on asyncio and on uvloop."""
 
     @functools.wraps(test)
     def run(*, loop: str, **fixtures: Any) -> None:
@@ -64,7 +64,7 @@ def key() -> str:
 
 
 class Relay:
-    """TCP relay to Redis that a test can interrupt."""
+    """TCP relay to Redis that tests can interrupt."""
 
     def __init__(self, server: RunningProxy) -> None:
         self._port = int(server.url.rpartition(":")[2])
@@ -112,7 +112,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class Source:
-    """Source of numbers that counts how often it was started and closed.
+    """Source that yields numbers and counts how often it was started and closed.
 
     Args:
         count: number of events.
@@ -173,7 +173,7 @@ def _messages(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
 
 
 def _outages(caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
-    """Return how often the start and the end of an outage were logged."""
+    """Return how often the start of an outage and the end of an outage were logged."""
     starts = _messages(caplog, "continue without Redis")
     return len(starts), len(_messages(caplog, "Redis is reachable again"))
 
@@ -181,7 +181,7 @@ def _outages(caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
 async def _read_in_both(
     one: RedisReplay, two: RedisReplay, source: Source, key: str, *, resumable: bool = True
 ) -> tuple[Call, Call, list[asyncio.Task[None]]]:
-    """Start a stream in the first store, and then read it in the second one."""
+    """Start a stream in the first store, and then read the stream in the second one."""
     calls, tasks = (Call(), Call()), list[asyncio.Task[None]]()
     for store, call in zip((one, two), calls, strict=True):
         tasks.append(call.start(_stream(store, source, key, resumable=resumable)))
@@ -256,7 +256,7 @@ async def test_events_trimmed_by_redis_are_a_gap_in_every_process(
             seqs = [ident.partition(":")[2] for ident, _ in events_with_ids(late.body)]
             assert seqs == [str(number) for number in range(473, 601)]
         async with Redis.from_url(url) as client:
-            # Redis trims whole nodes; by default a node has 100 entries.
+            # Redis trims only whole nodes; by default, a node has 100 entries.
             assert 128 <= await client.xlen(f"undam:{{{key}}}:events") < 128 + 64 + 2 * 100
 
 
@@ -295,7 +295,7 @@ async def test_a_reader_elsewhere_keeps_the_source_running(key: str, server: Run
         source = Source(1000, 0.01)
         here, there, tasks = await _read_in_both(one, two, source, key)
         here.disconnected.set()
-        await asyncio.sleep(1.8)  # three times the linger time
+        await asyncio.sleep(1.8)  # This is three times the linger time.
         assert source.closed == 0
         there.disconnected.set()
         await asyncio.gather(*tasks)
@@ -372,7 +372,7 @@ async def test_without_redis_a_stream_can_only_be_resumed_in_its_process(
         ident = events_with_ids(calls[1].body)[-1][0]
         again = await reconnect(ident).serve(_stream(one, source, "k"))
         assert data_of(calls[1]) + data_of(again) == NUMBERS[:30]
-        # A process that has no record of the stream cannot report that it has ended.
+        # A process that does not know the stream cannot report that the stream has ended.
         elsewhere = reconnect(ident)
         with pytest.raises(StreamBroken):
             await elsewhere.serve(_stream(two, source, "k"))
@@ -380,7 +380,7 @@ async def test_without_redis_a_stream_can_only_be_resumed_in_its_process(
         assert not elsewhere.complete
         assert b"event: error\n" in elsewhere.body
         assert source.started == 1
-    assert _outages(caplog) == (2, 0)  # once for each store
+    assert _outages(caplog) == (2, 0)  # One message is logged per store.
     assert not any(record.exc_info for record in caplog.records)
 
 
@@ -459,11 +459,11 @@ async def test_an_unresponsive_redis_delays_events_by_its_time_limit_at_most(
         await task
         assert data_of(call) == NUMBERS[:220]
         delays = sorted(received_at[number] - source.due_at[number] for number in NUMBERS[:220])
-        # Only events in flight at the start of the outage waited, and only for the time limit of
-        # each attempt.
+        # Only events that were in flight at the start of the outage were delayed, each by the time
+        # limits of its attempts.
         assert attempts * limit_s * 0.8 < delays[-1] < outage_s
         assert delays[-12 * attempts] < limit_s
-        # Redis executed the commands that had timed out; no event was stored twice.
+        # Redis executed the timed-out commands later, but no event was stored twice.
         late = await Call().serve(_stream(other, source, key))
         assert late.body == call.body
         assert source.started == 1
@@ -490,7 +490,7 @@ async def test_a_process_that_lost_its_lease_stops_writing(key: str, server: Run
         assert there.complete
         seen = events_with_ids(here.body)
         assert seen == events_with_ids(there.body)[: len(seen)]
-        # A reader can also reconnect to the process that lost its lease.
+        # A reader can also reconnect to the process that has lost its lease.
         again = await reconnect(seen[-1][0]).serve(_stream(one, source, key))
         assert data_of(here) + data_of(again) == NUMBERS[:400]
 
@@ -543,14 +543,14 @@ async def test_closing_a_store_releases_its_lease(
 
 @on_both_loops
 async def test_closing_stops_sources_while_they_write(server: RunningProxy) -> None:
-    # An application may pass a client with a time limit for each write.
+    # An application may pass a Redis client that has a timeout for each write.
     async with Redis.from_url(redis_url(server), socket_timeout=5) as client:
         for number in range(60):
             store, source = RedisReplay(client), Source(1000)
             call = Call()
             task = call.start(_stream(store, source, f"stop-{time.monotonic_ns()}"))
             await wait_for_events(call, 1)
-            await asyncio.sleep(number / 30_000)  # also during a write
+            await asyncio.sleep(number / 30_000)  # This also stops the store during a write.
             # A store that waits for its sources to end would take 2 s.
             async with asyncio.timeout(1):
                 await store.aclose()
@@ -587,7 +587,7 @@ async def test_a_source_is_taken_over_before_its_first_event(
         here, there, more = Call(), Call(), Call()
         tasks = [here.start(_stream(one, silent, key))]
         await here.until(lambda: silent.started)
-        # The request that brought the source to the second store ends before the takeover.
+        # The request that gave the second store its source ends before the takeover.
         tasks.append(there.start(_stream(two, source, key)))
         await there.until(lambda: two.readers)
         tasks.append(more.start(_stream(two, source, key)))
@@ -659,13 +659,14 @@ async def test_a_disconnect_while_the_stream_is_opened_releases_the_lease(
         call = Call()
         with paused(server.pid):
             task = call.start(_stream(one, source, key))
-            await asyncio.sleep(0.1)  # the command has been sent
+            await asyncio.sleep(0.1)  # The command has been sent.
             call.disconnected.set()
             await task
         assert source.started == 0
         while one._tasks:
             await asyncio.wait(one._tasks)
-        # The lease lasts 20 s. Unless it was released, this waits until it expires.
+        # The lease lasts 20 s. If it had not been released, the second store would wait until it
+        # expires.
         async with asyncio.timeout(10):
             assert data_of(await Call().serve(_stream(two, source, key))) == NUMBERS[:10]
 

@@ -25,7 +25,7 @@ _RETRIES = 2
 
 
 def bench(url: str, *arguments: str, cpu: int | None = None) -> dict[str, Any]:
-    """Return the JSON report of a run; the load generator runs on ``cpu`` if one is given."""
+    """Return the JSON report of a run. The load generator runs on ``cpu``, if given."""
 
     def pin() -> None:
         if cpu is not None:
@@ -45,7 +45,7 @@ def codes(report: dict[str, Any]) -> set[str]:
 
 
 def undisturbed(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Repeat a run, at most twice, while it has caveats about the load generator.
+    """Repeat a run, at most twice, as long as it has caveats about the load generator.
 
     Other processes on the machine can cause them. Other findings do not trigger a repetition.
     """
@@ -64,7 +64,7 @@ def message(report: dict[str, Any], code: str) -> str:
 
 @contextmanager
 def busy(cpu: int, loops: int) -> Iterator[None]:
-    """Run busy loops on this CPU."""
+    """Run ``loops`` busy loops on this CPU."""
     code = (
         f"import os\nos.sched_setaffinity(0, {{{cpu}}})\n"
         f"while os.getppid() == {os.getpid()}: sum(range(9999))"
@@ -91,7 +91,7 @@ def test_batches_of_four_tokens_are_reported(simulator: Callable[..., Simulator]
     report = undisturbed(lambda: bench(url, "-c", "4", "-n", "12"))
     assert codes(report) - CLIENT == {"UD113"}
     assert "4" in message(report, "UD113")
-    # Gaps within a batch are excluded from ITL, not counted as zero.
+    # Gaps within a batch are excluded from ITL and not counted as zero.
     assert report["itl_ms"]["p50"] > 10
     assert report["events_per_read"]["p50"] == 4
 
@@ -122,7 +122,7 @@ def test_starved_load_generator_is_the_first_finding(simulator: Callable[..., Si
     with busy(cpu, 3):
         for _ in range(1 + _RETRIES):
             report = bench(url, "-c", "60", "-n", "60", cpu=cpu)
-            # Processes displaced to the simulator's CPU may delay the simulator as well.
+            # Other processes that move to the simulator's CPU may delay the simulator as well.
             if "UD907" in codes(report):
                 break
     assert report["findings"][0]["code"] in CLIENT

@@ -1,4 +1,4 @@
-"""`undam bench` as a process: exit codes, output, signals, and no remaining processes."""
+"""`undam bench` as a process: exit codes, output, signals, and no leftover child processes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_two_workers_share_an_open_loop_and_replay_a_trace(url: str, tmp_path: P
     assert sorted(result.number for result in results) == list(range(44))
     assert {result.worker for result in results} == {0, 1}
     assert sum(result.warmup for result in results) == 4 == report["warmup"]
-    # The record yields the same metrics as the run.
+    # The metrics from the record equal those of the run.
     from_record = summarize(results).to_json()
     for name in ("requests", "ttft_ms", "itl_ms", "e2e_ms", "tokens"):
         assert from_record[name] == report[name]
@@ -132,7 +132,7 @@ def test_two_workers_share_an_open_loop_and_replay_a_trace(url: str, tmp_path: P
 def test_sweep_and_search_report_each_step(url: str) -> None:
     _, out, _ = run(url + QUICK, "--sweep", "1,4", "-n", "8", "--json", "-")
     assert [step["concurrency"] for step in json.loads(out)["sweep"]] == [1, 4]
-    # Ten requests take at least as long as the last response, which limits the rate.
+    # Ten requests take at least as long as the last response, which limits the request rate.
     load = ("--rate", "20", "-n", "10", "--arrivals", "constant", "--warmup", "0")
     slo = "requests_per_second<31"
     _, out, _ = run(url + CHAT + "?ttft=20&gap=20&tokens=3", "--find-max", "--slo", slo, *load,

@@ -1,4 +1,4 @@
-"""A load-test worker process with real sockets: requests, failures, connections, stopping."""
+"""Load-test worker process with real sockets: requests, failures, connections, and stopping."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_refused_connections_and_fallback_to_the_next_address() -> None:
         port = taken.getsockname()[1]
     worker = finished(job(port, ClosedLoop(slots=(0, 0), count=3)))
     assert [result.kind for result in worker.results] == ["refused"] * 3
-    # A slot pauses after a request that the server did not accept.
+    # A slot pauses after a request that was refused by the server.
     assert worker.results[2].intended_ns - worker.results[0].ended_ns >= 50_000_000
     with serving(lambda conn, _: conn.sendall(whole("a"))) as server:
         template = job(server.port, ClosedLoop(slots=(0, 0), count=3))
@@ -201,7 +201,7 @@ def test_times_match_those_of_the_simulator(
     plan = tuple(
         ScheduledRequest(5 * index, index * 20_000_000, 0, index < 2) for index in range(8)
     )
-    # This backlog limit forces analysis while responses arrive, which must not affect the times.
+    # This backlog limit forces analysis during the responses, which must not affect arrival times.
     worker = WorkerRun(job(port, OpenLoop(plan=plan, ahead=3), backlog_bytes=1, start_ns=None))
     worker.receive(lambda frame: isinstance(frame, Ready))
     start_ns = time.time_ns() + 50_000_000
@@ -223,7 +223,7 @@ def test_times_match_those_of_the_simulator(
         (line["id"], line["seq"]): line["left_ns"]
         for line in origin.truth() if line["kind"] == "event"
     }  # fmt: skip
-    # No event arrives before it is sent, and most arrive before the next one is sent.
+    # No event arrives before it was sent, and most events arrive before the next one is sent.
     firsts = sorted(at for (_, seq), at in left.items() if seq == 1)
     arrivals = sorted(result.reads[0].at_ns for result in results)
     assert all(a <= b for a, b in zip(firsts, arrivals, strict=True))

@@ -193,7 +193,8 @@ def test_real_servers(model: Simulator, tmp_path_factory: pytest.TempPathFactory
     def reports_of(name: str) -> list[dict[str, Any]]:
         with PROGRAMS[name][0](files)(model.url) as proxy:
             command = ("bench", f"https://localhost:{urlsplit(proxy.url).port}{CHAT}", *arguments)
-            # With its own standard input, each command is a process, so that two can run at once.
+            # If standard input is given, each command runs as a separate process, so that two can
+            # run at once.
             return [
                 run_undam(*command, *more, stdin=subprocess.DEVNULL).json
                 for more in ((), ("--http1",))

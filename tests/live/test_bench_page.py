@@ -1,4 +1,4 @@
-"""HTML page of a load test in a real browser: charts are visible in light and dark mode."""
+"""HTML page for a load test in a real browser: charts are visible in light and dark mode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from undam.report import render_comparison_page, render_page, render_sweep_page
 
 _CHARTS = {"ttft", "itl", "timeline", "rates", "gaps", "waterfall"}
 
-# Width and height of each chart, and the number of its shapes with a non-empty box.
+# JavaScript that returns the width, height and number of visible shapes of each chart.
 _BOXES = """
 Object.fromEntries([...document.querySelectorAll("svg")].map((svg) => {
   const box = svg.getBoundingClientRect();
@@ -30,7 +30,7 @@ Object.fromEntries([...document.querySelectorAll("svg")].map((svg) => {
 }))
 """
 
-# Contrast of text and background (WCAG 2.2, 1.4.3): body text, subtitles and chart ticks.
+# JavaScript that returns the lowest contrast of text and background (WCAG 2.2, 1.4.3).
 _CONTRASTS = """
 (() => {
   const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -51,7 +51,7 @@ _CONTRASTS = """
 
 
 def _artefacts() -> Path:
-    """Return the folder of the screenshots, which are kept for review."""
+    """Return the folder for screenshots, which are kept for review."""
     named = os.environ.get("UNDAM_ARTEFACTS")
     folder = Path(named) if named else Path(__file__).parents[2] / "build" / "artefacts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def _artefacts() -> Path:
 
 
 def _synthetic(folder: Path) -> Path:
-    """Write the page of a synthetic run with every kind of failure and with markup in texts."""
+    """Write a page for a synthetic run with every failure type and with markup in texts."""
     run = random_load_test(1000, ALL_FAULTS, warmup=20)
     file = folder / "synthetic.html"
     file.write_text(render_page(summarize(run).to_json(), run), encoding="utf-8")
@@ -67,17 +67,17 @@ def _synthetic(folder: Path) -> Path:
 
 
 def _measured(folder: Path, model: Simulator) -> Path:
-    """Write the page of a run of 1,000 requests."""
+    """Write a page for a run of 1,000 requests."""
     file = folder / "bench.html"
     url = f"{model.url}{CHAT}?ttft=50&gap=5&tokens=20"
     done = run_undam("bench", url, "-n", "1000", "-c", "100", "--html", str(file))
-    # On a busy machine the report has findings, and the exit code is 1.
+    # If the machine is busy, the report contains findings, and the exit code is 1.
     assert done.code in {0, 1}, done.err
     return file
 
 
 def _check(tab: Tab, file: Path, scheme: str) -> float:
-    """Check that charts are visible and text is readable; return the background luminance."""
+    """Check that charts are visible and text is readable; return the background's luminance."""
     tab.scheme(scheme)
     boxes = tab.run(_BOXES)
     assert set(boxes) == _CHARTS
@@ -105,7 +105,7 @@ def test_charts_of_1000_requests_in_chromium(tmp_path: Path, model: Simulator) -
 
 
 _WIDTHS = (390, 1280)
-# The page must not scroll sideways, and charts must end inside of it.
+# The page must not scroll sideways, and no chart may extend beyond its right edge.
 _OVERFLOW = """
 ({
   page: document.documentElement.scrollWidth,
@@ -120,7 +120,7 @@ _OVERFLOW = """
 
 
 def _pages(folder: Path) -> list[Path]:
-    """Write the pages of a run with objectives, a sweep, a search and a comparison."""
+    """Write pages for a run with objectives, a sweep, a search and a comparison."""
     slos = [parse_slo(one) for one in ("ttft_p99<300ms", "errors<1%")]
     runs = []
     for rate in (10, 30, 60):

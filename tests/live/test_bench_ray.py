@@ -1,4 +1,4 @@
-"""`undam bench --ray`: workers on two nodes, exact merging of metrics, and loss of workers."""
+"""`undam bench --ray` with workers on two nodes: exact metrics, and reports on lost workers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def metrics(summary: Summary) -> dict[str, Any]:
 
 
 def worker_processes() -> list[int]:
-    """Return the load-test workers that run on the cluster."""
+    """Return the load-test workers that run as processes of the cluster."""
     return [pid for pid in cluster_pids() if "undam.loadtest" in _command_line(pid)]
 
 

@@ -1,4 +1,4 @@
-"""`undam bench --server-metrics` against the real server of llama.cpp."""
+"""`undam bench --server-metrics` against the real HTTP server of llama.cpp."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_queue_of_llama_cpp_is_on_the_time_axis(tmp_path: Path) -> None:
         assert report["server"]["columns"] == ["at_ms", "running", "waiting", "kv_usage"]
         end_ms = 1000 * report["duration_s"]
         times = [row[0] for row in report["server"]["rows"]]
-        # Metrics are read once before the run, during it, and after its end.
+        # The server's metrics are read before, during and after the load test.
         assert times == sorted(times)
         assert times[0] < end_ms
         assert times[-1] > end_ms - 1000
@@ -40,7 +40,7 @@ def test_queue_of_llama_cpp_is_on_the_time_axis(tmp_path: Path) -> None:
     assert busy["waiting_max"] >= 2 * SLOTS
     assert busy["late"] == "queue"
     assert busy["ttft_parts_ms"]["queue"] > 2 * busy["ttft_parts_ms"]["engine"]
-    # The usage of llama.cpp counts the tokens of the prompts and of the answers.
+    # The usage in llama.cpp responses counts both prompt tokens and answer tokens.
     report = reports[2]
     assert report["tokens"] == pytest.approx(10 * report["requests"], abs=report["requests"])
     assert report["input_tokens"] > 0

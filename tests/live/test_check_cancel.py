@@ -1,4 +1,4 @@
-"""`undam check --cancel` through real proxies: delay until the origin detects a disconnect.
+"""`undam check --cancel` through real proxies: the time until the origin detects a disconnect.
 
 The client disconnects between tokens and during silence.
 """
@@ -25,7 +25,7 @@ from undam.lab.proxies import (
 )
 from undam.probe import Report, report_json
 
-# The main stream of the check is short, because it is irrelevant here.
+# The main stream is short because only the disconnects are tested.
 PATH = "/v1/chat/completions?ttft=10&gap=10&tokens=20"
 
 PATHS: Mapping[str, Callable[..., RunningProxy]] = {
@@ -40,7 +40,7 @@ PATHS: Mapping[str, Callable[..., RunningProxy]] = {
 
 BETWEEN, SILENT = "between tokens", "in silence"
 
-# Minimum time left of the 3 s of silence when the client disconnects.
+# Minimum remainder of the origin's 3 s pause when the client disconnects.
 _SILENCE_LEFT_MS = 1500
 
 Checked = dict[str, Report | Missing]
@@ -48,7 +48,7 @@ Checked = dict[str, Report | Missing]
 
 @pytest.fixture(scope="module")
 def checked(model: Simulator) -> Checked:
-    """Check all paths concurrently, because each check mostly waits for 5 s."""
+    """Each check mostly waits for 5 s, so all paths are checked concurrently."""
     found: Checked = {}
     with proxies() as start:
         urls = {"direct": model.url}
@@ -68,7 +68,7 @@ async def _check_all(urls: Mapping[str, str]) -> list[Report]:
 
 
 def _seen(checked: Checked, name: str) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
-    """Return the detection delay of each disconnect in ms, and the evidence of each UD110."""
+    """Return the detection delays in ms by disconnect, and the evidence of the UD110 findings."""
     report = checked[name]
     if isinstance(report, Missing):
         skip_or_fail(report)
@@ -84,7 +84,8 @@ def test_leaving_is_passed_on_at_once(checked: Checked, name: str) -> None:
     seen, found = _seen(checked, name)
     for when, ms in seen.items():
         assert ms is not None, when
-        # If the disconnect were not forwarded, the origin would detect it only at its next write.
+        # Without forwarding, the origin would detect the disconnect only when it writes the next
+        # event.
         assert ms < _SILENCE_LEFT_MS / 3, when
     assert found == []
 
@@ -110,7 +111,7 @@ def test_the_origin_runs_to_the_end_where_leaving_is_never_noticed(
 
 
 def test_what_the_beacon_said_is_what_the_truth_says(model: Simulator, checked: Checked) -> None:
-    """The ground truth has the end reason of each exchange."""
+    """The ground truth records why each exchange ended."""
     reasons = [line["reason"] for line in model.truth() if line["kind"] == "end"]
     noticed = sum(ms is not None for name in checked for ms in _noticed(checked[name]))
     assert noticed > 0

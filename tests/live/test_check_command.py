@@ -1,4 +1,4 @@
-"""`undam check` as a process with real proxies: output, record and exit code."""
+"""`undam check` run as a process against real proxies: output, record and exit code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_freed_path_exits_clean_and_prints_only_json(
     assert told["verdict"] == "streaming"
     assert [hop["name"] for hop in told["hops"]] == ["edge", "origin"]
     loud = [one for one in told["findings"] if one["severity"] != "info"]
-    # On a busy machine the check may report measurement caveats, which are warnings.
+    # On a busy machine, the check may report measurement caveats (UD9…), which are warnings.
     assert [one for one in loud if not one["code"].startswith("UD9")] == []
     assert done.code == (1 if loud else 0)
 

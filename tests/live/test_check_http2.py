@@ -1,4 +1,4 @@
-"""Checks over HTTP/2 through real servers: the same verdict as over HTTP/1.1."""
+"""Checks over HTTP/2 through real servers give the same verdicts as checks over HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.probe import Report
 from undam.wire import ClientConfig
 from undam.wire.config import HttpVersion
 
-# A busy machine delays two checks at once by more than the noise of a stream.
+# On a busy machine, two concurrent checks are delayed by more than the noise of one stream.
 pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
 
 

@@ -1,4 +1,4 @@
-"""`undam check --idle` through real proxies: time and kind of each limit on silent streams.
+"""`undam check --idle` through real proxies: the idle timeouts found, and their kinds.
 
 The findings also state whether heartbeats prevent the cut.
 """
@@ -22,7 +22,7 @@ IDLE_S = 6.0
 LIMIT_S = 3.0
 IDLE, TOTAL, DROPPED = "UD403", "UD404", "UD405"
 
-# The main stream of the check must end before a total limit of 3 s.
+# The main stream of the check must end before the 3 s limit on a whole response.
 PATH = "/v1/chat/completions?ttft=10&gap=10&tokens=20"
 
 READ_TIMEOUT = "proxy_read_timeout 3s;"
@@ -45,7 +45,7 @@ Checked = dict[str, Report | Missing]
 
 @pytest.fixture(scope="module")
 def checked(model: Simulator) -> Checked:
-    """Check all paths concurrently, because each is silent for most of its 8 s."""
+    """Each check is idle for most of its 8 s, so all paths are checked concurrently."""
     found: Checked = {}
     with contextlib.ExitStack() as running:
         urls = {"direct": model.url}
@@ -65,7 +65,7 @@ async def _check_all(urls: Mapping[str, str]) -> list[Report]:
 
 
 def _limits(checked: Checked, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the limits in the report, and the evidence of findings about silence by code."""
+    """Return the report's limits, and the evidence of idle-timeout findings by code."""
     report = checked[name]
     if isinstance(report, Missing):
         skip_or_fail(report)
@@ -100,7 +100,7 @@ def test_a_total_limit_that_heartbeats_do_not_move(checked: Checked) -> None:
 
 @pytest.mark.parametrize("name", ["forgets", "forgets-and-holds"])
 def test_a_relay_that_forgets_without_a_word(checked: Checked, name: str) -> None:
-    """The relay drops the connection after 2 s, between the tested 1.5 s and 3 s."""
+    """The relay closes the connection after 2 s, which is between the tested 1.5 s and 3 s."""
     limits, found = _limits(checked, name)
     assert limits["drop_between_s"] == [1.5, 3.0] or limits["drop_between_s"] == (1.5, 3.0)
     assert limits["idle_s"] is None

@@ -1,4 +1,4 @@
-"""Case check/06 with the real LiteLLM: its model alias at the outer hop, a model server inside.
+"""Test case check/06: the real LiteLLM as the outer hop, in front of a model server.
 
 LiteLLM has many dependencies that conflict with those of other tests, so it is not installed with
 them. The test runs if LITELLM names the program, or if it is in the path.

@@ -1,4 +1,4 @@
-"""`undam check` of relays and middleware without fingerprints: the correct suspect is first.
+"""`undam check` against relays and middleware without fingerprints: the first suspect is correct.
 
 scripts/install-relays installs the programs. Each relay also has a configuration that streams.
 """
@@ -66,7 +66,7 @@ def start_node(kind: str, upstream: str) -> RunningProxy:
 
 
 def start_next(upstream: str) -> RunningProxy:
-    """Start Next.js with a rewrite; its server compresses in development as in production."""
+    """Start Next.js with a rewrite; it compresses responses in development and in production."""
     require(NODE_MODULES / "next")
 
     def plan(workspace: Workspace) -> LaunchPlan:
@@ -87,7 +87,7 @@ def start_next(upstream: str) -> RunningProxy:
 def start_python(
     name: str, *module: str, gzip: bool = False, path: Path | None = None
 ) -> RunningProxy:
-    """Start a Python program on the port of its workspace; "PORT" in an argument is replaced."""
+    """Start a Python program on the workspace's port; "PORT" in an argument is replaced."""
     if path is not None:
         require(path)
 
@@ -120,7 +120,7 @@ MITMDUMP = (
 
 @dataclass(frozen=True)
 class Relay:
-    """Relay with its settings and the expected suspects.
+    """A relay to check: settings and expected suspects.
 
     Args:
         start: starts it in front of a URL.

@@ -1,4 +1,4 @@
-"""`undam check` of a server that holds its own events: the fix is for the server, not a proxy.
+"""`undam check` against a server that holds its own events: the fix is for the server, not a proxy.
 
 One server is Puma, which corks the socket for the whole body. The others are small test servers
 that cork the socket as well, or flush by a timer.
@@ -34,7 +34,8 @@ MIXED_CASE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 WITH_SERVER = MIXED_CASE.replace(b"\r\n\r\n", b"\r\nServer: corky/1.0\r\nDate: now\r\n\r\n")
-# Puma 8 with Rack 3 and many other servers send header names in lower case, as HAProxy does.
+# Header names are lower case in responses of HAProxy, but also of Puma 8 with Rack 3 and
+# many other servers.
 LOWER_CASE = MIXED_CASE.lower().replace(b"http/1.1 200 ok", b"HTTP/1.1 200 OK")
 LOWER_CASE_WITH_SERVER = LOWER_CASE.replace(b"\r\n\r\n", b"\r\nserver: corky\r\ndate: now\r\n\r\n")
 
@@ -68,7 +69,7 @@ def corking(head: bytes) -> Callable[[socket.socket, bytes], None]:
 
 
 def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, bytes], None]:
-    """Return a handler that collects events and writes them on a timer."""
+    """Return a handler that collects events and writes them at regular intervals."""
 
     def answer(conn: socket.socket, _: bytes) -> None:
         conn.sendall(head)
@@ -91,7 +92,7 @@ def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, byt
 
         timer = threading.Thread(target=tick)
         timer.start()
-        # At least ten events per release, because a few could come from speculative decoding.
+        # Each release has at least ten events, because speculative decoding could explain a few.
         for number in range(QUICK_EVENTS):
             with lock:
                 collected.extend(event(number))
@@ -105,7 +106,7 @@ def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, byt
 
 
 def held_by_timer(*hops: str) -> Finding:
-    """Return the finding about the hold; the check is repeated if the machine was busy."""
+    """Return the finding about the held stream; repeat the check if the machine was busy."""
     for _ in range(3):
         found = [one for one in measured(*hops).findings if one.code == "UD103"]
         if found:
@@ -164,7 +165,7 @@ def test_head_that_haproxy_could_have_sent_suggests_both() -> None:
     assert "the server itself" in found.fix.text
 
 
-# With a longer period, the few bursts of this stream could be the steps of an engine.
+# With a longer period, the few bursts of this stream could be an engine's decoding steps.
 @pytest.mark.parametrize("period_s", [0.1, 0.15, 0.2])
 def test_a_server_that_flushes_by_a_timer_is_named(period_s: float) -> None:
     with serving(flushing_every(period_s, WITH_SERVER)) as server:

@@ -1,4 +1,4 @@
-"""`undam check` with three hops: it identifies the buffering hop in every position."""
+"""`undam check` with three hops identifies the buffering hop in every position."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from support.live import (
 from undam.lab.proxies import RunningProxy, start_haproxy, start_lighttpd, start_nginx
 from undam.probe import Report
 
-# HTTP/1.1 is needed: HAProxy holds only chunked bodies, and an HTTP/1.0 client gets no chunks.
+# HAProxy holds only chunked bodies, and HTTP/1.0 clients get none, so HTTP/1.1 is required.
 FREE = partial(start_nginx, location="proxy_buffering off;\nproxy_http_version 1.1;")
 
 NAMES = ("edge", "mid", "inner")
 
-# Four requests run in turn, so the stream is short: eight of nginx's blocks in 1.4 s.
+# Four requests run in turn, so the stream is short: eight nginx buffers in 1.4 s.
 PATH = "/v1/chat/completions?gap=10&tokens=240"
 
 GUILTY: Mapping[str, tuple[Callable[..., RunningProxy], str]] = {
@@ -37,7 +37,7 @@ GUILTY: Mapping[str, tuple[Callable[..., RunningProxy], str]] = {
 def _chain(
     run_proxy: RunProxy, model: Simulator, starts: list[Callable[..., RunningProxy]]
 ) -> list[tuple[str, str]]:
-    """Start proxies in front of the model, and return names and URLs of all hops.
+    """Start proxies in front of the model; return the names and URLs of all hops.
 
     Both ``starts`` and the result are outermost first.
     """
@@ -48,7 +48,7 @@ def _chain(
 
 
 def _reports(model: Simulator, chains: list[list[tuple[str, str]]]) -> list[Report]:
-    """Check each chain without and with a beacon, all concurrently."""
+    """Check each chain with and without a beacon, all concurrently."""
     return measure(
         model,
         lambda: [
@@ -77,7 +77,7 @@ def test_buffering_hop_is_named_in_each_position(
 
 
 def _assert_held_from(guilty: str, report: Report) -> None:
-    """Assert that the stream is held at this hop and all outer hops, but not at inner ones."""
+    """Assert that the hop ``guilty`` and all outer hops hold the stream, and no inner hop does."""
     outside = NAMES[: NAMES.index(guilty) + 1]
     for name in (*NAMES, "origin"):
         held = hop_json(report, name)["verdict"] in {"batched", "late", "held-to-end"}
@@ -92,7 +92,7 @@ def test_no_hop_is_named_where_none_holds(model: Simulator, run_proxy: RunProxy)
 
 
 def test_each_of_two_dams_is_named(model: Simulator, run_proxy: RunProxy) -> None:
-    """A hop that holds an already held stream for longer needs a fix as well."""
+    """If a hop delays an already held stream further, that hop needs a fix as well."""
     chain = _chain(run_proxy, model, [start_lighttpd, FREE, start_nginx])
     for report in _reports(model, [chain]):
         assert hold_codes_by_hop(report) == {"edge": {"UD101"}, "inner": {"UD102"}}

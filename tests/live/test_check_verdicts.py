@@ -1,4 +1,4 @@
-"""`undam check` through real proxies: verdicts with and without a beacon, and exact holds.
+"""`undam check` through real proxies: verdicts with and without a beacon, and exact hold times.
 
 The expected verdicts were measured. Holds are compared with the simulator's ground truth.
 """
@@ -43,7 +43,7 @@ from undam.lab.proxies import (
 from undam.probe import Report
 from undam.rules import Fix
 
-# A short stream, because these checks send requests to several hops in turn.
+# The stream is short, because these checks send requests to several hops in turn.
 QUICK = "/v1/chat/completions?gap=10"
 
 STREAMING, BATCHED, LATE, TO_END = "streaming", "batched", "late", "held-to-end"
@@ -51,7 +51,7 @@ STREAMING, BATCHED, LATE, TO_END = "streaming", "batched", "late", "held-to-end"
 
 @dataclass(frozen=True)
 class Case:
-    """Proxy with the expected results of a check.
+    """A proxy to check, and the expected results.
 
     Args:
         blamed: codes of the expected errors and warnings.
@@ -182,7 +182,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class RequestResult:
-    """Reports on one case, from concurrent checks without and with a beacon."""
+    """Reports on one case, from concurrent checks with and without a beacon."""
 
     case: Case
     pattern: Report
@@ -190,7 +190,7 @@ class RequestResult:
 
 
 class Bench:
-    """Cases measured in groups of four, when the first of a group is requested.
+    """Reports by case; cases are checked in groups of four, when a report is first needed.
 
     Each stream takes 3 s, so concurrent checks save time. Four proxies disturb each other less than
     the noise of the machine.
@@ -234,7 +234,7 @@ def bench(model: Simulator) -> Bench:
 
 @pytest.fixture(params=CASES)
 def measured(request: pytest.FixtureRequest, bench: Bench) -> RequestResult:
-    # A test that is repeated because the machine was too busy needs a new measurement.
+    # A test is repeated if the machine was too busy; the repetition needs a new measurement.
     tried = getattr(request.node, "execution_count", 1)
     got = bench.measured(request.param, again=tried > 1)
     if isinstance(got, Missing):
@@ -275,7 +275,7 @@ def test_the_holds_are_those_of_the_truth(measured: RequestResult, model: Simula
     told = hop_json(measured.beacon)["hold_ms"]
     assert told == {key: _close_to(ms) for key, ms in truth.items()}
     if measured.case.verdict is not STREAMING:
-        # The hold must come from the proxy, not from delays of a busy simulator.
+        # The hold must be caused by the proxy, not by a simulator that is late on a busy machine.
         assert truth["p50"] > 4 * quantile(lateness_ms(model, exchange), 0.5)
 
 
@@ -305,7 +305,7 @@ def _close_to(ms: float) -> object:
 
 
 class TestTwoNginx:
-    """The origin sends X-Accel-Buffering, which the inner nginx obeys and removes."""
+    """The origin sends X-Accel-Buffering. The inner nginx obeys this header and removes it."""
 
     def test_the_inner_eats_the_header_and_the_outer_holds(
         self, simulator: Callable[..., Simulator], run_proxy: RunProxy
@@ -325,7 +325,7 @@ class TestTwoNginx:
             assert hop_json(report)["verdict"] == BATCHED
             assert hop_json(report)["release_bytes"] == pytest.approx(4096, rel=0.01)
             assert hold_codes_by_hop(report) == {"edge": {"UD102"}}
-        # On a busy machine, the evidence may not suffice to call the inner hop healthy.
+        # On a busy machine, there may be too little evidence to call the inner hop healthy.
         assert hop_json(hops, "inner")["verdict"] in {STREAMING, "unknown"}
         assert [one.hop for one in hops.findings if one.code == "UD109"] == ["inner"]
         assert codes_by_hop(hops) == {"edge": {"UD102"}, "inner": {"UD109"}}
@@ -366,7 +366,7 @@ def test_envoy_cuts_at_its_total_limit_what_it_streams(
         hop = hop_json(report)
         assert hop["verdict"] == STREAMING
         assert hop["complete"] is False
-        # Envoy closes the client connection up to a second after it stops reading.
+        # Envoy closes the client connection up to a second after it has stopped reading.
         assert 14.9 <= hop["cut_after_s"] <= 16.5
         assert codes_by_hop(report) == {"edge": {"UD404"}}
         (cut,) = [one for one in report.findings if one.code == "UD404"]

@@ -1,4 +1,4 @@
-"""The JavaScript reader in Node.js, which implements the same fetch and stream APIs."""
+"""The JavaScript reader tested in Node.js, which has the same fetch and stream APIs as browsers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam.client` with every HTTP library: no buffering, and errors for cut and consumed bodies."""
+"""`undam.client` with each HTTP library does not buffer, and rejects cut or consumed bodies."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _aiohttp(name: str, url: str, *, read: bool = False) -> AsyncIterator[
         yield response
 
 
-# niquests is not tested: it replaces the urllib3 package that requests needs.
+# niquests is not tested, because it replaces the urllib3 package that requests needs.
 SYNC: dict[str, Callable[..., Any]] = {
     "httpx": _httpx, "httpx2": _httpx, "requests": _requests, "urllib3": _urllib3,
 }  # fmt: skip
@@ -78,7 +78,7 @@ Read = Callable[..., list[Event]]
 
 
 def _reader(name: str) -> Read:
-    """Return a function that reads a URL through a library and records data and times."""
+    """Return a function that reads a URL through an HTTP library and records data and times."""
     library, _, kind = name.partition(" ")
 
     def read(url: str, timing: Timing, *, read: bool = False) -> list[Event]:

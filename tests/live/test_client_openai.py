@@ -1,4 +1,4 @@
-"""openai-python with every form of heartbeat that crashes it, with and without the filter."""
+"""Heartbeats that crash openai-python, read with and without undam's filter."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ async def _aread(bot: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", CRASHING)
 def test_openai_python_fails_without_the_filter(name: str) -> None:
-    # If a later version tolerates one of these heartbeats, this fails, and the list can be
-    # shortened.
+    # This test fails if a later version accepts one of these heartbeats; then remove it from the
+    # list.
     with (
         ScriptedServer([_script(CRASHING[name])]) as server,
         _make("OpenAI", server.url) as bot,

@@ -1,4 +1,4 @@
-"""Gunicorn commands and Traefik labels: what lint reports is what the running program does."""
+"""Gunicorn commands and Traefik labels: the findings of lint match the real programs' behaviour."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _fixed(dialect: str, path: str, text: str) -> str:
 
 @contextmanager
 def _running(command: str, folder: Path) -> Iterator[int]:
-    """Run a gunicorn command line on a free port; yield the port."""
+    """Run a gunicorn command line on a free port, and yield the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -71,7 +71,7 @@ def _wait_for(port: int) -> None:
 
 
 def _events(port: int) -> tuple[int, bool]:
-    """Return the number of events of a stream, and whether the response was complete."""
+    """Return the number of events in a stream, and whether the response was complete."""
     conn = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     conn.request("GET", "/")
     try:
@@ -116,7 +116,7 @@ _PROGRAM = Program(
 
 
 def _as_file(text: str) -> str:
-    """Return the configuration that the labels describe, for the file provider of Traefik."""
+    """Return the configuration that the labels describe, for Traefik's file provider."""
     source = Source("compose.yaml", text)
     tree = traefik_tree(services_of(read_yaml(source).roots[0]), source)
     assert tree is not None

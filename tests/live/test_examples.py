@@ -1,4 +1,4 @@
-"""Each example is started as documented in its header, used, and checked with `undam check`."""
+"""Each example is started as documented in its header, used by a client, and checked."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _assert_clean(report: Report) -> None:
 
 
 def _ask(url: str) -> tuple[str, str | None]:
-    """Return the whole answer and its finish reason, as read by openai-python."""
+    """Return the whole answer and its finish reason, as openai-python reads them."""
     text, reason = "", None
     messages: Any = [{"role": "user", "content": "Count."}]
     with (
@@ -127,7 +127,7 @@ def test_the_guard_example_protects_the_stream_only(tmp_path: Path) -> None:
     (exchange,) = report.exchanges
     assert exchange.head is not None
     assert exchange.head.get("x-accel-buffering") == "no"
-    # The example's model is silent for longer than the heartbeat interval.
+    # The example's model is idle for longer than the heartbeat interval.
     assert b": ping\n\n" in b"".join(arrival.data for arrival in exchange.arrivals)
     assert page.data.endswith(b"\r\n\r\nhello\n")
     assert "x-accel-buffering" not in page.head
@@ -198,7 +198,7 @@ _DRIVER = (
 
 
 class _Driven:
-    """Wrapper that adds a page to an example, to test it in a browser and report the result."""
+    """Example with an added test page, which runs in a browser and reports the result."""
 
     def __init__(self, app: Any, driver: bytes = _DRIVER) -> None:
         self._app = app
@@ -228,7 +228,7 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Pydantic resolves annotations in sys.modules
+    sys.modules[name] = module  # Pydantic resolves annotations through sys.modules
     spec.loader.exec_module(module)
     return module
 
@@ -243,11 +243,11 @@ def test_the_browser_pages_continue_after_a_reload(tmp_path: Path) -> None:
     for name, seen in driven.report.items():
         whole = "".join(f"{word} {n}, " for n in range(1, 11) for word in words[name])
         assert seen["after"] == seen["again"] == whole
-        # The reload happened in the middle of the answer, and the earlier text was preserved.
+        # The page was reloaded in the middle of the answer, and the earlier text was preserved.
         assert whole.startswith(seen["before"])
         assert seen["kept"].startswith(seen["before"])
         assert len(seen["before"]) < len(whole)
-    # A reload does not start the source again.
+    # A reload of the page does not restart the source.
     assert len(server.memory) == 2
 
 

@@ -1,4 +1,4 @@
-"""Admission to a real gateway: keys, their reload, limits, the queue and health checks."""
+"""Admission control in a real gateway: API keys, limits, the request queue and health checks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def start(tmp_path: Path) -> Iterator[StartUndam]:
 
 
 class _Upstream:
-    """Upstream that records request heads; it is healthy until a test changes that."""
+    """Upstream that records request heads and is healthy unless a test changes that."""
 
     def __init__(self) -> None:
         self.heads: list[str] = []
@@ -90,14 +90,15 @@ def test_limits_hold_and_the_queue_is_first_in_first_out(start: StartUndam) -> N
             tasks.append(asyncio.create_task(request_stream(gateway.url)))
             await asyncio.sleep(0.02)
         reads = await asyncio.gather(*tasks)
-        # The limit is two concurrent requests of 0.4 s each. Four more wait in the queue, so the
+        # Two requests of 0.4 s each may run concurrently. Four more wait in the queue, so the
         # seventh is refused.
         assert [read.status for read in reads] == [200] * 6 + [503]
         assert b"retry-after: 1" in reads[6].body.lower()
         first_content = [read.content_at or 0 for read in reads[:6]]
         assert first_content == sorted(first_content)
         assert first_content[2] - first_content[0] > 0.2
-        # Clients that leave the queue free their slots at once.
+        # If clients disconnect while their requests are queued, the queue slots become free at
+        # once.
         held = [asyncio.create_task(request_stream(gateway.url)) for _ in range(6)]
         await eventually_async(lambda: gateway.metric("undam_gateway_queued") == 4)
         for one in held[2:]:

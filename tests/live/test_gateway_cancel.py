@@ -1,4 +1,4 @@
-"""A client disconnect cancels the upstream request at once, in every state of the response.
+"""A client disconnect cancels the upstream request immediately, in every state of the response.
 
 This process takes both times on one clock, so the test needs an idle machine.
 """
@@ -33,7 +33,7 @@ _MOST_S = 0.005
 
 
 def _silent(request: UpstreamRequest) -> None:
-    """Send nothing, not even a head, as a model server does during prefill."""
+    """Send nothing, not even a response head, as a model server does during prefill."""
     request.wait_for_disconnect()
 
 
@@ -77,7 +77,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 def _cancel_delay_s(pair: Pair, handler: str, kind: str, *, stream: bool = True) -> float:
-    """Return the seconds from the client's disconnect to that of the upstream request."""
+    """Return the seconds between the client's disconnect and the end of the upstream request."""
     number = len(pair.upstream.requests)
     connection = RawConnection(pair.gateway.port, chat_request(handler, stream=stream))
     eventually(lambda: len(pair.upstream.requests) > number)
@@ -104,7 +104,7 @@ def test_fifty_of_fifty_requests_are_cancelled_within_five_milliseconds(
     pair: Pair, handler: str
 ) -> None:
     rounds = []
-    for _ in range(3):  # the machine may be busy briefly
+    for _ in range(3):  # repeated, because the machine may be busy briefly
         delays = sorted(_cancel_delay_s(pair, handler, "close") for _ in range(_TIMES))
         rounds.append(f"{delays[_TIMES // 2] * 1e3:.2f} ms p50, {delays[-1] * 1e3:.2f} ms p99")
         if delays[-1] <= _MOST_S:

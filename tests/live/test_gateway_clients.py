@@ -1,4 +1,4 @@
-"""Real clients of a gateway that sends a heartbeat every 50 ms, with and without event IDs.
+"""Real clients with a gateway that sends a heartbeat every 50 ms, with and without event IDs.
 
 Heartbeats are sent before the response of the model and between its tokens.
 """
@@ -26,7 +26,7 @@ from support.stream_clients import (
 from support.undam_command import ListeningCommand
 from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw, under_uvicorn
 
-# The model sends no heartbeats, and is silent for six heartbeat intervals of the gateway.
+# The model sends no heartbeats and is idle for six of the gateway's heartbeat intervals.
 _SERVING = BrowserTestApp(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)
 
 
@@ -41,7 +41,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningComma
 
 @pytest.fixture
 def site() -> Iterator[BrowserTestApp]:
-    """Serve one test; assert that the client read the first token before the second was sent."""
+    """Yield the test site; its client must read the first token before the second token is sent."""
     _SERVING.gate = Gate()
     yield _SERVING
     assert not _SERVING.gate.held
@@ -68,7 +68,7 @@ def test_a_client_reads_a_stream_with_heartbeats(
 ) -> None:
     before = gateway.metric("undam_gateway_heartbeats_total")
     assert collect(site, CLIENTS[client](f"{gateway.url}/{form}", tmp_path)) == TEXT
-    # Some heartbeats precede the head (of a POST), and some arrive while the gate is closed.
+    # Some heartbeats are sent before the model's response head, and some while the gate is closed.
     assert gateway.metric("undam_gateway_heartbeats_total") - before >= 3
 
 

@@ -1,4 +1,4 @@
-"""Gateway in front of a real engine, the server of llama.cpp (docs/decisions/0008)."""
+"""Gateway in front of a real inference engine, llama.cpp's HTTP server (docs/decisions/0008)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_check_reports_streaming_and_no_finding_about_the_gateway(
     engine: str, gateway: ListeningCommand
 ) -> None:
     command = ("check", gateway.url + CHAT, "--json")
-    for _ in range(3):  # Other load on the machine may disturb a run.
+    for _ in range(3):  # A run may be disturbed by other load on the machine.
         report = run_undam(*command, "--hop", f"engine={engine}{CHAT}", timeout_s=120).json
         hops = {hop["name"]: hop for hop in report["hops"]}
         if hops["engine"]["verdict"] == "streaming" and not report["clock"]["coalesced_reads"]:
@@ -72,7 +72,7 @@ def test_a_client_disconnect_stops_the_engine(engine: str, gateway: ListeningCom
         client.stream("POST", gateway.url + CHAT, json=body) as response,
     ):
         next(response.iter_raw())
-    # All four slots of the engine are free long before 900 tokens are generated.
+    # The engine's four slots must be free long before 900 tokens could have been generated.
     busy = [True]
     give_up = time.monotonic() + 1.0
     while any(busy):

@@ -1,4 +1,4 @@
-"""Upstreams that break, refuse connections or fall silent, and clients that do not read."""
+"""Gateway behaviour when upstreams fail or stall, and when clients do not read."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_without_another_upstream_an_error_has_a_status_if_nothing_was_sent(
 ) -> None:
     response = one.send_raw(handler)
     if handler == "no-content":
-        # The head was forwarded at once, because no other upstream exists.
+        # The head was forwarded immediately, because no other upstream could be tried.
         assert message in json.loads(_events(response)[-1].data)["error"]["message"]
         assert not is_complete(response)
     else:
@@ -278,13 +278,14 @@ def test_a_failure_before_the_first_content_is_retried_elsewhere(
             assert is_complete(response)
         assert len(healthy.requests) == len(responses)
         assert handler == "refuses" or failing.requests
-        # An unsafe request is retried only if the first upstream cannot have processed it.
+        # A request with `store` is unsafe to repeat, so it is retried only if the first upstream
+        # cannot have processed it.
         before, passed, sent = len(failing.requests), 0, 0
         while sent < 12 or (handler != "refuses" and len(failing.requests) == before):
             response = send_raw(gateway.port, chat_request(headers=CLOSE, store=True))
             passed += is_complete(response) and b"good" in response
             sent += 1
-            time.sleep(0.05)  # a failing upstream gets fewer requests for a second
+            time.sleep(0.05)  # a failing upstream gets fewer requests for one second
         assert passed == sent - (len(failing.requests) - before)
 
 
@@ -316,7 +317,7 @@ def test_clients_that_do_not_read_use_little_memory_and_are_disconnected(one: On
 
 def test_a_slow_client_gets_everything(one: One) -> None:
     with RawConnection(one.gateway.port, chat_request("flood", headers=CLOSE)) as connection:
-        # Each pause is shorter than the send timeout; together they are longer.
+        # Each pause is shorter than the send timeout, but their sum is longer.
         for _ in range(3):
             time.sleep(_SEND_TIMEOUT_S * 0.6)
             connection.until(b"x" * 4000)
@@ -339,7 +340,7 @@ def test_pipelined_requests_of_a_client_that_does_not_read_are_not_handled(one: 
 
 
 def test_no_socket_is_left_open(one: One) -> None:
-    """After the other tests, the gateway's sockets and the upstream's threads are released."""
+    """After all other tests, the gateway's sockets are closed and the upstream's threads ended."""
     pid = one.gateway.process.pid
     eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 40)  # noqa: PTH208
     assert threading.active_count() < 60

@@ -1,4 +1,4 @@
-"""Heartbeats of the real gateway: before any response and between events, never inside one."""
+"""Heartbeats of a real gateway are sent before a response and between events, never inside one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _late_with_bom(request: UpstreamRequest) -> None:
 
 
 def _split(request: UpstreamRequest) -> None:
-    """Send events in pieces, with a silence longer than the heartbeat interval after each."""
+    """Send events in pieces, each followed by an idle period longer than the heartbeat interval."""
     request.send(STREAM_HEAD)
     cuts = [0, 1, 5, 30, len(_BODY) // 2, len(_BODY) - 1, len(_BODY)]
     for begin, end in itertools.pairwise(cuts):
@@ -63,7 +63,7 @@ def _split(request: UpstreamRequest) -> None:
 
 
 def _half_a_chunk(request: UpstreamRequest) -> None:
-    """Send half of a chunk, and the rest after a silence."""
+    """Send half of a chunk, and the rest after an idle period."""
     whole = chunk(_BODY)
     request.send(STREAM_HEAD + whole[: len(whole) // 2])
     time.sleep(_SILENT_S)
@@ -71,7 +71,7 @@ def _half_a_chunk(request: UpstreamRequest) -> None:
 
 
 def _comments(request: UpstreamRequest) -> None:
-    """Send comments as some engines do, one of them with a single line end."""
+    """Send comments as some engines do; one comment ends with a single line feed."""
     request.send(STREAM_HEAD)
     request.chunks(b": keep-alive\n\n", *_CHUNKS[:2], b": processing\n")
     time.sleep(_SILENT_S)
@@ -146,7 +146,7 @@ def test_silence_is_filled_with_comments_between_whole_events(pair: Pair, handle
     assert is_complete(response)
     assert len(_PING.findall(body)) >= 3
     assert _PING.sub(b"", body) == _BODY
-    # No comment is inside an event.
+    # No comment may be inside an event.
     events = [item.data for item in _items(body) if isinstance(item, Event)]
     assert events == [item.data for item in _items(_BODY) if isinstance(item, Event)]
     assert not re.search(rb"[^\n]\n: ping", re.sub(rb"(: ping\n)+", b": ping\n", body))

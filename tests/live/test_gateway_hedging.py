@@ -1,4 +1,4 @@
-"""Hedging with two real simulators: it avoids stalls within its budget, and stops at full load."""
+"""Hedging between two simulators avoids stalls, keeps to its budget, and stops at full load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from support.gateway_process import ClosedLoad, StartUndam, open_load, quantile, undam_commands
 
 STALLS = "mix(0.03,2000,lognormal(40,0.3))"
-# The simulator sends the head at once, and comments before the hedge delay has passed.
+# The simulator sends its response head at once, and comments before the hedge delay has passed.
 SIM = ("--ttft", STALLS, "--gap", "2", "--tokens", "5", "--heartbeat", "0.05")
 
 
@@ -36,7 +36,7 @@ def test_stalls_are_avoided_with_few_extra_requests(start: StartUndam) -> None:
             open_load(plain.url, 600, 60), open_load(hedging.url, 600, 60, seed=2)
         )
         assert all(read.done and read.whole for read in (*before, *after))
-        # The TTFT baseline must be known first.
+        # Hedging starts only when the TTFT baseline is known.
         unhedged, hedged = ([read.ttft_s for read in reads[150:]] for reads in (before, after))
         assert quantile(0.99, unhedged) > 1.9
         assert quantile(0.99, hedged) < quantile(0.99, unhedged) / 5, (
@@ -69,12 +69,12 @@ def test_at_full_load_no_hedge_is_sent(start: StartUndam) -> None:
         begun = await asyncio.to_thread(hedges, result="sent")
         await asyncio.sleep(4)
         assert await asyncio.to_thread(hedges, result="sent") == begun
-        assert begun - sent <= 1  # at most one hedge, sent before requests were queued
+        assert begun - sent <= 1  # at most one hedge was sent before requests were queued
         assert await asyncio.to_thread(gateway.metric, "undam_gateway_queued") > 0
         load.stopped = True
         await running
         assert all(read.done for read in load.reads)
-        # Stalls occurred, so the test is meaningful.
+        # The test is meaningful only if stalls occurred.
         assert max(read.ttft_s for read in load.reads) > 1.9
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Two upstreams of a real gateway race for one request; the client gets only the winner's data."""
+"""Two upstreams of a real gateway race for a request; the client gets only the winner's data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Two(NamedTuple):
     gateway: ListeningCommand
 
     def use_handler(self, handler: Handler) -> None:
-        """Send quick requests until the budget allows one hedge, then install ``handler``."""
+        """Send quick requests until the hedge budget allows one hedge, then install ``handler``."""
         self.first.default = self.second.default = lambda request: _answer(request, "quick")
         with RawConnection(self.gateway.port) as connection:
             for number in range(22):
@@ -77,7 +77,7 @@ def _expected(name: str) -> bytes:
 def _overtaken(
     attempts: list[UpstreamRequest], stall: Callable[[UpstreamRequest], object]
 ) -> Handler:
-    """Return a handler that runs ``stall`` for the first attempt and answers the second."""
+    """Return a handler that runs ``stall`` for the first attempt and answers the second attempt."""
 
     def handler(request: UpstreamRequest) -> None:
         attempts.append(request)
@@ -108,7 +108,7 @@ def test_a_stalled_upstream_loses_and_none_of_its_data_is_forwarded(two: Two, ma
     took = time.monotonic() - began
     assert is_complete(response)
     body = split_response(response)[1]
-    # The gateway may have sent heartbeats.
+    # Any data before the response may be heartbeats of the gateway.
     assert body.replace(b": ping\n", b"") == _expected("second")
     assert b"loser" not in response
     assert _HEDGE_MS / 1000 <= took < 4
@@ -160,7 +160,8 @@ def test_data_that_looks_like_content_is_forwarded_and_counts_only_if_it_is_cont
     head, body = split_response(response)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == event() + early + event("at last") + DONE
-    assert len(attempts) == 1  # Data of the first attempt was forwarded, so no hedge may follow.
+    # Data from the first attempt was already forwarded, so no hedge may be sent.
+    assert len(attempts) == 1
     assert two.gateway.metric(_TTFT + "_count") == count + 1
     assert (two.gateway.metric(_TTFT + "_sum") - took_s < pause_s) is is_content
 
@@ -209,7 +210,7 @@ def test_an_early_head_does_not_prevent_a_hedge_without_retries(
         two = Two(first, second, run("gateway", *upstreams, *hedging))
 
         def stall(request: UpstreamRequest) -> None:
-            request.send(STREAM_HEAD)  # sent before the hedge delay is known
+            request.send(STREAM_HEAD)  # sent while the hedge delay is still unknown
             request.wait_for_disconnect()
 
         two.use_handler(_overtaken([], stall))

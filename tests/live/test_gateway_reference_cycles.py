@@ -1,4 +1,4 @@
-"""Requests to the gateway leave no reference cycles.
+"""Requests to the gateway must not leave reference cycles behind.
 
 The garbage collector pauses every stream, so `gateway/process/worker.py` runs it rarely, and cycles
 would accumulate.
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.live
 
 ROUNDS = 30
 REPEATED = 8
-# Number of requests until the TTFT baseline is known, and of requests per hedge in the budget.
+# Requests needed for the TTFT baseline, and requests per hedge in the hedge budget.
 BASELINE_REQUESTS, PER_HEDGE = 50, 25
 CLOSE = "Connection: close\r\n"
 
-# The gateway command, with a thread that reports on demand which objects only the garbage collector
-# can free, and how often it has run.
+# Runs the gateway command. An extra thread reports on demand which objects only the garbage
+# collector can free, and how often the collector has run.
 GATEWAY = """
 import gc, sys, threading
 from undam.cli import main
@@ -79,7 +79,7 @@ def _dying(request: UpstreamRequest) -> str:
 
 
 class ObservedGateway:
-    """Gateway process that reports objects in reference cycles."""
+    """Gateway process that reports which objects are in reference cycles."""
 
     def __init__(self, *upstreams: str, log: Path) -> None:
         arguments = ["gateway", "--listen", "127.0.0.1:0"]
@@ -98,7 +98,7 @@ class ObservedGateway:
         return self._process.stdout.readline().strip()
 
     def garbage(self) -> tuple[int, int, str]:
-        """Return the number of objects in cycles, the collector's runs so far, and the types."""
+        """Return the number of objects in cycles, the number of collections, and the types."""
         assert self._process.stdin is not None
         self._process.stdin.write("report\n")
         match = re.fullmatch(r"left (\d+) runs (\d+) ?(.*)", self._line())
@@ -119,7 +119,7 @@ def test_requests_leave_no_reference_cycles(tmp_path: Path) -> None:
     with fake_upstream(stream=_stream, endless=_endless, dying=_dying) as upstream:
         gateway = ObservedGateway(upstream.url, log=tmp_path / "log")
         try:
-            # The first requests of each kind create objects that are kept; they do not count.
+            # The first requests of each kind create objects that are kept, so they are not counted.
             for rounds in (2, ROUNDS):
                 _, before, _ = gateway.garbage()
                 for _ in range(rounds):
@@ -130,7 +130,7 @@ def test_requests_leave_no_reference_cycles(tmp_path: Path) -> None:
                 count, after, types = gateway.garbage()
         finally:
             gateway.stop()
-    # Only this test ran the collector in between; any other run would have freed some objects.
+    # The two collector runs of this test must be the only ones; others could have freed objects.
     assert after - before == 2
     assert count < ROUNDS, types
 
@@ -161,8 +161,7 @@ def test_retried_and_hedged_requests_leave_no_reference_cycles(tmp_path: Path) -
     with fake_upstream(**handlers) as one, fake_upstream(**handlers) as other:
         gateway = ObservedGateway(one.url, other.url, log=tmp_path / "log")
         try:
-            # There is no TTFT baseline yet, so this request is retried after its failure, but not
-            # hedged.
+            # Without a TTFT baseline, this request is retried after its failure, but not hedged.
             assert is_complete(send_raw(gateway.port, chat_request("stalled", headers=CLOSE)))
             for _ in range(BASELINE_REQUESTS):
                 send_raw(gateway.port, chat_request("stream", headers=CLOSE))
@@ -182,7 +181,7 @@ def test_retried_and_hedged_requests_leave_no_reference_cycles(tmp_path: Path) -
             gateway.stop()
     requests = one.requests + other.requests
     assert len(requests) == 2 + BASELINE_REQUESTS + (3 + REPEATED) * (PER_HEDGE + 2 + 2)
-    # On a busy machine, some requests are not hedged, which does not matter here.
+    # On a busy machine, some requests are not hedged; half of them are enough for this test.
     assert sum(request.disconnected_at is not None for request in requests) >= REPEATED // 2
     assert after - before == 2
     assert count < REPEATED, types

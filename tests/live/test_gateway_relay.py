@@ -1,4 +1,4 @@
-"""The real gateway forwards requests and responses unchanged, except hop-by-hop headers."""
+"""A real gateway forwards requests and responses unchanged, except for hop-by-hop headers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _once(request: UpstreamRequest) -> None:
 
 
 def _upper_case(request: UpstreamRequest) -> None:
-    """Send chunk-size lines as hyper (Rust) writes them, with leading zeros and an extension."""
+    """Send chunk-size lines with leading zeros and an extension, as hyper (Rust) writes them."""
     request.send(STREAM_HEAD)
     for one in _EVENTS:
         request.send(b"%X\r\n%b\r\n" % (len(one), one))
@@ -158,7 +158,7 @@ def test_an_event_stream_arrives_byte_for_byte(pair: Pair, handler: str, version
 def test_each_read_of_a_stream_is_one_write(pair: Pair) -> None:
     with RawConnection(pair.gateway.port, chat_request("stream", headers=CLOSE)) as connection:
         connection.rest()
-    # Nearly every event arrives in a separate read; a few may share one.
+    # Nearly every event arrives in a separate read; a few may share a read.
     assert len(connection.reads) > len(_EVENTS) * 0.6
 
 

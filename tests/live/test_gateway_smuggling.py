@@ -1,4 +1,4 @@
-"""Malformed and ambiguous requests: a real gateway refuses them and forwards nothing."""
+"""A real gateway refuses malformed and ambiguous requests and forwards no part of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telemetry of a real gateway: metrics of all workers, access log, trace context and spans."""
+"""Telemetry of a real gateway: metrics of all workers, access logs, trace context and spans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECRET = "sk-tops3cret99"
 
 
 class _Collector(ThreadingHTTPServer):
-    """Server that collects exported spans and the headers of requests to the model."""
+    """Server that collects exported spans and the headers of the requests to the model."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _ReceiverHandler)
@@ -91,7 +91,7 @@ def test_metrics_and_access_log_cover_both_workers(start: StartUndam, tmp_path: 
     ended = "undam_gateway_requests_ended_total"
 
     async def wait_for_counts() -> None:
-        # A scrape does not wait for deferred reports of the other worker.
+        # A scrape does not wait for the other worker's deferred reports, so the counts can lag.
         await eventually_async(lambda: gateway.metric(ended, reason="complete") == _REQUESTS)
 
     asyncio.run(wait_for_counts())

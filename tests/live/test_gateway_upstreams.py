@@ -1,4 +1,4 @@
-"""Upstreams and workers of a real gateway that stop and start; no stream is dropped."""
+"""Upstreams and workers of a real gateway stop and start, and no stream is dropped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_dead_upstream_is_ejected_and_used_again_after_its_restart(start: Star
         await eventually_async(lambda: gateway.metric(USABLE, upstream=name) == 1)
         load.stopped = True
         await running
-        # Streams of the stopped upstream got an error event; all other requests were retried.
+        # Streams from the stopped upstream got an error event; all other requests were retried.
         broken = [read for read in load.reads if not read.done]
         assert len(broken) <= 4
         assert all(b"error" in read.body for read in broken)

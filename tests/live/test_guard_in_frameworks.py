@@ -1,4 +1,4 @@
-"""`StreamGuard` around an application of each framework, tested over real connections."""
+"""`StreamGuard` around an application in each web framework, tested over real connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Envoy with the routes that Envoy Gateway generates for HTTPRoutes.
+"""Envoy with the routes that Envoy Gateway generates for HTTPRoute resources.
 
 envoyproxy/gateway v1.9.0, xds/translator/route.go: a request timeout becomes the timeout of the
 route, and its limit on silence becomes one hour or more. A request timeout of 0s disables both.
@@ -13,7 +13,7 @@ from support.proxy_programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, start_with_c
 from support.rule_cases.model import COMPLETE, CUT, SILENT, StartSim, rule_text
 from undam.lab.proxies.plan import Workspace
 
-# Listener with the limit on silence that a ClientTrafficPolicy sets.
+# Listener with the idle timeout that a ClientTrafficPolicy sets.
 LISTENER = ("stat_prefix: edge", "stat_prefix: edge\n                stream_idle_timeout: 1s")
 ROUTES = {
     "no timeouts": "",

@@ -1,4 +1,4 @@
-"""`undam mcp` with the official client: every tool over stdio, and Streamable HTTP on loopback."""
+"""`undam mcp` with the official client: all tools over stdio, and Streamable HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ INITIALIZE = {
         "clientInfo": {"name": "test", "version": "1"}},
 }  # fmt: skip
 DUE = [200.0 + 25 * number + number * number % 7 for number in range(100)]
-# Blocks of ten events: the last event of each block is sent without delay.
+# Events are sent in blocks of ten; the last event of each block is sent without delay.
 HELD = [DUE[min(99, number // 10 * 10 + 9)] + 0.2 for number in range(100)]
 
 
 @pytest.fixture
 def root(tmp_path: Path, model: Simulator) -> Path:
-    """Return a folder with a configuration, a capture, and a monitor that has probed once."""
+    """Return a folder with a configuration, a capture, and a monitor database with one probe."""
     folder = tmp_path / "root"
     folder.mkdir()
     (folder / "nginx.conf").write_text(
@@ -52,7 +52,7 @@ def root(tmp_path: Path, model: Simulator) -> Path:
 
 
 async def use_tools(client: Client, url: str, names: set[str]) -> dict[str, Any]:
-    """List the tools, call those with these names, and return the results by name."""
+    """List the tools, call those named in ``names``, and return the results by name."""
     listed = await client.list_tools()
     assert {one.name for one in listed.tools} == NAMES
     calls: dict[str, dict[str, Any]] = {
@@ -66,7 +66,7 @@ async def use_tools(client: Client, url: str, names: set[str]) -> dict[str, Any]
 
 
 def assert_useful(results: dict[str, Any]) -> None:
-    """Check that each result is that of the command, as text and as JSON, without the key."""
+    """Assert that each result equals the command's, as text and as JSON, without the key."""
     for name, one in results.items():
         assert not one.is_error, (name, one)
         assert KEY not in one.model_dump_json()
@@ -127,7 +127,7 @@ def test_the_official_client_calls_the_tools_over_stdio_and_http(
 
 
 def status_of(url: str, headers: dict[str, str]) -> int:
-    """Return the status of an initialization with these headers."""
+    """Return the status code of an initialize request with these headers."""
     kinds = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     request = Request(url, json.dumps(INITIALIZE).encode(), {**kinds, **headers})
     try:

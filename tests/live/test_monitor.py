@@ -1,4 +1,4 @@
-"""`undam monitor` on a real nginx: a reload that turns buffering on is reported once."""
+"""`undam monitor` on a real nginx: a reload that turns buffering on is reported exactly once."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_reload_that_turns_buffering_on_and_off_is_reported_once_each(
 
 
 def assert_served(url: str) -> None:
-    """Check the metrics, the pages, and a probe on request."""
+    """Assert that the metrics, the pages and an on-demand probe work."""
     accept = {"Accept": "application/openmetrics-text"}
     with urlopen(Request(f"{url}/metrics", headers=accept), timeout=10) as response:
         text = response.read().decode()
@@ -146,7 +146,7 @@ def test_a_kill_at_any_moment_loses_no_reported_probe(model: Simulator, tmp_path
 
 
 def test_trials_of_a_beacon_are_metrics(run_proxy: RunProxy, tmp_path: Path) -> None:
-    """The metrics describe a path that cuts silent streams and forwards disconnects."""
+    """The metrics describe a path that cuts idle streams and forwards client disconnects."""
     log = tmp_path / "sim.log"
     origin = ListeningCommand("sim", "--port", "0", log=log)
     try:

@@ -1,4 +1,4 @@
-"""Pages of a running monitor in Chromium: layouts, colour schemes, and no external resources."""
+"""Pages of a running monitor in Chromium: layout, colour schemes, and no external resources."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LONG = "x-accel-buffering: no, the Server header of edge went from openresty to
 
 
 def artefacts() -> Path:
-    """Return the folder of the screenshots, which are kept for review."""
+    """Return the folder for screenshots, which are kept for review."""
     named = os.environ.get("UNDAM_ARTEFACTS")
     folder = Path(named) if named else Path(__file__).parents[2] / "build" / "artefacts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def artefacts() -> Path:
 
 
 def prepare(folder: Path, url: str) -> Path:
-    """Write a configuration, and a database with a day of probes and a change."""
+    """Write a monitor configuration, and a database with a day of probes and one change."""
     config = folder / "m.toml"
     config.write_text(
         f'[monitor]\nstate = "{folder / "m.db"}"\n'
@@ -62,7 +62,7 @@ def prepare(folder: Path, url: str) -> Path:
 
 
 def probed(folder: Path) -> set[str]:
-    """Return the targets that this run has probed."""
+    """Return the targets that the monitor has probed so far."""
     connection = sqlite3.connect(folder / "m.db")
     rows = connection.execute("SELECT DISTINCT target FROM arrivals").fetchall()
     connection.close()
@@ -70,7 +70,7 @@ def probed(folder: Path) -> set[str]:
 
 
 def assert_readable(tab: Tab, width: int, name: str) -> str:
-    """Check the layout in both colour schemes, keep the screenshots, and return the text."""
+    """Check the layout in both colour schemes, save screenshots, and return the page's text."""
     backgrounds = set()
     for scheme in ("light", "dark"):
         tab.scheme(scheme)

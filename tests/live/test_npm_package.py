@@ -1,4 +1,4 @@
-"""The npm package undam-stream: its tests in Node.js, its types, and its content."""
+"""The npm package undam-stream: its tests in Node.js, its type declarations, and its files."""
 
 from __future__ import annotations
 

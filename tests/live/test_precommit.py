@@ -1,4 +1,4 @@
-"""The hooks of .pre-commit-hooks.yaml, run by pre-commit in a temporary repository.
+"""The hooks in .pre-commit-hooks.yaml, run by pre-commit in a temporary repository.
 
 They use the undam of this environment (``language: system``), because installing it from the hooks'
 repository would need the network.
@@ -25,7 +25,7 @@ FIXED = (ROOT / "tests" / "rules" / "NGX101" / "fixed.conf").read_text("utf-8")
 
 
 class Scratch:
-    """Temporary repository with configuration files, and a second one with the hooks."""
+    """Temporary repository with configuration files, and a second repository with the hooks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "scratch"
@@ -44,7 +44,7 @@ class Scratch:
         self._hooks = (str(hooks), self._git(hooks, "rev-parse", "HEAD").strip())
 
     def use(self, hook: str) -> None:
-        """Configure pre-commit with one hook."""
+        """Configure pre-commit to use one hook."""
         url, revision = self._hooks
         config = {"repos": [{"repo": url, "rev": revision, "hooks": [{"id": hook}]}]}
         (self.folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
@@ -64,7 +64,8 @@ class Scratch:
         names = {f"GIT_{who}_{what}": "a@b.test" for who in ("AUTHOR", "COMMITTER")
                  for what in ("NAME", "EMAIL")}  # fmt: skip
         env = environment(PATH=programs, PRE_COMMIT_HOME=str(self._home), **names)
-        # Git variables set by a calling git process would redirect the hooks to its repository.
+        # Variables set by a surrounding git process would redirect the hooks to the wrong
+        # repository.
         for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "PYTHONWARNINGS"):
             env.pop(name, None)
         return subprocess.run(
@@ -77,7 +78,7 @@ def scratch(tmp_path: Path) -> Scratch:
     if importlib.util.find_spec("pre_commit") is None:
         skip_or_fail(Missing("pre-commit", "pip install pre-commit"))
     made = Scratch(tmp_path)
-    # Files that are not configurations are ignored, whatever their names.
+    # Files that are not configurations are ignored, regardless of their names.
     (made.folder / "compose.yaml").write_text("services: {}\n")
     (made.folder / "undam.toml").write_text("heartbeat = 15\n")
     (made.folder / "nginx.md").write_text(BAD)

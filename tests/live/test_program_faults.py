@@ -1,10 +1,10 @@
-"""Faults of programs: `undam lint` finds them in the text, and `undam check` in the running program.
+"""Program faults that `undam lint` finds in source text and `undam check` in running programs.
 
 Each program is a healthy or faulty form of a common snippet. All Python programs run in three
 servers, and all JavaScript programs in one Node.js process.
 """
 
-# ruff: noqa: E501 (each program of a table is one line)
+# ruff: noqa: E501 (each program in the tables is one line)
 from __future__ import annotations
 
 import asyncio
@@ -78,7 +78,7 @@ STREAMS = frozenset({"streaming"})
 
 @dataclass(frozen=True)
 class Program:
-    """Program with its codes of lint, and the verdicts or codes of check that confirm them.
+    """Program under test, and the findings expected from `undam lint` and `undam check`.
 
     Args:
         path: path of the request.
@@ -107,7 +107,7 @@ POST = "requests.post('http://vllm:8000/events'{})"
 
 
 def relay(request: str, read: str) -> str:
-    """Return a program whose handler relays a response in a thread."""
+    """Return a Python program whose handler relays a response in a thread."""
     return f"""{HEAD}
 @app.post("/v1/events")
 def handler():
@@ -117,7 +117,7 @@ def handler():
 
 
 def async_relay(client: str, path: str, read: str) -> str:
-    """Return a program whose generator relays a response."""
+    """Return a Python program whose generator relays a response."""
     return f"""{HEAD}
 client = httpx.AsyncClient({client})
 async def events():
@@ -220,7 +220,7 @@ def _under_werkzeug(app: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _unconfigured_django() -> Iterator[None]:
-    """Hide the settings that other tests of this process configured for Django."""
+    """Hide the Django settings that other tests in this process have configured."""
     before = settings._wrapped
     settings._wrapped = empty
     try:
@@ -231,7 +231,7 @@ def _unconfigured_django() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
-    """Run the Python programs, each below its name; yield the URL of each kind of server."""
+    """Run the Python programs, each under its name; yield the URL of each kind of server."""
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     upstream = Starlette(routes=[Route("/{path:path}", _upstream, methods=["POST"])])
     with contextlib.ExitStack() as running, _unconfigured_django():
@@ -259,7 +259,7 @@ def _check(url: str) -> Report:
 
 
 def _check_beside(healthy: str, blocking: str) -> Report:
-    """Check a healthy stream; a second stream starts at about its third event."""
+    """Check a healthy stream while a second stream starts at about the third event."""
     request = urllib.request.Request(blocking, b"{}", {"Content-Type": "application/json"})
     timer = threading.Timer(0.15, lambda: urllib.request.urlopen(request).read())
     timer.start()
@@ -407,7 +407,7 @@ PROGRAMS = [
 
 
 def _lint_js(text: str) -> set[str]:
-    # These proxies are not on a known model path, so the paths of their streams are given.
+    # These proxies do not use known model paths, so their stream paths are passed to lint.
     return set(codes_of("javascript-app", "app.js", text, stream_paths=("/v1",)))
 
 
@@ -422,7 +422,7 @@ def _node() -> str:
 
 @pytest.fixture(scope="module")
 def node_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the JavaScript programs, and the fixed form of each, in one Node.js process."""
+    """Run the JavaScript programs and their fixed forms in one Node.js process."""
     folder = tmp_path_factory.mktemp("node")
     upstream = Starlette(routes=[Route("/{path:path}", _upstream, methods=["POST"])])
     with under_uvicorn(upstream) as model:

@@ -1,4 +1,4 @@
-"""Every real proxy starts on a free port, forwards a request, and leaves no process or file."""
+"""Each real proxy starts on a free port, forwards a request, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RunProxy = Callable[..., RunningProxy]
 
 _LUA = 'function envoy_on_response(response) response:headers():add("x-lua", "1") end'
 
-# Each option is used once, and the program must accept the resulting configuration.
+# Each option is used once, and the proxy must accept the resulting configuration.
 TURNED = {
     "nginx": functools.partial(
         start_nginx,
@@ -81,7 +81,7 @@ class _Hello(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - name in the base class
-        """Log nothing; the default method writes to standard error."""
+        """Log nothing; the inherited method writes to standard error."""
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def _get(proxy: RunningProxy) -> bytes:
 
 
 def _processes_of(proxy: RunningProxy) -> list[str]:
-    """Return the command lines of processes in the proxy's session or directory."""
+    """Return the command lines of all processes in the proxy's session or directory."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -141,7 +141,7 @@ def _processes_of(proxy: RunningProxy) -> list[str]:
         try:
             stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
             command = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
-        except OSError:  # the process has just exited
+        except OSError:  # the process exited after it was listed
             continue
         state, _, _, session = stat.rpartition(")")[2].split()[:4]
         mine = int(session) == proxy.pid or str(proxy.directory) in command

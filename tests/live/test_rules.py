@@ -1,4 +1,4 @@
-"""The rules on real programs.
+"""The rules, tested with real proxies and servers.
 
 Each program accepts the files of its rules. With `bad`, streams are held or cut as the rule states;
 with `fixed` they are not. A rendered configuration streams unchanged. Only ports and, for limits,
@@ -17,8 +17,8 @@ from support.rule_cases import LIVE_DIALECTS, LiveDialect, RuleCase
 from support.rule_cases.model import KINDS, QUICK, SILENT, StartSim, rule_text, verify_case
 from undam.lint import DIALECTS
 
-# The controllers of these dialects need a cluster. test_rules_in_detail.py tests what nginx itself
-# decides, and test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
+# The controllers for these dialects need a cluster. test_rules_in_detail.py tests the behaviour
+# that nginx decides, and test_kubernetes_gateways.py runs Envoy as Envoy Gateway configures it.
 WITHOUT_PROGRAM = {
     "cloud", "commands", "compose", "gateway-api", "ingress-nginx", "istio", "javascript-app",
     "kserve", "kubernetes-ingress", "litellm", "python-app", "traefik-crd",
@@ -26,7 +26,7 @@ WITHOUT_PROGRAM = {
 
 
 def _param(live: LiveDialect, *values: object) -> object:
-    """Return parameters that group the tests of a dialect, so that dialects run in parallel."""
+    """Return parameters that group the tests by dialect, so that dialects run in parallel."""
     ident = "-".join([live.name, *map(str, values)])
     return pytest.param(live, *values, id=ident, marks=pytest.mark.xdist_group(live.name))
 

@@ -1,4 +1,4 @@
-"""Rules of httpd, nginx and ingress-nginx that need more than one check of `bad` and `fixed`."""
+"""Rules for httpd, nginx and ingress-nginx that need more than one check of `bad` and `fixed`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pair_of(
     *arguments: str,
     replace: tuple[str, str] = ("", ""),
 ) -> RunningPair:
-    """Start the program with both files of a rule in front of one simulator."""
+    """Start the program with `bad` and again with `fixed`, both in front of one simulator."""
     case = RuleCase(code=code, bad=IS_HELD, fixed=STREAMS, replace=(replace,))
     return start_pair(live, case, simulator(*arguments), run_proxy)
 
@@ -174,7 +174,7 @@ def test_stalled_reader_loses_its_stream(simulator: StartSim, run_proxy: RunProx
 
 
 def read_with_pause(url: str, pause_s: float) -> bytes:
-    """Read a stream with a pause after the first read, and return its last bytes."""
+    """Read a stream, pausing once after the first read; return its last bytes."""
     address = urlsplit(url)
     with socket.socket() as conn:
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -189,7 +189,7 @@ def read_with_pause(url: str, pause_s: float) -> bytes:
     return last
 
 
-# ingress-nginx: tests of nginx itself, because the controller needs a cluster
+# For ingress-nginx, nginx itself is tested, because the controller needs a cluster
 
 _VALUES = {
     "proxy_http_version": "1.1",

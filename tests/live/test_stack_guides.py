@@ -1,4 +1,4 @@
-"""The configurations of the stack guides, run by the real programs, do not hold streams."""
+"""The configurations in the stack guides, run by the real programs, do not hold streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.lab.proxies.plan import Workspace
 from undam.probe import Report
 
 GUIDES = Path(__file__).parents[2] / "docs" / "stacks"
-# The other guides use paths that the simulator does not serve.
+# The other stack guides use paths that the simulator does not serve.
 NGINX_GUIDES = ("nginx", "cloudflare", "aws", "fastapi", "litellm", "vllm", "open-webui", "dify")
 TRAEFIK = Program(
     name="traefik",
@@ -37,11 +37,11 @@ def configuration(guide: str, file: str) -> str:
 
 
 def for_nginx(text: str, place: Workspace, origin: str) -> str:
-    """Replace the port, and replace each upstream with the simulator."""
+    """Replace the listening port, and replace each upstream with the simulator."""
     text = re.sub(r"listen \d+;", f"listen 127.0.0.1:{place.port};", text)
     text = re.sub(r"(upstream [\w-]+ \{\s*server )[\w.-]+:\d+", rf"\g<1>{origin}", text)
     text = re.sub(r"proxy_pass http://127\.0\.0\.1:\d+", f"proxy_pass http://{origin}", text)
-    # nginx would write its temporary files to a system folder.
+    # By default, nginx writes its temporary files to a system folder.
     folders = "".join(
         f"{name}_temp_path {name.replace('client_', '')};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -74,12 +74,12 @@ def test_the_configurations_of_the_guides_stream(model: Simulator, run_proxy: Ru
     proxies = {case[0]: started(*case) for case in cases}
 
     async def settled(url: str) -> Report:
-        await asyncio.sleep(1)  # Traefik reads its routes after it has begun to listen.
+        await asyncio.sleep(1)  # Traefik loads its routes only after it has begun to listen.
         return await check(url, experiments=False)
 
     verdicts: dict[str, str] = {}
     for _ in range(3):
-        # On a busy machine, a verdict may be `unknown`.
+        # On a busy machine, the verdict may be `unknown`.
         left = [name for name in proxies if verdicts.get(name, "unknown") == "unknown"]
         if left:
             reports = measure(model, lambda names=left: [settled(proxies[n].url) for n in names])  # type: ignore[misc]
@@ -88,7 +88,7 @@ def test_the_configurations_of_the_guides_stream(model: Simulator, run_proxy: Ru
 
 
 def test_a_configuration_without_the_fix_is_held(model: Simulator, run_proxy: RunProxy) -> None:
-    """Without the lines of its guide, nginx holds the stream."""
+    """Without the lines from its guide, nginx holds the stream."""
     text = configuration("nginx", "nginx.conf")
     held = re.sub(r" *proxy_(?:buffering|http_version|set_header).*\n", "", text)
     origin = urlsplit(model.url).netloc

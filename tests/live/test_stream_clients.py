@@ -1,4 +1,4 @@
-"""Real clients read `EventStream` with heartbeats every 50 ms, with and without event IDs."""
+"""Real clients read an `EventStream` with a heartbeat every 50 ms, with and without event IDs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def site() -> Iterator[BrowserTestApp]:
-    """Serve one test; assert that its client read the first token before the second was sent."""
+    """Yield the test site; its client must read the first token before the second token is sent."""
     _SERVING.gate = Gate()
     yield _SERVING
     assert not _SERVING.gate.held

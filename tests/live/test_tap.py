@@ -1,4 +1,4 @@
-"""`undam tap` on real proxies: live capture and files, without a request of undam's own."""
+"""`undam tap` on real proxies: live captures and capture files, without requests by undam."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _needs_raw_sockets() -> None:
 
 @contextmanager
 def tapping(*arguments: str, within: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``undam tap`` until the end of the block; its output is then complete.
+    """Run ``undam tap`` during the block; the output is complete after the block.
 
     Args:
         within: command that runs it, such as ``ip netns exec NAME``.
@@ -71,7 +71,7 @@ def tapping(*arguments: str, within: tuple[str, ...] = ()) -> Iterator[subproces
     )  # fmt: skip
     try:
         eventually(lambda: has_packet_socket(process.pid), 40)
-        time.sleep(0.5)  # until the ring is attached to the socket
+        time.sleep(0.5)  # wait until the packet ring is attached to the socket
         yield process
         time.sleep(0.5)
     finally:
@@ -79,7 +79,7 @@ def tapping(*arguments: str, within: tuple[str, ...] = ()) -> Iterator[subproces
 
 
 def has_packet_socket(pid: int) -> bool:
-    """Return whether a process has opened a packet socket."""
+    """Return whether the process ``pid`` has opened a packet socket."""
     try:
         lines = Path(f"/proc/{pid}/net/packet").read_text().splitlines()[1:]
         links = [str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()]
@@ -89,7 +89,7 @@ def has_packet_socket(pid: int) -> bool:
 
 
 def read_streams(url: str, count: int, context: ssl.SSLContext | None = None) -> None:
-    """Read ``count`` streams at the same time, with an ordinary HTTP client."""
+    """Read ``count`` streams concurrently with an ordinary HTTP client."""
 
     def read(number: int) -> None:
         body = json.dumps({"stream": True, "messages": [{"role": "user", "content": f"{number}"}]})
@@ -149,7 +149,7 @@ def test_live_capture_and_file_find_what_the_proxy_does(
 
 
 def assert_times_are_true(saved: Path, model: Simulator) -> None:
-    """Compare the times before the proxy with the simulator's ground truth."""
+    """Compare event times on the origin's side of the proxy with the simulator's ground truth."""
     session = TapSession([port_of(model.url)])
     with saved.open("rb") as file:
         for packet in CaptureReader(file, saved.name):
@@ -168,7 +168,7 @@ def assert_times_are_true(saved: Path, model: Simulator) -> None:
                     seq = json.loads(event.removeprefix(b"data: "))["undam"]["seq"]
                     errors.append((arrival.at_ns - sent[seq]["left_ns"]) / 1e6)
     assert len(errors) > 100 * CLIENTS
-    # The capture records an event during or shortly after the simulator's system call.
+    # The captured time of an event is during or shortly after the simulator's system call.
     assert abs(quantile(errors, 0.5)) < 2
 
 
@@ -208,7 +208,7 @@ def test_a_side_with_tls_is_estimated_and_exact_with_the_key_log(
     context.minimum_version = context.maximum_version = version
     context.keylog_filename = str(keys)
     ports = ("--port", str(port), "--port", str(port_of(model.url)))
-    # The text of the plain side must be kept to compare it with that of the TLS side.
+    # Bodies are kept, to compare the text of the plaintext side with that of the TLS side.
     with tapping(*ports, "-w", str(saved), "--keep-bodies", "--json") as process:
         read_streams(f"https://localhost:{port}", 5, context)
     estimated = json.loads(process.communicate(timeout=60)[0])
@@ -242,7 +242,7 @@ def test_http2_between_two_proxies_is_decoded(model: Simulator, run_proxy: RunPr
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Create a network namespace with 10.213.0.2; the current one gets 10.213.0.1 on ``undam0``."""
+    """Create a namespace with 10.213.0.2; ``undam0`` in the current namespace gets 10.213.0.1."""
     name = f"undam{os.getpid()}"
 
     def ip(*arguments: str) -> None:
@@ -298,12 +298,12 @@ def test_a_proxy_in_another_namespace_is_found_also_from_two_files_with_differen
         assert error_ms < 5
         assert (both["verdict"], both["streams"]) == ("held-to-end", 3)
         for name in ("p50", "max"):
-            # Packets get timestamps at both ends of the link, which differ by the path delay.
+            # Packets get timestamps at both ends of the link, which differ by the link's delay.
             assert abs(both["hold_ms"][name] - alone["hold_ms"][name]) <= 2 * error_ms + 0.1
 
 
 def shift_times(source: Path, target: Path, offset_ms: float) -> None:
-    """Copy a capture as if it came from a host whose clock differs."""
+    """Copy a capture as if the capturing host's clock were ahead or behind."""
     with source.open("rb") as file, target.open("wb") as out:
         writer = CaptureWriter(out, RAW_IP)
         for packet in CaptureReader(file, source.name):

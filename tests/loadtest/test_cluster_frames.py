@@ -1,4 +1,4 @@
-"""JSON frames between the coordinator and the workers of a cluster."""
+"""JSON frames between the coordinator and the workers in a cluster."""
 
 from __future__ import annotations
 

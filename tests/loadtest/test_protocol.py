@@ -1,4 +1,4 @@
-"""Frames between coordinator and worker survive encoding and any split of the pipe's data."""
+"""Frames between coordinator and worker are decoded correctly for any split of the pipe's data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causes: each simulated problem is found, and nothing else is reported."""
+"""Causes of latency: each simulated problem is found, and nothing else is reported."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_buffer_is_detected_by_its_size(event_bytes: int, block: int, jitter: in
 
 def test_response_smaller_than_the_buffer_is_held_to_the_end() -> None:
     assert codes(block_bytes=1 << 16) == ["UD101"]
-    # The response is too fast to draw a conclusion.
+    # The response is too fast to support a conclusion.
     assert codes(block_bytes=1 << 16, ttft=lambda rng: 10.0, gap=lambda rng: 0.1) == []
     assert codes(block_bytes=1 << 16, events=lambda _: 7) == []
 
@@ -117,7 +117,7 @@ def test_one_stall_in_many_responses_is_info() -> None:
 
 
 def test_waiting_for_a_block_is_not_a_stall() -> None:
-    # Blocks of 4 KB in three segments: most gaps are microseconds, each wait is 400 ms.
+    # Blocks of 4 KB arrive in three segments, so most gaps are microseconds; the pauses are 400 ms.
     segmented = []
     for one in simulate(20, per_write=20, events=lambda _: 200):
         reads = [
@@ -228,7 +228,7 @@ def test_late_reads_with_data_of_other_streams_are_intervals() -> None:
     ]  # fmt: skip
     assert {"UD907"} == {one.code for one in findings(late)}
     assert summarize(late).uncertain_gaps > 0
-    # Low slack does not matter, and neither does high slack without concurrent streams.
+    # Gaps are certain if slack is low, or if no streams are concurrent.
     short = [
         replace(one, reads=tuple(read._replace(slack_ns=200_000) for read in one.reads))
         for one in late
@@ -252,7 +252,7 @@ def test_damaged_content_is_reported_by_kind() -> None:
     (found,) = findings(results)
     assert (found.code, found.severity) == ("UD611", Severity.ERROR)
     assert found.message == (
-        "4 of 120 events are missing, the first is event 7, request 2 (from the numbers of the "
+        "4 of 120 events are missing; the first is event 7, request 2 (from the numbers of the "
         "beacon)"
     )
     counts = summarize(results).to_json()["integrity"]

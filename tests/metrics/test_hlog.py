@@ -1,4 +1,4 @@
-"""HdrHistogram log: the reference library reads back every value."""
+"""HdrHistogram logs: the reference library reads back every value that was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nagle's delay in a load test: detected by its pattern, and not in similar answers."""
+"""Nagle delays in a load test are detected by their pattern, and similar responses are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections: bounded number, and independent of the order of values."""
+"""Time sections of a run: their number is bounded, and the order of values does not matter."""
 
 from __future__ import annotations
 

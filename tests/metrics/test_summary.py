@@ -1,4 +1,4 @@
-"""Summary: what is counted, exact merging, and the JSON contract."""
+"""Summaries: correct counts, exact merging, and the documented JSON fields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9"]
 
 
 def _unusual() -> list[RequestResult]:
-    """Return requests that set the fields which other samples leave empty."""
+    """Return requests that set the fields that the other sample requests leave empty."""
     plain, empty, stepped, refused, whole = (
         replace(one, number=90 + i) for i, one in enumerate(simulate(5, seed=5))
     )
@@ -78,7 +78,7 @@ MIXED = [*USUAL, *_unusual()]
 
 
 def _one(*reads: tuple[int, int, int], **more: Any) -> RequestResult:
-    """Return a request with reads of (ms, slack in ms, events)."""
+    """Return a request whose reads are given as (ms, slack in ms, events)."""
     fields: dict[str, Any] = {
         "number": 0, "worker": 0, "intended_ns": START_NS, "started_ns": START_NS,
         "ended_ns": START_NS + 10_000 * MS, "outcome": Outcome.COMPLETE, "status": 200,
@@ -168,7 +168,7 @@ def test_run_without_requests_has_null_metrics() -> None:
 
 
 def test_gaps_inside_a_write_are_bounded_instead_of_zero() -> None:
-    # Four events per read, read at once.
+    # Each read contains four events and happens immediately after their arrival.
     summary = summarize([_one((100, 1, 4), (180, 1, 4), (260, 1, 4))])
     result = summary.to_json()
     assert (result["itl_ms"]["count"], result["itl_ms"]["min"]) == (2, 80.0)
@@ -179,7 +179,7 @@ def test_gaps_inside_a_write_are_bounded_instead_of_zero() -> None:
 
 
 def test_gaps_hidden_by_lateness_have_estimates_and_bounds() -> None:
-    # Two events in a read with 30 ms slack, 40 ms after the read before.
+    # One read contains two events, has 30 ms slack, and follows 40 ms after the previous read.
     result = summarize([_one((100, 0, 1), (120, 0, 1), (160, 30, 2), (180, 0, 1))]).to_json()
     itl = result["itl_ms"]
     assert result["client"]["uncertain_gaps"] == 2
@@ -209,7 +209,7 @@ def test_first_read_with_large_slack_hides_its_gaps() -> None:
 def test_tokens_are_from_usage_if_the_server_reports_it() -> None:
     with_usage = _one((100, 0, 1), (200, 0, 1), tokens=11)
     without_usage = replace(with_usage, tokens=None)
-    # Each event counts as 5.5 tokens; TPOT excludes those of the first event.
+    # Each event counts as 5.5 tokens; TPOT excludes the tokens of the first event.
     assert summarize([with_usage]).to_json()["tpot_ms"]["max"] == pytest.approx(100 / 5.5, rel=1e-4)
     assert summarize([without_usage]).to_json()["tpot_ms"]["max"] == 100.0
     rows = [
@@ -291,7 +291,7 @@ def test_field_without_a_merge_rule_cannot_be_merged() -> None:
 
 
 def test_the_sample_sets_every_field() -> None:
-    # A field that the sample leaves empty is not checked by test_merged_workers_equal_one_worker.
+    # test_merged_workers_equal_one_worker cannot check a field that the sample leaves empty.
     empty, full = Summary(), summarize(MIXED)
     for one, other in ((empty, full), (empty.pattern, full.pattern)):
         equal = [
@@ -312,7 +312,7 @@ def test_merging_changes_every_field(name: str) -> None:
 
 def test_cost_of_a_response_is_linear_in_its_length() -> None:
     def long_response(events: int) -> Summary:
-        # Every tenth read waited for the load generator and contained three events.
+        # Every tenth read was delayed by the load generator and contained three events.
         reads = [
             (20 * at, 60 if at % 10 == 0 else 1, 3 if at % 10 == 0 else 1)
             for at in range(1, events + 1)
@@ -320,12 +320,12 @@ def test_cost_of_a_response_is_linear_in_its_length() -> None:
         return summarize([_one(*reads, ended_ns=START_NS + 21 * (events + 1) * MS)])
 
     assert_linear(long_response, 500)
-    # Repeated scans of the reads, one for each burst, would make few calls but many steps.
+    # Scanning all reads again for each burst would need few calls but many steps.
     assert _steps_of(lambda: long_response(8000)) < 14 * _steps_of(lambda: long_response(1000))
 
 
 def _steps_of(run: Callable[[], object]) -> int:
-    """Return the number of lines and generator steps that ``run`` executes."""
+    """Return how many lines and generator steps ``run`` executes."""
     steps = 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:

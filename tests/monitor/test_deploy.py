@@ -1,4 +1,4 @@
-"""Files in deploy/monitor: valid configurations, existing metrics, alerts on recorded series."""
+"""deploy/monitor: configurations are valid, and queries and alerts use metrics that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: valid OpenMetrics, names by convention, bounded labels, and removed targets."""
+"""Monitor metrics: valid OpenMetrics, conventional names, bounded labels, and removed targets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROBE = ProbeResult("chat", 1000.0, "batched", (HOP,), True, 520.0, 380.0, event
 
 
 def exported(metrics: MonitorMetrics) -> dict[str, float]:
-    """Return each sample, with its labels in the name."""
+    """Return the value of each sample by name and labels."""
     text = metrics.exposition("application/openmetrics-text")[0].decode()
     families: Iterator[Any] = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
     found = {}
@@ -38,7 +38,7 @@ def exported(metrics: MonitorMetrics) -> dict[str, float]:
 
 
 def full() -> MonitorMetrics:
-    """Return metrics with every series that a target can have."""
+    """Return metrics that include every series that a target can have."""
     metrics = MonitorMetrics()
     metrics.add_probe(TARGET, PROBE)
     metrics.add_change(StateChange("chat", 900.0, "text", PROBE, PROBE))

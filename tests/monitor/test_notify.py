@@ -1,4 +1,4 @@
-"""Webhooks: formats of a change, retries, their limit, and no secrets in error messages."""
+"""Webhooks: change formats, retries and their limit, and no secrets in error messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHANGE = StateChange("chat", 9.0, "edge sends blocks of 4096 bytes; before: stre
 
 
 def answer(*statuses: int) -> Any:
-    """Return a script that answers the requests with these statuses, the last one repeatedly."""
+    """Return a script that responds with each of these statuses, repeating the last one."""
     left = list(statuses)
 
     def script(conn: socket.socket, _: bytes) -> None:
@@ -32,7 +32,7 @@ def answer(*statuses: int) -> Any:
 
 
 def send(url: str, form: Any = change_json, times: int = 1) -> list[str]:
-    """Send a change, wait for the end, and return the problems."""
+    """Send a change ``times`` times, wait until delivery ends, and return the problems."""
     problems: list[str] = []
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""Objectives: syntax, and evaluation over probes."""
+"""Monitor objectives: syntax, and evaluation over a series of probes."""
 
 from __future__ import annotations
 

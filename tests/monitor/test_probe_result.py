@@ -1,4 +1,4 @@
-"""Differences between probes: what counts as a change, and what is noise."""
+"""Differences between probes: which count as a change, and which as noise."""
 
 from __future__ import annotations
 

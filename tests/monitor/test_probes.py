@@ -1,4 +1,4 @@
-"""Probes of real sockets: refusals, streams that never end, and what a probe observes."""
+"""Probes over real sockets: results, refused connections, and streams that never end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def event(number: int) -> bytes:
 def probe(
     script: Callable[[socket.socket, bytes], None], *, timeout_s: float = 10.0, model: str = "m"
 ) -> ProbeResult:
-    """Return the result of one probe of a server that runs this script."""
+    """Return the result of one probe against a server that runs this script."""
     with serving(script) as server:
         options = CheckOptions(
             places=(Place("edge", server.url()),), model=model, experiments=False,

@@ -1,4 +1,4 @@
-"""Scheduler with a fake probe and a fake clock: changes, budgets, back-off, clock steps."""
+"""Scheduler with a fake probe and clock: changes, budgets, back-off, and clock steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FREE, HELD = "streaming", "batched"
 
 @dataclass
 class FakeClock:
-    """System time, which can be set, and a monotonic time.
+    """System clock that can be set, and a monotonic clock.
 
     Args:
         step_s: how far the system's clock was set forward.
@@ -80,7 +80,7 @@ def run(
     chosen: MonitorTarget | None = None,
     clock: FakeClock | None = None,
 ) -> tuple[Recorder, Scheduler]:
-    """Probe ``rounds`` times, a minute apart."""
+    """Probe ``rounds`` times at intervals of one minute."""
     recorder, count, now = Recorder(), [0], clock or FakeClock()
 
     async def probe(_: MonitorTarget) -> ProbeResult:
@@ -121,7 +121,7 @@ def test_500_noisy_probes_of_a_healthy_target_report_no_change(store: Store) -> 
     before = HELD
 
     def answer(_: int) -> ProbeResult:
-        # The noise never holds the stream in two consecutive probes.
+        # As noise, the stream is never held in two consecutive probes.
         nonlocal before
         kind = chance.choice(kinds) if before is not HELD else FREE
         before = kind

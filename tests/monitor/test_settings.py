@@ -1,4 +1,4 @@
-"""Configuration of the monitor: values, variables, and errors with their position."""
+"""Monitor configuration: values, environment variables, and error positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam monitor status` and `log`, and the running service: reload, probes on request, pages."""
+"""`undam monitor status` and `log`; the service's reloads, on-demand probes and pages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def probe(name: str, hop: HopState, at_s: float = 2_000_000_000.0) -> ProbeResul
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Return a configuration whose database has a change of the first target."""
+    """Return a configuration whose database contains a change for the first target."""
     path = tmp_path / "m.toml"
     path.write_text(f'[monitor]\nstate = "{tmp_path / "m.db"}"\n{TEXT}')
     store = Store(str(tmp_path / "m.db"), 30)
@@ -102,7 +102,7 @@ def test_the_log_has_changes_with_their_fixes(config: Path) -> None:
 
 
 class RunningService:
-    """A service with a fake probe, and its log."""
+    """Monitor service with a fake probe; the service's log lines are kept."""
 
     def __init__(self, folder: Path) -> None:
         self.lines: list[dict[str, Any]] = []

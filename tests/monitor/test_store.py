@@ -1,4 +1,4 @@
-"""Database of the monitor: retention, restarts, damage, and a full disk."""
+"""Monitor database: retention, restarts, damaged files, and a full disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROBE = ProbeResult("chat", 5.0, "batched", (HOP,), True, 200.0, 380.0, codes=("
 
 
 def fault(store: Store) -> str | None:
-    """Return the fault of the last write. The call prevents type narrowing between assertions."""
+    """Return the fault of the last write; a call avoids type narrowing between assertions."""
     return store.fault
 
 
@@ -53,7 +53,7 @@ def test_old_probes_are_removed(store: Store) -> None:
     for number in range(130):
         store.add_probe(probe(number * 1000.0))
     kept = [one.at_s for one in store.summaries("chat", -1)]
-    # Old probes are deleted after every 64th new one.
+    # Old probes are deleted after each 64 new probes.
     assert kept[0] == 128_000 - 86_000
     assert kept[-1] == 129_000
 

@@ -1,4 +1,4 @@
-"""HTTP server of the monitor: methods, invalid requests, and slow clients."""
+"""HTTP server of the monitor: methods, invalid requests and slow clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def handler(asked: Asked) -> WebAnswer:
 
 
 def exchange(*requests: bytes, wait_s: float = 5.0) -> list[bytes]:
-    """Return the response to each request, sent on separate connections."""
+    """Send each request on a separate connection, and return the responses."""
 
     async def main() -> list[bytes]:
         server = WebServer(handler)

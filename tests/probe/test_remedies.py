@@ -1,4 +1,4 @@
-"""Each finding gets the fix for a recognised hop, or else for a hop with similar behaviour."""
+"""Each finding gets the fix for a recognised hop, or for a hop with similar behaviour."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_block_of_any_other_size_is_that_of_the_application() -> None:
     found = buffering_at(odd)
     assert found.fix is not None
     assert found.fix.where == "the application itself"
-    # The beacon is undam's own server, which flushes each event.
+    # The inner hop is undam's own beacon server, which flushes each event.
     exact = hop(model=block_buffer(3000), offset=ClockOffset())
     assert buffering_at(exact).fix is None
 
@@ -111,7 +111,7 @@ NGINX = Head(200, "1.1", (("Content-Type", "text/event-stream"), ("Server", "ngi
 
 
 def fix_by_timer(head: Head, period_ms: float = 207.0, *, inner: Hop | None = None) -> Fix | None:
-    """Return the fix for a hop with this response head that releases events on a timer."""
+    """Return the fix for a hop that releases events on a timer; ``head`` identifies the hop."""
     held = hop(model=timed_flush(period_ms))
     exchange = replace(held.exchange, head=head)
     reading = replace(held.reading, exchange=exchange)

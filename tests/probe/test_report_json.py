@@ -1,4 +1,4 @@
-"""The JSON report of a check always has the documented field names and types."""
+"""JSON reports of a check always have the documented field names and types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERDICTS = {"streaming", "batched", "late", "held-to-end", "unknown"}
 NUMBER = (int, float)
 MAYBE = (int, float, type(None))
 
-# Fields that other programs rely on: name -> type.
+# Type of each field that other programs rely on.
 TOP = {
     "schema": int, "command": str, "verdict": str, "hops": list, "findings": list, "clock": dict,
 }  # fmt: skip
@@ -48,7 +48,7 @@ def assert_has(value: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 def parsed(made: Report) -> dict[str, Any]:
-    """Return the report after encoding to JSON and parsing."""
+    """Return the report after a round trip through JSON."""
     read = json.loads(json.dumps(report_json(made)))
     assert isinstance(read, dict)
     return read
@@ -127,7 +127,7 @@ def test_one_read_without_a_kernel_stamp_makes_the_clock_user() -> None:
 
 
 def test_repr_of_a_report_omits_the_bodies() -> None:
-    """asyncio would format the result of a finished task with its bodies, which takes seconds."""
+    """asyncio may format a finished task's result; formatting the bodies would take seconds."""
     assert len(repr(report(hop()))) < 200
 
 

@@ -1,4 +1,4 @@
-"""The request for each URL has the body of its API, and no key of another API."""
+"""The request for each URL has the body for its API, and never another API's key."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_body_and_key_of_each_api(path: str, prompt: list[str], key: tuple[str, 
 
 def test_completions_request_more_than_sixteen_tokens() -> None:
     assert json.loads(asked("http://h/v1/completions").body)["max_tokens"] >= 256
-    # Newer models of OpenAI reject this field in chat completions.
+    # Newer OpenAI models reject this field in chat completions.
     assert "max_tokens" not in json.loads(asked("http://h/v1/chat/completions").body)
 
 

@@ -1,4 +1,4 @@
-"""Retry-After of a refusal: seconds, dates, and invalid values."""
+"""Retry-After in a refusal: seconds, dates, and invalid values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets are recognised and redacted in findings and errors."""
+"""Secrets in findings and errors are recognised and redacted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of exchanges: round trips, and errors that name the damaged line."""
+"""Check records: exchanges survive a round trip, and errors name the damaged line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from undam.record import (
 from undam.timing import Arrival
 
 NS = st.integers(0, (1 << 63) - 1)
-# Text that redaction does not change; redaction is tested in test_redact.py.
+# Generates text that redaction leaves unchanged; test_redact.py tests redaction.
 WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
 BODY = st.one_of(st.binary(max_size=60), WORD.map(str.encode)).filter(
     lambda body: not set(body) & set(b":=@?&-_ ")
@@ -144,7 +144,7 @@ START, ARRIVAL, END = 1, 2, -1
 
 
 def _damaged(line: int, **changes: object) -> list[str]:
-    """Return a record of one exchange with fields of one line changed; ``...`` removes a field."""
+    """Return a record of one exchange with changed fields in one line; ``...`` removes a field."""
     lines = _lines(exchange(answer(even_schedule(25, 3))))
     row = json.loads(lines[line])
     for name, value in changes.items():
@@ -249,7 +249,7 @@ def test_missing_lines_are_reported() -> None:
     with pytest.raises(UsageError, match=r"^line 1 "):
         read_record(lines[1:])
     with pytest.raises(UsageError, match="no exchange of the record can be read; line 2 is"):
-        read_record([lines[0], *lines[2:]])  # an arrival before its exchange
+        read_record([lines[0], *lines[2:]])  # an arrival precedes the start of its exchange
     _, (cut,), damage = read_check_record(lines[:-1])
     assert cut.error == f"the record ends at line {len(lines) - 1}, within this exchange"
     assert damage.to_json() == {

@@ -1,4 +1,4 @@
-"""Times and tokens of one request of a load test."""
+"""Times and token counts of one request in a load test."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_a_request_that_was_not_sent_has_no_send_delay() -> None:
         (result(200, 220, 240), 20),
         (result(200, 220, 240, tokens=6), 10),
         (result(200, 240, events=4), 10),
-        # All content came in one read.
+        # All content arrived in one read.
         (result(200, events=9), None),
-        # The clock was set back.
+        # The clock was set back during the response.
         (result(200, 100), None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Records of load tests: round trips, a cut last line, and rejected input."""
+"""Load-test records: round trips, a cut last line, and rejected input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from undam.record import (
 from undam.record.request_result import IntegrityCounts
 
 NS = st.integers(0, (1 << 63) - 1)
-# Text that redaction does not change.
+# Generates text that redaction leaves unchanged.
 WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
 READS = st.builds(ContentRead, NS, NS, NS, st.integers(1, 10**6))
 RESULTS = st.builds(
@@ -72,7 +72,7 @@ def test_record_gives_the_metrics_of_the_run() -> None:
 def test_cut_last_line_is_counted(end: int) -> None:
     lines = [HEADER, LINE, *([LINE[:end]] if end else []), *([] if end else ["\n"])]
     record = read_request_results(lines)
-    # An empty line is damaged; a line without its line feed was cut.
+    # An empty line counts as damaged; a line without a line feed was cut.
     assert (record.results, record.truncated_lines) == ([simulate(1)[0]], int(end > 0))
     assert record.damage.lines == int(end == 0)
 

@@ -1,4 +1,4 @@
-"""Page of a load test: content, order, accessibility, and escaping of hostile text."""
+"""Load-test page: content, order, accessibility, and escaping of hostile text."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_page_of_a_run_with_faults(faulty: list[RequestResult], summary: dict[st
     shown = ("dot", "dot cut", "warm", "cross", "cross cut", "w-stall", "g-together", "band")
     assert set(shown) <= set(read.classes)
     assert {"g-uncertain", "g-stall", "g-alone", "lateness"} <= set(read.classes)
-    # There are findings about the server and the load generator, but not about the hop.
+    # The findings concern the server and the load generator, but not the hop.
     assert [one for one in read.classes if one and one.startswith("state")] == [
         "state", "state found", "state found",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Metrics of the server in a report: the chart over time, and the parts of the TTFT."""
+"""Server metrics in a report: the chart over time, and the TTFT components."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(ttft_ms: float = 600) -> Summary:
 
 
 def page(*texts: str, summary: Summary | None = None, start_s: float = 0.0) -> ParsedPage:
-    """Return the page of a run with a sample of the server's metrics every 100 ms."""
+    """Return the report page for a run with a sample of server metrics every 100 ms."""
     samples = [
         ServerSample(START_NS + round((start_s + 0.1 * i) * 1e9), parse_totals(text))
         for i, text in enumerate(texts)
@@ -33,7 +33,7 @@ def page(*texts: str, summary: Summary | None = None, start_s: float = 0.0) -> P
 
 
 def curves(read: ParsedPage) -> list[str]:
-    """Return the paths of the chart with the metrics of the server, in their order."""
+    """Return the paths in the server metrics chart, in document order."""
     ids = [attrs.get("id") for _, attrs in read.tags]
     after = read.tags[ids.index("server") :]
     end = next(at for at, (tag, _) in enumerate(after) if tag == "table")
@@ -88,7 +88,7 @@ def test_parts_that_are_short_or_unknown_are_not_blamed() -> None:
 @pytest.mark.parametrize(
     ("code", "states"),
     [
-        # An overload is attributed to the server, and a warm cache to no component.
+        # An overload is attributed to the server; a warm cache is not attributed to any component.
         ("UD920", ["state", "state found", "state"]),
         ("UD921", ["state", "state", "state"]),
         ("UD907", ["state", "state", "state found"]),

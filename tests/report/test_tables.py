@@ -1,4 +1,4 @@
-"""Tables of a page: rows that only some runs have."""
+"""Rows that appear in the tables of a page only for some runs."""
 
 from __future__ import annotations
 

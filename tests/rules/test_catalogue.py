@@ -1,4 +1,4 @@
-"""The catalogue of probe rules: completeness, codes, messages and texts."""
+"""The catalogue of probe rules is complete; codes, messages and texts are consistent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CATEGORIES = {
     "engine": "5",
     "integrity": "6",
     "content": "6",
-    "transport": "[16]",  # one hop with both HTTP versions, and broken HTTP/2 streams
+    "transport": "[16]",  # one hop with both HTTP versions (1), and broken HTTP/2 streams (6)
     "capture": "9",
     "standing": "6",
     "caveats": "9",
@@ -29,7 +29,7 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RU
 
 
 def rules_by_module() -> dict[str, tuple[Rule, ...]]:
-    """Return the RULES tuple of each module of the package except the catalogue."""
+    """Return the RULES tuple of each module in the package, except for the catalogue itself."""
     found = {}
     for module in pkgutil.iter_modules(undam.rules.__path__):
         loaded = importlib.import_module(f"undam.rules.{module.name}")
@@ -73,7 +73,7 @@ def test_slugs_are_unique_and_readable() -> None:
 def test_message_is_one_line_with_named_placeholders(rule: Rule) -> None:
     assert "\n" not in rule.message
     for name in placeholders(rule.message):
-        # finding() has parameters with these names, so evidence cannot use them.
+        # These names are parameters of finding(), so they cannot be names of evidence fields.
         assert name.isidentifier()
         assert name not in {"code", "hop", "evidence", "severity", "fix"}
 

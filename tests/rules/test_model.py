@@ -1,4 +1,4 @@
-"""The model of a rule: its texts, and how they are shown."""
+"""The rule model: the texts of a rule, and their formatting."""
 
 from __future__ import annotations
 

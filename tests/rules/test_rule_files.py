@@ -1,4 +1,4 @@
-"""Every rule with its files `<ID>/bad`, `good` and `fixed`, in the syntax of the dialect.
+"""Every lint rule with its files `<ID>/bad`, `good` and `fixed`, in the dialect's syntax.
 
 Only the rule fires on `bad`, and no rule on `good` and `fixed`. The fix turns `bad` into `fixed`,
 byte for byte, and a second fix changes nothing. A rule without a fix does not change `bad`; `fixed`
@@ -39,7 +39,7 @@ RULE_DIALECT = {rule.code: dialect for dialect in DIALECTS for rule in dialect.r
 
 @dataclass(frozen=True)
 class Case:
-    """The files of one rule."""
+    """The test files for one rule."""
 
     rule: ConfigRule
     dialect: Dialect
@@ -48,12 +48,12 @@ class Case:
     def settings(self) -> Settings:
         file = HERE / self.rule.code / "settings.toml"
         table = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-        # The rule files assume servers that send heartbeats.
+        # The rule files assume that the servers send heartbeats.
         return read_settings({"heartbeat": 15, **table}, where=str(file))
 
     def source(self, kind: str) -> Source:
         (file,) = (HERE / self.rule.code).glob(f"{kind}.*")
-        with file.open(encoding="utf-8", newline="") as text:  # keep the line endings
+        with file.open(encoding="utf-8", newline="") as text:  # preserve line endings
             return Source(file.name, text.read())
 
     def lint(self, kind: str) -> LintResult:
@@ -64,7 +64,7 @@ class Case:
 
 
 def problems(result: LintResult) -> list[object]:
-    """Return the diagnostics, and the parts that were not read."""
+    """Return the diagnostics, and the parts of the file that were not read."""
     return [*result.diagnostics, *result.unread]
 
 

@@ -1,4 +1,4 @@
-"""The pages in docs/rules have the text of the rules of check and lint."""
+"""The pages in docs/rules contain the texts of the check and lint rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL_RULES: tuple[Rule, ...] = (*RULES, *config_rules())
 
 @pytest.fixture(scope="module")
 def write_docs() -> ModuleType:
-    """Load the script, which has no .py suffix and so cannot be imported."""
+    """Load the script from a path; without a .py suffix, it cannot be imported by name."""
     loader = SourceFileLoader("write_docs", str(ROOT / "scripts" / "write-docs"))
     spec = spec_from_loader(loader.name, loader)
     assert spec is not None

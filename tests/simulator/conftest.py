@@ -1,4 +1,4 @@
-"""A simulator in a thread, and a client that uses plain sockets."""
+"""Fixtures: a simulator in a thread, and a client that uses plain sockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAST = SimulatorSettings(ttft=constant(5), gap=constant(1), tokens=constant(5))
 
 @dataclass
 class Running:
-    """A simulator that serves in a thread."""
+    """Simulator that runs in a thread."""
 
     simulator: Simulator
     thread: threading.Thread
@@ -34,24 +34,24 @@ class Running:
         return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
 
     def request(self, request_line: str, *, body: bytes = b"", headers: str = "") -> bytes:
-        """Return the complete response to a request on a new connection."""
+        """Send a request on a new connection and return the complete response."""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{request_line} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{length}{headers}\r\n"
         return self.raw(head.encode() + body)
 
     def raw(self, data: bytes) -> bytes:
-        """Send ``data`` and read until the server closes."""
+        """Send ``data`` and read until the server closes the connection."""
         with self.connect() as sock:
             sock.sendall(data)
             return read_to_end(sock)
 
     def truth(self) -> list[dict[str, Any]]:
-        """Stop the simulator and return the lines of the ground truth."""
+        """Stop the simulator and return the parsed lines of the ground truth."""
         self.stop()
         return [json.loads(line) for line in self.truth_path.read_text().splitlines()]
 
     def wait_for_end(self) -> None:
-        """Wait until the ground truth contains the end of an exchange."""
+        """Wait until the ground truth records the end of an exchange."""
         deadline = time.monotonic() + 10
         while b'"end"' not in self.truth_path.read_bytes():
             assert time.monotonic() < deadline, "no exchange ended"

@@ -1,4 +1,4 @@
-"""parse_api_request: fields, defaults, and errors."""
+"""Parsing of API requests: fields, defaults and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ExchangeLog: exchanges in progress, ended and dropped."""
+"""The exchange log: exchanges in progress, finished ones, and removal of old ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GroundTruthLog: format, blocks and errors."""
+"""The ground-truth log: line format, block writes, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RequestReader and response heads: fragmentation, limits and errors."""
+"""Reading requests and formatting response heads: fragmentation, limits and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules: offsets depend only on settings and seed."""
+"""Send schedules: the offsets depend only on settings and seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SendBuffer: order of bytes and recorded send times."""
+"""The send buffer: bytes stay in order, and send times are recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulator on loopback: framing, options, invalid input, slow readers, disconnects."""
+"""A simulator on loopback: framing, options, invalid input, slow readers and disconnects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def split(response: bytes) -> tuple[bytes, bytes]:
 
 
 def unchunk(body: bytes) -> bytes:
-    """Decode a chunked body; fail if the last chunk is missing."""
+    """Decode a chunked body, and fail if the last chunk is missing."""
     out = b""
     while True:
         size, _, rest = body.partition(b"\r\n")
@@ -71,7 +71,7 @@ def test_each_event_is_sent_separately_and_recorded(serve: Serve) -> None:
         sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         while read := sock.recv(65536):
             reads.append(read)
-    # The head and five events. On a busy machine, two of them may arrive together.
+    # The response has a head and five events. On a busy machine, two of them may arrive together.
     assert 4 <= len(reads) <= 6
     lines = running.truth()
     events = [line for line in lines if line["kind"] == "event"]
@@ -143,7 +143,7 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     lines = running.truth()
     ends = [line["at_ns"] for line in lines if line["kind"] == "end"]
     first_due = [line["due_ns"] for line in lines if line.get("seq") == 0]
-    # The schedule of the second request starts at the end of the first response.
+    # The second request is scheduled from the end of the first response.
     assert first_due[1] - ends[0] >= 5_000_000
 
 
@@ -217,7 +217,7 @@ def test_die_after_closes_the_body_early(serve: Serve) -> None:
 def test_heartbeats_are_sent_before_the_first_token(serve: Serve) -> None:
     _, body = split(serve(ttft=constant(600), heartbeat_s=0.06).request("GET /sse"))
     text = unchunk(body)
-    # Ten intervals of silence allow nine heartbeats, and fewer if some are late.
+    # Ten heartbeat intervals of idle time allow nine heartbeats, and fewer if some are late.
     assert 1 <= text.count(b": ping\n\n") <= 9
     assert text.rindex(b": ping") < text.index(b"data:")
     _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).request("GET /ndjson"))
@@ -352,7 +352,7 @@ def test_a_slow_reader_pauses_only_its_own_stream(serve: Serve) -> None:
         line["left_ns"] for line in lines if line["id"] == slow_id and line["kind"] == "event"
     ]
     assert len(sent_ns) == 400
-    # Events beyond the buffers are sent only after the reader starts reading.
+    # Events that do not fit into the buffers are sent only after the client starts reading.
     assert sent_ns == sorted(sent_ns)
     assert sent_ns[-1] - sent_ns[0] > 150_000_000
 
@@ -419,7 +419,8 @@ def test_a_client_that_ignores_the_error_is_disconnected(
     monkeypatch.setattr("undam.simulator.connection._LINGER_NS", 20_000_000)
     with serve().connect() as sock:
         sock.sendall(b"nonsense\r\n\r\n")
-        assert read_to_end(sock).startswith(b"HTTP/1.1 400")  # half-closed; the server still reads
+        # the client has half-closed; the server still reads
+        assert read_to_end(sock).startswith(b"HTTP/1.1 400")
 
         def keep_sending() -> None:
             for _ in range(1000):
@@ -462,7 +463,7 @@ def test_finished_exchanges_leave_no_reference_cycles(serve: Serve) -> None:
         kept = [one for one in gc.get_objects() if isinstance(one, Connection)]
     finally:
         gc.enable()
-    assert len(kept) <= 2  # local variables may still refer to the last one
+    assert len(kept) <= 2  # local variables may still refer to the last object
 
 
 def test_ipv6_addresses_have_brackets_in_the_url() -> None:
@@ -494,5 +495,5 @@ def test_many_streams_keep_their_schedule(serve: Serve) -> None:
     assert len(events) == 50 * 153
     late = sorted(event["left_ns"] - event["due_ns"] for event in events)
     assert late[0] >= 0
-    # If delays accumulated, half of the events would be late by many gaps of 20 ms.
+    # If delays accumulated, half of the events would be late by several 20 ms gaps.
     assert late[len(late) // 2] < 10_000_000

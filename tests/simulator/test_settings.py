@@ -1,4 +1,4 @@
-"""SimulatorSettings: bounds, options as text, and header injection."""
+"""Simulator settings: value ranges, parsing of options, and rejection of header injection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScheduledStream: due bytes, heartbeats, early closes and the end."""
+"""A scheduled stream: bytes that are due, heartbeats, early closes, and the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conformance vectors of the event-stream format, parsed whole, byte by byte and at random cuts.
+"""Event-stream conformance tests, parsed whole, byte by byte and at random split points.
 
 The first vectors are the examples of WHATWG HTML 9.2.6.
 """
@@ -18,7 +18,7 @@ CUTS = 10_000
 
 
 class Vector(NamedTuple):
-    """Input bytes, and the expected results when they end."""
+    """Input bytes of a conformance test, and the results expected at the end of input."""
 
     name: str
     stream: bytes

@@ -1,4 +1,4 @@
-"""Encoder: output, rejected input, and round trips through the parser."""
+"""The SSE encoder: output, rejected input, and round trips through the parser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from undam.sse import (
     encode_hint,
 )
 
-# All code points including lone surrogates, with line ends more often than at random.
+# Generates all code points, including lone surrogates; line ends occur more often than at random.
 _CHARACTERS = st.one_of(
     st.characters(), st.sampled_from("\r\n\u2028\u2029\x85\x0b\0\ufeff\ud800\udc00: ")
 )
@@ -29,7 +29,7 @@ _ONE_LINE = _TEXT.map(lambda text: re.sub("[\r\n\0]", "", text))
 
 
 def _arrives(text: str) -> str:
-    """Return ``text`` as a reader receives it after encoding in the event-stream format."""
+    """Encode ``text`` as an event stream, and return the text that a reader receives."""
     text = re.sub("\r\n|\r", "\n", text)
     text = re.sub("[\ud800-\udbff][\udc00-\udfff]", lambda pair: _join(pair[0]), text)
     return re.sub("[\ud800-\udfff]", "\ufffd", text)

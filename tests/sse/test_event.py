@@ -1,4 +1,4 @@
-"""Events and comments are immutable values."""
+"""Events and comments must be immutable."""
 
 from __future__ import annotations
 

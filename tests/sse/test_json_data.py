@@ -1,4 +1,4 @@
-"""Values of applications as JSON on one line."""
+"""Application values are encoded as JSON on one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON lines parser: lines, bounds, and linear work."""
+"""The JSON lines parser: lines, size limits, and linear run time."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TestBound:
 
 
 class _CountingBuffer(bytearray):
-    """Buffer that counts the bytes copied out of it."""
+    """Buffer that counts the bytes that are copied out of it."""
 
     copied = 0
 
@@ -102,7 +102,7 @@ class _CountingBuffer(bytearray):
 
 
 class _CountingParser(LineParser):
-    """Parser that counts the bytes it scans and copies."""
+    """Parser that counts the bytes that it scans and copies."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Parser: conformance, result per read, bounds, and linear work."""
+"""The SSE parser: conformance, results per read, size limits, and linear run time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Event, Parser
 
-# Pieces of the grammar; they reach all branches far more often than random bytes.
+# Fragments of the grammar reach all branches of the parser far more often than random bytes.
 _PIECES = st.sampled_from(
     (
         *(b"data: ", b"data:", b"data", b"event: ", b"event", b"id: ", b"id", b"retry: ", b"retry"),
@@ -27,7 +27,7 @@ _STREAMS = st.one_of(
 
 
 def _reference(stream: bytes) -> list[Event | Comment]:
-    """Parse a whole stream with the algorithm of WHATWG HTML 9.2.6, step by step."""
+    """Parse a whole stream step by step, as WHATWG HTML 9.2.6 specifies."""
     text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
     *lines, _unfinished = re.split("\r\n|\r|\n", text)
     out: list[Event | Comment] = []
@@ -203,7 +203,7 @@ class TestBound:
 
 
 class _CountingBuffer(bytearray):
-    """Buffer that counts the bytes copied out of it."""
+    """Buffer that counts the bytes that are copied out of it."""
 
     copied = 0
 
@@ -270,7 +270,7 @@ def test_work_is_linear(unit: bytes, tail: bytes, read_bytes: int) -> None:
     for at in range(0, len(stream), read_bytes):
         parser.receive_data(stream[at : at + read_bytes])
     parser.receive_eof()
-    # Each byte is scanned twice (in a block and in a line), copied once and joined once.
+    # Each byte is scanned twice (once in a block, once in a line), copied once and joined once.
     assert parser.work <= 5 * len(stream)
 
 

@@ -56,7 +56,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     owner, key = query.get("as", "anyone"), scope["path"][1:]
     count = int(query.get("count", "200"))
     answers = _answers()
-    # After a restart in another process, a reader must be able to start the source.
+    # After a restart, a reader in another process must be able to start the source.
     source_from = partial(_numbers, query.get("name", "answer"), count)
     if key == "running":
         await _reply(send, sorted(_running))

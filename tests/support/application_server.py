@@ -1,4 +1,4 @@
-"""Application servers behind FastCGI, SCGI and uwsgi that stream events."""
+"""FastCGI, SCGI and uwsgi application servers that stream events."""
 
 from __future__ import annotations
 

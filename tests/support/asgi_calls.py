@@ -1,4 +1,4 @@
-"""ASGI requests without a server, with a client that can disconnect."""
+"""Calling ASGI applications without a server, as a client that can disconnect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``main`` with a time limit; fail on exceptions of tasks that were never retrieved."""
+    """Run ``main`` with a time limit, and fail on task exceptions that were never retrieved."""
 
     async def bounded() -> Result:
         errors: list[dict[str, Any]] = []
@@ -28,7 +28,7 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
 
 
 class Call:
-    """ASGI request; ``sent`` contains the messages of the application so far."""
+    """ASGI request; ``sent`` contains the messages that the application has sent so far."""
 
     def __init__(self, method: str = "GET", path: str = "/", **scope: Any) -> None:
         self.scope: dict[str, Any] = {
@@ -66,7 +66,7 @@ class Call:
         self.at.append(time.monotonic())
 
     def start(self, app: App) -> asyncio.Task[None]:
-        """Serve the request in a task, as a server does."""
+        """Start a task that serves the request, as a server does."""
 
         async def serve() -> None:
             await app(self.scope, self.receive, self.send)
@@ -102,5 +102,5 @@ class Call:
 
     @property
     def complete(self) -> bool:
-        """True if the application sent the end of the body."""
+        """True if the application has sent the end of the body."""
         return self.sent[-1].get("more_body") is False

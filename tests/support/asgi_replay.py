@@ -1,4 +1,4 @@
-"""Helpers for tests of replay: both event loops, parsed events, and reconnects."""
+"""Helpers for tests of stream replay: both event loops, parsed events, and reconnects."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def run_on(loop: str, main: Coroutine[Any, Any, Result]) -> Result:
 
 
 def events_with_ids(body: bytes) -> list[tuple[str, str]]:
-    """Return (id, data) of each event that has both."""
+    """Return (id, data) for each event that has both."""
     return [(ident.decode(), data.decode()) for ident, data in _EVENT.findall(body)]
 
 
 def data_of(call: Call) -> list[str]:
-    """Return the data of the events of a call."""
+    """Return the data of each event that the call has received."""
     return [data for _, data in events_with_ids(call.body)]
 
 
 def reconnect(ident: str | bytes, **scope: Any) -> Call:
-    """Return a request with ``Last-Event-ID``."""
+    """Return a request with a ``Last-Event-ID`` header."""
     raw = ident.encode() if isinstance(ident, str) else ident
     return Call(headers=[(b"last-event-id", raw)], **scope)
 
 
 async def wait_for_events(call: Call, count: int) -> None:
-    """Wait until a call has ``count`` events."""
+    """Wait until the call has received ``count`` events."""
     await call.until(lambda: len(data_of(call)) >= count)

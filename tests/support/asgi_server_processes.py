@@ -23,7 +23,7 @@ GRACE_S = 15
 
 @dataclass(frozen=True)
 class Server:
-    """ASGI server and its command line.
+    """ASGI server, with its command line.
 
     Args:
         command: arguments of Python with the placeholders ``{port}`` and ``{app}``.
@@ -68,14 +68,14 @@ class RunningServer:
         return ResponseReader(sock)
 
     def state(self, name: str) -> dict[str, Any]:
-        """Return the state of the stream ``name`` in the application."""
+        """Return the application's record of the stream ``name``."""
         with self.read("/state") as reading:
             reading.until(lambda: b"\r\n\r\n" in reading.raw and reading.raw.endswith(b"}"))
             states: dict[str, dict[str, Any]] = json.loads(reading.raw.split(b"\r\n\r\n", 1)[1])
         return states[name]
 
     def until_state(self, name: str, key: str, value: object) -> dict[str, Any]:
-        """Wait until ``key`` of the state has ``value``."""
+        """Wait until ``key`` in the application's record of the stream has ``value``."""
         deadline = time.monotonic() + _LIMIT_S
         while (state := self.state(name))[key] != value:
             assert time.monotonic() < deadline, f"{key} never became {value}: {state}"
@@ -83,7 +83,7 @@ class RunningServer:
         return state
 
     def stop(self) -> float:
-        """Send SIGTERM and wait; return the time until the exit in seconds."""
+        """Send SIGTERM and wait; return the seconds until the process exited."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=GRACE_S * 3)
@@ -92,7 +92,7 @@ class RunningServer:
 
 @dataclass
 class ResponseReader:
-    """Response with each of its reads."""
+    """Response in progress, with each read recorded."""
 
     sock: socket.socket
     reads: list[bytes] = field(default_factory=list)
@@ -106,7 +106,7 @@ class ResponseReader:
         self.sock.close()
 
     def step(self, timeout_s: float = _LIMIT_S) -> bytes:
-        """Read once; return b"" at the end of the connection."""
+        """Read once; return ``b""`` if the connection has ended."""
         self.sock.settimeout(timeout_s)
         try:
             data = self.sock.recv(1 << 16)
@@ -118,7 +118,7 @@ class ResponseReader:
         return data
 
     def until(self, condition: Any) -> ResponseReader:
-        """Read until ``condition`` is true; fail if the connection ends before."""
+        """Read until ``condition`` is true; fail if the connection ends first."""
         while not condition():
             assert self.step(), f"the connection ended: {self.raw[-300:]!r}"
         return self
@@ -139,12 +139,12 @@ class ResponseReader:
 
     @property
     def complete(self) -> bool:
-        """True if the last chunk arrived."""
+        """True if the last chunk has arrived."""
         return self.raw.endswith(b"\r\n0\r\n\r\n")
 
     @property
     def body(self) -> bytes:
-        """Body so far, without chunk framing."""
+        """The body received so far, without chunk framing."""
         rest, parts = self.raw.split(b"\r\n\r\n", 1)[1], []
         while b"\r\n" in rest:
             size, _, rest = rest.partition(b"\r\n")
@@ -170,7 +170,7 @@ def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[
             _wait_until_it_serves(port, process, log)
             yield RunningServer(server, port, process, log)
         finally:
-            # Also kill its workers, which are in the same session.
+            # Kill the server's workers as well, which are in the same session.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=_LIMIT_S)

@@ -1,4 +1,4 @@
-"""ASGI application of the live tests, with one path per behaviour.
+"""ASGI application for the live tests, with one path per behaviour.
 
 ``/state`` returns JSON for each stream requested with ``?as=NAME``: the reason of its end, how
 often the ``finally`` block of its source ran, and its number of events.
@@ -38,7 +38,7 @@ async def _paced(options: Options) -> AsyncIterator[str]:
 
 
 async def _gated(options: Options) -> AsyncIterator[str]:
-    """Yield one event after a request for ``/open``."""
+    """Yield one event after ``/open`` has been requested."""
     await _gates.setdefault(options["as"], asyncio.Event()).wait()
     yield "open"
 
@@ -116,7 +116,7 @@ async def _answer(send: Any, value: object) -> None:
 
 
 async def _unguarded(scope: Any, receive: Any, send: Any) -> None:
-    """Send a hand-written event stream without any protection."""
+    """Send a hand-written event stream without `StreamGuard` or any other protection."""
     headers = [(b"content-type", b"text/event-stream"), (b"connection", b"keep-alive")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     message: dict[str, Any] = {"type": "http.response.body", "more_body": True}

@@ -1,4 +1,4 @@
-"""Headless Chromium without a driver: the page runs the test and reports the result."""
+"""Headless Chromium without a driver: the page itself runs the test and reports the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from support.live import skip_or_fail
 from undam.lab.proxies import Missing
 
-# No sandbox (for root), no HTTP/3, and no background requests by the browser.
+# No sandbox (required for root), no HTTP/3, and no background requests.
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -23,7 +23,7 @@ FLAGS = (
 
 @contextlib.contextmanager
 def chromium(url: str, folder: Path, *flags: str) -> Iterator[None]:
-    """Show ``url`` during the block; skip the test if Chromium is missing.
+    """Show ``url`` in Chromium during the block; skip the test if Chromium is missing.
 
     Args:
         folder: empty folder for the profile.
@@ -44,7 +44,7 @@ def chromium(url: str, folder: Path, *flags: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Chromium has several processes; the first may end before the others.
+        # Chromium has several processes, and the first may exit before the others.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""Application with all stream formats, and a page that reads them in a browser."""
+"""Application with all stream formats, and a page that reads the streams in a browser."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from undam.sse import Event, encode
 
 _READER = Path(__file__).parents[2] / "packages" / "undam-stream" / "src" / "index.mjs"
 
-# Line ends of SSE and of Unicode, a colon, a field name, and a character of four bytes.
+# The tokens contain SSE and Unicode line ends, a colon, a field name and a 4-byte character.
 TOKENS = ["Hel", "lo", ",\n", " w\u2028\u0085", "data: ör", "ld", "\U0001f30a", "."]
 TEXT = "".join(TOKENS)
 HEARTBEAT_S = 0.05
 
 
 class BrowserTestApp:
-    """Application that serves the tokens in every format, and waits for the gate after the first.
+    """Application that serves ``TOKENS`` in every format and waits at the gate after the first.
 
     Args:
         heartbeat_s: heartbeat interval of the streams; ``None`` disables heartbeats.
@@ -51,7 +51,7 @@ class BrowserTestApp:
         yield Event("{}", "end")
 
     async def messages(self) -> AsyncIterator[Event]:
-        """Yield an answer in Anthropic's format."""
+        """Yield the answer as events in Anthropic's format."""
         usage = {"input_tokens": 1, "output_tokens": 1}
         message: dict[str, Any] = {
             "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m",
@@ -98,7 +98,7 @@ class BrowserTestApp:
         return EventStream(self.events(), **options)
 
     async def _naive(self, path: str) -> AsyncIterator[bytes]:
-        """Yield the chat with IDs, and heartbeats in the form that most servers send."""
+        """Yield the answer with event IDs, and heartbeats in the form that most servers send."""
         chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         for number, token in enumerate(TOKENS):
             choice = {"index": 0, "delta": {"content": token}, "finish_reason": None}

@@ -30,7 +30,7 @@ START_NS = 1_800_000_000 * 1_000_000_000
 
 @dataclass
 class Side:
-    """One end of a connection, with its next sequence number."""
+    """One endpoint of a connection: address, port and next sequence number."""
 
     address: str
     port: int
@@ -56,22 +56,22 @@ class Connection:
         self._add(at_ms, self.client, self.server, ACK, b"")
 
     def request(self, at_ms: float, data: bytes) -> None:
-        """Add bytes from the client."""
+        """Add packets with data from the client."""
         self._send(at_ms, self.client, self.server, data)
 
     def response(self, at_ms: float, data: bytes) -> None:
-        """Add bytes from the server, and their acknowledgement."""
+        """Add packets with data from the server, and their acknowledgements."""
         self._send(at_ms, self.server, self.client, data)
 
     def close(self, at_ms: float, *, by_client: bool = False, flags: int = FIN) -> None:
-        """Add the end of the connection."""
+        """Add the packets that close the connection."""
         first, second = (self.client, self.server) if by_client else (self.server, self.client)
         self._add(at_ms, first, second, flags | ACK, b"")
         if flags == FIN:
             self._add(at_ms + 0.05, second, first, FIN | ACK, b"")
 
     def window(self, at_ms: float, size: int) -> None:
-        """Add an acknowledgement by the client with this receive window."""
+        """Add an acknowledgement from the client that announces this receive window."""
         self._add(at_ms, self.client, self.server, ACK, b"", window=size)
 
     def _send(self, at_ms: float, source: Side, target: Side, data: bytes) -> None:
@@ -100,7 +100,7 @@ def tcp_packet(source: Side, target: Side, flags: int, data: bytes, window: int 
 
 
 def chat_events(count: int, ident: str) -> list[bytes]:
-    """Return a chat answer as SSE events; ``ident`` makes them unique."""
+    """Return a chat answer as SSE events that ``ident`` makes unique."""
     return [
         b'data: {"id":"%s","choices":[{"index":0,"delta":{"content":"word %d "}}]}\n\n'
         % (ident.encode(), number)
@@ -109,7 +109,7 @@ def chat_events(count: int, ident: str) -> list[bytes]:
 
 
 def head(*lines: str) -> bytes:
-    """Return the response head of an event stream in chunks."""
+    """Return the response head for an event stream with chunked framing."""
     more = "".join(f"{line}\r\n" for line in lines)
     return (
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
@@ -118,12 +118,12 @@ def head(*lines: str) -> bytes:
 
 
 def chunk(data: bytes) -> bytes:
-    """Return ``data`` as a chunk of HTTP/1.1; empty data gives the last chunk."""
+    """Return ``data`` as an HTTP/1.1 chunk; for empty data, return the last chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def chat_request(text: str = "hi") -> bytes:
-    """Return a chat request with a secret."""
+    """Return a chat request that contains a secret."""
     body = b'{"stream":true,"messages":[{"role":"user","content":"%s"}]}' % text.encode()
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: api.example\r\n"
@@ -133,18 +133,18 @@ def chat_request(text: str = "hi") -> bytes:
 
 
 class Http2Messages:
-    """Frames of one HTTP/2 connection, with the header compression of both ends."""
+    """Frames on one HTTP/2 connection, with header compression in both directions."""
 
     def __init__(self) -> None:
         self._client, self._server = hpack.Encoder(), hpack.Encoder()
 
     def preface(self, settings: dict[int, int] | None = None) -> bytes:
-        """Return the first bytes of the client."""
+        """Return the first bytes that the client sends."""
         payload = b"".join(struct.pack(">HI", *one) for one in (settings or {}).items())
         return PREFACE + encode_frame(SETTINGS, 0, 0, payload)
 
     def request(self, stream_id: int, text: str = "hi") -> bytes:
-        """Return a chat request with a secret."""
+        """Return a chat request that contains a secret."""
         body = b'{"stream":true,"messages":[{"role":"user","content":"%s"}]}' % text.encode()
         fields = [
             (":method", "POST"), (":scheme", "http"), (":authority", "api.example"),
@@ -156,7 +156,7 @@ class Http2Messages:
         )
 
     def head(self, stream_id: int, *, pieces: int = 1) -> bytes:
-        """Return the response head of an event stream, divided into this many frames."""
+        """Return the response head of an event stream, split into this many frames."""
         fields = [(":status", "200"), ("content-type", "text/event-stream"), ("x", "y" * 60)]
         block = self._server.encode(fields)
         step = -(-len(block) // pieces)
@@ -173,7 +173,7 @@ class Http2Messages:
 
     @staticmethod
     def data(stream_id: int, data: bytes, *, end: bool = False, padding: int = 0) -> bytes:
-        """Return a DATA frame."""
+        """Return a DATA frame with this payload."""
         flags = (END_STREAM if end else 0) | (PADDED if padding else 0)
         payload = bytes([padding]) + data + bytes(padding) if padding else data
         return encode_frame(DATA, flags, stream_id, payload)
@@ -182,7 +182,7 @@ class Http2Messages:
 def stream_through_proxy(
     due_ms: Sequence[float], out_ms: Sequence[float], *, number: int = 0, start_ms: float = 0.0
 ) -> list[Packet]:
-    """Return the packets of one stream on both sides of a proxy.
+    """Return the packets of one stream from both sides of a proxy.
 
     The client is 10.0.0.1, the proxy 10.0.0.2:8080, the origin 10.0.0.3:9000.
 
@@ -214,7 +214,7 @@ def stream_through_proxy(
 
 
 def pcapng(packets: Sequence[Packet]) -> bytes:
-    """Return a pcapng file."""
+    """Return the packets as a pcapng file."""
     file = io.BytesIO()
     writer = CaptureWriter(file, ETHERNET)
     for packet in packets:
@@ -223,7 +223,7 @@ def pcapng(packets: Sequence[Packet]) -> bytes:
 
 
 def pcap(packets: Sequence[Packet], *, order: str = "<", nanoseconds: bool = True) -> bytes:
-    """Return a pcap file in either byte order and time resolution."""
+    """Return the packets as a pcap file with the given byte order and time resolution."""
     magic = 0xA1B23C4D if nanoseconds else 0xA1B2C3D4
     unit = 1 if nanoseconds else 1000
     out = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 1 << 18, ETHERNET)

@@ -1,4 +1,4 @@
-"""Certificates for tests of the command line."""
+"""Certificates for command-line tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Certificates:
-    """Certificate authority, with files for the command line and TLS contexts for servers."""
+    """Certificate authority, with files for command-line options and TLS contexts for servers."""
 
     cacert: str
     client: str

@@ -1,4 +1,4 @@
-"""Reports of synthetic streams, analyzed as by `undam check`."""
+"""Check reports on synthetic streams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hop(
     inner: Hop | None = None,
     offset: ClockOffset | None = None,
 ) -> Hop:
-    """Return the analysis of 80 tokens, 25 ms apart, received through a hop.
+    """Return the analysis of a stream of 80 tokens, 25 ms apart, received through a hop.
 
     Args:
         model: how the hop delays data; ``None`` forwards it at once.
@@ -40,7 +40,7 @@ def hop(
 
 
 def report(*hops: Hop, offset: ClockOffset | None = None) -> Report:
-    """Return the report of hops, outermost first."""
+    """Return the report on these hops, outermost first."""
     found = with_fixes(find_findings(hops, offset), hops)
     exchanges = tuple(one.exchange for one in reversed(hops))
     return Report(hops, tuple(found), exchanges, offset, suspects=find_suspects(found, hops))

@@ -1,4 +1,4 @@
-"""The chunked transfer coding of HTTP/1.1 (RFC 9112, 7.1), implemented independently of `undam`."""
+"""The HTTP/1.1 chunked transfer coding (RFC 9112, 7.1), implemented independently of `undam`."""
 
 from __future__ import annotations
 

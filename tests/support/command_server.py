@@ -1,4 +1,4 @@
-"""Process that has imported `undam` and runs each command in a fork of itself.
+"""Process that has imported `undam` and runs each command in a forked child process.
 
 A new Python process needs about half a second for its imports, and most tests of the command line
 start one. A fork starts in milliseconds and otherwise behaves like a new process: it has its own
@@ -21,12 +21,12 @@ from pathlib import Path
 
 _TESTS = Path(__file__).parents[1]
 _MAX_BYTES = 1 << 20
-# The server's interpreter has already read these variables.
+# The server's interpreter read these variables at its start, so a command cannot change them.
 _INTERPRETER = ("PYTHON", "LC_", "LANG")
 
 
 class CommandServer:
-    """Client side: one server per test process, started by the first command."""
+    """Client that starts one command server per test process, when the first command is run."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._interpreter = _of_interpreter(environment)
@@ -40,7 +40,7 @@ class CommandServer:
             )  # fmt: skip
 
     def can_run(self, environment: dict[str, str]) -> bool:
-        """Return whether the interpreter would start in the same way with this environment."""
+        """Return whether a new interpreter would behave the same way with this environment."""
         return _of_interpreter(environment) == self._interpreter
 
     def run(
@@ -93,7 +93,7 @@ def _of_interpreter(environment: dict[str, str]) -> dict[str, str]:
 
 
 def _serve(control: socket.socket) -> tuple[list[str], dict[str, str], str] | None:
-    """Fork for each request; return the request in the fork, and ``None`` in the server."""
+    """Fork for each request; return the request in the child, and ``None`` in the server."""
     size = array.array("i").itemsize
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, _MAX_BYTES, 3 * size)
@@ -133,7 +133,7 @@ def _main() -> None:
 
 
 def _replace_streams() -> None:
-    """Create text streams for the new descriptors; those of the server may have buffered text."""
+    """Create text streams for the new descriptors; the old streams may contain buffered text."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
         new = io.TextIOWrapper(

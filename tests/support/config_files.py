@@ -1,4 +1,4 @@
-"""Configuration files for tests of lint: write them, and lint them through the API."""
+"""Helpers for lint tests: writing configuration files, and linting them through the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEARTBEATS: dict[str, Any] = {"overrides": SettingsOverrides(heartbeat_s=15)}
 
 
 def write_settings() -> None:
-    """Write an undam.toml for nginx 1.22 and servers with heartbeats into the working directory.
+    """Write an undam.toml for nginx 1.22 and servers with heartbeats to the working directory.
 
     The only diagnostic of `SERVER` is then NGX101, as an error.
     """
@@ -27,13 +27,13 @@ def write_settings() -> None:
 
 
 def write(name: str, text: str) -> str:
-    """Write a file, relative to the working directory, and return its path."""
+    """Write a file to a path relative to the working directory, and return its path."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(text, "utf-8", newline="")
     return name
 
 
 def diagnostics(*paths: str, **options: Any) -> list[tuple[str, str]]:
-    """Lint paths and return code and path of each diagnostic."""
+    """Lint these paths, and return the code and path of each diagnostic."""
     report = lint_paths(paths, options=LintOptions(**HEARTBEATS, **options))
     return [(one.rule.code, one.path) for one in report.diagnostics]

@@ -1,4 +1,4 @@
-"""Damaged records of checks and load tests, each with one change to an intact record."""
+"""Damaged records of checks and load tests; each differs from an intact record in one change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABOUT = {"url": "http://a/", "load": "closed loop of 5", "workers": 2, "host": "
 END = {"kind": "end", "interrupted": False, "planned": 30, "missing_percent": 0, "lost_workers": []}
 LOST = {"worker": 1, "why": "killed", "at_s": 1.0, "missing_percent": 5}
 
-# Replaces the value of a field; the text is the JSON of the new value.
+# JSON texts that replace the value of a field.
 VALUES = (
     "NaN", "1e999", "-1e999", "9" * 4000, "-1", "1.5", "true", "null", '"x"', '"\\ud800"', "[]",
     "{}", "[[[[[]]]]]", "[" * 900 + "]" * 900, '{"a":' * 400 + "1" + "}" * 400, json.dumps(EVIL),
@@ -25,13 +25,13 @@ _MARK = "<mark>"
 
 
 def bench_record() -> list[str]:
-    """Return the lines of the record of a load test."""
+    """Return the lines of a load-test record."""
     results = map(request_result_line, simulate(30))
     return [header_line({"command": "bench", **ABOUT}), *results, json.dumps(END) + "\n"]
 
 
 def check_record() -> list[str]:
-    """Return the lines of the record of a check of two hops."""
+    """Return the lines of a record of a check with two hops."""
     streams = [exchange(answer(even_schedule(25, 12)), hop=hop) for hop in ("origin", "edge")]
     return list(record_lines(streams, {"command": "check", **ABOUT}))
 
@@ -43,7 +43,8 @@ def _with(row: dict[str, Any], name: str, text: str) -> str:
 def _field_changes(lines: list[str], at: int, values: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     row = json.loads(lines[at])
     for number, name in enumerate(row):
-        # Two values per field keep the number of records small; every value is used.
+        # Each field gets two of the values, which limits the number of records but uses every
+        # value.
         for value in (values[(2 * number) % len(values)], values[(2 * number + 1) % len(values)]):
             changed = [*lines]
             changed[at] = _with(row, name, value)
@@ -71,7 +72,7 @@ def _line_changes(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def damaged_records() -> dict[str, str]:
-    """Return texts by name; lone surrogates stand for bytes that are not UTF-8."""
+    """Return damaged records by name; lone surrogates stand for bytes that are not UTF-8."""
     found: dict[str, str] = {}
     for kind, lines in (("bench", bench_record()), ("check", check_record())):
         places = (0, 2, len(lines) - 1) if kind == "bench" else (0, 1, 3, len(lines) - 1)

@@ -1,4 +1,4 @@
-"""Chromium controlled by the DevTools protocol over a pipe, without a driver or a port."""
+"""Chromium, controlled through the DevTools protocol over a pipe, without a driver or a port."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT_S = 30.0
 
 
 class Tab:
-    """Page with its errors and requests."""
+    """Browser tab that records page errors and network requests."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from = to_browser, from_browser
@@ -67,19 +67,19 @@ class Tab:
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def run(self, script: str) -> Any:
-        """Return the value of a JavaScript expression."""
+        """Evaluate a JavaScript expression and return its value."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"]["value"]
 
     def screenshot(self, to: Path) -> None:
-        """Write the whole page as PNG."""
+        """Save a screenshot of the whole page as PNG."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         to.write_bytes(base64.b64decode(shot["data"]))
 
     @property
     def console_errors(self) -> list[dict[str, Any]]:
-        """Console messages, log entries and uncaught exceptions."""
+        """Events for console messages, log entries and uncaught exceptions."""
         kinds = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
         return [one for one in self.events if one.get("method") in kinds]
 
@@ -105,7 +105,7 @@ class Tab:
 
 @contextlib.contextmanager
 def browser_tab(folder: Path) -> Iterator[Tab]:
-    """Open a tab during the block; skip the test if Chromium is missing.
+    """Open a browser tab during the block; skip the test if Chromium is missing.
 
     Args:
         folder: empty folder for the profile.
@@ -115,7 +115,7 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
         skip_or_fail(Missing("chromium", "apt-get install --no-install-recommends chromium"))
     read_end, to_browser = _high_pipe()
     from_browser, write_end = _high_pipe()
-    # Chromium reads commands from descriptor 3 and writes responses to 4.
+    # Chromium reads commands from descriptor 3 and writes responses to descriptor 4.
     script = f'exec "$@" 3<&{read_end} 4>&{write_end}'
     flags = [*FLAGS, "--remote-debugging-pipe", "--window-size=1100,900"]
     flags.append(f"--user-data-dir={folder / 'profile'}")
@@ -142,7 +142,7 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
 
 
 def _high_pipe() -> tuple[int, int]:
-    """Return a pipe that avoids descriptors 3 and 4, which the browser uses."""
+    """Return a pipe whose descriptors are not 3 and 4, which the browser uses."""
     low = os.pipe()
     read_end, write_end = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
     for end in low:

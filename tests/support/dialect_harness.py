@@ -1,4 +1,4 @@
-"""Lint and fix texts of one dialect in one call."""
+"""Lint or fix a text in one dialect with a single call."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _TESTS = Path(__file__).parents[1]
 
 
 def with_heartbeats(**options: object) -> Settings:
-    """Return settings with a server heartbeat of 15 s, which ``options`` may override."""
+    """Return lint settings with a server heartbeat of 15 s; ``options`` override settings."""
     return Settings(**{"heartbeat_s": 15.0, **options})  # type: ignore[arg-type]
 
 
 class DialectHarness:
-    """One dialect with its corpus.
+    """A lint dialect and its corpus files.
 
     Args:
         name: name of the dialect and of its folder in the corpus.
@@ -33,7 +33,7 @@ class DialectHarness:
     def lint(
         self, text: str, open_include: IncludeOpener = no_includes, **options: object
     ) -> LintResult:
-        """Return the lint result of a text."""
+        """Return the lint result for a text."""
         chosen = with_heartbeats(**options)
         return lint_source(self.dialect, Source("f", text), chosen, open_include)
 
@@ -51,17 +51,17 @@ class DialectHarness:
         return fix_source(self.dialect, Source("f", text), chosen, unsafe=True)
 
     def corpus_findings(self, name: str) -> list[tuple[str, int]]:
-        """Return the code and line of each diagnostic of a corpus file."""
+        """Return the code and line of each diagnostic for a corpus file."""
         (file,) = (one for one in self.corpus if one.name == name)
         return self.codes_and_lines(file.read_text("utf-8"))
 
     def corpus_faults(self, name: str) -> list[str]:
-        """Return the code of each error and warning of a corpus file."""
+        """Return the code of each error and warning for a corpus file."""
         (file,) = (one for one in self.corpus if one.name == name)
         found = self.lint(file.read_text("utf-8")).diagnostics
         return [one.rule.code for one in found if one.severity is not Severity.INFO]
 
 
 def include_opener(**texts: str) -> IncludeOpener:
-    """Return an ``IncludeOpener`` for texts by file name."""
+    """Return an ``IncludeOpener`` that reads from these texts, by file name."""
     return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []

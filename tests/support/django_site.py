@@ -1,4 +1,4 @@
-"""Django site of the test process; Django can be configured only once per process."""
+"""The Django site for a test process; Django can be configured only once per process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _asgi(request: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(async_source(), content_type="text/event-stream")
 
 
-# A database file is used, because Django never closes a database in memory.
+# A database file is used, because Django never closes an in-memory database.
 _DATABASE = f"{tempfile.gettempdir()}/undam-django-{os.getpid()}.db"
 
 urlpatterns = [path("page", _page), path("wsgi", _wsgi), path("asgi", _asgi)]

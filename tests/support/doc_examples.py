@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/: commands, and the real output that the pages show.
+"""Examples in README.md and docs/: the commands, and the real output that the pages show.
 
 A page has the mark ``<!-- output NAME -->`` in front of a code block. The command is run on real
 programs; the page shows it with the usual ports (8080 for the proxy, 8000 for the model).
@@ -35,14 +35,14 @@ SetUp = Callable[[Path], "contextlib.AbstractContextManager[Addresses]"]
 
 _MODEL = ("--gap", "25", "--tokens", "120", "--ttft", "200", "--seed", "1")
 _GZIP = "gzip on;\ngzip_types text/event-stream;\ngzip_min_length 0;"
-# Numbers and timelines differ between two runs.
+# Findings of severity info, and numbers, differ between two runs.
 _INFO = re.compile(r"^info UD\d+ .*\n(?:  .*\n)*\n?", re.MULTILINE)
 _NUMBER = re.compile(r"~?\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class DocExample:
-    """Command of a page, and the programs and files that it needs.
+    """Command that a page shows, and the programs and files that it needs.
 
     Attributes:
         shown: the command as the page shows it.
@@ -59,7 +59,7 @@ class DocExample:
     most: int = 100
 
     def run(self) -> str:
-        """Run the command, and return it with its output in the form that the pages show."""
+        """Run the command; return the command and its output as the pages show them."""
         return f"$ {self.shown}\n{self._shortened(_output(self.shown, self.set_up))}"
 
     def _shortened(self, text: str) -> str:
@@ -73,7 +73,7 @@ class DocExample:
 
 @functools.cache
 def _output(shown: str, set_up: SetUp) -> str:
-    """Run a command; examples that show different parts of one output share the run."""
+    """Run a command only once, even if several examples show parts of the output."""
     with (
         tempfile.TemporaryDirectory(prefix="undam-docs-") as name,
         set_up(Path(name)) as addresses,
@@ -95,7 +95,7 @@ def _replaced(text: str, addresses: Addresses) -> str:
 
 
 def comparable(text: str) -> str:
-    """Return the text without parts that differ between runs: numbers and timelines."""
+    """Return the text without numbers and timelines, which differ between runs."""
     lines = [line for line in text.splitlines() if not re.search(r"\|[ .:·▪█]+\|", line)]
     return "\n".join(" ".join(_NUMBER.sub("N", line).split()) for line in lines)
 
@@ -112,7 +112,7 @@ def _simulator(folder: Path, *arguments: str) -> Iterator[str]:
 
 
 def nginx(location: str, http: str = "", *model: str) -> SetUp:
-    """Return a set-up of nginx in front of a simulated model."""
+    """Return a set-up that runs nginx in front of a simulated model."""
 
     @contextlib.contextmanager
     def started(folder: Path) -> Iterator[Addresses]:
@@ -129,7 +129,7 @@ def nginx(location: str, http: str = "", *model: str) -> SetUp:
 
 
 def files(**texts: str) -> SetUp:
-    """Return a set-up of files only; the argument ``nginx_conf`` is the file nginx.conf."""
+    """Return a set-up that only writes files; argument ``nginx_conf`` becomes nginx.conf."""
 
     @contextlib.contextmanager
     def written(folder: Path) -> Iterator[Addresses]:
@@ -142,7 +142,7 @@ def files(**texts: str) -> SetUp:
 
 @contextlib.contextmanager
 def _torn(_: Path) -> Iterator[Addresses]:
-    """Serve an answer with characters that a relay has split and damaged, and the intact answer."""
+    """Serve an answer twice: intact, and with characters that a relay has damaged."""
 
     def serve(text: str) -> Callable[[socket.socket, bytes], None]:
         def script(conn: socket.socket, _: bytes) -> None:
@@ -164,7 +164,7 @@ def _torn(_: Path) -> Iterator[Addresses]:
 
 @contextlib.contextmanager
 def _tool_calls(_: Path) -> Iterator[Addresses]:
-    """Serve text that streams, and a tool call whose arguments arrive whole after two seconds."""
+    """Serve text that streams, then a tool call whose arguments arrive all at once after 2 s."""
 
     def script(conn: socket.socket, _: bytes) -> None:
         conn.sendall(head())
@@ -183,7 +183,7 @@ def _tool_calls(_: Path) -> Iterator[Addresses]:
 
 
 def _with_traffic(inner: SetUp) -> SetUp:
-    """Return a set-up with a few clients that read through the proxy, for `undam tap`."""
+    """Return a set-up in which a few clients read through the proxy, as traffic for `undam tap`."""
 
     @contextlib.contextmanager
     def running(folder: Path) -> Iterator[Addresses]:
@@ -203,7 +203,7 @@ def _with_traffic(inner: SetUp) -> SetUp:
 
 
 def _ports(addresses: Addresses) -> dict[str, str]:
-    """Add the ports alone, as `--port` takes them."""
+    """Add replacements for port numbers alone, as in `--port`."""
     found = dict(addresses)
     for shown, real in addresses.items():
         found[f"--port {shown.rpartition(':')[2]}"] = f"--port {real.rpartition(':')[2]}"
@@ -276,7 +276,7 @@ EXAMPLES: tuple[DocExample, ...] = (
         "watch", "undam watch http://127.0.0.1:8000/v1 'Count'", nginx("", "", *_FEW_TOKENS)
     ),
     DocExample("doctor", "undam doctor", files()),
-    # Shorter outputs for README.md.
+    # Examples with shorter output, for README.md.
     DocExample("check", f"undam check {CHAT} --hop model={MODEL}", HELD, "^  more:"),
     DocExample("explain", "undam explain UD102", files(), "^$", most=3),
     DocExample(
@@ -297,12 +297,12 @@ EXAMPLES: tuple[DocExample, ...] = (
 
 
 def example(name: str) -> DocExample:
-    """Return the example with this name."""
+    """Return the example called ``name``."""
     return next(one for one in EXAMPLES if one.name == name)
 
 
 def pages() -> Iterator[tuple[Path, list[tuple[str, str]]]]:
-    """Yield the pages that show examples, each with the names and the texts of its blocks."""
+    """Yield each page that shows examples, with the name and text of each block."""
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         found = MARK.findall(path.read_text("utf-8"))
         if found:

@@ -1,4 +1,4 @@
-"""The HTTP server of llama.cpp with a tiny random model, as a subprocess."""
+"""The llama.cpp HTTP server with a tiny random model, as a subprocess."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PYTHON = _ROOT / ".venv-engine" / "bin" / "python"
 
 @contextmanager
 def engine_server(folder: Path, *, draft: int = 0) -> Iterator[str]:
-    """Run the server, and return its URL; skip the test if it is not installed.
+    """Run the server and yield its URL; skip the test if llama.cpp is not installed.
 
     Args:
         draft: longest draft of the speculative decoder; 0 for none.

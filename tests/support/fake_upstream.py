@@ -1,4 +1,4 @@
-"""Upstream with one handler per request kind, and raw client connections to a gateway.
+"""Scripted upstream with one handler per request kind, and raw client connections to a gateway.
 
 The upstream records every request byte and when a reader disconnects. Each connection runs in its
 own thread.
@@ -25,7 +25,7 @@ _LONG_S = 20.0
 
 
 def event(text: str = "", **more: object) -> bytes:
-    """Return a chat chunk as an event; the role chunk if ``text`` is empty."""
+    """Return a chat chunk as an event; without ``text``, return the role chunk."""
     delta = {"content": text} if text else {"role": "assistant", "content": ""}
     payload = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more}
     return b"data: " + json.dumps(payload).encode() + b"\n\n"
@@ -36,7 +36,7 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass
 class UpstreamRequest:
-    """Received request, with methods to respond."""
+    """Request received by the upstream, with methods for responding."""
 
     sock: socket.socket
     head: bytes
@@ -49,12 +49,12 @@ class UpstreamRequest:
             self.sock.sendall(part)
 
     def chunks(self, *events: bytes) -> None:
-        """Send each event as one chunk in one write."""
+        """Send each event as a separate chunk in a separate write."""
         for one in events:
             self.sock.sendall(chunk(one))
 
     def wait_for_disconnect(self, seconds: float = _LONG_S) -> bool:
-        """Wait until the client disconnects, and record the time."""
+        """Wait until the client disconnects, and record the time of the disconnect."""
         ready, _, _ = select.select([self.sock], [], [], seconds)
         if not ready:
             return False
@@ -76,7 +76,7 @@ Handler = Callable[[UpstreamRequest], object]
 
 @dataclass
 class FakeUpstream:
-    """HTTP server that calls ``handlers[X-Handler]`` for each request, or ``default``."""
+    """HTTP server that handles each request with ``handlers[X-Handler]``, or else ``default``."""
 
     handlers: dict[str, Handler] = field(default_factory=dict)
     default: Handler = lambda request: request.send(
@@ -157,7 +157,7 @@ class FakeUpstream:
 
 @contextlib.contextmanager
 def fake_upstream(**handlers: Handler) -> Iterator[FakeUpstream]:
-    """Run an upstream with handlers; underscores in their names stand for hyphens."""
+    """Run an upstream with these handlers; underscores in their names become hyphens."""
     upstream = FakeUpstream({name.replace("_", "-"): play for name, play in handlers.items()})
     try:
         yield upstream
@@ -169,7 +169,7 @@ def fake_upstream(**handlers: Handler) -> Iterator[FakeUpstream]:
 def chat_request(
     play: str = "", *, path: str = CHAT, stream: bool = True, headers: str = "", **body: object
 ) -> bytes:
-    """Return a chat request as bytes."""
+    """Return the bytes of a chat request."""
     payload = json.dumps({"model": "m", "messages": [], "stream": stream, **body})
     return (
         f"POST {path} HTTP/1.1\r\nHost: gw\r\nX-Handler: {play}\r\n{headers}"
@@ -178,7 +178,7 @@ def chat_request(
 
 
 class RawConnection:
-    """Client connection that sends and records raw bytes."""
+    """Raw client connection that sends bytes and records the received bytes."""
 
     def __init__(self, port: int, data: bytes = b"") -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=_LONG_S)
@@ -195,7 +195,7 @@ class RawConnection:
         self.sock.close()
 
     def until(self, mark: bytes) -> bytes:
-        """Read until ``mark`` was received."""
+        """Read until ``mark`` has been received."""
         while mark not in self.data:
             assert self.read(), f"the end came before {mark!r}: {self.data!r}"
         return self.data
@@ -207,7 +207,7 @@ class RawConnection:
         return piece
 
     def rest(self) -> bytes:
-        """Read to the end of the connection."""
+        """Read until the connection ends."""
         with contextlib.suppress(ConnectionError):
             while self.read():
                 pass
@@ -215,13 +215,13 @@ class RawConnection:
 
 
 def send_raw(port: int, data: bytes) -> bytes:
-    """Send ``data`` and return everything received until the end (``Connection: close``)."""
+    """Send ``data`` (with ``Connection: close``); return everything received until the end."""
     with RawConnection(port, data) as talk:
         return talk.rest()
 
 
 def split_response(answer: bytes) -> tuple[bytes, bytes]:
-    """Return head and body of a response, the body without chunk framing."""
+    """Return the head and body of a response; chunk framing is removed from the body."""
     head, _, body = answer.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" not in head.lower():
         return head, body
@@ -235,5 +235,5 @@ def split_response(answer: bytes) -> tuple[bytes, bytes]:
 
 
 def is_complete(answer: bytes) -> bool:
-    """Return whether a chunked body ended with its last chunk."""
+    """Return whether a chunked body is complete."""
     return answer.endswith(LAST_CHUNK)

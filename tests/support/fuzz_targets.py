@@ -1,4 +1,4 @@
-"""Targets of the fuzzer: parsers of arbitrary bytes, and the errors that they document."""
+"""Fuzz targets: parsers of arbitrary bytes, and the errors that each may raise."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from undam.wire.timestamps import TimestampedRead
 
 ROOT = Path(__file__).parents[2]
 _MAX_BYTES = 1 << 20
-# Every parser must give the same result for any split, so each input is parsed in two halves.
+# The result must not depend on how the input is split, so each input is parsed in two halves.
 _HALVES = 2
 
 
 @dataclass(frozen=True)
 class FuzzTarget:
-    """A parser with valid inputs.
+    """Parser to fuzz, with valid inputs.
 
     Args:
         run: parses one input.
@@ -92,7 +92,7 @@ def _http2(data: bytes) -> None:
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """Return an HTTP/2 frame (RFC 9113 4.1)."""
+    """Return the bytes of an HTTP/2 frame (RFC 9113, 4.1)."""
     head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
     return head + stream.to_bytes(4, "big") + payload
 

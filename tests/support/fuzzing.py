@@ -1,4 +1,4 @@
-"""Mutation fuzzer: damages copies of valid inputs until a target fails or the time is over."""
+"""Mutation fuzzer: damages copies of valid inputs until a target fails or the time limit ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from support.fuzz_targets import FuzzTarget
 
-# Tokens with a special meaning in one of the formats.
+# Tokens that have a special meaning in at least one of the fuzzed formats.
 _TOKENS = (
     b"\r\n", b"\n\n", b"\r", b"\0", b"data: ", b"event: ", b":", b"{", b"}", b"[", b"]", b'"',
     b"\\",
@@ -18,13 +18,13 @@ _TOKENS = (
 )  # fmt: skip
 _MAX_BYTES = 1 << 16
 _MAX_CHANGES = 8
-# CPU time of one input of at most 64 KB. Quadratic work takes much longer.
+# Limit on CPU time per input of at most 64 KB, in seconds. Quadratic work takes much longer.
 SLOW_S = 5.0
 
 
 @dataclass(frozen=True)
 class Crash:
-    """An input on which a target failed."""
+    """Input on which a target failed."""
 
     target: str
     data: bytes
@@ -32,7 +32,7 @@ class Crash:
 
 
 def run_input(target: FuzzTarget, data: bytes) -> Crash | None:
-    """Run a target on one input."""
+    """Run a target on one input, and return the crash if it fails."""
     begun = time.process_time()
     try:
         target.run(data)
@@ -45,7 +45,7 @@ def run_input(target: FuzzTarget, data: bytes) -> Crash | None:
 
 
 def fuzz(targets: Sequence[FuzzTarget], seconds: float, seed: int) -> tuple[int, list[Crash]]:
-    """Run the targets in turn; return the number of inputs, and one crash per target at most."""
+    """Run the targets in turn; return the number of inputs, and at most one crash per target."""
     random_ = random.Random(seed)
     until = time.monotonic() + seconds
     pools = {target.name: list(target.seeds) for target in targets}
@@ -64,7 +64,7 @@ def fuzz(targets: Sequence[FuzzTarget], seconds: float, seed: int) -> tuple[int,
 
 
 def mutated(random_: random.Random, pool: Sequence[bytes]) -> bytes:
-    """Return a damaged copy of one of the inputs."""
+    """Return a randomly damaged copy of one of the inputs."""
     data = bytearray(random_.choice(pool))
     for _ in range(random_.randint(1, _MAX_CHANGES)):
         at = random_.randint(0, len(data))

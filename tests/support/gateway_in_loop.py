@@ -1,4 +1,4 @@
-"""A gateway with its upstreams and clients in one event loop, which starts within milliseconds."""
+"""Gateway, upstreams and clients in one event loop; the gateway starts within milliseconds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 @dataclass
 class UpstreamCall:
-    """Request that a `LoopUpstream` has received."""
+    """Request that a `LoopUpstream` has received, and the connection to respond on."""
 
     head: bytes
     body: bytes
@@ -71,7 +71,7 @@ Handler = Callable[[UpstreamCall], Awaitable[object]]
 
 
 class LoopUpstream:
-    """HTTP server that calls a handler for each request; the result "close" ends the connection."""
+    """HTTP server that calls a handler for each request; "close" as result ends the connection."""
 
     def __init__(self, handler: Handler | None = None) -> None:
         self.handler = handler or (lambda call: call.respond())
@@ -133,7 +133,7 @@ class LoopGateway:
     records: list[Any] = field(default_factory=list)
 
     async def send(self, data: bytes, until: bytes = b"", timeout_s: float = 10.0) -> bytes:
-        """Send ``data`` on a new connection; return the response up to ``until`` or its end."""
+        """Send ``data`` on a new connection; return the response up to ``until`` or to its end."""
         received = b""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
@@ -168,7 +168,7 @@ async def loop_gateway(
     tls: ssl.SSLContext | None = None,
     **values: Any,
 ) -> AsyncIterator[LoopGateway]:
-    """Run a gateway with these upstreams and option values in the running loop."""
+    """Run a gateway with these upstreams and option values in the running event loop."""
     configs = [
         one if isinstance(one, UpstreamConfig)
         else upstream_from_url(one if isinstance(one, str) else one.url)
@@ -212,7 +212,7 @@ async def loop_gateway(
 def json_request(
     path: str = "/v1/chat/completions", headers: str = "", body: bytes | None = None, **fields: Any
 ) -> bytes:
-    """Return a POST request with a JSON body, on a connection that is closed afterwards."""
+    """Return a POST request with a JSON body; the connection is closed after the response."""
     if body is None:
         body = json.dumps({"model": "m", "messages": [], **fields}).encode()
     head = (

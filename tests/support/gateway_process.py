@@ -1,4 +1,4 @@
-"""Running gateways with simulators as upstreams, and clients that record when content arrived."""
+"""Gateway processes with simulators as upstreams; clients that record when content arrived."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ StartUndam = Callable[..., ListeningCommand]
 
 @contextlib.contextmanager
 def undam_commands(folder: Path) -> Iterator[StartUndam]:
-    """Yield a function that starts ``sim`` or ``gateway``, on a free port unless one is given."""
+    """Yield a function that starts `undam sim` or `undam gateway`, by default on a free port."""
     running: list[ListeningCommand] = []
 
     def run(command: str, *arguments: str) -> ListeningCommand:
@@ -44,7 +44,7 @@ def undam_commands(folder: Path) -> Iterator[StartUndam]:
 
 @dataclass
 class StreamResult:
-    """Received response, with times in seconds of time.monotonic()."""
+    """Received response; times are in seconds of time.monotonic()."""
 
     asked_at: float
     status: int = 0
@@ -64,7 +64,7 @@ class StreamResult:
 async def request_stream(
     url: str, *, model: str = "m", headers: str = "", tokens: int = 0
 ) -> StreamResult:
-    """Request a chat stream on a new connection and read it to its end."""
+    """Request a chat stream on a new connection and read the stream to its end."""
     parts, read = urlsplit(url), StreamResult(time.monotonic())
     payload: dict[str, object] = {"model": model, "stream": True, "messages": []}
     if tokens:
@@ -100,7 +100,7 @@ async def request_stream(
 async def open_load(
     url: str, count: int, per_second: float, *, seed: int = 1
 ) -> list[StreamResult]:
-    """Send requests at random times (open loop)."""
+    """Send requests at random times, regardless of responses (open loop)."""
     rng, tasks = random.Random(seed), []
     due = time.monotonic()
     for _ in range(count):
@@ -112,7 +112,7 @@ async def open_load(
 
 @dataclass
 class ClosedLoad:
-    """Closed loop of clients that send one request at a time until ``stopped`` is set."""
+    """Closed loop: each client sends one request at a time until ``stopped`` is set."""
 
     url: str
     clients: int
@@ -129,6 +129,6 @@ class ClosedLoad:
 
 
 def quantile(q: float, values: list[float]) -> float:
-    """Return a quantile by nearest rank."""
+    """Return a quantile by the nearest-rank method."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]

@@ -1,4 +1,4 @@
-"""Discrete simulation of replicas behind the gateway's load balancing and hedging.
+"""Discrete-event simulation of replicas behind the gateway's load balancing and hedging.
 
 Replicas have slots and queues, and requests arrive at random. The simulation is seeded and uses no
 clock.
@@ -21,7 +21,7 @@ from undam.gateway.policy.load_balancer import Backend, Lease, LoadBalancer
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """Parameters of the replicas and requests.
+    """Parameters of the simulated replicas and requests.
 
     A request waits for a slot and occupies it for its prefill and decoding time.
 
@@ -47,7 +47,7 @@ class SimulationSettings:
 
 @dataclass
 class SimulationResult:
-    """TTFT of each request in order of completion, and hedges sent and denied."""
+    """TTFTs in order of completion, and the number of hedges sent and denied."""
 
     ttft_s: list[float] = field(default_factory=list)
     hedges: int = 0
@@ -90,7 +90,7 @@ class _Simulation:
 
     def run(self) -> SimulationResult:
         settings, at = self.settings, 0.0
-        # The mean of a lognormal distribution exceeds its median. A stall also occupies a slot.
+        # A lognormal distribution's mean is higher than its median. A stall also occupies a slot.
         work = settings.prefill_s * 2.718281828 ** (settings.sigma**2 / 2) + settings.decode_s
         work += settings.stalls * settings.stall_s
         rate = settings.load * settings.replicas * settings.slots / work
@@ -197,5 +197,5 @@ class _Simulation:
 
 
 def simulate(settings: SimulationSettings, limits: HedgeLimits) -> SimulationResult:
-    """Run all requests and return their TTFTs and hedges."""
+    """Simulate all requests; return their TTFTs and the hedges."""
     return _Simulation(settings, limits).run()

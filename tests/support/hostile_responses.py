@@ -1,4 +1,4 @@
-"""Hostile responses of a model server that a client must survive, each as bytes or as a script."""
+"""Hostile model-server responses that a client must survive, each as bytes or as a script."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ HI = token("hi") + DONE
 
 
 def coded(coding: str, body: bytes) -> bytes:
-    """Return a response with a content coding, delimited by the end of the connection."""
+    """Return a response in this content coding; the end of the connection ends the body."""
     return SSE_HEAD + f"Content-Encoding: {coding}\r\nConnection: close\r\n\r\n".encode() + body
 
 
 def typed(content_type: str, body: bytes) -> bytes:
-    """Return a response with a media type, delimited by the end of the connection."""
+    """Return a response of this media type; the end of the connection ends the body."""
     return (
         f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n".encode(
             "latin-1"
@@ -59,7 +59,7 @@ CODERS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": lambda data: zstd.compress(data, 3),
 }
 
-# Bodies of tens of megabytes that compress to some kilobytes.
+# Bodies of tens of megabytes that compress to a few kilobytes.
 BOMBS: dict[str, Callable[[int], bytes]] = {
     "comments": lambda size: b":\n" * (size // 2),
     "named-blanks": lambda size: b"data\n\n" * (size // 6),
@@ -282,7 +282,7 @@ def _forms() -> Iterator[tuple[str, bytes]]:
 
 
 def hostile_responses() -> dict[str, bytes]:
-    """Return complete responses by name; the server closes the connection after each."""
+    """Return complete responses by name; the server closes the connection after each response."""
     found: dict[str, bytes] = {}
     for family in (_heads, _framings, _codings, _values, _texts, _forms):
         for name, response in family():
@@ -292,6 +292,6 @@ def hostile_responses() -> dict[str, bytes]:
 
 
 def bomb(name: str, size: int = 40 << 20) -> bytes:
-    """Return a small compressed response that decodes to ``size`` bytes: "events in br"."""
+    """Return a small compressed response that decodes to ``size`` bytes, such as "events in br"."""
     kind, coding = name.split(" in ")
     return coded(coding, CODERS[coding](BOMBS[kind](size)))

@@ -1,4 +1,4 @@
-"""Streams inside several kinds of middleware: ``/KIND/failing``, ``/complete`` and ``/endless``."""
+"""Streams inside several kinds of middleware: ``/KIND/failing``, ``/complete``, ``/endless``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/2 model server in a thread: concurrent streams with the faults that their bodies request."""
+"""HTTP/2 model server in a thread; request bodies select the faults of each stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKENS = 8
 
 @dataclass
 class Http2Origin:
-    """Listening server that counts the streams of its clients.
+    """Listening server that counts its clients' streams.
 
     Attributes:
         open_streams: highest number of open streams on one connection.
@@ -148,7 +148,7 @@ class _Connection(asyncio.Protocol):
 def serving_http2_origin(
     tls: ssl.SSLContext | None = None, *, gap_s: float = 0.005, max_streams: int = 100
 ) -> Iterator[Http2Origin]:
-    """Serve until the context ends.
+    """Serve until the block ends.
 
     The body of a request names its fault, for instance ``fault-reset``; see ``_stream``.
     """

@@ -1,4 +1,4 @@
-"""A client connection and h2's server side, joined without a network."""
+"""The HTTP/2 client connection joined to h2's server side, without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=h2.events.Event)
 
 
 class Http2Pair:
-    """A client connection and its server; ``requests`` are the events of the server."""
+    """Client connection and server; ``requests`` contains the events that the server received."""
 
     def __init__(self, **settings: int) -> None:
         self.client = Http2Connection()
@@ -40,5 +40,5 @@ class Http2Pair:
             found += self.client.receive_data(down)
 
     def received(self, kind: type[E]) -> list[E]:
-        """Return the events of one kind that the server has received."""
+        """Return the events of this type that the server has received."""
         return [event for event in self.requests if isinstance(event, kind)]

@@ -1,4 +1,4 @@
-"""Real proxies that offer HTTP/2 over TLS, and their certificate."""
+"""Real proxies that offer HTTP/2 over TLS, and a certificate for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.lab.proxies.process import start
 
 @dataclass(frozen=True)
 class Files:
-    """Certificate for localhost: authority, certificate, key, and both in one file."""
+    """Certificate files for localhost: authority, certificate, key, and ``pem`` with both."""
 
     cacert: Path
     cert: Path
@@ -25,7 +25,7 @@ class Files:
 
 
 def make_files(folder: Path) -> Files:
-    """Write the files to ``folder``, where the accounts of the proxies can read them."""
+    """Write the files to ``folder``, where the proxies' user accounts can read them."""
     folder.chmod(0o755)
     for parent in folder.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)

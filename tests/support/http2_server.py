@@ -1,4 +1,4 @@
-"""Small HTTP/2 servers in threads, with one callback per request."""
+"""Small HTTP/2 servers in threads, with one script call per request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEAD = ((":status", "200"), ("content-type", "text/event-stream"))
 
 
 class ServerConnection:
-    """One connection on the server's side; ``fields`` and ``body`` are those of the request."""
+    """Server side of one connection; ``fields`` and ``body`` belong to the current request."""
 
     def __init__(self, conn: socket.socket) -> None:
         config = h2.config.H2Configuration(
@@ -41,7 +41,7 @@ class ServerConnection:
         self._conn.sendall(self.h2.data_to_send())
 
     def read_request(self, window_delay_s: float = 0.0) -> bool:
-        """Read one request; return false if the client has closed."""
+        """Read one request; return ``False`` if the client has closed the connection."""
         self.body, ended = b"", False
         while not ended:
             data = self._conn.recv(65536)
@@ -61,12 +61,12 @@ class ServerConnection:
         return True
 
     def head(self, *fields: tuple[str, str]) -> None:
-        """Send the head of an event stream."""
+        """Send the response head for an event stream."""
         self.h2.send_headers(self.stream_id, [*HEAD, *fields])
         self.flush()
 
     def send(self, data: bytes, *, end: bool = False) -> None:
-        """Send data at once."""
+        """Send data immediately."""
         self.h2.send_data(self.stream_id, data, end_stream=end)
         self.flush()
 
@@ -77,7 +77,7 @@ class ServerConnection:
         self._conn.sendall(encode_frame(GOAWAY, 0, 0, payload))
 
     def goaway(self, code: int = 0, last_stream_id: int | None = None) -> None:
-        """Send GOAWAY, half-close, and wait until the client closes."""
+        """Send GOAWAY, half-close, and wait until the client closes the connection."""
         self.send_goaway(code, last_stream_id)
         self._conn.shutdown(socket.SHUT_WR)
         while self._conn.recv(65536):
@@ -85,7 +85,7 @@ class ServerConnection:
         raise ConnectionAbortedError
 
     def stream(self, count: int = 20, gap_s: float = 0.01, *, end: bool = True) -> None:
-        """Send a head, ``count`` tokens and the end."""
+        """Send a response head, ``count`` tokens and the end of the stream."""
         self.head()
         events = plain_events([f"word{n} " for n in range(count)])
         for event in events[:count]:
@@ -97,7 +97,7 @@ class ServerConnection:
 
 @dataclass
 class Http2Server:
-    """Listening server with the fields of the requests that it received."""
+    """Listening server that keeps the header fields of received requests."""
 
     port: int
     requests: list[dict[str, str]] = field(default_factory=list)

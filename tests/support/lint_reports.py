@@ -1,4 +1,4 @@
-"""Lint files given as texts, and read the JSON report."""
+"""Helpers that lint files given as texts, and read the JSON report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.undam_command import invoke
 
 @dataclass(frozen=True)
 class ReportedLint:
-    """Exit code and JSON report of one run."""
+    """Exit code and JSON report of one `undam lint` run."""
 
     code: int
     report: dict[str, Any]
@@ -33,7 +33,7 @@ class ReportedLint:
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """The outcome of each route, by its path."""
+        """The outcome for each route, by the route's path."""
         return {one["route"]: one["outcome"] for one in self.report["routes"]["list"]}
 
     def message(self, code: str) -> str:
@@ -42,7 +42,7 @@ class ReportedLint:
 
 
 def lint_files(files: dict[str, str], *args: str, paths: tuple[str, ...] = (".",)) -> ReportedLint:
-    """Write files into the working directory and lint paths."""
+    """Write files to the working directory and lint ``paths``."""
     for name, text in files.items():
         write(name, text)
     result = invoke("lint", *paths, *args, "--json")
@@ -50,5 +50,5 @@ def lint_files(files: dict[str, str], *args: str, paths: tuple[str, ...] = (".",
 
 
 def location(path: str, upstream: str, more: str = "") -> str:
-    """Return an nginx server with one location."""
+    """Return an nginx configuration with one server and one location."""
     return f"server {{ listen 80; location {path} {{ proxy_pass {upstream}; {more} }} }}\n"

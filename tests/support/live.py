@@ -1,4 +1,4 @@
-"""Helpers for live tests with proxies: simulator, proxies, checks, and ground-truth holds.
+"""Helpers for live tests with proxies: simulator, proxies, checks, and ground-truth hold times.
 
 The holds are computed from the simulator's log, without undam's own parser and analysis.
 """
@@ -28,15 +28,15 @@ CHAT = "/v1/chat/completions"
 
 _TRUTH_S = 5.0
 
-# A hold of 12 ms can change a verdict, so delays by the machine must stay well below that.
+# A delay of 12 ms can change a verdict, so the machine's own delays must stay well below that.
 _MAX_MACHINE_DELAY_MS = 5.0
 _MORE_TIMES = 2
-# With fewer reads, those delayed by process starts would make up a tenth of them.
+# With fewer reads, the delays from process starts would affect a tenth of the reads.
 _MIN_READS = 40
 
 
 class Simulator:
-    """Running ``undam sim`` with its ground truth."""
+    """A running ``undam sim`` process and the ground truth that it writes."""
 
     def __init__(self, command: ListeningCommand, truth_file: Path) -> None:
         self.url = command.url
@@ -52,7 +52,7 @@ class Simulator:
         return [json.loads(line) for line in complete.splitlines()]
 
     def events(self, ident: str) -> dict[int, dict[str, int]]:
-        """Return the events of a finished exchange by sequence number."""
+        """Return the events of a finished exchange, by sequence number."""
         give_up = time.monotonic() + _TRUTH_S
         while True:
             lines = [line for line in self.truth() if line["id"] == ident]
@@ -62,12 +62,12 @@ class Simulator:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop the simulator, which completes the ground truth."""
+        """Stop the simulator; the ground truth is complete afterwards."""
         self._command.stop()
 
 
 def start_simulator(folder: Path, *arguments: str, number: int = 0) -> Simulator:
-    """Start ``undam sim`` on a free port; its ground truth and log are written to ``folder``."""
+    """Start ``undam sim`` on a free port; the ground truth and log are written to ``folder``."""
     truth_file = folder / f"truth-{number}.jsonl"
     log = folder / f"simulator-{number}.log"
     arguments = ("sim", "--port", "0", "--truth", str(truth_file), *arguments)
@@ -91,14 +91,14 @@ def proxies() -> Iterator[RunProxy]:
 
 
 def skip_or_fail(missing: Missing) -> NoReturn:
-    """Skip the test because a program is missing; fail it in CI."""
+    """Skip the test because a program is missing, or fail it in CI."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(str(missing), pytrace=False)
     pytest.skip(str(missing))
 
 
 async def check(url: str, *inner: tuple[str, str], path: str = CHAT, **options: Any) -> Report:
-    """Check ``url`` as the hop ``edge``, and the inner hops as (name, url)."""
+    """Check ``url`` as the hop ``edge``, with inner hops given as (name, url)."""
     places = tuple(Place(name, at + path) for name, at in (("edge", url), *inner))
     return await run_check(CheckOptions(places=places, **options))
 
@@ -118,13 +118,13 @@ def measure(
     for _ in range(_MORE_TIMES):
         if all(machine_delay_ms(simulator, report) <= _MAX_MACHINE_DELAY_MS for report in measured):
             break
-        time.sleep(1)  # other load may have ended by then
+        time.sleep(1)  # other load on the machine may have ended by then
         measured = asyncio.run(together())
     return measured
 
 
 def machine_delay_ms(simulator: Simulator, report: Report) -> float:
-    """Return the p90 of the lateness of the simulator or of the check, whichever is larger.
+    """Return the p90 lateness of the simulator or of the check, whichever is larger.
 
     A machine that delays these processes delays the proxies as well.
     """
@@ -138,14 +138,14 @@ def machine_delay_ms(simulator: Simulator, report: Report) -> float:
 
 
 def lateness_ms(simulator: Simulator, exchange: Exchange) -> list[float]:
-    """Return how late the simulator sent each event of an exchange."""
+    """Return how late the simulator sent each event in an exchange."""
     events = simulator.events(beacon_id(exchange)).values()
     return [(event["left_ns"] - event["due_ns"]) / 1e6 for event in events]
 
 
 @dataclass(frozen=True)
 class EventTiming:
-    """Times of one content event: due and sent (from the ground truth), and arrived."""
+    """Times of one content event: due and sent (from the ground truth), and received."""
 
     due_ns: int
     left_ns: int
@@ -157,7 +157,7 @@ class EventTiming:
 
 
 def event_timings(simulator: Simulator, exchange: Exchange) -> list[EventTiming]:
-    """Return the times of each chat chunk with text; it arrives with the read of its last byte."""
+    """Return the times of each chat chunk with text; a chunk arrives when its last byte is read."""
     events = simulator.events(beacon_id(exchange))
     found: list[EventTiming] = []
     body, start = b"", 0
@@ -175,7 +175,7 @@ def event_timings(simulator: Simulator, exchange: Exchange) -> list[EventTiming]
 
 
 def beacon_id(exchange: Exchange) -> str:
-    """Return the beacon ID of an exchange, from its response head."""
+    """Return the exchange's beacon ID, which is in the response head."""
     head = exchange.head.get("undam-beacon") if exchange.head else None
     assert head is not None, f"{exchange.url}: the beacon's header is missing"
     name, _, ident = head.partition(";")[0].partition("=")
@@ -184,20 +184,20 @@ def beacon_id(exchange: Exchange) -> str:
 
 
 def quantile(values: Iterable[float], q: float) -> float:
-    """Return the nearest-rank quantile; 0 without values."""
+    """Return the nearest-rank quantile, or 0 if there are no values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0.0
 
 
 def hop_json(report: Report, name: str = "edge") -> dict[str, Any]:
-    """Return a hop of the JSON report."""
+    """Return the hop called ``name`` in the JSON report."""
     hops = report_json(report)["hops"]
     assert isinstance(hops, list)
     return next(hop for hop in hops if hop["name"] == name)
 
 
 def codes_by_hop(report: Report) -> dict[str, set[str]]:
-    """Return the codes of errors and warnings by hop, without measurement caveats.
+    """Return error and warning codes by hop, without measurement caveats.
 
     Caveats are expected on a busy machine and concern no hop.
     """
@@ -212,7 +212,7 @@ HOLD_CODES = {"UD101", "UD102", "UD103", "UD104", "UD111"}
 
 
 def hold_codes_by_hop(report: Report) -> dict[str, set[str]]:
-    """Return the codes of findings about holds, by hop."""
+    """Return the codes of findings about held streams, by hop."""
     found: dict[str, set[str]] = {}
     for one in report.findings:
         if one.code in HOLD_CODES:

@@ -1,4 +1,4 @@
-"""Model of a load test with a known server, hop and load generator; no clock and no socket."""
+"""Model of a load test with a known server, hop and load generator, without clock and sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.rules import Finding
 MS = 1_000_000
 START_NS = 1_800_000_000 * 1000 * MS
 
-# Slack and lateness of the reads of a load generator that is not busy.
+# Slack and lateness of reads by a load generator that is not busy.
 _SLACK_NS, _LATE_NS = 50_000, 20_000
 
 Gap = Callable[[random.Random], float]
@@ -22,7 +22,7 @@ Gap = Callable[[random.Random], float]
 
 @dataclass(frozen=True)
 class LoadTestModel:
-    """Closed loop; times in ms.
+    """Closed-loop load test; times are in ms.
 
     Args:
         per_write: number of events that the hop sends together.
@@ -50,7 +50,7 @@ class LoadTestModel:
     shift: float = 1.0
 
     def measured(self) -> Iterator[RequestResult]:
-        """Yield the requests in the order of the plan."""
+        """Yield the requests in the order in which they are planned."""
         rng = random.Random(self.seed)
         slots = [START_NS + i * 5 * MS for i in range(self.concurrency)]
         for number in range(self.requests):
@@ -84,7 +84,7 @@ class LoadTestModel:
         )
 
     def _sent(self, started_ns: int, rng: random.Random) -> tuple[list[int], list[int]]:
-        """Return the time and the size of each event of the server."""
+        """Return the send times and the sizes of the server's events."""
         count = self.events(rng)
         at = started_ns + round(self.ttft(rng) * self.shift * MS)
         times = []
@@ -96,7 +96,7 @@ class LoadTestModel:
         return times, [self.event_bytes(rng) for _ in range(count)]
 
     def _handed_on(self, sent: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
-        """Return (time, number of events) of each write of the hop."""
+        """Return (time, number of events) for each write by the hop."""
         if self.block_bytes:
             return self._in_blocks(sent, sizes)
         writes = [sent[i : i + self.per_write] for i in range(0, len(sent), self.per_write)]
@@ -128,12 +128,12 @@ class LoadTestModel:
 
 
 def simulate(requests: int, **settings: object) -> list[RequestResult]:
-    """Return the requests of a `LoadTestModel` with these settings."""
+    """Return the requests from a `LoadTestModel` with these settings."""
     return list(replace(LoadTestModel(requests), **settings).measured())  # type: ignore[arg-type]
 
 
 def findings(
     measured: Sequence[RequestResult], client: LoadGeneratorStats | None = None
 ) -> list[Finding]:
-    """Return the findings of a run."""
+    """Return the findings for a run."""
     return summarize(measured).findings(client)

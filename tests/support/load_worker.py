@@ -1,4 +1,4 @@
-"""A worker process of a load test, and the frames that it sends."""
+"""A load-test worker process, and the frames that it sends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.record.request_result import RequestResult
 
 
 class WorkerRun:
-    """A worker process and the frames it has sent."""
+    """A worker process, and the frames that it has sent so far."""
 
     def __init__(self, job: Job) -> None:
         self.process = subprocess.Popen(
@@ -29,7 +29,7 @@ class WorkerRun:
         self.process.stdin.write(encode(frame))
 
     def receive(self, until: Callable[[Frame], bool] = lambda _: False) -> None:
-        """Read frames until one matches or the worker exits."""
+        """Read frames until a frame matches or the worker exits."""
         assert self.process.stdout is not None
         while data := os.read(self.process.stdout.fileno(), 1 << 16):
             frames = self._reader.receive_data(data)

@@ -1,4 +1,4 @@
-"""Relays that damage a stream: functions on its events, and one that runs on loopback."""
+"""Relays that damage a stream: as functions on events, and as a server on loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Damage = Callable[[list[bytes], set[int]], list[bytes]]
 
 
 def numbered_events(count: int, *, ident: str = "a", gap_ms: float = 25) -> list[bytes]:
-    """Return the events of a chat completion with numbered text, and its end."""
+    """Return the events of a chat completion with numbered text, including the end."""
     events = []
     for seq in range(count):
         due_ns = START_NS + round((300 + gap_ms * seq) * 1e6)
@@ -27,12 +27,12 @@ def numbered_events(count: int, *, ident: str = "a", gap_ms: float = 25) -> list
 
 
 def plain_events(texts: Sequence[str]) -> list[bytes]:
-    """Return the events of a chat completion without a beacon, and its end."""
+    """Return the events of a chat completion without a beacon, including the end."""
     return [*(_chunk({"content": text}) for text in texts), _chunk({}, "stop"), b"data: [DONE]\n\n"]
 
 
 def as_writes(events: Sequence[bytes], gap_ms: float = 25) -> list[Write]:
-    """Return events as reads; events that a relay repeats arrive at the same time."""
+    """Return events as reads; events that a relay repeats arrive simultaneously."""
     writes: list[Write] = []
     at_ms = 300.0
     for before, event in zip([b"", *events], events, strict=False):
@@ -60,7 +60,7 @@ def duplicate(events: list[bytes], at: set[int]) -> list[bytes]:
 
 
 def swap(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Swap each of these events with the next one."""
+    """Swap the event at each of these positions with the next event."""
     out = list(events)
     for index in sorted(at):
         out[index : index + 2] = out[index + 1], out[index]
@@ -68,12 +68,12 @@ def swap(events: list[bytes], at: set[int]) -> list[bytes]:
 
 
 def truncate(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Remove all content from the first position on, and end the stream normally."""
+    """Remove all content from the first of these positions on, but end the stream normally."""
     return events[: min(at)] + events[-2:]
 
 
 def garble(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Decode the events at these positions in two halves, split within a character."""
+    """Split the events at these positions within a character, and decode each half separately."""
     out = []
     for index, event in enumerate(events):
         inside = [i for i, byte in enumerate(event) if byte & 0xC0 == 0x80]
@@ -97,7 +97,7 @@ def alter(events: list[bytes], at: set[int]) -> list[bytes]:
 
 
 def merge(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Continue with another answer, as after a failover."""
+    """Continue with the text of another answer, as after a failover."""
     return events[: min(at)] + numbered_events(len(events) - 2, ident="other")
 
 
@@ -114,7 +114,7 @@ RELAYS: dict[str, tuple[Damage, str]] = {
 
 
 def positions(rng: random.Random, count: int, rate: float, *, torn: bool = False) -> set[int]:
-    """Return random positions of faults, at least one and never two neighbours."""
+    """Return random fault positions: at least one, and no two adjacent ones."""
     usable = [i for i in range(1, count - 1) if not torn or i % 10]
     chosen = {i for i in usable if rng.random() < rate} or {rng.choice(usable)}
     return {i for i in chosen if i - 1 not in chosen}
@@ -122,7 +122,7 @@ def positions(rng: random.Random, count: int, rate: float, *, torn: bool = False
 
 @contextlib.contextmanager
 def relay(upstream_port: int, mode: str, at: set[int]) -> Iterator[Server]:
-    """Run a relay that forwards each event at once and damages the content of streams.
+    """Run a relay that forwards each event immediately but damages the content of streams.
 
     Args:
         mode: one of ``RELAYS``, or "none".
@@ -173,7 +173,7 @@ def _events(reply: BinaryIO) -> Iterator[bytes]:
 
 
 def _forward(conn: socket.socket, events: Iterator[bytes], mode: str, at: set[int]) -> bool:
-    """Forward events one by one; return false if another answer should follow ("merge")."""
+    """Forward events one by one; return ``False`` if another answer should follow ("merge")."""
     held: bytes | None = None
     index = -1
     for event in events:

@@ -1,4 +1,4 @@
-"""Run the `undam` command as a subprocess and measure its CPU time and peak memory."""
+"""Helpers that run `undam` as a subprocess and measure its CPU time and peak memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from support.undam_command import TIMEOUT_S, command_line, environment
 
-# Runs its arguments and prints the resources used by them and their subprocesses. The program is
-# started by this small process, because the peak memory of a process includes its parent's.
+# Runs its arguments as a command, and prints the resources that the command and its subprocesses
+# used. This small process starts the command because a process's peak memory includes its parent's.
 _WRAPPER = """
 import resource, subprocess, sys, time
 begun = time.monotonic()
@@ -22,7 +22,7 @@ print("\\n@", code, used.ru_utime + used.ru_stime, took, used.ru_maxrss, file=sy
 
 @dataclass(frozen=True)
 class MeasuredCommand:
-    """Exit code, output and resources of a finished command.
+    """Exit code, output and resource use of a finished command.
 
     Args:
         cpu_s: CPU time of the command and its subprocesses.

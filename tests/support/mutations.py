@@ -1,4 +1,4 @@
-"""Damaged configuration texts: valid texts with parts removed, repeated, moved or inserted."""
+"""Damaged configuration texts: parts of valid texts are removed, repeated, moved or inserted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CHANGE = st.one_of(
 
 
 def damaged_texts(texts: Sequence[str]) -> st.SearchStrategy[str]:
-    """Return a strategy for one of the texts with one to six changes."""
+    """Return a strategy that makes one to six changes to one of the texts."""
     changes = st.lists(_CHANGE, min_size=1, max_size=6)
     return st.builds(_damage, st.sampled_from(sorted(texts)), changes)
 
@@ -50,7 +50,7 @@ def damaged_texts(texts: Sequence[str]) -> st.SearchStrategy[str]:
 def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
     for kind, first, second, new in changes:
         start = int(first * (len(text) + 1))
-        # Most changes affect a few characters; a few affect half of the file.
+        # Most changes affect a few characters; a few affect half of the text.
         end = start + int(second**4 * (len(text) - start + 1))
         part = text[start:end]
         if kind == "cut":
@@ -69,7 +69,7 @@ def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
 
 
 def robustness_faults(dialect: Dialect, text: str, settings: Settings | None = None) -> list[str]:
-    """Lint and fix a text that may be invalid; return the faults of undam itself.
+    """Lint and fix a text that may be invalid; return the faults found in undam itself.
 
     Every reported position must be inside the text, and a fix must not make a valid text invalid
     (its ``ConfigSyntaxError`` is raised).

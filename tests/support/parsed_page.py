@@ -1,4 +1,4 @@
-"""HTML page of a report, parsed."""
+"""Parsed HTML report page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _VOID = {"meta", "br"}
 
 
 class ParsedPage(HTMLParser):
-    """Tags and text of a page; every tag must be closed in order."""
+    """Tags and text of a page; tags must be closed in the correct order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Conversion of configuration trees to plain values, for tests of the parsers."""
+"""Conversion of configuration trees to plain Python values, for parser tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.textfiles.tree import Node, walk
 
 
 def plain(node: Node | None) -> Any:
-    """Return a tree as dicts, lists and strings."""
+    """Return a tree as plain dicts, lists and strings."""
     if node is None:
         return None
     if node.kind == "map":
@@ -17,7 +17,7 @@ def plain(node: Node | None) -> Any:
 
 
 def spans(text: str, tree: Node) -> dict[str, str]:
-    """Return, for each key with a scalar value, the text at the position of the value."""
+    """Return, by key, the source text at the position of each scalar value."""
     return {
         entry.key.text: text[entry.value.start : entry.value.end]
         for node in walk(tree)
@@ -27,7 +27,7 @@ def spans(text: str, tree: Node) -> dict[str, str]:
 
 
 def as_texts(value: Any, *, lower: bool) -> Any:
-    """Return a parsed value with every scalar as a string; booleans in lower case if ``lower``."""
+    """Return a parsed value with all scalars as strings; ``lower`` makes booleans lower case."""
     if isinstance(value, dict):
         return {key: as_texts(inner, lower=lower) for key, inner in value.items()}
     if isinstance(value, list):

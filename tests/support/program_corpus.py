@@ -1,4 +1,4 @@
-"""Corpus of programs; the first line of each file lists the expected codes."""
+"""Lint corpus of application programs; the first line of each file lists the expected codes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _CORPUS = Path(__file__).parents[1] / "lint" / "corpus"
 
 
 def corpus_files(folder: str) -> list[Path]:
-    """Return the files of a folder of the corpus."""
+    """Return the files in a corpus folder."""
     return sorted((_CORPUS / folder).iterdir())
 
 
 def lint_program(name: str, path: str, text: str, **options: object) -> LintResult:
-    """Return the lint result of a program.
+    """Return the lint result for a program.
 
     Args:
         name: name of the dialect.
@@ -26,12 +26,12 @@ def lint_program(name: str, path: str, text: str, **options: object) -> LintResu
 
 
 def codes_of(name: str, path: str, text: str, **options: object) -> list[str]:
-    """Return the code of each diagnostic, in the order of the text."""
+    """Return the code of each diagnostic, in source order."""
     return [one.rule.code for one in lint_program(name, path, text, **options).diagnostics]
 
 
 def corpus_faults(name: str, folder: str) -> list[str]:
-    """Return the differences between the results for the files and their expected codes."""
+    """Return a description of each file whose lint result is not as expected."""
     faults = []
     for file in corpus_files(folder):
         text = file.read_text("utf-8")

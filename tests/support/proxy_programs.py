@@ -1,4 +1,4 @@
-"""Validate a configuration with the real program, or run the program with it.
+"""Helpers that validate a configuration with the real program, or run that program.
 
 The text is used unchanged. Further settings (PID file, foreground mode) are passed on the command
 line and in the environment.
@@ -20,14 +20,14 @@ from undam.lab.proxies.process import start
 _CHECK_S = 60.0
 _BIN = Path(sys.executable).parent
 
-# Placeholder ports in the rule files.
+# Placeholder ports that the rule files contain.
 LISTEN_PORT = 8080
 ORIGIN_PORT = 9000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Command lines of a program.
+    """Program that reads a configuration, and its command lines.
 
     Placeholders are ``{dir}`` (its folder), ``{conf}`` (the configuration file), ``{port}`` (the
     port to listen on) and ``{user}`` (nginx's `user` directive).
@@ -127,7 +127,7 @@ def with_ports(text: str, *, listen: int, origin: int) -> str:
 def validate_config(
     program: Program, text: str, folder: Path, files: Mapping[str, str] | None = None
 ) -> tuple[bool, str]:
-    """Return whether the program accepts the text, and its output.
+    """Return whether the program accepts the configuration ``text``, and the program's output.
 
     Args:
         folder: empty folder for the program.
@@ -164,7 +164,7 @@ def start_with_config(
     origin: str = f"http://127.0.0.1:{ORIGIN_PORT}",
     files: Mapping[str, str] | None = None,
 ) -> RunningProxy:
-    """Run the program with the text.
+    """Run the program with the configuration ``text``.
 
     Args:
         text: text of a rule file, whose two ports are replaced; or a function of the workspace.

@@ -1,4 +1,4 @@
-"""Model servers with a known capacity, in virtual time: results of open loops without a clock."""
+"""Model servers of known capacity, and results of open loops against them in virtual time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ the request was served."""
 
 
 def queueing(capacity: float) -> Server:
-    """Serve one request after the other, each in ``1 / capacity`` seconds."""
+    """Serve one request after another, each in ``1 / capacity`` seconds."""
     free = 0.0
 
     def serve(at_s: float, _: float) -> tuple[float, bool]:
@@ -31,7 +31,7 @@ def queueing(capacity: float) -> Server:
 
 
 def refusing(capacity: float, most_wait_s: float = 0.2) -> Server:
-    """Serve like ``queueing``, and refuse a request that would have to wait longer."""
+    """Serve like ``queueing``, but refuse a request that would wait longer than ``most_wait_s``."""
     free = 0.0
 
     def serve(at_s: float, _: float) -> tuple[float, bool]:
@@ -45,7 +45,7 @@ def refusing(capacity: float, most_wait_s: float = 0.2) -> Server:
 
 
 def rate_limited(capacity: float, burst: float = 1.0) -> Server:
-    """Serve at once up to ``capacity`` per second, with ``burst`` seconds of credit."""
+    """Serve immediately up to ``capacity`` per second, with ``burst`` seconds of credit."""
     credit, last = capacity * burst, 0.0
 
     def serve(at_s: float, _: float) -> tuple[float, bool]:
@@ -61,7 +61,7 @@ def rate_limited(capacity: float, burst: float = 1.0) -> Server:
 
 
 def degrading(capacity: float) -> Server:
-    """Serve like ``queueing``, but a second of waiting time makes each request 8 % slower."""
+    """Serve like ``queueing``, but slow each request down by 8 % per second of waiting time."""
     free = 0.0
 
     def serve(at_s: float, _: float) -> tuple[float, bool]:
@@ -76,7 +76,7 @@ def degrading(capacity: float) -> Server:
 def open_loop(
     server: Server, rate: float, duration_s: float, seed: int = 0, *, answer_ms: float = 20
 ) -> Iterator[RequestResult]:
-    """Yield the results of Poisson arrivals, each with one more token after ``answer_ms``.
+    """Yield results for Poisson arrivals; each answer's second token follows ``answer_ms`` later.
 
     With an ``answer_ms`` of 0, answers have one token.
     """
@@ -103,5 +103,5 @@ def open_loop(
 def open_loop_summary(
     server: Server, rate: float, duration_s: float, seed: int = 0, *, answer_ms: float = 20
 ) -> Summary:
-    """Return the summary of ``open_loop``."""
+    """Return the summary of an ``open_loop`` run."""
     return summarize(open_loop(server, rate, duration_s, seed, answer_ms=answer_ms))

@@ -1,4 +1,4 @@
-"""Random results of a load test, from a seed."""
+"""Random load-test results, generated from a seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOSTILE = '</script><script>alert(1)</script> "><img src=x onerror=alert(1)> \x1
 
 @dataclass(frozen=True, slots=True)
 class FaultRates:
-    """Share of requests or reads with each kind of fault."""
+    """Share of requests or reads that have each kind of fault."""
 
     errors: float = 0.0
     cuts: float = 0.0
@@ -30,7 +30,7 @@ ALL_FAULTS = FaultRates(errors=0.015, cuts=0.006, stalls=0.01, late_reads=0.03, 
 def random_load_test(
     count: int, rates: FaultRates | None = None, *, streams: int = 50, warmup: int = 0
 ) -> list[RequestResult]:
-    """Return a closed loop: TTFT lognormal(200, 0.3) ms, 64 tokens, 20 ms apart."""
+    """Return a closed-loop run: TTFT lognormal(200, 0.3) ms, then 64 tokens at 20 ms intervals."""
     rng = random.Random(1)
     free = [START_NS + i * 2 * MS for i in range(streams)]
     run = []

@@ -1,4 +1,4 @@
-"""Ray cluster of two nodes on loopback addresses."""
+"""A Ray cluster with two nodes on loopback addresses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from undam.lab.proxies import Missing
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 
-# All processes of the cluster inherit this variable, and no others have it.
+# All processes of the cluster inherit this variable, which no other processes have.
 _MARK, _MINE = "UNDAM_TEST_CLUSTER", f"{os.getpid()}"
 
 _START_S = 30.0
@@ -51,12 +51,12 @@ def _start(folder: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def ray_cluster() -> Iterator[str]:
-    """Run a cluster of two nodes with two CPUs each; yield its address."""
+    """Run a Ray cluster with two nodes of two CPUs each; yield the cluster's address."""
     if importlib.util.find_spec("ray") is None:
         missing = Missing("ray", "pip install ray")
         missing.args = ("ray is not installed: pip install ray",)
         skip_or_fail(missing)
-    # The folder contains sockets, whose paths must be short.
+    # The folder contains Unix sockets, whose paths must be short.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     running: list[subprocess.Popen[bytes]] = []
     try:
@@ -73,7 +73,7 @@ def ray_cluster() -> Iterator[str]:
         _wait_for_second(running[1], folder)
         yield address
     finally:
-        # A regular shutdown would take ten seconds.
+        # A regular shutdown of the cluster would take ten seconds.
         for one in running:
             one.kill()
             one.wait()
@@ -82,7 +82,7 @@ def ray_cluster() -> Iterator[str]:
 
 
 def cluster_pids() -> list[int]:
-    """Return the running processes of the cluster."""
+    """Return the cluster's running processes."""
     mark = f"{_MARK}={_MINE}".encode()
     found = []
     for entry in Path("/proc").iterdir():

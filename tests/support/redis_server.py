@@ -1,4 +1,4 @@
-"""Redis server on a free loopback port without persistence, and paused processes."""
+"""Helpers that run a Redis server on a free loopback port, and pause processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.lab.proxies.process import start
 
 
 def start_redis() -> RunningProxy:
-    """Start ``redis-server``; raise ``Missing`` or ``NotStarted``."""
+    """Start ``redis-server``; raise ``Missing`` or ``NotStarted`` if that fails."""
 
     def plan(place: Workspace) -> LaunchPlan:
         config = f'bind 127.0.0.1\nport {place.port}\nsave ""\nappendonly no\n'
@@ -23,13 +23,13 @@ def start_redis() -> RunningProxy:
 
 
 def redis_url(server: RunningProxy) -> str:
-    """Return the URL of the server for a Redis client."""
+    """Return the server's URL for a Redis client."""
     return server.url.replace("http:", "redis:")
 
 
 @contextlib.contextmanager
 def paused(pid: int) -> Iterator[None]:
-    """Pause a process (SIGSTOP) during the block."""
+    """Pause a process with SIGSTOP during the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Applications with compression middleware, for gunicorn (Django) and uvicorn (Starlette).
+"""Applications with compression middleware: Django for gunicorn, and Starlette for uvicorn.
 
 Set GZIP=1 to add the middleware. Each request is answered with a stream of chat chunks.
 """
@@ -17,7 +17,7 @@ GZIP = os.environ.get("GZIP") == "1"
 
 
 def chunk(number: int) -> bytes:
-    """Return one chat chunk; the last one ends the answer."""
+    """Return the chat chunk ``number``; the last chunk also ends the answer."""
     last = number == COUNT - 1
     delta = {"content": f"word {number} "}
     choice = {"index": 0, "delta": delta, "finish_reason": "stop" if last else None}

@@ -1,4 +1,4 @@
-"""Application whose streams are stored in Redis: ``/KEY?count=N&gap=S`` counts from 0.
+"""Application with streams that are stored in Redis: ``/KEY?count=N&gap=S`` counts from 0.
 
 With ``&go_on=0`` no other process can continue the stream. The environment contains the URL of
 Redis and the time limits.

@@ -1,4 +1,4 @@
-"""JSON schema of the part of SARIF 2.1.0 that undam writes.
+"""JSON schema for the subset of SARIF 2.1.0 that undam writes.
 
 The official schema (docs.oasis-open.org) is not part of a Python package, and tests use no network.
 This schema accepts only the properties that undam uses. The comments give the section of the
@@ -29,8 +29,8 @@ def _list(of: Schema, *, unique: bool = False, least: int = 0) -> Schema:
 
 
 _LEVEL = {"enum": ["none", "note", "warning", "error"]}
-_MESSAGE = _object("text", text=_TEXT)  # 3.11, 3.12
-# 3.4: a relative reference to a base URI of the run, or an absolute file URI.
+# 3.4: a reference relative to one of the run's base URIs, or an absolute file URI.
+_MESSAGE = _object("text", text=_TEXT)
 _ARTIFACT = {
     **_object(
         "uri",
@@ -50,7 +50,7 @@ _LOCATION = _object(  # 3.28, 3.29
     "physicalLocation",
     physicalLocation=_object("artifactLocation", artifactLocation=_ARTIFACT, region=_REGION),
 )
-_REPLACEMENT = _object(  # 3.57; inserted content may be empty
+_REPLACEMENT = _object(  # 3.57; the inserted content may be empty
     "deletedRegion",
     deletedRegion=_REGION,
     insertedContent=_object("text", text={"type": "string"}),

@@ -1,4 +1,4 @@
-"""HTTP server that runs a script per connection: bytes to send, pauses, and the kind of end."""
+"""HTTP server with a script per connection: bytes to send, pauses, and how to disconnect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Script = Sequence[Step]
 
 @dataclass
 class ScriptedServer:
-    """Server with one script per connection; the last script is used for all further ones."""
+    """Server with one script per connection; further connections repeat the last script."""
 
     scripts: Sequence[Script]
     requests: list[bytes] = field(default_factory=list)
@@ -66,7 +66,7 @@ class ScriptedServer:
                 connection.settimeout(20)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 request = _request(connection)
-                if not request:  # Some clients open a connection that they do not use.
+                if not request:  # Some clients open connections that they never use.
                     continue
                 self.requests.append(request)
                 script = self.scripts[min(number, len(self.scripts) - 1)]
@@ -120,7 +120,7 @@ def _request(connection: socket.socket) -> bytes:
 def chat_chunk(
     text: str = "", *, finish: str | None = None, ident: str = "", **more: object
 ) -> bytes:
-    """Return a chat chunk as an event that openai-python accepts."""
+    """Return a chat chunk, as an event that openai-python accepts."""
     delta = {"content": text} if text else {}
     payload = {
         "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",

@@ -1,4 +1,4 @@
-"""Time and memory of each command for each class of hostile input, for docs/security.md."""
+"""Time and memory that each command needs for hostile input, for docs/security.md."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement: a class of input and a command."""
+    """Measurement of one command with one class of hostile input."""
 
     kind: str
     command: str
@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def is_within_budget(self) -> bool:
-        """True if CPU time and memory are within the budget.
+        """True if both CPU time and memory are within the budget.
 
         CPU time counts, because other programs on a busy machine only delay the command.
         """
@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """Meaning of the exit code."""
+        """The meaning of the command's exit code."""
         return {0: "clean", 1: "findings", 2: "could not run"}.get(self.ran.code, "fault")
 
 
@@ -80,7 +80,7 @@ def _answering(response: bytes, *, forever: bool) -> Callable[[socket.socket, by
 
 
 def measure_table(folder: Path) -> Iterator[Cell]:
-    """Run every command with every class of input."""
+    """Run every command on every class of hostile input."""
     every = hostile_responses()
     inputs = [(kind, bomb(name), False) for kind, name in _RESPONSES.items()]
     inputs += [(kind, body, True) for kind, body in _ENDLESS.items()]
@@ -89,7 +89,8 @@ def measure_table(folder: Path) -> Iterator[Cell]:
     for kind, response, forever in inputs:
         with (
             serving(_answering(response, forever=forever)) as server,
-            # Endless responses last until the timeout; CPU time is measured, so they may overlap.
+            # Commands with endless responses run until the timeout, so they run concurrently. The
+            # measured CPU time is not affected.
             ThreadPoolExecutor(len(_COMMANDS) if forever else 1) as pool,
         ):
             url = server.url()
@@ -122,7 +123,7 @@ def _aliases() -> str:
 
 
 def table_text(cells: list[Cell]) -> str:
-    """Return the Markdown table."""
+    """Return the measurements as a Markdown table."""
     rows = ["| input | command | CPU time | memory | result |", "|---|---|---|---|---|"]
     for cell in cells:
         ran = cell.ran

@@ -1,4 +1,4 @@
-"""Prometheus text of model servers, in the formats of their documentation."""
+"""Prometheus metrics of model servers, in the formats that their documentation shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ def vllm(
     *, running: int = 3, waiting: int = 0, kv: float = 0.25, requests: int = 0,
     ttft_s: float = 0.0, queue_s: float = 0.0, hits: int = 0,
 ) -> str:  # fmt: skip
-    """Return the metrics of vLLM after ``requests`` with this mean TTFT and time in the queue."""
+    """Return vLLM metrics after ``requests`` requests with this mean TTFT and queue time."""
     labels = '{engine="0",model_name="meta-llama/Llama-3.1-8B"}'
     return f"""# HELP vllm:num_requests_running Number of requests in model execution batches.
 # TYPE vllm:num_requests_running gauge
@@ -32,7 +32,7 @@ vllm:request_queue_time_seconds_sum{labels} {requests * queue_s}
 
 
 def sglang(*, running: int = 2, waiting: int = 5, usage: float = 0.4) -> str:
-    """Return the metrics of two data-parallel ranks of SGLang."""
+    """Return SGLang metrics for two data-parallel ranks."""
     lines = []
     for rank in (0, 1):
         labels = f'{{dp_rank="{rank}",model_name="m, \\"quoted\\" }}"}}'
@@ -45,7 +45,7 @@ def sglang(*, running: int = 2, waiting: int = 5, usage: float = 0.4) -> str:
 
 
 def tgi(*, running: int = 4, waiting: int = 1) -> str:
-    """Return the metrics of Text Generation Inference."""
+    """Return Text Generation Inference metrics."""
     return f"""tgi_queue_size {waiting}
 tgi_batch_current_size {running}
 tgi_request_queue_duration_sum 2.5
@@ -54,7 +54,7 @@ tgi_request_queue_duration_count 10
 
 
 def llama_cpp(*, running: int = 1, waiting: int = 2) -> str:
-    """Return the metrics of llama.cpp's server."""
+    """Return the metrics of the llama.cpp server."""
     return f"""# HELP llamacpp:requests_processing Number of requests processing.
 # TYPE llamacpp:requests_processing gauge
 llamacpp:requests_processing {running}

@@ -1,4 +1,4 @@
-"""A SOCKS5 proxy (RFC 1928) that relays bytes, or answers with given bytes."""
+"""A SOCKS5 proxy (RFC 1928) that relays bytes or sends scripted replies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMEOUT_S = 20.0
 
 @dataclass
 class SocksServer:
-    """Running SOCKS5 proxy with the targets that clients asked for."""
+    """Running SOCKS5 proxy, with the targets that clients have requested."""
 
     port: int
     targets: list[tuple[str, int]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Syntax trees of `src/undam`, parsed once per process, for tests of style and architecture."""
+"""Syntax trees of `src/undam`, parsed once per process for the style and architecture tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SOURCE = Path(undam.__file__).parent
 
 @cache
 def source_trees() -> list[tuple[Path, ast.Module]]:
-    """Return each file with its tree."""
-    # The trees have half a million nodes, and collections during the parsing take most of its time.
+    """Return (path, syntax tree) for each source file."""
+    # The trees have half a million nodes; with garbage collection on, parsing takes much longer.
     gc.disable()
     try:
         trees = [
@@ -29,5 +29,5 @@ def source_trees() -> list[tuple[Path, ast.Module]]:
 
 @cache
 def source_nodes() -> list[tuple[Path, list[ast.AST]]]:
-    """Return each file with all nodes of its tree."""
+    """Return (path, all nodes of the syntax tree) for each source file."""
     return [(path, list(ast.walk(tree))) for path, tree in source_trees()]

@@ -1,4 +1,4 @@
-"""Client libraries and programs, each as an iterator of received text."""
+"""Client libraries and programs; each is an iterator that yields received text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from undam.sse import Event, Parser
 
 
 def collect(site: BrowserTestApp, pieces: Iterable[str | None]) -> str:
-    """Return the whole text; open the gate some heartbeats after the first piece."""
+    """Return the whole text; open the gate several heartbeats after the first piece of text."""
     text = ""
     for piece in pieces:
         if piece and not text:
@@ -37,12 +37,12 @@ def collect(site: BrowserTestApp, pieces: Iterable[str | None]) -> str:
 
 
 def openai_client(base_url: str) -> openai.OpenAI:
-    """Return a client without key and retries."""
+    """Return a client with a dummy key and no retries."""
     return openai.OpenAI(base_url=base_url, api_key="none", max_retries=0)
 
 
 def openai_pieces(client: openai.OpenAI) -> Iterator[str | None]:
-    """Yield text received by openai-python."""
+    """Yield the text that openai-python receives."""
     messages: Any = [{"role": "user", "content": "hi"}]
     with client.chat.completions.create(model="m", messages=messages, stream=True) as chunks:
         for chunk in chunks:
@@ -50,7 +50,7 @@ def openai_pieces(client: openai.OpenAI) -> Iterator[str | None]:
 
 
 def langchain_pieces(base_url: str) -> Iterator[str]:
-    """Yield text received by langchain-openai."""
+    """Yield the text that langchain-openai receives."""
     key = SecretStr("none")
     model = ChatOpenAI(base_url=base_url, api_key=key, model="m", max_retries=0)
     for chunk in model.stream("hi"):
@@ -58,7 +58,7 @@ def langchain_pieces(base_url: str) -> Iterator[str]:
 
 
 def httpx_sse_events(url: str) -> Iterator[httpx_sse.ServerSentEvent]:
-    """Yield events received by httpx-sse."""
+    """Yield the events that httpx-sse receives."""
     with (
         httpx.Client(trust_env=False) as client,
         httpx_sse.connect_sse(client, "GET", url) as source,
@@ -67,7 +67,7 @@ def httpx_sse_events(url: str) -> Iterator[httpx_sse.ServerSentEvent]:
 
 
 def anthropic_pieces(base_url: str) -> Iterator[str]:
-    """Yield text received by anthropic-python; the answer must be complete."""
+    """Yield the text that anthropic-python receives; the answer must be complete."""
     messages: Any = [{"role": "user", "content": "hi"}]
     with (
         anthropic.Anthropic(base_url=base_url, api_key="none", max_retries=0) as client,
@@ -107,7 +107,7 @@ def _node_modules() -> Path:
 
 
 def _lines(command: list[str], **environment: str) -> Iterator[bytes]:
-    """Yield the output of a program line by line as it arrives."""
+    """Yield a program's output line by line as it arrives."""
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -129,7 +129,7 @@ def _lines(command: list[str], **environment: str) -> Iterator[bytes]:
 
 
 def node_pieces(base_url: str, folder: Path) -> Iterator[str]:
-    """Yield text received by openai-node.
+    """Yield the text that openai-node receives.
 
     Args:
         folder: folder for the script.
@@ -158,7 +158,7 @@ const body = { model: "m", messages: [{ role: "user", content: "hi" }], stream: 
 
 
 def node_chunks(base_url: str, folder: Path) -> list[object]:
-    """Return the chunks that openai-node receives, or the status of its error."""
+    """Return the chunks that openai-node receives, or the status code of its error."""
     script = folder / "chunks.js"
     script.write_text(_NODE_CHUNKS)
     lines = _lines([_program("node"), str(script), base_url], NODE_PATH=str(_node_modules()))
@@ -166,7 +166,7 @@ def node_chunks(base_url: str, folder: Path) -> list[object]:
 
 
 def curl_pieces(url: str) -> Iterator[str]:
-    """Yield text received by curl and parsed by undam."""
+    """Yield the text that curl receives, parsed by undam."""
     parser = Parser()
     for line in _lines([_program("curl"), "-sSN", url]):
         for event in parser.receive_data(line):
@@ -211,7 +211,7 @@ async function page() {
 
 
 def ai_sdk_parts(base_url: str, folder: Path) -> list[Any]:
-    """Return the parts of ``streamText`` of the Vercel AI SDK, without IDs and times."""
+    """Return the ``streamText`` parts from the Vercel AI SDK, without IDs and times."""
     return _ai_sdk("model", base_url, folder)
 
 

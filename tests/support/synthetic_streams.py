@@ -1,4 +1,4 @@
-"""Synthetic streams: scheduled events, models of hops, and the exchanges that a client records."""
+"""Synthetic streams: scheduled events, hop models, and the exchanges that a client records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SSE_HEAD = Head(
 
 @dataclass(frozen=True)
 class Write:
-    """Bytes sent or received at one time, in ms after the request."""
+    """Bytes that are sent or received together; times are in ms after the request."""
 
     at_ms: float
     data: bytes
@@ -41,7 +41,7 @@ HopModel = Callable[[Sequence[Write], float], list[Write]]
 def chat_event(
     text: str, *, seq: int | None = None, due_ms: float = 0.0, finish: bool = False
 ) -> bytes:
-    """Return a chat chunk as an SSE event, with a beacon timestamp if ``seq`` is given."""
+    """Return a chat chunk as an SSE event; ``seq`` adds a beacon timestamp."""
     delta = {"content": text} if text else {}
     reason = "stop" if finish else None
     body: dict[str, object] = {
@@ -56,7 +56,7 @@ def chat_event(
 def answer(
     due_ms: Sequence[float], texts: Iterable[str] | None = None, *, stamped: bool = True
 ) -> list[Write]:
-    """Return an OpenAI response: a chunk at each due time, then the finish chunk and [DONE]."""
+    """Return the writes of an OpenAI response: one chunk per due time, the finish chunk, [DONE]."""
     words = iter(texts) if texts is not None else (" tok" for _ in due_ms)
     writes = [
         Write(due, chat_event(word, seq=i if stamped else None, due_ms=due))
@@ -81,7 +81,7 @@ def exchange(
     error: str | None = None,
     coded: bool = False,
 ) -> Exchange:
-    """Return the exchange that a client records; times are in ms after the request."""
+    """Return the exchange that a client would record; times are in ms after the request."""
     arrivals = tuple(
         Arrival(
             START_NS + round(s.at_ms * MS), s.data, late_ns, len(s.data) // 4 if coded else None
@@ -123,7 +123,7 @@ def merged(writes: Iterable[Write]) -> list[Write]:
 
 
 def block_buffer(size: int, *, first: int | None = None) -> HopModel:
-    """Return a hop that forwards blocks of ``size`` bytes; the first can be smaller (nginx)."""
+    """Return a hop that forwards blocks of ``size`` bytes; ``first`` is the first block's size."""
 
     def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         out: list[Write] = []
@@ -140,7 +140,7 @@ def block_buffer(size: int, *, first: int | None = None) -> HopModel:
 
 
 def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
-    """Return a hop that forwards every ``period_ms``, or this long after the first held byte."""
+    """Return a hop that forwards held bytes when a timer of ``period_ms`` fires."""
 
     def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         out: list[Write] = []
@@ -159,7 +159,7 @@ def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
 
 
 def one_write_behind() -> HopModel:
-    """Return a hop that forwards each write when the next one arrives, and the last at the end."""
+    """Return a hop that holds each write until the next one arrives, or until the end."""
 
     def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         together = merged(writes)
@@ -170,7 +170,7 @@ def one_write_behind() -> HopModel:
 
 
 def hold_to_end() -> HopModel:
-    """Return a hop that holds the response until its end."""
+    """Return a hop that holds the whole response until it ends."""
 
     def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         return [Write(closed_ms, b"".join(write.data for write in writes))]
@@ -179,12 +179,12 @@ def hold_to_end() -> HopModel:
 
 
 def pass_through() -> HopModel:
-    """Return a hop that forwards everything at once."""
+    """Return a hop that forwards everything immediately."""
     return lambda writes, _closed_ms: merged(writes)
 
 
 def jittered(reads: Sequence[Write], rng: random.Random, most_ms: float) -> list[Write]:
-    """Return reads with a small random delay, in the same order."""
+    """Return the reads with small random delays, in the same order."""
     out: list[Write] = []
     before = 0.0
     for read in reads:
@@ -194,12 +194,12 @@ def jittered(reads: Sequence[Write], rng: random.Random, most_ms: float) -> list
 
 
 def even_schedule(gap_ms: float, count: int, *, first_ms: float = 300.0) -> list[float]:
-    """Return due times at regular intervals."""
+    """Return ``count`` due times at regular intervals."""
     return [first_ms + gap_ms * i for i in range(count)]
 
 
 def over_long_path(near: Exchange, round_trip_ms: float) -> Exchange:
-    """Return the exchange over a path with this round-trip time."""
+    """Return the exchange as if the path to the hop had this round-trip time."""
     stamps = near.stamps
     assert stamps.dns_ns is not None
     connect_ns = stamps.dns_ns + round(round_trip_ms * MS)
@@ -207,7 +207,7 @@ def over_long_path(near: Exchange, round_trip_ms: float) -> Exchange:
 
 
 def segments(reads: Iterable[Write], size: int, apart_ms: float) -> list[Write]:
-    """Return reads divided into segments of ``size`` bytes that arrive ``apart_ms`` apart."""
+    """Return the reads split into segments of ``size`` bytes that arrive ``apart_ms`` apart."""
     out: list[Write] = []
     now = 0.0
     for read in reads:
@@ -222,7 +222,7 @@ def segments(reads: Iterable[Write], size: int, apart_ms: float) -> list[Write]:
 def delayed(
     reads: Iterable[Write], rng: random.Random, least_ms: float, most_ms: float
 ) -> list[Write]:
-    """Return reads with TCP jitter: each has a random delay, and the order is kept."""
+    """Return the reads with TCP jitter: each read has a random delay, but the order is kept."""
     out: list[Write] = []
     now = 0.0
     for read in reads:

@@ -1,4 +1,4 @@
-"""Run a command whose standard error is a pseudo-terminal."""
+"""Helper that runs a command with a pseudo-terminal as standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.undam_command import TIMEOUT_S, StartCommand
 
 
 def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:
-    """Run a command with a terminal as standard error.
+    """Run a command with a pseudo-terminal as its standard error.
 
     Returns:
         Exit code, standard output (a pipe), and the text that the terminal received.

@@ -1,4 +1,4 @@
-"""Small servers in threads with one callback per connection, for hostile behaviour."""
+"""Small servers in threads, which can behave in hostile ways; a script handles each request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON = (("Content-Type", "application/json"),)
 
 @dataclass
 class Server:
-    """Listening server with the requests that its script received."""
+    """Listening server that keeps the requests it receives."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Server:
 
     @property
     def text(self) -> str:
-        """All received requests as text."""
+        """All received requests, as one text."""
         return b"\n".join(self.requests).decode("latin-1")
 
 
@@ -45,7 +45,7 @@ class Server:
 def serving(
     script: Callable[[socket.socket, bytes], None], tls: ssl.SSLContext | None = None
 ) -> Iterator[Server]:
-    """Run ``script(connection, request)`` for each request, then close the connection."""
+    """Run a server that calls ``script(connection, request)`` per request, then disconnects."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener.getsockname()[1])
     threads: list[threading.Thread] = []
@@ -93,12 +93,12 @@ def serving(
 def replying(reply: bytes, tls: ssl.SSLContext | None = None) -> contextlib.AbstractContextManager[
     Server
 ]:  # fmt: skip
-    """Run a server that sends the same bytes for every request."""
+    """Run a server that sends the same bytes in reply to every request."""
     return serving(lambda conn, _: conn.sendall(reply), tls)
 
 
 def read_request(conn: socket.socket) -> bytes:
-    """Read a request with a body of known length.
+    """Read a request whose body has a known length.
 
     The request is partial if the peer disconnects or uses TLS.
     """
@@ -143,7 +143,7 @@ DONE = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\nda
 
 
 def stream(conn: socket.socket, count: int, gap_s: float = 0.01, *, end: bool = True) -> None:
-    """Send a head, ``count`` tokens and the end."""
+    """Send a response head, ``count`` tokens and the end of the stream."""
     conn.sendall(head())
     for _ in range(count):
         conn.sendall(chunk(token()))
@@ -153,7 +153,7 @@ def stream(conn: socket.socket, count: int, gap_s: float = 0.01, *, end: bool = 
 
 
 def wait_for_disconnect(conn: socket.socket) -> None:
-    """Keep the connection open until the peer closes it."""
+    """Keep the connection open until the client closes it."""
     with contextlib.suppress(OSError):
         while conn.recv(65536):
             pass
@@ -166,7 +166,7 @@ def reset(conn: socket.socket) -> None:
 
 
 def gzip_bomb(megabytes: int) -> bytes:
-    """Return event data that decompresses to ``megabytes``."""
+    """Return compressed event data that expands to ``megabytes`` MB."""
     coder = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = b"data: " + b"0" * (1 << 20) + b"\n\n"
     return b"".join(coder.compress(block) for _ in range(megabytes)) + coder.flush()

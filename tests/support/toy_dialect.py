@@ -1,4 +1,4 @@
-"""Dialect with a few words that each cause a diagnostic, for tests of the lint engine."""
+"""Lint dialect in which certain words cause diagnostics, for tests of the lint engine."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ TOY = Dialect(
 
 
 def includes(**texts: str) -> IncludeOpener:
-    """Return an opener of these files; an include names the beginning of a file name."""
+    """Return an opener for these files; an include names the beginning of a file name."""
 
     def open_include(pattern: str) -> list[Source]:
         return [Source(name, text) for name, text in texts.items() if name.startswith(pattern)]

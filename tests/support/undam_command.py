@@ -1,4 +1,4 @@
-"""Run the `undam` command in this process, as a subprocess, or as a long-running server."""
+"""Helpers that run `undam` in this process, as a subprocess, or as a long-running server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMEOUT_S = 60.0
 _START_S = 30.0
 _LISTENING = "listening on "
 
-# Variables that change the behaviour or the output of a command.
+# Environment variables that change the behaviour or the output of a command.
 _EXCLUDED = ("_PROXY", "_API_KEY", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COVERAGE_PROCESS")
 
 
@@ -42,7 +42,7 @@ class CompletedCommand:
 
     @property
     def line(self) -> str:
-        """Return the only line on standard error."""
+        """Return the error message, which must be the only line on standard error."""
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("undam: ")
@@ -50,14 +50,14 @@ class CompletedCommand:
 
     @property
     def json(self) -> dict[str, Any]:
-        """Return the JSON on standard output."""
+        """Return the parsed JSON document on standard output."""
         result = json.loads(self.out)
         assert isinstance(result, dict)
         return result
 
     @property
     def codes(self) -> list[str]:
-        """Return the codes of the findings in the JSON on standard output."""
+        """Return the finding codes in the JSON document on standard output."""
         return [one["code"] for one in self.json["findings"]]
 
 
@@ -66,7 +66,7 @@ StartCommand = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment for subprocesses without the user's settings."""
+    """Return an environment for subprocesses that excludes the user's settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -76,7 +76,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def command_line(*args: str) -> Sequence[str]:
-    """Return the arguments of a subprocess that runs ``undam ARGS``."""
+    """Return the command line of a subprocess that runs ``undam ARGS``."""
     return [sys.executable, "-m", "undam", *args]
 
 
@@ -145,7 +145,7 @@ class ListeningCommand:
         self.port = urlsplit(self.url).port or 0
 
     def log_text(self) -> str:
-        """Return the command's standard error so far."""
+        """Return what the command has written to standard error so far."""
         return self._log.read_text(encoding="utf-8")
 
     def signal(self, number: int) -> None:
@@ -153,7 +153,7 @@ class ListeningCommand:
         self.process.send_signal(number)
 
     def stop(self) -> int:
-        """Send SIGTERM, and SIGKILL after 10 s; return the exit code."""
+        """Send SIGTERM, and SIGKILL if the process still runs after 10 s; return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -166,7 +166,7 @@ class ListeningCommand:
                 self.process.stdout.close()
 
     def get(self, path: str) -> tuple[int, str]:
-        """Return status and text of a page."""
+        """Return the status code and text of a page."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=10) as response:
                 return response.status, response.read().decode()
@@ -174,7 +174,7 @@ class ListeningCommand:
             return error.code, error.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of all series with this name and these labels."""
+        """Return the sum of all metric series with this name and these labels."""
         total = 0.0
         for line in self.get("/-/metrics")[1].splitlines():
             series, _, value = line.rpartition(" ")

@@ -1,4 +1,4 @@
-"""Model APIs with recorded streams, for tests of pass-through.
+"""Model APIs that send recorded streams, for pass-through tests.
 
 The first part of the path selects the behaviour: ``ok``, ``slow`` (silent for a second), ``refuse``
 (the status of the query), ``first-error`` (200, then an error event), ``cut`` (no end of the body),
@@ -106,7 +106,7 @@ async def _body(request: Request, mode: str) -> AsyncIterator[bytes]:
         if mode == "cut" and number == 4:
             raise ConnectionError("expected")
         event = data.replace(b"\n", b"\r\n") if mode == "crlf" else data
-        # Each event takes two reads, and a comment precedes it.
+        # Each event is sent in two pieces, and a comment precedes it.
         yield b": processing\n\n" + event[:9]
         await asyncio.sleep(0)
         yield event[9:]

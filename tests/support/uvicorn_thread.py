@@ -1,4 +1,4 @@
-"""ASGI applications served by uvicorn in a thread, and a client that records raw bytes."""
+"""Helpers that serve ASGI applications with uvicorn in a thread, and record received bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT_S = 20.0
 
 @contextlib.contextmanager
 def under_uvicorn(app: Any, loop: str = "asyncio") -> Iterator[str]:
-    """Serve ``app`` with uvicorn; yield ``http://127.0.0.1:PORT``."""
+    """Serve ``app`` with uvicorn; yield its URL ``http://127.0.0.1:PORT``."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, loop=loop, ws="none", lifespan="auto",
         log_level="critical", access_log=False, timeout_graceful_shutdown=1,
@@ -44,7 +44,7 @@ def under_uvicorn(app: Any, loop: str = "asyncio") -> Iterator[str]:
 
 @dataclass
 class RawResponse:
-    """Bytes received from a socket, with head and chunk framing, and the time of each read."""
+    """Bytes received from a socket, including head and chunk framing, and the time of each read."""
 
     data: bytes = b""
     at: list[tuple[float, int]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class RawResponse:
 
     @property
     def head(self) -> dict[str, str]:
-        """Response headers, with names in lower case."""
+        """Response headers; their names are in lower case."""
         lines = self.data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
         pairs = [line.partition(":") for line in lines]
         return {name.lower(): value.strip() for name, _, value in pairs}
@@ -63,12 +63,12 @@ class RawResponse:
 
     @property
     def truncated(self) -> bool:
-        """True if the last chunk of a chunked body is missing."""
+        """True if a chunked body has no last chunk."""
         assert self.head.get("transfer-encoding") == "chunked"
         return not self.data.endswith(b"0\r\n\r\n")
 
     def when(self, part: bytes) -> float:
-        """Return the time at which all of ``part`` had been received."""
+        """Return the time at which all of ``part`` had arrived."""
         end = self.data.index(part) + len(part)
         return next(at for at, count in self.at if count >= end)
 
@@ -81,7 +81,7 @@ def read_raw(
     body: bytes = b"",
     on_read: Callable[[RawResponse], bool] = lambda raw: True,
 ) -> RawResponse:
-    """Request ``url`` and read until the server closes or ``on_read`` returns ``False``."""
+    """Request ``url``; read until the connection ends or ``on_read`` returns ``False``."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     lines = [f"{method} {target or '/'} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
@@ -106,7 +106,7 @@ def read_raw(
 
 
 class Gate:
-    """Gate at which a stream waits until its client has received the first part.
+    """Gate at which a stream waits until the client has received the first part of the stream.
 
     This detects buffering reliably, independent of the speed of the machine.
     """
@@ -117,17 +117,17 @@ class Gate:
         """True if the client did not receive the first part in time."""
 
     def open(self) -> None:
-        """Report that the first part was received."""
+        """Open the gate, because the client has received the first part."""
         self._seen.set()
 
     def wait(self) -> None:
-        """Block this thread until the client has the first part."""
+        """Block this thread until the client has received the first part."""
         self.held = not self._seen.wait(TIMEOUT_S / 2)
 
     async def pass_through(self) -> None:
-        """Wait on an event loop until the client has the first part."""
+        """Wait on the event loop until the client has received the first part."""
         give_up = time.monotonic() + TIMEOUT_S / 2
-        # The client runs in another thread or process, so this event loop has to poll.
+        # The client runs in another thread or process, so the event loop has to poll.
         while not self._seen.is_set() and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self.held = not self._seen.is_set()

@@ -1,4 +1,4 @@
-"""Measure work by the number of function calls, which does not depend on the machine."""
+"""Measurement of work as a number of function calls, which does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from types import FrameType
 from typing import Any
 
 _FACTOR = 8
-# Eight times the input makes linear work 8 times as large, and quadratic work 64 times.
+# For eight times the input, linear work grows by a factor of 8 and quadratic work by 64.
 _MAX_RATIO = 12
 
 
 def count_calls(function: Callable[[], object]) -> int:
-    """Return the number of Python and C function calls that ``function`` makes."""
+    """Return how many Python and C functions are called while ``function`` runs."""
     calls = 0
 
     def profile(_frame: FrameType, event: str, _argument: Any) -> None:
@@ -30,7 +30,7 @@ def count_calls(function: Callable[[], object]) -> int:
 
 
 def assert_linear(run: Callable[[int], object], size: int) -> None:
-    """Assert that ``run(8 * size)`` makes at most 12 times as many calls as ``run(size)``.
+    """Assert that ``run`` makes at most 12 times as many calls for eight times the size.
 
     Args:
         run: function of the size of the input. It is called once before, to fill caches.

@@ -1,4 +1,4 @@
-"""Captures of two hosts: the offset of their clocks, and holds between them."""
+"""Captures from two hosts: the offset between their clocks, and holds between the hosts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OUT = [DUE[min(99, number // 10 * 10 + 9)] + 0.2 for number in range(100)]
 
 
 def on_two_hosts(offset_ms: float, delay_ms: float) -> tuple[list[Packet], list[Packet]]:
-    """Return the captures of the proxy's host (10.0.0.2) and of the origin's host (10.0.0.3)."""
+    """Return two captures, from the proxy's host (10.0.0.2) and the origin's host (10.0.0.3)."""
     proxy: list[Packet] = []
     origin: list[Packet] = []
     for packet in stream_through_proxy(DUE, OUT):
         source = packet.data[26:30]
-        if b"\x23\x28" not in packet.data[34:38]:  # port 9000 is the origin
+        if b"\x23\x28" not in packet.data[34:38]:  # port 9000 belongs to the origin
             proxy.append(packet)
             continue
         from_origin = source == bytes([10, 0, 0, 3])

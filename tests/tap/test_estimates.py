@@ -1,4 +1,4 @@
-"""Estimates from the sizes of TLS records."""
+"""Estimates that are based on the sizes of TLS records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the content between the two sides of a proxy."""
+"""Content faults that occur between the two sides of a proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def messages(text: str) -> bytes:
 
 
 def two_sides(inner: Sequence[bytes], outer: Sequence[bytes]) -> list[Packet]:
-    """Return the packets of a stream with these events before and after the proxy."""
+    """Return packets with ``inner`` on a proxy's origin side and ``outer`` on its client side."""
     near = Connection(Side("10.0.0.1", 40000, 1), Side("10.0.0.2", 8080, 1))
     far = Connection(Side("10.0.0.2", 50000, 1), Side("10.0.0.3", 9000, 1))
     for connection, at, events in ((near, 0.3, outer), (far, 0.0, inner)):

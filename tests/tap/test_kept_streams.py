@@ -1,4 +1,4 @@
-"""Kept captures: no text, and the same results as for the original traffic."""
+"""Captures kept by `undam tap` contain no text, and give the same results as the traffic."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def again(data: bytes) -> TapSession:
 
 
 def result(session: TapSession) -> dict[str, object]:
-    """Return the result without the counts of packets and bytes."""
+    """Return the analysis result without packet and byte counts."""
     row = tap_json(TapRun(session, "x"))
     findings = [
         (one["code"], one["hop"], one["severity"])
@@ -99,7 +99,7 @@ def with_loss(seed: int) -> list[Packet]:
 
 
 def coded(coding: str) -> list[Packet]:
-    """Return a stream that the proxy compresses and holds in blocks."""
+    """Return the packets of a stream that the proxy compresses and holds in blocks."""
     packets = stream_through_proxy(DUE, BLOCKS)
     inner = [one for one in packets if b"\x23\x28" in one.data[34:38]]
     outer = Connection(Side("10.0.0.1", 40000, 1000), Side("10.0.0.2", 8080, 5000))

@@ -1,4 +1,4 @@
-"""Pairing of the two sides of a proxy."""
+"""Pairing of the connections on both sides of a proxy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_server_whose_requests_begin_earlier_is_not_behind_a_proxy() -> None:
 def test_requests_that_were_not_passed_on_do_not_change_the_order() -> None:
     starts = {FIRST: [10, 20, 30, 40], SECOND: [21, 41]}
     assert not _begins_earlier(starts, FIRST, SECOND)
-    # The first server has more requests, and some of them may not come from the second one.
+    # The first server has more requests, so some may not come from the second server.
     assert not _begins_earlier(starts, SECOND, FIRST)
 
 

@@ -1,4 +1,4 @@
-"""Masked exchanges: no text, and the same sizes, times and verdicts."""
+"""Masked exchanges contain no text, but have the same sizes, times and verdicts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_masked_exchange_has_the_same_verdict_and_block_size_without_its_text(
     again = read_exchange(hidden)
     assert classify_pattern(again).verdict is classify_pattern(reading).verdict
     assert classify_pattern(again).release_bytes == classify_pattern(reading).release_bytes
-    # The end of an event within a read is estimated, so one at the border may move by one read.
+    # The end of an event within a read is estimated, so one event can move to a neighbouring read.
     moved = [a.at_ns != b.at_ns for a, b in zip(again.contents, reading.contents, strict=True)]
     assert sum(moved) <= 1
     text = "".join(item.text for item in again.contents)

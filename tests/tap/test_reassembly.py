@@ -1,4 +1,4 @@
-"""Reassembly: order, retransmissions, and bytes that the capture lacks."""
+"""TCP reassembly: reordered segments, retransmissions, and bytes missing from the capture."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_gaps_that_are_never_filled_use_bounded_memory() -> None:
 
 @st.composite
 def divided(draw: st.DrawFn) -> tuple[bytes, int, list[Segment]]:
-    """Return data, its first sequence number, and segments that cover it in any order."""
+    """Return data, its first sequence number, and segments that cover the data in any order."""
     data = draw(st.binary(min_size=1, max_size=120))
     first = draw(st.sampled_from([100, (1 << 32) - 40, (1 << 32) - 1]))
     cuts = sorted({0, len(data), *draw(st.lists(st.integers(0, len(data)), max_size=10))})

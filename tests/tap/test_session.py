@@ -1,4 +1,4 @@
-"""Whole captures: verdict and holds per proxy, from synthetic packets."""
+"""Analysis of whole captures, made of synthetic packets: verdict and holds per proxy."""
 
 from __future__ import annotations
 

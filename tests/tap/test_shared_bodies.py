@@ -1,4 +1,4 @@
-"""Equal bodies are parsed once, with the same result as if each were parsed alone."""
+"""Equal bodies are parsed only once, with the same result as if each were parsed separately."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_any_division_into_reads_gives_the_same_reading(one: list[int], other: l
         ]
         assert [item.text for item in found.items] == [item.text for item in expected.items]
         assert found.announced_end == expected.announced_end
-        # A comment is complete with its line, before the blank line.
+        # A comment is complete at the end of its line, before the blank line.
         assert all(a - b in {0, *range(14)} for a, b in zip(found.pending, expected.pending,
                                                             strict=True))  # fmt: skip
 

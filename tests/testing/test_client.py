@@ -1,4 +1,4 @@
-"""Streams of any ASGI application, read in virtual time without a server."""
+"""Reading streams from any ASGI application in virtual time, without a server."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_heartbeats_arrive_in_virtual_time() -> None:
     with open_stream(_application([]), "/endless") as stream:
         stream.take(1)
         stream.wait(50)
-        assert stream.comments.count("ping") == 3  # one ping per 15 s
+        assert stream.comments.count("ping") == 3  # one ping per 15 s of virtual time
 
 
 def test_the_body_query_and_headers_reach_the_application() -> None:

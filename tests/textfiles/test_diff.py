@@ -1,4 +1,4 @@
-"""Changed lines, regions and unified diffs of edits."""
+"""Differences between texts: changed lines, changed regions and unified diffs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Application and selection of edits, and edits of whole lines."""
+"""Applying and selecting edits, and editing whole lines."""
 
 from __future__ import annotations
 

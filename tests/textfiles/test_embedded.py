@@ -1,4 +1,4 @@
-"""Texts inside other texts."""
+"""Texts that are embedded in other texts."""
 
 from __future__ import annotations
 

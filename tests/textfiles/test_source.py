@@ -1,4 +1,4 @@
-"""Positions, lines and errors of a source text."""
+"""Source texts: positions, lines and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views of templates and of embedded texts have the same length as the file."""
+"""Views of templates and embedded texts have the same length as the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML as trees: tables, inline values, positions and limits."""
+"""Reading TOML as trees: tables, inline values, positions and limits."""
 
 from __future__ import annotations
 

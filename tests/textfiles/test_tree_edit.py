@@ -1,4 +1,4 @@
-"""Edits of YAML, JSON and TOML trees, in the style of the text around them."""
+"""Edits to YAML, JSON and TOML trees keep the style of the surrounding text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML and JSON as trees: values, positions, aliases, merge keys and limits."""
+"""Reading YAML and JSON as trees: values, positions, aliases, merge keys and limits."""
 
 from __future__ import annotations
 

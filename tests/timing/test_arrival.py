@@ -1,4 +1,4 @@
-"""Arrivals are immutable values."""
+"""Arrivals must be immutable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beacon headers: round trips, and malformed values."""
+"""Beacon headers: round trips, and rejection of malformed values."""
 
 from __future__ import annotations
 

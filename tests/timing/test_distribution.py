@@ -1,4 +1,4 @@
-"""Distributions: accepted forms, rejected forms, and properties of samples."""
+"""Random distributions: accepted syntax, rejected syntax, and properties of samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heartbeats are due after idle time, and are not sent in bursts to catch up."""
+"""Heartbeats are due after idle time; missed heartbeats are not sent later in a burst."""
 
 from __future__ import annotations
 

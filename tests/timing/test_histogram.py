@@ -1,4 +1,4 @@
-"""Histogram: no value is lost, merging is exact, quantiles are nearest rank."""
+"""Histograms: no value is lost, merging is exact, and quantiles use the nearest rank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbered text: round trips, damaged pieces, and queries in request bodies."""
+"""Numbered text: round trips, damaged pieces, and beacon queries in request bodies."""
 
 from __future__ import annotations
 

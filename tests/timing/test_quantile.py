@@ -56,7 +56,7 @@ def test_quantile_0_and_1_are_minimum_and_maximum(values: list[float]) -> None:
 
 @given(st.sampled_from(_REPORTED), st.integers(1, 10**6))
 def test_ranks_of_reported_quantiles_are_exact(q: str, count: int) -> None:
-    # Floats such as 0.95 are inexact, which must not change the rank.
+    # Floats such as 0.95 are inexact, but this must not change the rank.
     assert quantile(range(1, count + 1), float(q)) == max(1, math.ceil(Fraction(q) * count))
 
 

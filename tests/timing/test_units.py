@@ -1,4 +1,4 @@
-"""Conversion of nanoseconds to milliseconds."""
+"""Converting nanoseconds to milliseconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripted servers on loopback: each test defines how the server treats a connection."""
+"""Scripted servers on loopback; each test defines what the server does with a connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TIMEOUT_S = 20
 
 @dataclass
 class RunningServer:
-    """A listening scripted server; ``heads`` contains the requests that its scripts have read."""
+    """Listening scripted server; ``heads`` contains the requests that its scripts have read."""
 
     port: int
     heads: list[bytes] = field(default_factory=list)
@@ -40,7 +40,7 @@ class RunningServer:
 
 
 class Servers:
-    """Starter of scripted servers, which stop when the test ends."""
+    """Factory for scripted servers, which stop at the end of the test."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -54,7 +54,7 @@ class Servers:
         return server
 
     def answer(self, reply: bytes, tls: ssl.SSLContext | None = None) -> RunningServer:
-        """Start a server that reads a request with its body and sends one reply."""
+        """Start a server that reads a request including its body and sends one reply."""
 
         def script(conn: socket.socket) -> None:
             server.heads.append(read_request(conn))
@@ -103,8 +103,8 @@ class Servers:
                 with tls.wrap_socket(conn, server_side=True) as secure:
                     script(secure)
                     with contextlib.suppress(OSError, ValueError):
-                        # Unless the script has closed the connection, this sends close_notify and
-                        # waits for the client's close_notify.
+                        # If the script has not closed the connection, send close_notify and wait
+                        # for the client's close_notify.
                         secure.unwrap().close()
         except OSError as error:
             server.faults.append(error)
@@ -112,7 +112,7 @@ class Servers:
 
 @dataclass
 class Received:
-    """A stream that was read to its end."""
+    """Everything received from a stream that was read to its end."""
 
     stream: Stream
     arrivals: list[Arrival]
@@ -127,7 +127,7 @@ class Received:
 
 
 class Client:
-    """Client of the tests; each call runs its own event loop."""
+    """HTTP client for tests; each call runs its own event loop."""
 
     def get(self, request: Request | str, **config: Any) -> Received:
         """Open a stream and read it to its end."""
@@ -149,7 +149,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority with certificates for a server and a client."""
+    """Certificate authority, with certificates for a server and a client."""
 
     cacert: str
     client_cert: str
@@ -162,7 +162,7 @@ def servers() -> Iterator[Servers]:
     running = Servers()
     yield running
     running.stop()
-    # An unclosed socket raises a ResourceWarning here, and warnings are errors.
+    # Collecting an unclosed socket raises a ResourceWarning here, and warnings are errors.
     gc.collect()
 
 

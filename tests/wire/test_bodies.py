@@ -1,4 +1,4 @@
-"""Bodies over sockets: every framing with every coding, with and without TLS."""
+"""Response bodies over sockets: every framing with every content coding, with and without TLS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.chunked import chunk
 from undam.record import Ending
 from undam.wire import Request
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 BODY = b"".join(b'data: {"choices": [{"delta": {"content": "tok%d"}}]}\n\n' % i for i in range(300))
 

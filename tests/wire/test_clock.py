@@ -1,4 +1,4 @@
-"""Waits, clock offset, and disabling of the garbage collector."""
+"""Clock functions: waiting, clock offsets, and disabling the garbage collector."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_wait_is_shortened_only_slightly() -> None:
 def test_the_offset_converts_monotonic_to_realtime() -> None:
     before = time.time_ns()
     converted_ns = time.monotonic_ns() + realtime_offset_ns()
-    # A millisecond is much longer than two clock readings and much shorter than a real error.
+    # One millisecond is much longer than two clock readings, but much shorter than a wrong offset.
     assert before - 1_000_000 <= converted_ns <= time.time_ns() + 1_000_000
 
 

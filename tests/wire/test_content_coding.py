@@ -1,4 +1,4 @@
-"""Decoding of content codings: incremental, bounded, with errors for invalid data."""
+"""Incremental, bounded decoding of content codings, with errors for invalid data."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_zstd_window_of_more_than_8_mb_is_rejected() -> None:
 
 
 def test_a_nested_decompression_bomb_stops_at_the_bound() -> None:
-    # The inner coding is a long run of empty members of 20 bytes, which produce no output.
+    # The inner coding consists of many empty 20-byte gzip members, which decode to nothing.
     hidden = gzip.compress(gzip.compress(b"") * 50_000)
     decoder = ContentDecoder(["gzip", "gzip"], max_bytes=100_000)
     with pytest.raises(BodyTooLargeError):

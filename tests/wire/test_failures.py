@@ -1,4 +1,4 @@
-"""Failures: every failure has a one-line message without secrets."""
+"""Every failure has a one-line error message without secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.errors import LocalProtocolError, NetworkError, RemoteProtocolError, 
 from undam.record import Ending
 from undam.wire import ClientConfig, Request, open_stream
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SECRET = "s3cret"
@@ -58,7 +58,7 @@ def test_a_silent_name_server_does_not_block_the_program(
         NetworkError, match=r"the DNS lookup of a\.test did not finish within 0\.3 s"
     ):
         client.get("http://a.test/", connect_timeout_s=0.3)
-    assert not finished.is_set()  # TIMEOUT_S is much longer than the limit of 0.3 s.
+    assert not finished.is_set()  # TIMEOUT_S is much longer than the 0.3 s limit.
     released.set()
     assert finished.wait(TIMEOUT_S)
 
@@ -241,7 +241,7 @@ def test_a_connection_closed_while_sending_is_reported(servers: Any, client: Any
 
 @contextlib.contextmanager
 def unresponsive_server(host: str, port: int = 0) -> Iterator[int]:
-    """A port that does not respond to connections, because its backlog is full."""
+    """Yield a port where connection attempts get no response, because its backlog is full."""
     with contextlib.ExitStack() as undo:
         listener = undo.enter_context(socket.socket())
         listener.bind((host, port))
@@ -262,7 +262,7 @@ def test_an_unresponsive_address_does_not_delay_the_next(servers: Any, client: A
 
 
 def test_a_failed_connection_is_reported_with_its_reason(client: Any) -> None:
-    # The local kernel rejects TCP connections to a broadcast address.
+    # The local kernel rejects TCP connections to broadcast addresses.
     with pytest.raises(NetworkError, match=r"cannot connect to 255\.255\.255\.255:80: \w+"):
         client.get("http://255.255.255.255/", timeout_s=5)
 

@@ -1,4 +1,4 @@
-"""Responses over HTTP/2: ALPN, prior knowledge, resets, GOAWAY and flow control."""
+"""HTTP/2 responses: ALPN, prior knowledge, resets, GOAWAY and flow control."""
 
 from __future__ import annotations
 

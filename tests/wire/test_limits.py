@@ -1,4 +1,4 @@
-"""Limits on time, size and memory, and cleanup of sockets."""
+"""Limits on time, size and memory, and closing of sockets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from undam.errors import NetworkError
 from undam.record import Ending
 from undam.wire import ClientConfig, Request, open_stream
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 class Endless:
-    """A server that sends until the client disconnects."""
+    """Server that sends data until the client disconnects."""
 
     def __init__(self, servers: Any, *, head: bytes = CHUNKED, piece: bytes = b"2\r\nab\r\n",
                  pause_s: float = 0.0, tls: Any = None) -> None:  # fmt: skip
@@ -99,7 +99,7 @@ def test_an_event_of_10_mb_is_received_completely(servers: Any, client: Any) -> 
 
 
 def test_a_slow_reader_causes_back_pressure(servers: Any, client: Any) -> None:
-    """The read buffer is bounded, so the server's send buffer fills and its send blocks."""
+    """The client stops reading at its limit, so the server's send buffer fills and send blocks."""
     endless = Endless(servers, head=CLOSE, piece=b"x" * 65536)
 
     async def run() -> tuple[int, int]:
@@ -114,7 +114,7 @@ def test_a_slow_reader_causes_back_pressure(servers: Any, client: Any) -> None:
             return stalled, received
 
     stalled, received = client.run(run())
-    # The socket buffers of both ends add to the limit of the read buffer.
+    # Both ends' socket buffers add to the limit of the read buffer.
     assert 1_000_000 < stalled < 40_000_000
     assert received >= stalled + 5_000_000
 
@@ -193,7 +193,7 @@ def test_cancelling_leaves_no_socket_open(
         conn.recv(65536)
         conn.sendall(reply)
         requested.set()
-        # Wait for the disconnect. With TLS, an end without close_notify raises an error.
+        # Wait for the disconnect. With TLS, a disconnect without close_notify raises an error.
         with contextlib.suppress(OSError):
             conn.recv(65536)
         disconnected.set()
@@ -262,7 +262,7 @@ def test_a_failed_exchange_leaves_no_socket_open(servers: Any, client: Any) -> N
                 await open_stream(Request(url=servers.answer(reply).url()), ClientConfig())
         with pytest.raises(NetworkError):
             await open_stream(Request(url="http://127.0.0.1:1/"), ClientConfig())
-        # The remaining sockets belong to scripted servers: listeners and connections being closed.
+        # The remaining sockets belong to scripted servers: listeners, and connections being closed.
         await asyncio.sleep(0.1)
         assert len(open_sockets() - before) <= 3
 

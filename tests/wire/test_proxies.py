@@ -1,4 +1,4 @@
-"""HTTP proxies: absolute form, tunnels, credentials, rejections."""
+"""HTTP proxies: absolute-form requests, tunnels, credentials and rejected requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from undam.errors import NetworkError, UsageError
 from undam.wire import Request
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -32,7 +32,7 @@ def copy_data(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Proxies:
-    """Starter of proxies that record the requests they receive."""
+    """Factory for proxies that record the requests they receive."""
 
     def __init__(self, servers: Any) -> None:
         self._servers = servers

@@ -1,4 +1,4 @@
-"""Selection of the proxy for a target."""
+"""Selecting the proxy for a request target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redirects: methods, credentials, loops."""
+"""HTTP redirects: methods, credentials and loops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.errors import RedirectError, RemoteProtocolError
 from undam.wire import Request, exchange_opener
 from undam.wire.url import is_public
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 HERE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere"
 SECRETS = (
@@ -36,7 +36,7 @@ def names(head: bytes) -> set[str]:
 
 @pytest.fixture
 def site(servers: Any) -> Any:
-    """A server with one reply per path; set ``site.pages``."""
+    """Server with one reply per path, which tests set in ``site.pages``."""
     pages: dict[str, bytes] = {"/here": HERE}
 
     def script(conn: Any) -> None:
@@ -201,7 +201,7 @@ def test_a_public_host_cannot_redirect_to_internal_addresses(
 ) -> None:
     other = servers.answer(HERE)
     site.pages["/"] = to(f"http://localhost:{other.port}/")
-    # In this test, 127.0.0.1 counts as a public address.
+    # For this test, 127.0.0.1 is treated as a public address.
     monkeypatch.setattr(exchange_opener, "is_public", lambda host: host == "127.0.0.1")
     with pytest.raises(RedirectError, match="has the internal address ::1"):
         client.get(site.url(), follow_origins=True, resolve=(("localhost", other.port, "::1"),))

@@ -1,4 +1,4 @@
-"""Serialization of requests: no smuggling, and no secrets in errors."""
+"""Serializing requests: no request smuggling, and no secrets in errors."""
 
 from __future__ import annotations
 

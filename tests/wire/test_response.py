@@ -1,4 +1,4 @@
-"""Parsing of responses: whole, byte by byte, and cut at random offsets."""
+"""Parsing responses: whole, byte by byte, and split at random offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Response reader: head, arrivals and endings of a response."""
+"""The response reader: head, arrivals and end of a response."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_fault_in_the_body_is_an_ending(
             gzip.compress(b"x" * 1001, mtime=0),
             (1000, Ending.LIMIT),
         ),
-        # The coded data exceeds the limit but produces no output.
+        # The encoded data exceeds the limit but decodes to nothing.
         (
             GZIP_HEAD,
             gzip.compress(b"", mtime=0) * 60,

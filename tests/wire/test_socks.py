@@ -1,4 +1,4 @@
-"""SOCKS5 proxies: tunnels for http and https, names, credentials, and refusals."""
+"""SOCKS5 proxies: tunnels for http and https, host names, credentials and refusals."""
 
 from __future__ import annotations
 

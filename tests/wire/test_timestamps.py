@@ -1,4 +1,4 @@
-"""Timestamps: every arrival has the time at which the kernel received its bytes."""
+"""Each arrival has the time at which the kernel received its bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from undam.record import Ending
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, open_stream, timestamps
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has receive timestamps")
 
 
 class PacedServer:
-    """A server that waits for the reader before each of ten chunks, and records the send times."""
+    """Server that waits for the test before each of ten chunks, and records the send times."""
 
     def __init__(self, servers: Any, tls: Any = None) -> None:
         self.go = threading.Semaphore(0)
@@ -81,7 +81,7 @@ def test_a_late_reader_gets_the_kernel_timestamp_and_its_delay(servers: Any, cli
     server.go.release(9)
     before_ns, after_ns = server.sent[0]
     assert before_ns <= arrival.at_ns
-    # The timestamp is much closer to the time of sending than to the time of reading.
+    # The timestamp is much closer to the send time than to the read time.
     assert arrival.at_ns - after_ns < arrival.late_ns / 2
     assert arrival.late_ns > 100_000_000
 
@@ -159,7 +159,7 @@ def test_the_first_stream_of_a_process_is_stamped() -> None:
 
 
 def test_queued_segments_are_one_arrival(servers: Any, client: Any) -> None:
-    """Segments that are queued together form one read with the timestamp of the last segment."""
+    """Segments that are queued together form one read, which has the last segment's timestamp."""
     server = PacedServer(servers)
 
     async def run() -> list[Arrival]:

@@ -1,4 +1,4 @@
-"""TLS: trust, client certificates, and failure messages."""
+"""TLS: trust in certificates, client certificates, and failure messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.record import Ending
 from undam.wire import Request
 from undam.wire.tls import expiry_of, issuer_of
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # needs sockets, and waits for timeouts
 
 NO_CONTENT = b"HTTP/1.1 204 No\r\n\r\n"
 
@@ -160,7 +160,7 @@ def test_a_tls_stream_without_close_notify_is_truncated(
     def script(conn: ssl.SSLSocket) -> None:
         conn.recv(65536)
         conn.sendall(b"HTTP/1.1 200 OK\r\n\r\nabc")
-        # Close the underlying TCP connection without close_notify.
+        # Close the TCP connection without sending close_notify.
         conn.shutdown(socket.SHUT_WR)
 
     received = client.get(
@@ -271,6 +271,6 @@ def test_both_forms_of_a_date_are_parsed(not_after: bytes, seconds: int | None) 
 
 
 def element(tag: int, content: bytes) -> bytes:
-    """Return a short DER element."""
+    """Return a short DER-encoded element."""
     assert len(content) < 128
     return bytes([tag, len(content)]) + content

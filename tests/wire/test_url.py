@@ -1,4 +1,4 @@
-"""URLs: parsing, redaction of credentials, and rejection of invalid ones."""
+"""URLs: parsing, redaction of credentials, and rejection of invalid URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`event_stream`, called as by a WSGI server: steps, heartbeats, endings and threads."""
+"""`event_stream`, called as by a WSGI server: iteration, heartbeats, endings and threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _rest(body: StreamBody) -> list[bytes]:
 
 
 class Source:
-    """Plain iterator that records its use and can be blocked by a test."""
+    """Plain iterator that records how it is used and can be blocked by a test."""
 
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)

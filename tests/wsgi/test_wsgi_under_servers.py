@@ -1,4 +1,4 @@
-"""`undam.wsgi` in Flask, in Django and under real WSGI servers, over real connections."""
+"""`undam.wsgi` in Flask and Django, under real WSGI servers and over real connections."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _under_wsgiref(app: Any) -> Iterator[str]:
 
 def _opening(gate: Gate) -> Callable[[RawResponse], bool]:
     def on_read(raw: RawResponse) -> bool:
-        # The first event and the heartbeats arrive while the source is waiting.
+        # The first event and the heartbeats arrive while the source is still waiting.
         if b"data: one\n\n" in raw.data and raw.data.count(PING) >= 3:
             gate.open()
         return True

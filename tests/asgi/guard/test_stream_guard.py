@@ -1,4 +1,4 @@
-"""`StreamGuard`: protection of the streams of unchanged applications."""
+"""`StreamGuard`: protection for streams of unmodified applications."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _body(data: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 def _app(*steps: bytes | float, headers: tuple[tuple[bytes, bytes], ...] = (SSE,)) -> App:
-    """Application that sends the given bytes, sleeps the given seconds, and ends the body."""
+    """Return an application that sends these bytes, sleeps these seconds, and ends the body."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(headers)})

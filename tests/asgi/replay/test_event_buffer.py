@@ -1,4 +1,4 @@
-"""The event buffer of a replay: its bounds and its event IDs."""
+"""The event buffer for replays: size limits and event IDs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`MemoryReplay` with `EventStream`: start of the source, several readers, stored events."""
+"""`MemoryReplay` with `EventStream`: start of the source, several readers, and stored events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.asgi import EventStream, MemoryReplay, StreamBroken
 from undam.asgi.replay.stream_channel import StreamChannel
 from undam.errors import UsageError
 
-pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # Uses sockets, and waits for events that must not occur.
 
 LONG = 30.0
 
@@ -27,7 +27,7 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 
 class Source:
-    """Source of numbers that counts its runs and closings."""
+    """Source that yields numbers and counts how often it was started and closed."""
 
     def __init__(self, count: int, gap: float = 0.0, fail: bool = False) -> None:
         self.count, self.gap, self.fail = count, gap, fail
@@ -152,7 +152,7 @@ def test_a_new_reader_cancels_the_linger_timer(loop: str) -> None:
         assert (source.begun, source.closed) == (1, 0)
         last = Call()
         task = last.start(_stream(memory, source))
-        await asyncio.sleep(0.4)  # twice the linger time, but a reader is connected
+        await asyncio.sleep(0.4)  # Twice the linger time has passed, but a reader is connected.
         source.go.set()
         await task
         assert data_of(last) == _numbers(0, 10)
@@ -168,7 +168,7 @@ def test_an_ended_stream_is_dropped_after_the_linger_time(loop: str) -> None:
         again = await reconnect(ident).serve(_stream(memory, source))
         assert data_of(again) == ["1", "2"]
         await first.until(lambda: len(memory) == 0)
-        # The stream is now unknown, and a reconnecting reader does not start it again.
+        # The stream has been dropped, and a reconnecting reader does not start the source again.
         late = await reconnect(ident).serve(_stream(memory, source))
         assert (late.status, late.body) == (204, b"")
         assert source.begun == 1
@@ -304,7 +304,7 @@ def test_an_error_of_the_source_is_an_event_with_an_id_for_all_readers(
             assert b"secret" not in call.body
         ident = calls[0].body.rpartition(b"id: ")[2].split(b"\n")[0]
         assert (await reconnect(ident).serve(_stream(memory, source))).status == 204
-        # A reader that had not reached the error also receives it.
+        # A reader that connects after the error receives the error as well.
         with pytest.raises(StreamBroken):
             await Call().serve(_stream(memory, source))
 
@@ -340,8 +340,7 @@ def test_a_slow_reader_pauses_a_fast_source_and_misses_nothing(loop: str) -> Non
             given = source.given
             await asyncio.sleep(0.05)
         assert source.given < 500
-        # The sum of the events that are accepted by the server, in progress, stored, and waiting
-        # for space.
+        # Events that the server accepted, one in progress, 10 stored, and one waiting for space.
         assert source.given <= len(data_of(call)) + 1 + 10 + 1
         call.writable.set()
         await task
@@ -414,7 +413,7 @@ def test_a_full_store_drops_ended_streams_first_then_unread_ones(
         assert (len(memory), unread.closed) == (3, 0)
         again = await Call().serve(
             _stream(memory, ended, "ended")
-        )  # The stream was dropped and therefore starts again.
+        )  # The stream had been dropped, so the source starts again.
         assert (ended.begun, data_of(again)) == (2, ["0"])
         held = Source(1)
         held.go.clear()
@@ -425,7 +424,7 @@ def test_a_full_store_drops_ended_streams_first_then_unread_ones(
         more.go.clear()
         last = Call()
         lasts = last.start(_stream(memory, more, "more"))
-        await last.until(lambda: unread.closed)  # Only a stream without readers could be dropped.
+        await last.until(lambda: unread.closed)  # Only the stream without readers was dropped.
         assert (len(memory), read.closed, held.closed) == (3, 0, 0)
         for source in (read, held, more):
             source.go.set()

@@ -1,4 +1,4 @@
-"""`EventStream(replay=…)` with a minimal store that implements the protocol."""
+"""`EventStream(replay=…)` with a minimal store that implements the replay protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.sse import Event
 
 
 class Store:
-    """Store for the last ``keep`` events of one key; it never stops the source."""
+    """Store that keeps the last ``keep`` events of one key and never stops the source."""
 
     def __init__(self, keep: int = 100, on_gap: Literal["204", "event"] = "event") -> None:
         self.on_gap: Literal["204", "event"] = on_gap
@@ -60,7 +60,7 @@ class Store:
             await self.append(failure.last)
             raise
         finally:
-            # Checked in the next loop iteration, when the task has finished.
+            # Readers are notified in the next loop iteration, when the task has finished.
             asyncio.get_running_loop().call_soon(self._tell)
 
     async def _read(

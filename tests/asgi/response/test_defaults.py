@@ -1,4 +1,4 @@
-"""Application-wide defaults, and the grace period of streams at shutdown."""
+"""Application-wide defaults, and the grace period for open streams at shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair scheduling: a source that never suspends cannot starve other streams."""
+"""Fair scheduling: a source that never suspends does not starve other streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.asgi.response.driven_response import TURN_EVENTS
 
 
 async def _spins(done: asyncio.Event) -> int:
-    """Return the number of loop iterations until ``done`` is set."""
+    """Count the loop iterations until ``done`` is set."""
     turns = 0
     while not done.is_set():
         turns += 1
@@ -46,8 +46,9 @@ def test_a_source_that_never_suspends_yields_after_a_count() -> None:
 
 
 def test_a_computing_source_yields_after_a_time() -> None:
-    # With 3 ms per event, the source must yield after each event, so that each event is sent before
-    # the next one is computed. This can only be detected after the first event.
+    # Each event takes 3 ms to compute, so the source must yield after each one: the event is sent
+    # before the next one is computed. The response detects this only after the first event, so 19
+    # yields are enough.
     assert _turns_for(20, 0.003) >= 19
 
 
@@ -71,8 +72,8 @@ def test_a_paced_source_causes_no_extra_loop_iterations(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(asyncio, "sleep", counting)
         assert (await Call().serve(EventStream(source(), heartbeat=None))).complete
-        # There is one yield after the head and none after an event, although each event took longer
-        # than a turn.
+        # The stream yields to the loop once, after the head. It does not yield after events,
+        # although each event took longer than a turn.
         assert sleeps == [0]
 
     run(main())

@@ -1,4 +1,4 @@
-"""`EventStream` as a response: order of writes, encoding of items, kinds of requests."""
+"""`EventStream` as a response: write order, encoding of items, and request methods."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def test_the_head_and_a_comment_are_sent_before_the_source_runs() -> None:
 
 
 def test_the_loop_runs_once_between_the_head_and_the_source() -> None:
-    # uvloop writes at the end of the iteration. A source whose first step blocks must not delay it.
+    # uvloop writes at the end of a loop iteration. A source whose first step blocks must not delay
+    # the write of the head.
     async def main() -> None:
         turns: list[int] = []
 
@@ -85,7 +86,7 @@ def test_each_event_is_sent_before_the_source_suspends_again() -> None:
 
 
 def test_events_of_one_turn_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a busy machine, a turn may reach its limit of 2 ms, which would split the write.
+    # On a busy machine, a turn could reach the default limit of 2 ms, which would split the write.
     monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
     async def main() -> None:
@@ -180,7 +181,7 @@ def test_a_head_request_closes_the_source_without_running_it() -> None:
             return self
 
         async def __anext__(self) -> str:
-            raise AssertionError("a HEAD request started the source")
+            raise AssertionError("the HEAD request must not start the source")
 
         async def aclose(self) -> None:
             closed.append(True)

@@ -1,4 +1,4 @@
-"""Heartbeats and shutdown of the open streams of an event loop."""
+"""Open streams of an event loop: heartbeats and shutdown."""
 
 from __future__ import annotations
 

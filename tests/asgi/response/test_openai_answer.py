@@ -1,4 +1,4 @@
-"""Strings encoded as an OpenAI chat completion, decoded as clients do."""
+"""Strings that are sent as an OpenAI chat completion and decoded by OpenAI clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All endings of a stream: the source is closed once, and ``on_close`` is called once."""
+"""Every way a stream can end: the source is closed once, and ``on_close`` is called once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.asgi import EventStream, StreamBroken, end_streams
 
 
 class Source:
-    """Source that yields ``a``, then waits, and counts the runs of its finally block."""
+    """Source that yields ``a``, waits, and counts how often its finally block runs."""
 
     def __init__(self) -> None:
         self.finals = 0
@@ -34,7 +34,7 @@ class Source:
 
 
 async def _started(stream: EventStream, call: Call) -> asyncio.Task[None]:
-    """Return the stream's task after the first event, when the task can detect a disconnect."""
+    """Start a stream and return its task once an event is sent and disconnects are detectable."""
     task = call.start(stream)
     await call.until(lambda: b"data: a\n\n" in call.bodies and call.receiving)
     return task
@@ -102,7 +102,7 @@ def test_a_source_closed_during_a_write_runs_its_finally_block() -> None:
 
 
 def test_the_task_of_the_framework_is_not_left_cancelled() -> None:
-    # A framework runs the response in its own task and continues to use the task afterwards.
+    # The framework runs the response in its own task and continues to use the task afterwards.
     async def main() -> None:
         call = Call()
         after: list[int] = []
@@ -174,7 +174,7 @@ def test_an_error_sends_an_event_and_no_clean_end(
     assert not call.complete
     (record,) = caplog.records
     assert record.name == "undam.asgi"
-    assert record.exc_info is not None  # an unknown server may not log the traceback
+    assert record.exc_info is not None  # An unknown server may not log the traceback.
     assert "ValueError: the password is 1234" in record.getMessage()
 
 

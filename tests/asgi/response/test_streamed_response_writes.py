@@ -1,4 +1,4 @@
-"""The write of a turn's events when the source suspends: errors and races."""
+"""Write of pending events when the source suspends: errors and race conditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELD = b"data: b\n\n"
 
 
 class Server(Call):
-    """Server that blocks or fails when it sends the pending event."""
+    """Server that blocks, or fails with ``error``, when it sends the pending event."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Server(Call):
 
 
 class Gated(Server):
-    """Server that blocks when it sends the pending event, until it is released."""
+    """Server that blocks when it sends the pending event, until the test releases the write."""
 
     async def send(self, message: dict[str, Any]) -> None:
         if message.get("body", b"").startswith(HELD) and not self.reached:
@@ -45,7 +45,7 @@ class Gated(Server):
 
 @pytest.fixture(autouse=True)
 def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a busy machine, a turn may reach its limit of 2 ms, which would split the write.
+    # On a busy machine, a turn could reach the default limit of 2 ms, which would split the write.
     monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
 

@@ -1,4 +1,4 @@
-"""Plain iterators that run in a thread and are read on the loop."""
+"""Plain iterators that run in a thread while the event loop reads their items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams for user interfaces, compared event by event with their protocols."""
+"""Streams for chat user interfaces, compared with their protocols event by event."""
 
 from __future__ import annotations
 

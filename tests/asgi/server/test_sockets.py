@@ -1,4 +1,4 @@
-"""Access to server internals; servers with unknown internals are left alone."""
+"""Access to the internals of known servers; unknown servers are not changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Transport:
 
 
 class _Owner:
-    """Object whose bound method replaces a bound method of a server."""
+    """Object with a bound method that stands in for a server's receive or send callable."""
 
     def __init__(self, **attributes: Any) -> None:
         self.__dict__.update(attributes)

@@ -1,4 +1,4 @@
-"""`undam completion`: scripts that the shells accept, and completions without slow imports."""
+"""`undam completion`: scripts that each shell accepts, and completion without slow imports."""
 
 from __future__ import annotations
 

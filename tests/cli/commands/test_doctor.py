@@ -1,4 +1,4 @@
-"""`undam doctor`: lines derived from facts, and facts read from this machine."""
+"""`undam doctor`: result lines for given facts, and facts read from this machine."""
 
 from __future__ import annotations
 

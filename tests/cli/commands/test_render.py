@@ -1,4 +1,4 @@
-"""`undam render`: complete configurations of every dialect, and validation of its options."""
+"""`undam render`: complete configurations for every dialect, and validation of options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.lint import DIALECTS
 NAMES = [dialect.name for dialect in DIALECTS]
 each_dialect = pytest.mark.parametrize("name", NAMES)
 UPSTREAM = ("--upstream", "http://127.0.0.1:9123")
-# Configurations of servers, which contain their listen address or port.
+# Server configurations that contain a listen address or port.
 SERVERS = {"commands": "--port 8080", "kserve": "containerPort: 9123"}
 
 

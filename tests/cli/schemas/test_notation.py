@@ -1,4 +1,4 @@
-"""The notation of forms, and its translation to JSON Schema."""
+"""The notation for output formats, and the conversion to JSON Schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schemas describe the real output of every command completely.
+"""The JSON schemas describe all real output of every command.
 
 The closed form of each schema is used: a field that a command writes and the schema does not list
 fails the test.
@@ -43,20 +43,20 @@ from undam.rules import Fix
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "tests" / "rules"
-# The results of `undam report` have the forms of `undam check` and `undam bench`.
+# The output of `undam report` has the same format as that of `undam check` or `undam bench`.
 WITHOUT_FORM = {"report"}
 
 
 @cache
 def validators(name: str) -> list[Draft202012Validator]:
-    """Return one validator for each alternative of a form."""
+    """Return one validator for each alternative of an output format."""
     (form,) = [one for one in FORMS if one.name == name]
     schema = schema_of(form, closed=True)
     return [Draft202012Validator(one) for one in schema.get("anyOf", [schema])]
 
 
 def errors(name: str, value: object) -> list[str]:
-    """Return the errors of the alternative that fits best."""
+    """Return the validation errors for the best-matching alternative."""
     found = min((list(one.iter_errors(value)) for one in validators(name)), key=len)
     inner = (best_match([error]) for error in found)
     return [f"{error.json_path}: {error.message[-300:]}" for error in inner]
@@ -204,7 +204,7 @@ def test_servers_announce_their_address(tmp_path: Path) -> None:
 
 
 def test_lab_with_few_readers() -> None:
-    """The experiment takes 80 seconds, so its result is generated from synthetic streams."""
+    """The real experiment takes 80 seconds, so the result is generated from synthetic streams."""
     times = FirstTokenTimes((190.0, 200.0, 210.0), 0)
     rows = [
         Measurement(form, setup.name, times, report(hop()))

@@ -1,4 +1,4 @@
-"""Commands on systems without the features of Linux, emulated by removing their names.
+"""Commands on systems without Linux-specific features, emulated by removing the names.
 
 The emulation shows which names a command needs. It does not replace a test on these systems.
 """

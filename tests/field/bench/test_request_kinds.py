@@ -1,4 +1,4 @@
-"""Requests beyond single streams: documents, embeddings, several URLs, conversations."""
+"""Requests other than single streams: documents, embeddings, several URLs, conversations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VECTORS = {"data": [{"index": 0, "embedding": [0.5] * 2000}], "usage": {"prompt_
 
 
 class ModelServer:
-    """Server that answers chats, embeddings and rerankings, and keeps all requests.
+    """Server for chat, embedding and reranking requests that records all requests.
 
     Args:
         pause_s: time before each answer.
@@ -85,7 +85,7 @@ def bench(*arguments: str) -> dict[str, Any]:
 
 
 def faults(report: dict[str, Any]) -> list[str]:
-    """Return the findings except those about a busy load generator."""
+    """Return the findings, except those about a busy load generator."""
     return [one["code"] for one in report["findings"] if one["code"] < "UD9"]
 
 
@@ -194,7 +194,7 @@ def test_share_of_the_requests_is_cancelled_and_left_out() -> None:
     assert report["cancelled"] == report["abandoned"]
     assert (report["errors"], report["incomplete"]) == (0, 0)
     assert report["e2e_ms"]["count"] == report["requests"]
-    # A server notices a closed connection when it sends the next token.
+    # The server notices a closed connection only when it sends the next token.
     assert server.cut >= report["cancelled"] - 2
 
 
@@ -228,7 +228,7 @@ def test_first_answer_reasoning_and_cached_tokens_are_reported() -> None:
 def test_replay_sends_at_its_timestamps(tmp_path: Path) -> None:
     simulator = start_simulator(tmp_path, "--ttft", "20", "--gap", "5", "--tokens", "5")
     trace, record = tmp_path / "trace.jsonl", tmp_path / "record.jsonl"
-    # Irregular gaps from 1 to 19 ms, 200 requests in 2 s.
+    # 200 requests within 2 s, at irregular intervals from 1 to 19 ms.
     offsets = [0]
     while len(offsets) < 200:
         offsets.append(offsets[-1] + 1 + (7 * len(offsets)) % 19)
@@ -238,7 +238,7 @@ def test_replay_sends_at_its_timestamps(tmp_path: Path) -> None:
     )
     url = f"{simulator.url}/v1/chat/completions"
     try:
-        # Other processes on the machine can delay the load generator.
+        # Repeat the run, because other processes may delay the load generator.
         for _ in range(3):
             report = bench(url, "--prompts", str(trace), "--record", str(record))
             with record.open(encoding="utf-8") as lines:
@@ -255,6 +255,6 @@ def test_replay_sends_at_its_timestamps(tmp_path: Path) -> None:
     assert late_ms[0] >= 0
     if any(one["code"] in {"UD901", "UD909"} for one in report["findings"]):
         pytest.skip("other processes use the CPUs, so the load generator is not scheduled in time")
-    # The p99, the third largest of 200 values, depends on what else runs on the machine.
+    # The p99 is only the third largest of 200 values, and it depends on other load on the machine.
     print(f"late by {late_ms[100]:.3f} ms (p50), {late_ms[-3]:.3f} ms (p99)")
     assert late_ms[100] <= 1

@@ -1,4 +1,4 @@
-"""`--server-metrics` during a run: a planted queue, and metrics that cannot be read."""
+"""`--server-metrics` during a run: a simulated queue, and metrics that cannot be read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.live
 
 
 class EngineServer:
-    """Server that answers a limited number of requests at a time and publishes vLLM's metrics.
+    """Server with a limited number of concurrent requests, which publishes vLLM's metrics.
 
     Args:
         slots: number of requests at a time; others wait in the queue.

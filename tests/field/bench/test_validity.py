@@ -1,4 +1,4 @@
-"""`undam bench` against servers that mislead load generators: caveats are reported."""
+"""`undam bench` against servers that mislead load generators: the caveats are reported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def usage(completion: int, prompt: int = 100, cached: int | None = None) -> byte
 def model_server(
     answer: Callable[[socket.socket, bytes], None],
 ) -> Callable[[socket.socket, bytes], None]:
-    """Answer requests for the model list; answer all others with ``answer``."""
+    """Return a script that answers model list requests and passes all others to ``answer``."""
 
     def script(conn: socket.socket, request: bytes) -> None:
         if b"/models" in request.split(b"\r\n")[0]:
@@ -57,7 +57,7 @@ def bench(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 class PrefixCacheServer:
-    """Server that answers ten times faster if the beginning of a prompt is cached."""
+    """Server that answers ten times faster if the start of the prompt is cached."""
 
     def __init__(self, *, reports: bool = False) -> None:
         self.bodies: list[bytes] = []
@@ -124,7 +124,7 @@ def test_goodput_and_objective_use_the_same_time_per_token() -> None:
     with serving(model_server(answer)) as at:
         slos = ("--slo", "tpot_p99<25ms", "--slo", "goodput>=95%")
         _, report = bench(at.url("/v1"), "-n", "20", "-c", "5", *slos)
-    # 50 ms between events of 4 tokens.
+    # Events have 4 tokens and are 50 ms apart.
     assert report["tpot_ms"]["p50"] == pytest.approx(12.5, rel=0.2)
     assert [slo["met"] for slo in report["slo"]] == [True, True]
 
@@ -182,7 +182,7 @@ def test_tls_connections_opened_ahead_are_used(tmp_path: Path) -> None:
     reply = head(headers=(*SSE, ("Connection", "close"))) + chunk(token()) + DONE + LAST_CHUNK
     with serving(model_server(lambda conn, _: conn.sendall(reply)), context) as at:
         url = at.url("/v1", scheme="https")
-        # Each request needs a connection of its own, and ten are opened before the start.
+        # Each request needs a separate connection, and ten connections are opened before the start.
         _, report = bench(url, "-c", "10", "-n", "10", "--warmup", "0", "--cacert", str(cacert))
     assert report["complete"] == 10
     assert report["client"]["connections"] == 10

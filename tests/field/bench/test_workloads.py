@@ -1,4 +1,4 @@
-"""Workloads that users of other load generators expect, as received by a server."""
+"""Workloads known from other load generators, as a server receives them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODELS = whole(b'{"data":[{"id":"m"}]}', headers=JSON)
 
 
 class RecordingServer:
-    """Server that keeps each request body and the maximum number of concurrent requests."""
+    """Server that records each request body and the maximum number of concurrent requests."""
 
     def __init__(self, pause_s: float = 0.0) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -89,7 +89,7 @@ def test_body_fields_models_limit_and_csv(tmp_path: Path) -> None:
     assert {body["model"] for body in server.bodies} == {"a", "b"}
     assert all(body["ignore_eos"] is True for body in server.bodies)
     assert not any("stream_options" in body for body in server.bodies)
-    # Waiting for a free slot in this client counts toward TTFT, like a queue in the server.
+    # The wait for a free slot in the load generator counts toward TTFT, like a queue in the server.
     assert report["ttft_ms"]["p99"] > 4 * 50
     assert "at most 4 in flight" in report["load"]
     with rows.open(encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Case check/09: the request is repeated if the client was busy; caveats keep the exit code."""
+"""Case check/09: a busy client repeats the request; its caveats do not change the exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # streams several times
 
 
 def check() -> tuple[CompletedCommand, int]:
-    """Check a healthy stream; return the result and the number of requests."""
+    """Check a healthy stream; return the result and the number of requests sent."""
 
     def script(conn: socket.socket, _: bytes) -> None:
         stream(conn, 30)

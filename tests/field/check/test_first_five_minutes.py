@@ -1,4 +1,4 @@
-"""Case check/14: the first command of a new user works or prints a helpful hint."""
+"""Case check/14: a new user's first command works or prints a helpful hint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = '{"prompt": "hi", "id": "\U0001f600"}'
 
 
 def application(conn: socket.socket, request: bytes) -> None:
-    """Answer some paths as an application behind a login, and others as a model server."""
+    """Answer some paths like an application behind a login, and others like a model server."""
     top, _, body = request.partition(b"\r\n\r\n")
     method, path, _ = top.split(b"\r\n")[0].split(b" ")
     if path.startswith(b"/postonly"):
@@ -150,4 +150,4 @@ def test_https_to_a_plain_port_is_reported_at_once() -> None:
         took = time.monotonic() - started
     assert "does not use TLS on this port" in ran.line
     assert "try http://" in ran.line
-    assert took < 9  # The limit for a handshake is 10 s.
+    assert took < 9  # The handshake timeout is 10 s.

@@ -1,4 +1,4 @@
-"""Case check/05: the forward proxy is a hop, and a direct request shows whether it holds."""
+"""Case check/05: the forward proxy is a hop, and a direct request shows whether it buffers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.socks_server import SocksBehaviour, socks_server
 from support.threaded_server import DONE, Server, head, serving, token
 from support.undam_command import CompletedCommand, invoke, run_undam
 
-pytestmark = pytest.mark.slow  # each stream takes a second
+pytestmark = pytest.mark.slow  # Each stream takes a second.
 
 COUNT, GAP_S = 30, 0.03
 WHOLE_S = 30.0
@@ -32,7 +32,7 @@ def stream(conn: socket.socket, _: bytes) -> None:
 
 @contextmanager
 def http_proxy(*, holds: bool) -> Iterator[Server]:
-    """Run an HTTP proxy for absolute-form requests; it may collect the whole response."""
+    """Run an HTTP proxy for absolute-form requests. If ``holds``, it buffers the whole response."""
 
     def script(conn: socket.socket, request: bytes) -> None:
         line, _, rest = request.partition(b"\r\n")
@@ -140,14 +140,14 @@ def test_the_proxy_of_the_environment_is_a_hop_as_well(origin: Server) -> None:
         resolving.close()
     (name,) = {one["proxy"] for one in ran.json["hops"]}
     assert name == f"http://127.0.0.1:{resolving.port} (HTTP_PROXY)"
-    # The name has no address here, so no direct request is possible.
+    # The host name cannot be resolved on this machine, so no direct request is possible.
     assert ran.json["suspects"][0]["name"] == f"proxy {name}"
     assert "no direct request was possible" in ran.json["suspects"][0]["evidence"][0]
     assert "hunter22" not in ran.out
 
 
 class ResolvingProxy:
-    """Relay in front of the proxy; it replaces the test's host name with an address."""
+    """Relay in front of the proxy that replaces the test's host name with an address."""
 
     def __init__(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

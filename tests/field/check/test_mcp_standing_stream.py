@@ -1,4 +1,4 @@
-"""The standing stream of an MCP server: a silent one is healthy, one whose head is held is not."""
+"""Standing stream of an MCP server: an idle stream is healthy; a stream with a held head is not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Get = Callable[[socket.socket], None]
 
 @contextmanager
 def mcp_server(get: Get, *, as_stream: bool = False, ping: bool = True) -> Iterator[Server]:
-    """Run an MCP server; ``get`` handles the connection of the standing stream.
+    """Run an MCP server; ``get`` handles the connection for the standing stream.
 
     Args:
         as_stream: answer requests with an event stream instead of JSON.
@@ -93,7 +93,7 @@ def ended(conn: socket.socket) -> None:
 
 
 def check(server: Server, *options: str) -> tuple[int, dict[str, object], list[str]]:
-    """Return exit code, the field ``mcp`` and the codes of a check."""
+    """Return the exit code, the ``mcp`` field and the finding codes of a check."""
     arguments = ("check", "--mcp", server.url("/mcp"), "--idle", IDLE_S, "--json", *options)
     ran = invoke(*arguments)
     return ran.code, ran.json["mcp"], [one["code"] for one in ran.json["findings"]]

@@ -1,4 +1,4 @@
-"""Cases check/03, 08 and 13: suspects follow from the response; nginx is not the default."""
+"""Cases check/03, 08 and 13: suspects are derived from the response; nginx is not the default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.chunked import LAST_CHUNK, chunk
 from support.threaded_server import DONE, head, serving, token, whole
 from support.undam_command import invoke
 
-pytestmark = pytest.mark.slow  # each stream takes a second
+pytestmark = pytest.mark.slow  # Each stream takes a second.
 
 SSE = ("Content-Type", "text/event-stream")
 NO_TRANSFORM = ("Cache-Control", "no-cache, no-transform")
@@ -42,7 +42,7 @@ def fix_of(report: dict[str, Any], code: str) -> dict[str, str]:
 
 
 def at_the_end(*headers: tuple[str, str]) -> Script:
-    """Send the whole answer with a Content-Length once its generation time has passed."""
+    """Send the whole answer with a Content-Length after its generation time has passed."""
 
     def script(conn: socket.socket, _: bytes) -> None:
         time.sleep(COUNT * GAP_S)
@@ -52,7 +52,7 @@ def at_the_end(*headers: tuple[str, str]) -> Script:
 
 
 def compressed(coding: str, server: str, *, flush: bool = False) -> Script:
-    """Compress the stream, with or without a flush after each event."""
+    """Compress the stream, with or without flushing after each event."""
 
     def script(conn: socket.socket, _: bytes) -> None:
         coder = zlib.compressobj(6, zlib.DEFLATED, 31 if coding == "gzip" else 15)
@@ -121,7 +121,7 @@ def test_a_compressor_that_flushes_each_event_is_healthy(coding: str) -> None:
 
 
 def azure(burst: int, gap_s: float, *, signed: bool = True) -> Script:
-    """Send bursts of events like the content filter of Azure OpenAI."""
+    """Send bursts of events, like the Azure OpenAI content filter."""
 
     def script(conn: socket.socket, _: bytes) -> None:
         conn.sendall(head())

@@ -1,4 +1,4 @@
-"""Case research/03: tool arguments that arrive whole after silence have a finding of their own."""
+"""Case research/03: tool arguments that arrive all at once after a pause have their own rule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def call(arguments: str) -> bytes:
 
 
 def serve(conn: socket.socket, silence_s: float, pieces: list[str]) -> None:
-    """Send reasoning, a silence, and a tool call in pieces."""
+    """Send reasoning, pause, and then send a tool call in fragments."""
     conn.sendall(head())
     for number in range(30):
         delta = {"reasoning_content": f"think {number} "}

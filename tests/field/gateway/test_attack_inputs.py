@@ -1,4 +1,4 @@
-"""Hostile requests: each is rejected or forwarded unambiguously, within a work budget."""
+"""Hostile requests: each is rejected, or forwarded unambiguously, within a CPU time budget."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Attack(NamedTuple):
 
 
 def _reported() -> dict[str, Attack]:
-    """Return the 138 reported inputs and their expected results."""
+    """Return the 138 inputs from bug reports, with the expected results."""
     found = {}
     for line in _INPUTS.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -67,7 +67,7 @@ def _chat(body: bytes, *lines: bytes) -> bytes:
 
 
 MORE: dict[str, Attack] = {
-    # Requests with two framings, or with one that two parsers may read differently.
+    # Requests with two framings, or with a framing that two parsers may interpret differently.
     "length 0 and coding": Attack(
         _post(b"Content-Length: 0", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), [400], 0),
     "coding, coding": Attack(
@@ -133,7 +133,7 @@ MORE: dict[str, Attack] = {
     "only a query": Attack(_get(b"?x"), [400], 0),
     "another scheme": Attack(_get(b"gopher://x/v1"), [400], 0),
     "a URL with a port that differs": Attack(_get(b"http://x:81/v1"), [400], 0),
-    # Request lines and hosts.
+    # Invalid request lines and Host headers.
     "a method with a colon": Attack(b"GE:T / HTTP/1.1\r\nHost: x\r\n\r\n", [400], 0),
     "a method with a NUL": Attack(b"GET\x00 / HTTP/1.1\r\nHost: x\r\n\r\n", [400], 0),
     "a version with a space": Attack(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", [400], 0),
@@ -148,7 +148,7 @@ MORE: dict[str, Attack] = {
     "a request line of spaces": Attack(b"   \r\nHost: x\r\n\r\n", [400], 0),
     "a slow TLS handshake": Attack(b"\x16\x03\x01\x00\xf1\x01\x00\x00\xed\x03\x03\r\n", [400], 0),
     "101 headers": Attack(_get(b"/v1/x", *[b"A: b"] * 101), [431], 0),
-    # Bodies that are expensive to inspect.
+    # Request bodies that are expensive to inspect.
     "a gzip bomb": Attack(
         _chat(gzip.compress(b"{" + b" " * 30_000_000, 1), b"Content-Encoding: gzip"), [200], 1),
     "fifty codings": Attack(
@@ -162,7 +162,7 @@ MORE: dict[str, Attack] = {
 
 
 async def _run(running: LoopGateway, attack: Attack) -> list[int]:
-    """Send an input, and return the statuses of its responses."""
+    """Send one attack input, and return the status codes of all responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     received = b""
     try:
@@ -173,7 +173,7 @@ async def _run(running: LoopGateway, attack: Attack) -> list[int]:
                 if not piece:
                     break
                 received += piece
-            # Any further responses would arrive at once.
+            # If there were further responses, they would arrive at once.
             async with asyncio.timeout(0.02):
                 while piece := await reader.read(1 << 16):
                     received += piece

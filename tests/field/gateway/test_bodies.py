@@ -1,4 +1,4 @@
-"""Bodies of requests: admission before they are read, bounded memory, and bounded steps."""
+"""Request bodies: admission before a body is read, limited memory, and short inspection steps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def _open(port: int, data: bytes) -> tuple[asyncio.StreamReader, asyncio.S
     return reader, writer
 
 
-# Case 02: keys and limits are checked on the head alone.
+# Case 02: keys and limits are checked before the body is read.
 
 
 def test_a_request_without_a_key_is_refused_before_its_body() -> None:
@@ -77,7 +77,7 @@ def test_a_full_queue_refuses_from_the_head_and_a_queued_request_waits_with_its_
             await asyncio.sleep(0.05)
             refused = await running.send(_HEAD + b"\r\n", until=b"\r\n")
             assert refused.startswith(b"HTTP/1.1 503 ")
-            # The gateway has not requested the body of the queued client yet.
+            # The gateway has not yet requested the queued client's body.
             release.set()
             assert b" 200 " in await first
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -163,7 +163,7 @@ def test_a_body_that_trickles_is_refused(
     asyncio.run(main())
 
 
-# Cases 03 and 07: bodies of any size and coding are inspected in short steps.
+# Cases 03 and 07: bodies of any size and content coding are inspected in short steps.
 
 
 def _large(size: int) -> bytes:
@@ -242,7 +242,7 @@ def test_a_hostile_body_holds_the_loop_for_short_steps_only(body: bytes) -> None
 
 
 class _Loop:
-    """Event loop whose `call_soon` calls a replacement."""
+    """Event loop whose `call_soon` schedules a replacement instead of the given callback."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, replacement: object) -> None:
         self._loop = loop
@@ -265,7 +265,7 @@ def test_nothing_is_inspected_without_a_key() -> None:
     asyncio.run(main())
 
 
-# Case 09: each read of a head costs only as much as its new bytes.
+# Case 09: the cost of each read of a head depends only on the number of new bytes.
 
 
 def test_a_slow_head_is_not_scanned_again_for_each_read() -> None:

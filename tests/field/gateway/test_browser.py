@@ -1,4 +1,4 @@
-"""Chromium: ten event sources at once over HTTP/2, a preflighted stream, and a readable error."""
+"""Chromium: ten EventSources at once over HTTP/2, a preflighted stream, and a readable error."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_page_uses_the_gateway_of_another_origin(tmp_path: Path) -> None:
             assert result["reads"] >= 5
             assert result["status"] == 404
             assert "no upstream serves this model" in result["error"]
-            # All requests shared one connection.
+            # All requests used the same connection.
             assert len(running.gateway.context.sessions) == 1
         await origin.close()
         await upstream.close()

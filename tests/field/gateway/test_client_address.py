@@ -1,4 +1,4 @@
-"""The address of the client behind proxies and load balancers."""
+"""Detection of the client's address behind proxies and load balancers."""
 
 from __future__ import annotations
 

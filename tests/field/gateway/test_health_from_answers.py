@@ -1,4 +1,4 @@
-"""A replica that fails at once, hangs or resets does not attract or lose requests."""
+"""A replica that fails immediately, hangs or resets neither attracts nor loses requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _bad(kind: str) -> LoopUpstream:
 
 
 async def _shares(kind: str, seed: int) -> tuple[int, int, int]:
-    """Return the number of requests, of complete responses, and of calls to the bad replica."""
+    """Return the numbers of requests, of complete responses, and of requests to the bad replica."""
     bad, good = await _bad(kind).start(), await LoopUpstream(_good).start()
     sent = complete = 0
     async with loop_gateway(bad, good, seed=seed, ttft_timeout=0.4, eject_time=0.5) as running:
@@ -67,7 +67,7 @@ def test_requests_succeed_although_one_of_two_replicas_fails(kind: str) -> None:
 def test_a_status_that_passes_through_is_not_a_sign_of_capacity(kind: str) -> None:
     sent, complete, bad = asyncio.run(_shares(kind, seed=2))
     assert complete == sent - bad
-    # Without correction, the replica that answers at once gets over 90 % of the requests.
+    # Without a correction, the replica that fails at once would get over 90 % of the requests.
     assert bad <= 0.65 * sent
 
 

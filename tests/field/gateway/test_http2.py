@@ -1,4 +1,4 @@
-"""HTTP/2 on the listener with TLS: many streams on one connection, each handled as in HTTP/1.1."""
+"""HTTP/2 on the TLS listener: many streams per connection, each handled as with HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_ten_streams_share_one_connection(authority: trustme.CA) -> None:
                 return reads
 
             reads = await asyncio.gather(*(one() for _ in range(10)))
-            assert min(reads) >= 5  # Tokens arrive one by one.
+            assert min(reads) >= 5  # The tokens arrived one by one.
             assert len(running.gateway.context.sessions) == 1
             await eventually_async(lambda: not running.gateway._clients)
             assert {one.end_reason for one in running.records} == {"complete"}
@@ -155,7 +155,7 @@ def test_a_stream_that_the_client_cancels_is_cancelled_upstream(authority: trust
             assert running.records[0].end_reason == "client-left"
             upstream_transport = upstream.calls[0].writer.transport
             await eventually_async(upstream_transport.is_closing)
-            assert len(running.gateway.context.sessions) == 1  # The connection stays open.
+            assert len(running.gateway.context.sessions) == 1  # The connection remains open.
             writer.transport.abort()
 
     asyncio.run(main())

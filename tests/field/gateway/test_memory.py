@@ -1,4 +1,4 @@
-"""Memory of a gateway process while many clients send bodies that they never finish."""
+"""Memory use of a gateway process while many clients send bodies that they never complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replicas: warm prefixes, replicas that come and go, models, aliases and Unix sockets."""
+"""Replicas: warm prefixes, changing addresses, models, aliases and Unix sockets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from undam.gateway.process.members import Members
 _TURNS = 6
 
 
-# Case 14: consecutive turns of one conversation.
+# Case 14: consecutive turns of the same conversation.
 
 
 def _conversation(number: int, turn: int, shape: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def test_without_a_conversation_the_less_busy_replica_is_used(affinity: str) -> 
     assert min(asyncio.run(main())) >= 3
 
 
-# Addresses of one host name as replicas.
+# Replicas that are the addresses of one host name.
 
 
 class _NameServer:
@@ -205,7 +205,7 @@ def test_members_stay_while_the_name_server_fails(
         assert members.upstreams == before
         assert len([line for line in log if "cannot look up pods.test" in line]) == 1
         if failure == "slow":
-            assert server.lookups == 2  # Only one lookup runs at a time.
+            assert server.lookups == 2  # Only one DNS lookup runs at a time.
             await asyncio.sleep(0.4)
         server.error, server.delay_s = None, 0.0
         server.addresses = ["10.0.0.3"]
@@ -249,7 +249,7 @@ async def _delayed(running: LoopGateway, delay_s: float) -> bytes:
     return await running.send(json_request(stream=True), timeout_s=30)
 
 
-# Models, aliases and the order of upstreams.
+# Models, aliases and the priority of upstreams.
 
 
 def _serving(upstream: LoopUpstream, *models: str, priority: int = 0) -> UpstreamConfig:
@@ -346,7 +346,8 @@ def test_the_gateway_may_listen_on_a_unix_socket(tmp_path: Path, workers: str) -
 
     async def main() -> None:
         upstream = await LoopUpstream().start()
-        for _ in range(2):  # The socket file of a process that has ended is replaced.
+        # The second gateway replaces the socket file that the first one left behind.
+        for _ in range(2):
             gateway = await asyncio.to_thread(
                 ListeningCommand,
                 "gateway", "--upstream", upstream.url, "--listen", f"unix:{path}",

@@ -1,4 +1,4 @@
-"""Cases from the field with one request each: framing, paths, and the log of bad requests."""
+"""Bug reports with a single request: framing, paths, and log lines for invalid requests."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(gateway, upstream, log)
 
 
-# Case 08: the upstream lists a framing header in Connection.
+# Case 08: the upstream lists a framing header in the Connection header.
 
 
 @pytest.mark.parametrize("named", ["Content-Length", "close, content-length", "CONTENT-LENGTH"])
@@ -94,7 +94,7 @@ def test_headers_that_describe_the_body_are_kept_although_connection_lists_them(
     assert body == _GZIPPED
 
 
-# Case 10: spaces in the size lines of the upstream's chunks.
+# Case 10: the upstream's chunk size lines contain spaces.
 
 _EVENT = event("second")
 _SIZE_LINES = {
@@ -142,7 +142,7 @@ def test_a_size_line_without_a_size_breaks_the_response(running: Running, line: 
     assert b"malformed" in response
 
 
-# Case 13: an unsupported transfer coding, however the response is cut into reads.
+# Case 13: an unsupported transfer coding, in one read or in several.
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"chunked, gzip", b"chunked;q=1"])
@@ -163,7 +163,7 @@ def test_an_unsupported_transfer_coding_is_refused(
     assert b"transfer coding" in response or b"malformed" in response
 
 
-# Case 11: a version in the URL of the upstream and in the path of the request.
+# Case 11: both the upstream URL and the request path contain a version.
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_version_in_the_url_and_in_the_path_is_sent_once(
     assert line == f"GET {forwarded} HTTP/1.1".encode()
 
 
-# Case 12: the access log has what is known of a bad request.
+# Case 12: the access log contains all known fields of an invalid request.
 
 
 @pytest.mark.parametrize(

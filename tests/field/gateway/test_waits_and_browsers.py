@@ -1,4 +1,4 @@
-"""Every wait has an end, and browsers can read every response."""
+"""Every wait has a time limit, and browsers can read every response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _head_only(call: UpstreamCall) -> None:
     await asyncio.sleep(30)
 
 
-# Case 04: an upstream that accepts a request and then sends nothing.
+# Case 04: an upstream accepts a request and then sends nothing.
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_the_gateway_answers_for_allowed_origins(origins: tuple[str, ...]) -> No
             key = "Authorization: Bearer gw-key-0123456789abcdef\r\n" + _ORIGIN_LINE
             for more in ("", "X-Wait: 1\r\n"):
                 response = await running.send(json_request(headers=key + more, stream=True))
-                assert _allowed(response) == allowed  # the header allows only one value
+                assert _allowed(response) == allowed  # The header allows only one value.
             await upstream.close()
             failed = await running.send(json_request(headers=key))
             assert b" 502 " in failed

@@ -1,4 +1,4 @@
-"""WebSocket connections pass through the gateway, and end like streams."""
+"""WebSocket connections pass through the gateway and end in the same ways as streams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Exchange = Callable[[UpstreamCall, asyncio.StreamReader], Awaitable[None]]
 
 
 class _Upstream(LoopUpstream):
-    """Upstream that switches protocols, and then runs ``exchange`` with the raw connection."""
+    """Upstream that switches protocols and then runs ``exchange`` on the raw connection."""
 
     def __init__(self, exchange: Exchange) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def test_limits_keys_and_idle_timeouts_apply() -> None:
             async with _opened(running) as (reader, writer):
                 await reader.readuntil(b"hello")
                 assert b" 503 " in await running.send(_HANDSHAKE, until=b"\r\n")
-                for _ in range(4):  # Data from the client counts as activity.
+                for _ in range(4):  # Data from the client also counts as activity.
                     await asyncio.sleep(0.2)
                     writer.write(b"x")
                     assert await reader.readexactly(1) == b"x"

@@ -1,4 +1,4 @@
-"""Each test runs in an empty working directory."""
+"""Fixture that runs each test in an empty working directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of one monorepo: Terraform, chart, compose file, Next.js, FastAPI and vLLM flags."""
+"""Lint of one monorepo: Terraform, chart, compose file, Next.js, FastAPI and vLLM flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 MONOREPO = HERE / "monorepo"
 DOCS = Path(__file__).parents[3] / "docs" / "lint.md"
 
-pytestmark = pytest.mark.slow  # reads and lints a folder
+pytestmark = pytest.mark.slow  # Reads and lints a folder.
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Compose files, engine flags, LiteLLM and cloud resources from bug reports, and variants."""
+"""Compose files, engine flags, LiteLLM and cloud resources from bug reports, with variants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from undam.lint import lint_paths
 
 FAULTY = {
-    # Reported: an inline configuration and an engine flag in a compose file.
+    # From a bug report: an inline configuration and an engine flag in a compose file.
     "docker-compose.yml": (
         """\
 services:
@@ -24,7 +24,7 @@ configs:
 """,
         {"5 CMD101", "9 NGX101", "9 NGX401"},
     ),
-    # Reported: flags in the values of a chart.
+    # From a bug report: engine flags in a chart's values.
     "values.yaml": (
         """\
 servingEngineSpec:
@@ -33,7 +33,7 @@ servingEngineSpec:
 """,
         {"3 CMD101"},
     ),
-    # Variants: the same flag in a manifest, a script and a Dockerfile.
+    # Variants: the same flag in a manifest, in a script and in a Dockerfile.
     "deployment.yaml": (
         """\
 apiVersion: apps/v1
@@ -55,7 +55,7 @@ spec:
         'FROM vllm/vllm-openai:v0.11.2\nCMD ["--model", "m", "--stream-interval", "8"]\n',
         {"2 CMD101"},
     ),
-    # Reported: labels of Traefik and options of its service.
+    # From a bug report: Traefik labels and service options in a compose file.
     "compose.labels.yaml": (
         """\
 services:
@@ -75,7 +75,7 @@ services:
 """,
         {"7 TRF401", "14 TRF101"},
     ),
-    # Reported: timeouts of LiteLLM.
+    # From a bug report: LiteLLM timeouts.
     "litellm_config.yaml": (
         """\
 model_list: [{model_name: m, litellm_params: {model: openai/m, timeout: 30, stream_timeout: 10}}]
@@ -83,7 +83,7 @@ litellm_settings: {request_timeout: 30}
 """,
         {"1 LIT401", "1 LIT402"},
     ),
-    # Reported: an HTTP API of API Gateway.
+    # From a bug report: an HTTP API in API Gateway.
     "serverless.yml": (
         """\
 service: chat
@@ -96,7 +96,7 @@ functions:
 """,
         {"6 CLD402", "7 CLD101"},
     ),
-    # Variants: other cloud services whose name or path shows that they carry streams.
+    # Variants: other cloud services whose name or path indicates streams.
     "alb.tf": ('resource "aws_lb" "vllm" {\n  idle_timeout = 60\n}\n', {"2 CLD401"}),
     "gclb.tf": (
         'resource "google_compute_backend_service" "litellm" {\n  timeout_sec = 30\n}\n',

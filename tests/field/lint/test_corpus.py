@@ -1,4 +1,4 @@
-"""The corpus: files shaped after real projects, with the outcome that each route should have.
+"""The corpus: files modeled on real projects, with the expected result for each route.
 
 `corpus/streaming/NAME` holds the files of a project that streams and `corpus/still/NAME` those of
 one that does not. `corpus/expected.toml` lists the routes that stream.
@@ -20,7 +20,7 @@ EXPECTED = tomllib.loads((CORPUS / "expected.toml").read_text("utf-8"))
 STREAMING = sorted(f"streaming/{one.name}" for one in (CORPUS / "streaming").iterdir())
 STILL = sorted(f"still/{one.name}" for one in (CORPUS / "still").iterdir())
 
-pytestmark = pytest.mark.slow  # reads and lints many files
+pytestmark = pytest.mark.slow  # Reads and lints many files.
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Kubernetes manifests from bug reports, and variants with the same faults."""
+"""Kubernetes manifests from bug reports, and variants of them with the same faults."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ spec:
 def test_the_default_timeout_depends_on_the_implementation(
     class_name: str, expected: list[str]
 ) -> None:
-    # The Gateway is in another file of the folder.
+    # The Gateway resource is in another file in the same folder.
     found = lint_files({"route.yaml": route(), "gateway.yaml": gateway(class_name)})
     assert found.codes == expected
 

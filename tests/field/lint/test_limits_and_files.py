@@ -1,4 +1,4 @@
-"""Idle limits, recognition of files, and the summary of a run."""
+"""Idle limits, file recognition, and the summary of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in folders: files that are read or passed over, and versions of frameworks."""
+"""Programs in folders: which files are read or skipped, and framework versions."""
 
 from __future__ import annotations
 

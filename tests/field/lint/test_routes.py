@@ -1,4 +1,4 @@
-"""Detection of routes that stream: missed streaming applications, and plain routes reported."""
+"""Detection of streaming routes: streaming applications are found, plain routes are ignored."""
 
 from __future__ import annotations
 

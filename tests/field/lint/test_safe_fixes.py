@@ -1,4 +1,4 @@
-"""nginx accepts every SAFE fix of the corpus."""
+"""nginx accepts the result of every corpus fix that is marked SAFE."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def runnable(text: str) -> str:
-    """Replace hosts that do not resolve, and ports that may be in use."""
+    """Replace host names that do not resolve, and ports that may be in use."""
     text = re.sub(r"(https?://)(?!\$)[\w.-]+(?::\d+)?", r"\g<1>127.0.0.1:9000", text)
     text = re.sub(r"server [\w.-]+:\d+", "server 127.0.0.1:9000", text)
     return re.sub(r"listen \d+", "listen 127.0.0.1:18094", text)

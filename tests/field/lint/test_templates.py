@@ -1,4 +1,4 @@
-"""Templates and configurations inside other files are read in place."""
+"""Templates, and configurations embedded in other files, are linted where they are."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ spec:
 """
     found = lint_files({"chart/templates/ingress.yaml": chart})
     assert "ING101 chart/templates/ingress.yaml:7" in found.places
-    # The annotations that the values add may contain the limit.
+    # The values add annotations that undam cannot read, and one of them may set the limit.
     assert "ING401 info" in found.codes
     assert invoke("fix", ".", "--write").code == 1
     fixed = Path("chart/templates/ingress.yaml").read_text()
@@ -167,7 +167,7 @@ def test_a_configuration_inside_a_file_is_linted_and_fixed_in_place(
     assert sorted(found.places) == sorted(places)
     assert invoke("fix", ".", "--write").code == 1
     fixed = Path(name).read_text()
-    # Only lines of the configuration change; all text outside it is the same.
+    # Only lines of the embedded configuration change; all other text stays the same.
     assert fixed.startswith(text[:40])
     assert fixed != text
     again = lint_files({})

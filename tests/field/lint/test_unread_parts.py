@@ -1,4 +1,4 @@
-"""Where part of the scope was not read, nothing is certain and no fix is offered."""
+"""If part of the scope was not read, no finding is certain and no fix is offered."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_nginx_accepts_the_result_of_every_safe_fix(with_include: bool) -> None:
         files["proxy.conf"] = PROXY.replace("${READ_TIMEOUT}", "5s")
     lint_files(files)
     assert invoke("fix", ".", "--write").code in {0, 1}
-    # The include that undam could not read is there when the container starts.
+    # undam could not read the include, but the file exists when the container starts.
     Path("proxy.conf").touch()
     Path("logs").mkdir()
     command = ["nginx", "-t", "-p", str(Path.cwd()), "-c", "nginx.conf"]

@@ -1,4 +1,4 @@
-"""`fix --verify` with the real programs, and rendering for a stated version."""
+"""`fix --verify` with the real programs, and rendering for a given version."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_fix_that_the_program_accepts_is_kept(text: str) -> None:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Install a program named nginx, whose last argument is the file to check."""
+    """Install a fake nginx command, whose last argument is the file to check."""
     program = Path("bin/nginx").absolute()
     write(str(program), f"#!/bin/sh\nfor f; do :; done\n{script}\n")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Findings that depend on the version of the program, and where the version comes from."""
+"""Findings that depend on a program's version, and the sources of the version."""
 
 from __future__ import annotations
 

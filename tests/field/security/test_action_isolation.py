@@ -1,4 +1,4 @@
-"""The action and the hooks execute nothing of the repository; what they install is pinned."""
+"""The action and the hooks execute nothing from the repository; their dependencies are pinned."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from support.undam_command import environment
 ROOT = Path(__file__).parents[3]
 LOCKS = ROOT / "deploy" / "locks"
 
-# Modules that Python, venv, pip or undam import. A repository can contain any of them.
+# Modules that Python, venv, pip or undam import. A repository could contain any of these modules.
 PLANTED = (
     "venv.py", "logging.py", "pip/__init__.py", "pip/__main__.py", "sitecustomize.py", "undam.py",
     "usercustomize.py", "click.py", "yaml.py", "re.py", "typing.py", "hatchling/build.py",
     "undam/__init__.py", "undam/__main__.py", "ensurepip/__init__.py", "subprocess.py",
 )  # fmt: skip
-# A build backend without dependencies, which installs a module undam that prints its search path.
+# Build backend without dependencies. It installs a module named undam that prints its search path.
 BACKEND = """
 import zipfile
 def build_wheel(folder, config_settings=None, metadata_directory=None):
@@ -45,7 +45,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A checked-out repository with modules that leave a file when they are executed."""
+    """Checked-out repository whose modules create a file when they are executed."""
     folder = tmp_path / "repository"
     for name in PLANTED:
         file = folder / name
@@ -133,7 +133,7 @@ def test_images_are_pinned_by_digest() -> None:
 
 
 def locked(name: str) -> dict[str, str]:
-    """Return the locked versions by name; every one must have a hash."""
+    """Return the locked versions by package name; every package must have a hash."""
     versions: dict[str, str] = {}
     text = (LOCKS / name).read_text("utf-8").replace("\\\n", " ")
     for line in text.splitlines():

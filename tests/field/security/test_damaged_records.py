@@ -1,4 +1,4 @@
-"""A hundred damaged records: `report` and `compare` skip the damage and report it."""
+"""A hundred damaged records: `report` and `compare` skip the damaged parts and report them."""
 
 from __future__ import annotations
 

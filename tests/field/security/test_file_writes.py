@@ -1,4 +1,4 @@
-"""Names in diffs are quoted as git quotes them, and `fix` keeps the files that it writes."""
+"""File names in diffs are quoted as in git, and `fix` preserves the files that it writes."""
 
 from __future__ import annotations
 

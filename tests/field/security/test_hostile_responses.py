@@ -1,5 +1,7 @@
-"""Hundreds of hostile responses: each command ends with a result or one line, and prints no control
-characters."""
+"""Hundreds of hostile responses: every command prints a result or one error line.
+
+No output contains control characters.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ def server() -> Iterator[Server]:
 
 
 def run(*args: str) -> tuple[int, str]:
-    """Return exit code and all output; an error that the command reports is code 2."""
+    """Return the exit code and all output; an error that the command reports has exit code 2."""
     try:
         done = invoke(*args)
     except UndamError as error:
@@ -89,7 +91,7 @@ def test_check_and_watch(server: Server, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("api", ["openai-chat", "plain", "anthropic-messages"])
 def test_results_of_load_tests_can_be_recorded(api: str) -> None:
-    """A response that the load generator accepts gives a line that `undam report` accepts."""
+    """If the load generator accepts a response, `undam report` accepts the resulting record."""
     context = ApiContext(api)
     lines = [header_line({"command": "bench"})]
     for number, name in enumerate(KINDS):

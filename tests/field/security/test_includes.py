@@ -1,4 +1,4 @@
-"""Files that include each other are linted once, and the includes of a run are bounded."""
+"""Files that include each other are linted once, and the number of includes per run is limited."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(folder: Path, dialect: str, count: int) -> list[str]:
 
 
 def opened(folder: Path, dialect: str, count: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the number of includes that a run opens."""
+    """Return the number of included files that one run opens."""
     taken = 0
     original = includes.IncludeBudget.take
 

@@ -1,4 +1,4 @@
-"""Settings of the linted repository that hide findings are reported."""
+"""undam reports settings in the linted repository that hide findings."""
 
 from __future__ import annotations
 

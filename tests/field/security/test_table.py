@@ -1,4 +1,4 @@
-"""The table of docs/security.md: each class of hostile input with each command, within the budget.
+"""The table in docs/security.md: each class of hostile input with each command, within budget.
 
 `UNDAM_WRITE_DOCS=1 pytest tests/field/security/test_table.py` writes the measured values.
 """

@@ -1,4 +1,4 @@
-"""Small responses that cause much work are handled within the time limit and memory budget."""
+"""Small responses that cause a lot of work are handled within the time and memory limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from support.threaded_server import JSON, serving, whole
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 4.0
-# Part of this second is needed to start Python and to print. A busy machine gets more.
+# This second includes the start of Python and printing. On a busy machine, the limit is higher.
 MARGIN_S = 1.0
-# The goal is 200 MB. `watch` needs up to 214 MB for the longest compressed streams.
+# The goal is 200 MB, but `watch` needs up to 214 MB for the longest compressed streams.
 PEAK_MB = 225
 
 COMMANDS = {
@@ -53,7 +53,7 @@ def require_budget(ran: MeasuredCommand) -> None:
     assert ran.peak_mb < PEAK_MB
 
 
-# test_table.py has more such responses, each with the output format that needs less memory.
+# test_table.py has more of these responses, each with the output format that needs less memory.
 @pytest.mark.parametrize(
     ("name", "command"),
     [

@@ -1,4 +1,4 @@
-"""One key per answer: a question never receives the answer to another one."""
+"""One key per answer: a question never receives another question's answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _saying(*tokens: str) -> Callable[[], AsyncIterator[str]]:
 
 
 class _Running:
-    """Endless source that records whether it runs."""
+    """Endless source that records whether it is running."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -73,7 +73,7 @@ def test_a_second_question_does_not_end_the_first_answer() -> None:
         assert data_of(second) == ["other"]
         count = len(data_of(reading))
         await wait_for_events(reading, count + 2)
-        # The event IDs of the first answer still identify it.
+        # The event IDs of the first answer still refer to the first answer.
         ident = events_with_ids(reading.body)[0][0]
         resumed = reconnect(ident, method="POST")
         again = resumed.start(EventStream(first, replay=memory, replay_key="k"))
@@ -120,7 +120,7 @@ def test_the_key_is_reported_in_a_header_and_a_first_event() -> None:
             b': open\nevent: answer\ndata: {"key":"%b"}\n\n' % answer.key.encode()
         )
         assert data_of(call) == ["a", "b"]
-        # A later reader knows the key.
+        # A later reader already knows the key, so the response does not contain it.
         again = await Call().serve(EventStream(answers.attach(answer.key, owner=1)))
         assert "answer-key" not in again.headers
         assert b"event: answer" not in again.body
@@ -201,7 +201,8 @@ def test_stop_ends_every_reader_cleanly_and_cancels_the_source() -> None:
         status = await answers.status(answer.key, owner="a")
         assert status is not None
         assert status.state == "stopped"
-        # A reader that has all events receives 204, not a stream that has already ended.
+        # A reader that has received all events gets status 204, not a stream that has already
+        # ended.
         last = reconnect(status.last_event_id)
         assert (await last.serve(EventStream(answers.attach(answer.key, owner="a")))).status == 204
 

@@ -1,4 +1,4 @@
-"""Answers in Redis over two processes: kill, stop, list, owners and broadcast."""
+"""Answers in Redis with two processes: kill, stop, list, owners and broadcast."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_readers_at_another_process_see_each_event_once_when_the_source_is_kille
         events = events_with_ids(second.body)
         assert [data for _, data in events] == [str(one) for one in range(150)]
         assert len({ident for ident, _ in events}) == 150
-        # The reader that was connected to the killed process continues at the other one.
+        # The reader of the killed process reconnects to the other process.
         first.until_end()
         seen = events_with_ids(first.body)
         with stays.read(f"/{key}?{name}&last_event_id={seen[-1][0]}") as resumed:
@@ -184,13 +184,13 @@ def test_a_second_question_under_one_key_gets_its_own_answer(
         earlier = events_with_ids(first.body)
         assert len(earlier) == 120
         assert {data.split()[-1] for _, data in earlier} != {data.split()[-1] for _, data in answer}
-        # Each reader that reconnects, at any process, continues its own answer.
+        # Each reader that reconnects continues its own answer, on either process.
         for server in (one, other):
             for events in (earlier, answer):
                 with server.read(f"{path}&last_event_id={events[9][0]}", method="POST") as again:
                     again.until_end()
                     assert events_with_ids(again.body) == events[10:]
-        # A GET without an event ID follows the newest answer.
+        # A GET request without an event ID follows the newest answer.
         with one.read(path) as along:
             along.until_end()
             assert events_with_ids(along.body) == answer
@@ -220,5 +220,6 @@ def test_different_keys_have_different_names_in_redis(key: str, other: str) -> N
         for one in (key, other)
         for run in ("", "topic")
     ]
-    assert len(set().union(*(name for name in names))) == 4 * 4 + 2  # one pointer per key
+    # One pointer is stored per key.
+    assert len(set().union(*(name for name in names))) == 4 * 4 + 2
     assert all(len(name) < 800 for one in names for name in one)

@@ -1,4 +1,4 @@
-"""The endpoints of docs/endpoints.md work as written, and the table has their line counts."""
+"""The endpoints in docs/endpoints.md work as documented, and the table states their line counts."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_pass_through_gives_deltas_and_status(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_events_of_an_agent_are_json(package: str) -> None:
-    # Importing these takes seconds, for each process that collects this file.
+    # Importing these packages at module level would delay every process that collects this file.
     from langchain_core.language_models.fake_chat_models import GenericFakeChatModel  # noqa: PLC0415
     from langchain_core.messages import AIMessage  # noqa: PLC0415
     from langgraph.graph import END, START, MessagesState, StateGraph  # noqa: PLC0415

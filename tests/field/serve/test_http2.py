@@ -1,4 +1,4 @@
-"""A failed stream over HTTP/2 under hypercorn is reset, and the other streams continue."""
+"""HTTP/2 with hypercorn: a failed stream is reset, and the other streams continue."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_failed_stream_is_reset_after_its_error_event(
     failed = connection.get(f"{path}/failing")
     complete = connection.get(f"{path}/complete")
     connection.until(lambda: {failed, complete} <= connection.end.keys())
-    if path != "/middleware":  # a queue of the middleware is between the stream and the server
+    if path != "/middleware":  # The middleware puts a queue between the stream and the server.
         assert connection.end[failed] == "StreamReset"
     assert connection.end[complete] == "StreamEnded"
     assert b"event: error\n" in connection.data[failed]

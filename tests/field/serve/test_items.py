@@ -1,4 +1,4 @@
-"""What developers yield arrives as a client expects it, or is rejected with its type."""
+"""Values that a source yields arrive as clients expect, or are rejected with their type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Color(str, enum.Enum):  # noqa: UP042 (its str() is its name)
 
 
 class ServerSentEvent:
-    """Event with the attributes of sse-starlette's class."""
+    """Event class with the same attributes as sse-starlette's class."""
 
     def __init__(self, data: Any = None, **fields: Any) -> None:
         self.data = data

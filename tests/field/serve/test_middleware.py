@@ -1,4 +1,4 @@
-"""A failed stream never ends cleanly, whatever middleware wraps the application."""
+"""A failed stream never ends cleanly, whichever middleware wraps the application."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ SURROUNDINGS: dict[str, Wrap] = {
     "cors": _with(CORSMiddleware, allow_origins=["*"]),
     "mounted": _mounted,
     "OpenTelemetry": _with(OpenTelemetryMiddleware, tracer_provider=TracerProvider()),
-    # The ASGI middleware alone: `sentry_sdk.init` would patch the libraries of the whole process.
+    # Only the ASGI middleware is used, because `sentry_sdk.init` would patch libraries globally.
     "Sentry": SentryAsgiMiddleware,
 }
 try:
@@ -163,7 +163,7 @@ def test_a_stream_that_a_shutdown_ends_is_cut(url: str) -> None:
 
 @pytest.mark.parametrize("wrap", [_decorated, _twice, _mounted])
 def test_the_guard_alone_prevents_a_clean_end(wrap: Wrap) -> None:
-    """Without a server, only the guard can prevent a clean end."""
+    """Without a server, only StreamGuard can prevent a clean end."""
 
     async def main() -> None:
         call = Call(path="/failing", server=("test", 80), client=("test", 1))

@@ -1,4 +1,4 @@
-"""Pass-through: a client reads the same from the relay as from the upstream."""
+"""Relayed streams: a client reads the same from the relay as from the upstream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from undam.asgi import StreamBroken, UIMessageAnswer, relay
 from undam.asgi import starlette as undam_starlette
 from undam.sse import Event, Parser
 
-# Each process that collects this file would take seconds to import anthropic and langchain_openai.
+# Importing anthropic and langchain_openai at module level would delay collection by seconds.
 
 
 def _relaying(upstream: str) -> FastAPI:
@@ -89,7 +89,7 @@ async def _aiohttp(url: str, body: dict[str, Any]) -> AsyncIterator[Any]:
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[tuple[str, str]]:
-    """Return the URL of the upstream and that of the relay."""
+    """Return the URLs of the upstream and of the relay."""
     with under_uvicorn(upstream_app.app) as upstream, under_uvicorn(_relaying(upstream)) as own:
         yield upstream, own
 

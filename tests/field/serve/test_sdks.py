@@ -1,4 +1,4 @@
-"""Each library reads a stream with heartbeats through its tolerant client (docs/client.md)."""
+"""Each library reads a stream with heartbeats through its tolerant client (see docs/client.md)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _gemini(text: str, **more: str) -> dict[str, Any]:
 
 
 def _events(path: str) -> list[bytes]:
-    """Return the events of the API at ``path``."""
+    """Return the events that the API at ``path`` sends."""
     payloads: list[dict[str, Any]]
     named = True
     if path.endswith("/messages"):

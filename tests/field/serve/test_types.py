@@ -1,4 +1,4 @@
-"""Types of sources: mypy accepts what can be sent, and reports what cannot.
+"""Source types: mypy accepts types that can be sent and reports types that cannot.
 
 The checks are made by ``make check``: an unused ``type: ignore`` is an error there.
 """

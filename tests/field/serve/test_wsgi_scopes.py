@@ -1,4 +1,4 @@
-"""Flask's contexts and Django's connections live as long as the source."""
+"""Flask contexts and Django database connections stay open as long as the source runs."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_flask_sqlalchemy_returns_its_connection_after_each_stream(way: str, tmp
         body = app.test_client().get("/?q=x").data
         assert body.count(b"data: ") == 3
         assert b"data: 2 1 x ann True\n\n" in body
-        # the last teardown runs after the source has ended
+        # The last teardown runs after the source has ended.
         eventually(lambda: log[-1] == "teardown")
         assert log.index("2") < len(log) - 1
         eventually(lambda: _checked_out(app, db) == 0)

@@ -1,4 +1,4 @@
-"""Behavior of make_config, read_key and restart_required."""
+"""Tests of make_config, read_key and restart_required."""
 
 from __future__ import annotations
 

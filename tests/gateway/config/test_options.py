@@ -1,4 +1,4 @@
-"""Options: defaults, documentation, and values of flags."""
+"""Gateway options: defaults, documentation, and flag values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors in the format of each API, as a body and as an event."""
+"""Error responses in the format of each API, as a body and as an event."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_api_reads_the_event_as_an_error(api: Api, data: object) -> None:
     meaning = api.read(event.event, event.data)
     assert meaning.kind is Kind.ERROR
     assert meaning.text == "it \n broke"
-    # Chat clients do not handle named events.
+    # Chat clients ignore named events.
     assert (event.event == "message") is (api in (CHAT, COMPLETIONS))
 
 

@@ -1,4 +1,4 @@
-"""Event framer: it returns whole events with unchanged bytes for any split into reads."""
+"""Event framer: whole events with unchanged bytes, however the bytes are split into reads."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from undam.sse import Parser
         (b"data: a\r\r", 9),
         (b"data: a\r\rdata: b\r", 9),
         (b"data: a\n\r", 9),
-        # This line end may be the first half of a CRLF.
+        # This line end may be the first byte of a CRLF.
         (b"data: a\r\n\r", 10),
         (b": comment\n", 10),
         (b": comment", 0),
         (b": one\n: two\n: thr", 12),
         (b"data: a\n\n: comment\r\n", 20),
-        # A comment inside an event is not a boundary.
+        # A comment within an event does not end the event.
         (b"data: a\n: comment\n", 0),
         (b"\n: left over from a CRLF\n", 25),
         (b"id: 7\n", 0),

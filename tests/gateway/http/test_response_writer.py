@@ -1,4 +1,4 @@
-"""Response writer: data that shares a write, because each write wakes the client."""
+"""Response writer: data is combined into few writes, because each write wakes the client."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_prepared_head_is_the_same_as_one_built_late(chunked: bool) -> None:
         head = _head(b"text/event-stream")
         if before:
             writer.prepare(head)
-            head.release()  # After its release, the head cannot be encoded again.
+            head.release()  # Once the head has been released, it cannot be encoded again.
         writer.open(head, 1.0)
         writer.body(_EVENT, 1.0)
         written.append((transport.writes, writer.keep))

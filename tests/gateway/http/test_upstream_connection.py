@@ -1,4 +1,4 @@
-"""Upstream connection: selection of the fast path, without loss or change of bytes."""
+"""Upstream connection: use of the fast path, and forwarding without lost or changed bytes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Transport:
 
 
 class _Receiver:
-    """Receiver that records the path of all data, and frames events as a response writer does."""
+    """Receiver that records data separately for the fast path and the parsed path."""
 
     def __init__(self) -> None:
         self.connection: UpstreamConnection | None = None

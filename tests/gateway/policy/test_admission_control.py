@@ -22,7 +22,7 @@ def _request(headers: RawHeaders | None = None) -> RequestInfo:
 
 
 class _Harness:
-    """AdmissionControl with upstreams that have ``free`` slots."""
+    """AdmissionControl whose upstreams have ``free`` slots, with records of its callbacks."""
 
     def __init__(self, **limits: float) -> None:
         self.free = 1

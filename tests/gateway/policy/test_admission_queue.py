@@ -1,4 +1,4 @@
-"""AdmissionQueue: order, bounds and the definition of a crowded gateway."""
+"""AdmissionQueue: order, limits, and when a gateway counts as crowded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hedging: delay, budget and load checks, alone and in a simulation."""
+"""Hedging: delay, budget and load checks, in unit tests and in a simulation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_delay_is_unknown_until_enough_samples_then_twice_the_p95() -> None:
     _record_ttft(hedging, 0.1, 1)
     assert hedging.delay_s("m") == pytest.approx(0.2)
     assert hedging.delay_s("another") is None
-    _record_ttft(hedging, 2.0, 8)  # over 5 % of the samples, so that the p95 is a stall
+    _record_ttft(hedging, 2.0, 8)  # More than 5 % of the samples, so that the p95 is a stall.
     assert hedging.delay_s("m") == pytest.approx(0.5)
 
 
@@ -135,7 +135,7 @@ def _without_and_with_hedging(
         (SimulationSettings(load=0.5, replicas=4), 5),
         (SimulationSettings(load=0.7), 5),
         (SimulationSettings(load=0.5, stalls=0.045), 5),
-        # Very different prompt lengths need a long delay.
+        # Prompt lengths that differ widely require a long delay.
         (SimulationSettings(load=0.5, sigma=1.0), 2.5),
     ],
 )

@@ -1,4 +1,4 @@
-"""LoadBalancer: least busy of two, ejection with growing durations, trials and draining."""
+"""LoadBalancer: the less busy of two backends, growing ejection times, trials and draining."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_consecutive_failures_eject_and_one_trial_at_a_time_restores() -> None:
     balancer = _balancer("a", "b")
     _fail(balancer, "a", 0.0, times=2)
     lease = _acquire(balancer, 0.0, "b")
-    balancer.succeeded(lease, 0.0)  # the failures are no longer consecutive
+    balancer.succeeded(lease, 0.0)  # The failures are no longer consecutive.
     balancer.release(lease)
     _fail(balancer, "a", 0.0, times=2)
     assert {_acquire(balancer).name for _ in range(4)} == {"a", "b"}
@@ -78,7 +78,7 @@ def test_consecutive_failures_eject_and_one_trial_at_a_time_restores() -> None:
     assert (trial.name, trial.trial) == ("a", True)
     assert {_acquire(balancer, 2.0).name for _ in range(5)} == {"b"}
     assert balancer.choose(2.0, allow_trial=False) is not None
-    balancer.release(trial)  # the client disconnected, so the trial has no result
+    balancer.release(trial)  # The client disconnected, so the trial has no result.
     trial = _acquire(balancer, 2.0)
     assert trial.name == "a"
     balancer.succeeded(trial, 2.1)
@@ -115,7 +115,8 @@ def test_without_an_available_backend_the_least_bad_one_is_chosen() -> None:
     _fail(balancer, "a", 0.0, times=3)
     _fail(balancer, "b", 0.0, times=5)
     assert _acquire(balancer, 0.1).name == "a"
-    assert balancer.choose(0.1, allow_trial=False) is None  # hedges do not go to ejected backends
+    # Hedged requests are not sent to ejected backends.
+    assert balancer.choose(0.1, allow_trial=False) is None
 
 
 def test_unhealthy_backends_are_not_chosen() -> None:
@@ -169,7 +170,7 @@ def test_a_conversation_stays_on_its_backend_until_that_is_busy() -> None:
         chosen = balancer.choose(0.0, conversation=7)
         assert chosen is first
         leases.append(balancer.acquire(chosen, 0.0, 7))
-    # A conversation may have two streams at its backend while the backends are nearly idle.
+    # A conversation may have two streams on one backend while the backends are nearly idle.
     assert balancer.choose(0.0, conversation=7) is not first
     for lease in leases:
         balancer.release(lease)

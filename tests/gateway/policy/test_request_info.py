@@ -1,4 +1,4 @@
-"""Request information: model, stream flag, repeatability and request ID."""
+"""Request information: model, stream flag, whether a request is repeatable, and request ID."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GatewayRouter: load balancing, ejection, hedging and metrics from the relay's calls."""
+"""GatewayRouter: load balancing, ejection, hedging and metrics, driven by the relay's calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from undam.http1.headers import RawHeaders
 
 
 class _Harness:
-    """A router with a settable clock and recorded log lines."""
+    """GatewayRouter with a settable clock and recorded log lines."""
 
     def __init__(self, shared_metrics: SharedMetrics, count: int = 2, **values: object) -> None:
         self.now = 100.0
@@ -36,7 +36,7 @@ class _Harness:
         )
 
     def send(self, headers: RawHeaders | None = None, **changes: object) -> SimpleNamespace:
-        """Admit a request and send it to its first upstream."""
+        """Admit a request and send it to the first chosen upstream."""
         given = {
             "method": "POST", "target": "/v1/chat/completions", "headers": headers or [],
             "api": CHAT, "streams": True, "model": "m", "repeatable": True, "body_bytes": 2,
@@ -130,7 +130,7 @@ def test_a_request_is_hedged_once_and_both_ttfts_are_recorded(
     baseline = router.hedging._baselines.of("m")
     before = len(baseline)
     router.attempt_ended(one.upstream, one.info, UpstreamResult.CANCELLED)
-    assert len(baseline) == before  # recorded only once the other attempt has content
+    assert len(baseline) == before  # The TTFT is recorded only once the other attempt has content.
     router.first_content_received(second, one.info, 0.1)
     assert len(baseline) == before + 2
     router.attempt_ended(second, one.info, UpstreamResult.OK)

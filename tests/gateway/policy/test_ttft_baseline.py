@@ -1,4 +1,4 @@
-"""TtftBaseline and ModelBaselines: robustness against stalls, and bounded memory."""
+"""TtftBaseline and ModelBaselines: outlier robustness and bounded memory."""
 
 from __future__ import annotations
 

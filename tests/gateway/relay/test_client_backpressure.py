@@ -1,4 +1,4 @@
-"""Backpressure of a client, and detection of a stalled client."""
+"""Backpressure from a slow client, and detection of a stalled client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client connection: start of requests, and behavior when the connection closes."""
+"""Client connection: how requests start, and what happens when the connection closes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _LocalResponses:
 
 
 def _run(scenario: Callable[[Any, _Transport], None]) -> tuple[bytes, list[str], _Transport]:
-    """Run ``scenario`` with a client connection; return the response and the end reasons."""
+    """Run ``scenario`` with a client connection; return the response bytes and the end reasons."""
     responses = _LocalResponses()
 
     async def main() -> _Transport:
@@ -97,7 +97,7 @@ def test_a_malformed_request_before_the_end_of_the_connection_is_answered() -> N
         client.data_received(b"GET / HTTP/1.1\r\nHost : h\r\n\r\n")
         client.eof_received()
         assert transport.written.startswith(b"HTTP/1.1 400 ")
-        transport.close()  # Transports do this when `eof_received` returns None.
+        transport.close()  # A transport closes the connection when `eof_received` returns None.
 
     written, end_reasons, _ = _run(scenario)
     assert written.count(b"HTTP/1.1") == 1

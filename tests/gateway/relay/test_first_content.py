@@ -1,4 +1,4 @@
-"""First content: the fast methods agree with the JSON parser on the events of servers."""
+"""Detection of the first content: the fast path agrees with the JSON parser on all events."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ _DELTA_MEMBERS = st.tuples(
 
 
 def _object(pairs: list[tuple[str, Any]]) -> str:
-    """Return a JSON object; names may be repeated, and `bytes` values must be JSON."""
+    """Return a JSON object. Names may be repeated; `bytes` values must already be valid JSON."""
     texts = (one.decode() if isinstance(one, bytes) else json.dumps(one) for _, one in pairs)
     names = (json.dumps(name) for name, _ in pairs)
     return "{" + ", ".join(map(": ".join, zip(names, texts, strict=True))) + "}"
@@ -152,7 +152,7 @@ def _object(pairs: list[tuple[str, Any]]) -> str:
 
 @st.composite
 def _chunks(draw: st.DrawFn) -> bytes:
-    """Events of chat completions, and some that are almost valid."""
+    """Generate chat completion events, including some that are almost valid."""
     delta = _object(draw(st.lists(_DELTA_MEMBERS, max_size=3))).encode()
     choice = _object([*draw(_OTHER_MEMBERS), ("delta", delta), *draw(_OTHER_MEMBERS)])
     text = _object(
@@ -169,7 +169,7 @@ def _chunks(draw: st.DrawFn) -> bytes:
 
 
 def _parsed(data: bytes) -> tuple[bool, bool]:
-    """Return `decided` and `content` as the SSE and JSON parsers determine them."""
+    """Return the values of `decided` and `content` that the SSE and JSON parsers yield."""
     for item in Parser().receive_data(data):
         if not isinstance(item, Comment):
             kind = CHAT.read(item.event, item.data).kind

@@ -1,4 +1,4 @@
-"""Error responses that arrive after the stream was opened."""
+"""Error responses that arrive after the response to the client has started."""
 
 from __future__ import annotations
 

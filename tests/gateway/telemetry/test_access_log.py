@@ -1,4 +1,4 @@
-"""AccessLog: content of a line, redaction, and writing without blocking."""
+"""AccessLog: fields of a log line, redaction, and writes that do not block."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def test_a_blocked_reader_drops_lines_and_never_blocks_the_writer(
     started = time.monotonic()
     for number in range(5000):
         log.write({"n": number, "pad": "x" * 100})
-    assert time.monotonic() - started < 10  # nobody reads, so a blocking write would never return
+    # Nothing reads from the pipe, so a blocking write would never return.
+    assert time.monotonic() - started < 10
     found, deadline = b"", time.monotonic() + 20
     os.set_blocking(reader, False)
     while b"dropped_lines" not in found and time.monotonic() < deadline:

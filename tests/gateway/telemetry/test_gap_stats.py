@@ -1,4 +1,4 @@
-"""GapStats: exactness and bounds of the p99."""
+"""GapStats: the p99 is exact for a few thousand gaps, and an upper bound for more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.gateway.telemetry.gap_stats import GapStats
 @pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 5000, 6399])
 def test_p99_is_exact_for_any_batch_size(count: int) -> None:
     rng = random.Random(count)
-    # Single precision, as in the relay.
+    # Single-precision values, as in the relay.
     values = array("f", (rng.expovariate(50) for _ in range(count)))
     stats, at = GapStats(), 0
     while at < len(values):

@@ -1,4 +1,4 @@
-"""WorkerMetrics and the exposition text: exact sums, valid formats, bounded series."""
+"""WorkerMetrics and the exposition text: exact sums, valid formats, and a bounded series count."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shared_metrics() -> Iterator[SharedMetrics]:
     os.close(shared_metrics.fd)
 
 
-# A second worker, which ends like a crashed process.
+# Script of a second worker, which exits without cleanup, like a crashed process.
 _SECOND_WORKER = """
 import os, sys
 from undam.gateway.telemetry import metric_definitions as m
@@ -65,7 +65,7 @@ def _samples(text: bytes) -> dict[str, float]:
 
 
 def _parsed(text: str) -> list[object]:
-    """Return each comment unchanged, and each series as its name, sorted labels and value."""
+    """Return comments unchanged, and each series as a tuple of name, sorted labels and value."""
     parsed: list[object] = []
     for line in text.splitlines():
         series, _, value = line.rpartition(" ")
@@ -114,7 +114,7 @@ def test_counts_of_a_crashed_worker_are_kept_and_its_gauges_are_reset(
         assert child.wait(30) == 0
     key = '["undam_gateway_heartbeats"]'
     assert shared_metrics.snapshot()[key] == [2000]
-    # The process that replaces it continues its counters. Its requests in flight are gone.
+    # A replacement process continues the counters, but not the gauge of requests in flight.
     successor = WorkerMetrics(SharedMetrics(os.dup(shared_metrics.fd), 3).region(1))
     successor.count(m.HEARTBEATS)
     assert shared_metrics.snapshot()[key] == [2001]
@@ -175,7 +175,7 @@ def test_the_text_equals_that_of_prometheus_client(
         write(FamilyCollector()).decode(),
     )
 
-    # prometheus_client writes all values as floats and sorts the labels.
+    # prometheus_client writes all values as floats and sorts labels, so the output is parsed first.
     assert _parsed(ours) == _parsed(theirs)
 
 
@@ -188,7 +188,7 @@ def test_invented_model_names_do_not_add_series(shared_metrics: SharedMetrics) -
     series = [key for key in shared_metrics.snapshot() if m.TTFT.name in key]
     assert len(series) == 65
     assert sum(sum(shared_metrics.snapshot()[key][:-1]) for key in series) == 5000
-    # After an hour without use, a label is replaced, and its memory is used again.
+    # A label that was not used for an hour is replaced, and its memory is reused.
     used = shared_metrics.region(0)._slots[0]
     for number in range(100):
         label = metrics.models.acquire(f"later-{number}", 1e6)

@@ -1,4 +1,4 @@
-"""ModelLabels: which model keeps its label."""
+"""ModelLabels: which models keep their label when there are too many models."""
 
 from __future__ import annotations
 

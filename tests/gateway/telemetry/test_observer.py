@@ -1,4 +1,4 @@
-"""Telemetry: metrics and log lines for the relay's events."""
+"""Telemetry observer: metrics and log lines for events reported by the relay."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
 
 
 def _nonzero(shared_metrics: SharedMetrics) -> dict[tuple[str, ...], list[int]]:
-    """Return all series that have at least one nonzero integer."""
+    """Return all series that contain at least one nonzero value."""
     found = {tuple(json.loads(key)): numbers for key, numbers in shared_metrics.snapshot().items()}
     return {key: numbers for key, numbers in found.items() if any(numbers)}
 
@@ -120,7 +120,7 @@ def test_a_failed_retry_and_a_denied_hedge_are_counted(shared_metrics: SharedMet
     assert _count(shared_metrics, m.UPSTREAM_ERRORS, "b", "timeout") == 1
     assert _count(shared_metrics, m.HEDGES_DENIED, "budget") == 1
     assert _count(shared_metrics, m.HEDGES_DENIED, "no-other-upstream") == 1
-    # A model that returned no content has no series of its own.
+    # A model that returned no content does not get a separate series.
     labels = ("b", "other", "chat", "anthropic", "upstream-timeout")
     assert _count(shared_metrics, m.DURATION, *labels) == 1
     assert not [

@@ -1,4 +1,4 @@
-"""SharedMetrics: incomplete records and sums of snapshots."""
+"""SharedMetrics: incomplete records, and sums of snapshots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def test_a_record_that_a_crash_left_incomplete_is_freed() -> None:
     region = shared_metrics.region(0)
     region.numbers("incomplete", 1)
     region.numbers("complete", 1)
-    region._slots[1] += 1  # the worker died while it changed the first record
+    region._slots[1] += 1  # The worker died while it was changing the first record.
     assert list(shared_metrics.snapshot()) == ["complete"]
     reopened = shared_metrics.region(0)
     assert reopened.keys() == ["complete"]

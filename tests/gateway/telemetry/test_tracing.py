@@ -1,4 +1,4 @@
-"""Tracing: trace context, and the spans that an OTLP receiver gets."""
+"""Tracing: the trace context, and the spans that an OTLP receiver gets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_duplicate_traceparent_headers_are_invalid() -> None:
 
 @pytest.fixture
 def collector() -> Iterator[tuple[str, list[Any]]]:
-    """Start an OTLP receiver; return its endpoint and the decoded requests."""
+    """Start an OTLP receiver; return its endpoint and the list of decoded requests."""
     received: list[Any] = []
 
     class Receiver(BaseHTTPRequestHandler):

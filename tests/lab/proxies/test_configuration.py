@@ -1,4 +1,4 @@
-"""Configuration files of the proxies: given options are set, and all others keep their defaults."""
+"""Configuration files for the proxies: given options are set; all others keep their defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting and stopping of programs, with small Python programs as proxies."""
+"""Starting and stopping proxies, tested with small Python programs."""
 
 from __future__ import annotations
 

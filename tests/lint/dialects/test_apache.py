@@ -1,4 +1,4 @@
-"""Rules of Apache on configurations that are more complex than those in tests/rules."""
+"""Apache rules, with configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -257,7 +257,8 @@ def test_the_default_limit_is_one_minute() -> None:
     assert APACHE.codes(CHAT) == []
     assert APACHE.codes_and_lines(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
     inner = f"<Proxy http://10.0.0.1/ timeout=5>\n</Proxy>\n{CHAT}"
-    # Whether a timeout in the opening line applies has not been measured.
+    # It has not been measured whether a timeout in the opening line applies, so there is no
+    # finding.
     assert APACHE.codes(inner) == []
 
 
@@ -267,7 +268,7 @@ def test_a_rewrite_takes_no_parameter() -> None:
     assert APACHE.fix(text) == text
 
 
-# corpus, recognition, render, damage
+# Corpus, dialect detection, rendering, and damaged texts.
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:

@@ -1,4 +1,4 @@
-"""Rules of Caddy on configurations that are more complex than those in tests/rules."""
+"""Caddy rules, with configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_durations_have_the_syntax_of_go() -> None:
     ]  # fmt: skip
 
 
-# corpus, recognition, render, damage
+# Corpus, dialect detection, rendering, and damaged texts.
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:

@@ -1,4 +1,4 @@
-"""Cloud resources: findings in each kind of file, and resources without evidence of streams."""
+"""Cloud resources: findings in each file type, and resources that show no sign of streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines: their positions in files, the programs that they start, and their flags."""
+"""Command lines: where files contain them, which programs they start, and their flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compose files: labels of Traefik and Caddy, settings of services, and their hops."""
+"""Compose files: Traefik and Caddy labels, service settings, and the resulting hops."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ services:
     assert web.tier is Tier.APP
     assert found_hops["LiteLLM"].tier is Tier.GATEWAY
     assert found_hops["LiteLLM"].idle_limit_s is None
-    assert "vLLM" not in found_hops  # described by its command line instead
+    assert "vLLM" not in found_hops  # vLLM is described by its command line instead.
     assert any(one.tier is Tier.ENGINE for one in found_hops.values())
 
 

@@ -1,4 +1,4 @@
-"""Damaged texts of Envoy, Traefik and Traffic Server: findings, or an error with a position."""
+"""Damaged Envoy, Traefik and Traffic Server files: findings, or an error with a position."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = [with_heartbeats(), with_heartbeats(stream_paths=("/",), heartbeat_s=
 
 
 def texts_tried(name: str, examples: int) -> int:
-    """Lint damaged texts of a dialect and return their number; fail if a result is wrong."""
+    """Lint damaged texts in one dialect and return their number; fail if a result is wrong."""
     tried = 0
 
     @settings(SLOW, max_examples=examples)

@@ -1,4 +1,4 @@
-"""Rules of Envoy: affected routes, severities and edits."""
+"""Envoy rules: affected routes, severities and edits."""
 
 from __future__ import annotations
 

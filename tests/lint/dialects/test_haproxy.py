@@ -1,4 +1,4 @@
-"""Rules of HAProxy on configurations that are more complex than those in tests/rules."""
+"""HAProxy rules, with configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ def test_a_tunnel_timeout_is_reported_only_if_it_is_longer() -> None:
         assert HAPROXY.codes(listen(lines)) == expected
 
 
-# corpus, recognition, render, damage
+# Corpus, dialect detection, rendering, and damaged texts.
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:

@@ -1,4 +1,4 @@
-"""Rules of ingress-nginx: streaming Ingresses, their annotations, and the ConfigMap."""
+"""ingress-nginx rules: streaming Ingresses, annotations and the ConfigMap."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ metadata:
 
 
 def reported(text: str, **options: object) -> list[tuple[str, int, str]]:
-    """Return codes, lines and severities of the diagnostics."""
+    """Return the code, line and severity of each diagnostic."""
     chosen = with_heartbeats(**options)
     found = lint_source(DIALECT, Source("f.yaml", text), chosen).diagnostics
     return [(one.rule.code, one.line, one.severity.value) for one in found]
@@ -85,7 +85,7 @@ def test_trial_and_error_is_reported_line_by_line() -> None:
         ("ING202", 15, "warning"),
         ("ING201", 16, "warning"),
     ]
-    # These findings remain: one path does not stream, and the snippet sets a limit of its own.
+    # These findings remain, because one path does not stream and the snippet sets another limit.
     left = fixed(text)
     assert codes(left) == ["ING101", "ING205", "ING201"]
     assert "X-Accel" not in left

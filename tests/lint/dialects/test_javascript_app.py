@@ -1,4 +1,4 @@
-"""JavaScript and TypeScript programs: routes, rules and positions."""
+"""JavaScript and TypeScript programs: detection of routes, rules and positions."""
 
 # ruff: noqa: E501 (each case of a table is one line)
 from __future__ import annotations
@@ -35,7 +35,7 @@ def test_the_corpus_has_the_diagnostics_that_its_files_expect() -> None:
     assert corpus_faults("javascript-app", "javascript_app") == []
 
 
-# Expressions around the string text/event-stream, and whether it is the type of a response.
+# Expressions with the string text/event-stream, and whether the string is a response type.
 TYPES = [
     ('res.setHeader("Content-Type", "text/event-stream")', True),
     ('ctx.type = "text/event-stream"', True),
@@ -77,7 +77,7 @@ HANDLER = (
     "app.get('/events', (req, res) => { res.set('X-Accel-Buffering', 'no');"
     " res.set('Content-Type', 'text/event-stream'); });\n"
 )
-# Programs with compression, and whether it holds the stream.
+# Programs that use compression, and whether the compression holds the stream.
 COMPRESSION = [
     (f"app.use(compression());\n{HANDLER}", True),
     (f"{HANDLER}app.use(compression());\n", False),
@@ -210,7 +210,7 @@ def test_proxy_middleware_takes_its_path_from_arguments_options_or_registration(
 
 HANDLER_104 = "app.post('/chat', async (req, res) => { %s });"
 STREAM_104 = "const r = await fetch(u, { body: JSON.stringify({ stream: true }) });"
-# Bodies of a handler, and whether it collects the stream that it requests.
+# Handler bodies, and whether the handler collects the stream that it requests.
 COLLECTING = [
     (f"{STREAM_104} res.json(await r.json());", True),
     (f"{STREAM_104} if (!r.ok) res.send(await r.text()); r.body.pipe(res);", False),

@@ -1,4 +1,4 @@
-"""Kubernetes dialects: evidence in neighbouring files, unusual syntax, and descriptions of hops."""
+"""Kubernetes dialects: evidence in adjacent files, unusual syntax, and hop descriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corpus of the Kubernetes dialects: files shaped after real charts and manifests.
+"""Corpus for the Kubernetes dialects: files modeled on real charts and manifests.
 
 The files `bad-*` have exactly the listed findings; the files `still-*` have none.
 """

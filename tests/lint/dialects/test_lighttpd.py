@@ -1,4 +1,4 @@
-"""Rules of lighttpd on configurations that are more complex than those in tests/rules."""
+"""lighttpd rules, with configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_user_paths_select_the_relay() -> None:
     assert LIGHTTPD.codes_and_lines(part, stream_paths=("/b",)) == [("LTD101", 2)]
 
 
-# position of the fix
+# Position of the fix.
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_the_x_accel_header_is_an_info() -> None:
     assert LIGHTTPD.codes_and_lines(f"{STREAM}\n{header}\n{CHAT}") == [("LTD201", 2)]
 
 
-# corpus, recognition, render, damage
+# Corpus, dialect detection, rendering, and damaged texts.
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:

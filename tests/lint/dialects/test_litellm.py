@@ -1,4 +1,4 @@
-"""LiteLLM: guardrails that hold, limits, and the hop of the gateway."""
+"""LiteLLM rules: guardrails that buffer, limits, and the gateway's hop."""
 
 from __future__ import annotations
 

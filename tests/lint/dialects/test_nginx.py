@@ -1,4 +1,4 @@
-"""Rules of nginx on configurations that are more complex than those in tests/rules."""
+"""nginx rules, with configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OFF = "proxy_buffering off;"
 def reported(
     text: str, open_include: IncludeOpener = no_includes, **options: object
 ) -> list[tuple[str, int]]:
-    """Return codes and lines of the diagnostics."""
+    """Return the code and line of each diagnostic."""
     chosen = with_heartbeats(**options)
     found = lint_source(NGINX, Source("f.conf", text), chosen, open_include)
     return [(one.rule.code, one.line) for one in found.diagnostics]
@@ -111,7 +111,7 @@ server {
     assert reported("location /a { proxy_pass http://x; }", stream_paths=("/b",)) == []
 
 
-# holds: the most specific finding per route
+# Rules about buffering: only the most specific finding per route is reported.
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_location_may_use_two_protocols() -> None:
     assert codes(fixed(text)) == []
 
 
-# position of the fix
+# Position of the fix.
 
 
 def test_a_fix_is_inserted_into_the_location_itself() -> None:
@@ -206,7 +206,7 @@ server {{
     line = "        proxy_set_header X-Accel-Buffering no;\n"
     after = fixed(text)
     assert after == text.replace(line, f"{line}        {OFF}\n")
-    # Afterwards, only an info without a fix is reported.
+    # After the fix, only an INFO finding without a fix is left.
     (left,) = lint_source(NGINX, Source("f", after), with_heartbeats()).diagnostics
     assert (left.rule.code, left.severity, left.edits) == ("NGX201", Severity.INFO, ())
 

@@ -1,4 +1,4 @@
-"""Complete nginx configurations: corpus, recognition, rendering, large and damaged texts."""
+"""Complete nginx configurations: corpus, dialect detection, rendering, large and damaged files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def diagnostics(text: str, **options: object) -> tuple[Diagnostic, ...]:
 
 
 def reported(text: str, **options: object) -> list[tuple[str, int]]:
-    """Return codes and lines of the diagnostics."""
+    """Return the code and line of each diagnostic."""
     return [(one.rule.code, one.line) for one in diagnostics(text, **options)]
 
 

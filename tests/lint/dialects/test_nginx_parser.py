@@ -1,4 +1,4 @@
-"""Parsing of nginx configurations: words, blocks, includes, levels and inheritance."""
+"""nginx parser: words, blocks, includes, levels and inheritance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def words(text: str) -> list[str]:
 
 
 def plain(directives: tuple[NginxDirective, ...]) -> list[Any]:
-    """Return names, arguments and blocks, without positions."""
+    """Return each directive's name, arguments and block, without positions."""
     return [
         [one.name, list(one.args), None if one.block is None else plain(one.block)]
         for one in directives
@@ -131,7 +131,7 @@ def test_crossplane_parses_the_same(file: Path) -> None:
         ]
 
     def ours(directives: list[Any]) -> list[Any]:
-        # crossplane removes the parentheses of `if`.
+        # crossplane removes the parentheses around the condition of `if`.
         return [
             [name, _without_parentheses(args) if name == "if" else args, block and ours(block)]
             if block is not None
@@ -151,7 +151,7 @@ def _without_parentheses(args: list[str]) -> list[str]:
 
 
 def _normal(directives: list[Any]) -> list[Any]:
-    """Remove differences in representation: escapes of quoted words, and empty blocks."""
+    """Remove differences in notation: escapes in quoted words, and empty blocks."""
     return [
         [name, [arg.replace("\n", "\\n") for arg in args], _normal(block) if block else block]
         for name, args, block in directives

@@ -1,4 +1,4 @@
-"""Python programs: routes, rules and positions. Programs are parsed and never executed."""
+"""Python programs: routes, rules and positions. The programs are parsed, never executed."""
 
 # ruff: noqa: E501 (each case of a table is one line)
 from __future__ import annotations
@@ -35,7 +35,7 @@ def codes(text: str, **options: object) -> list[str]:
 
 
 def sse(body: str, *, media: str = "text/event-stream", before: str = "") -> str:
-    """Return a program of FastAPI whose generator has this body."""
+    """Return a FastAPI program whose generator has this body."""
     lines = "\n".join(f"    {line}" for line in body.strip("\n").split("\n"))
     return (
         f"{HEAD}{before}\nasync def events(queue=None):\n{lines}\n"
@@ -51,7 +51,7 @@ def test_the_corpus_has_the_diagnostics_that_its_files_expect() -> None:
     assert corpus_faults("python-app", "python_app") == []
 
 
-# Each body of a generator of an event stream, with the codes of its diagnostics.
+# Bodies of event stream generators, with the codes of their diagnostics.
 BODIES = [
     ("async for e in x: yield e.sse()", []),
     ("time.sleep(1)\nyield e.sse()", ["PYA106"]),
@@ -131,7 +131,7 @@ def test_rules_of_generators(body: str, expected: list[str]) -> None:
     assert codes(sse(body)) == expected
 
 
-# Each program of a client, with the codes of its diagnostics.
+# Client programs, with the codes of their diagnostics.
 CLIENTS = [
     ("r = requests.post(u, json={'stream': True})\nfor l in r.iter_lines(chunk_size=1): p(l)", ["PYA104"]),
     ("r = requests.post(u, json={'stream': True}, stream=False)\nfor l in r.iter_content(1): p(l)",

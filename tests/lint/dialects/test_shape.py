@@ -1,4 +1,4 @@
-"""Every dialect package has the same structure."""
+"""Structure that every dialect package must have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of Squid on configurations that are more complex than those in tests/rules."""
+"""Squid rules, with configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_the_first_size_limit_that_applies_to_streams_is_checked(lines: str, fir
     assert SQUID.codes(f"{acls}{PEER}{lines}\n") == ["SQD403"] * fires
 
 
-# corpus, recognition, render, damage
+# Corpus, dialect detection, rendering, and damaged texts.
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:

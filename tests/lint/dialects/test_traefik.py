@@ -1,4 +1,4 @@
-"""Rules of Traefik: affected routers, severities and edits."""
+"""Traefik rules: affected routers, severities and edits."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ class TestMiddlewares:
 
     def test_each_chain_is_followed_once(self) -> None:
         def lint(n: int) -> None:
-            # n chains that each contain every chain: n * n names in the text
+            # There are n chains, and each one contains all n chains, so the text has n * n names.
             names = ", ".join(f"m{i}" for i in range(n))
             chains = "\n".join(f"    m{i}: {{chain: {{middlewares: [{names}]}}}}" for i in range(n))
             text = dynamic(router="middlewares: [m0]").replace(
@@ -268,7 +268,8 @@ class TestMiddlewares:
             assert reported(text) == []
 
         small = count_calls(lambda: lint(20))
-        assert count_calls(lambda: lint(80)) < 24 * small  # 16 times as many names.
+        # The larger text has 16 times as many names.
+        assert count_calls(lambda: lint(80)) < 24 * small
 
 
 class TestServices:

@@ -1,4 +1,4 @@
-"""Rules of Traffic Server on compress.config, records.config, records.yaml and remap.config."""
+"""Traffic Server rules for compress.config, records.config, records.yaml and remap.config."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fixed(text: str, chosen: Settings | None = None) -> str:
 
 
 def beside(maps: str) -> IncludeOpener:
-    """Return an opener for a remap.config in the same folder."""
+    """Return an opener that finds a remap.config in the same folder."""
     return lambda name: [Source(name, maps)] if name == "remap.config" else []
 
 

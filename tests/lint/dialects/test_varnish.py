@@ -1,4 +1,4 @@
-"""Rules of Varnish on VCL that is more complex than that in tests/rules."""
+"""Varnish rules, with VCL that is more complex than that in tests/rules."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_recursive_includes_terminate(times: int) -> None:
     assert "include a" in found.unread[0].what
 
 
-# statements that apply to a stream
+# Statements that apply to a stream.
 
 
 def with_condition(condition: str) -> str:
@@ -267,7 +267,7 @@ def test_only_backends_of_streams_are_reported() -> None:
     assert VARNISH.codes_and_lines(named, stream_paths=("/x",)) == [("VRN401", 2)]
 
 
-# corpus, recognition, render, damage
+# Corpus, dialect detection, rendering, and damaged texts.
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:

@@ -1,4 +1,4 @@
-"""Configurations inside other files."""
+"""Detection of configurations that are embedded in other files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def indented(text: str, by: str = "    ") -> str:
 
 
 def found(text: str, use: FileUse, name: str) -> list[tuple[str, str]]:
-    """Return the dialect and the first line of each configuration."""
+    """Return the dialect and the first line of each embedded configuration."""
     return [
         (one.dialect.name, text[one.start : one.end].lstrip().partition("\n")[0])
         for one in find_embedded(Source(name, text), use, name)

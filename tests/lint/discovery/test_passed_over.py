@@ -1,4 +1,4 @@
-"""Deployment files that are recognised but not read."""
+"""Deployment files that are recognized but not read."""
 
 from __future__ import annotations
 

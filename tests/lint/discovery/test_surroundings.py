@@ -1,4 +1,4 @@
-"""Files beside a configuration are found, but only within the folders that the user gave."""
+"""Files next to a configuration are found, but only within the folders that the user specified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence in the files beside a configuration."""
+"""Evidence from files next to a configuration."""
 
 from __future__ import annotations
 

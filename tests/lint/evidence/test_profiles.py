@@ -1,4 +1,4 @@
-"""The registry of profiles is complete, and its facts are usable."""
+"""The registry of profiles is complete, and its facts are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hop that each dialect attaches to a route: limits, buffering, compression, addresses."""
+"""Hop that each dialect attaches to a route: limits, buffering, compression, and addresses."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ $HTTP["url"] =~ "^/v1/chat/completions" {
 
 
 def hop_of(dialect: str, text: str, **options: object) -> Hop:
-    """Return the hop of the only route that has one."""
+    """Return the hop of the only route that has a hop."""
     found = lint_source(dialect_named(dialect), Source("f", text), with_heartbeats(**options))
     (hop,) = (route.hop for route in found.routes if route.hop is not None)
     return hop

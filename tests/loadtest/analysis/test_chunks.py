@@ -1,4 +1,4 @@
-"""The chunk decoder agrees with llhttp on any body and any split."""
+"""The chunk decoder gives the same results as llhttp for any body and any split."""
 
 from __future__ import annotations
 

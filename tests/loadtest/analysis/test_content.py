@@ -1,4 +1,4 @@
-"""Faults in the content of a response: lost numbers, damaged characters, pieces of a beacon."""
+"""Content faults in a response: lost numbers, damaged characters, and damaged beacon text."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def analyzed(context: ApiContext, *reads: bytes, charset: bytes = b"") -> Reques
 def counts_of(
     make: Callable[[int], bytes], order: Sequence[int], api: str = "openai-chat"
 ) -> IntegrityCounts | None:
-    """Return the counts of a response, after other responses have created the templates."""
+    """Return the event counts of a response, after other responses have created the templates."""
     context = ApiContext(api)
     for _ in range(2):
         intact = analyzed(context, *map(make, range(20)), DONE)
@@ -113,7 +113,7 @@ def test_altered_and_mixed_pieces() -> None:
     counts = analyzed(context, *pieces, DONE).integrity
     assert counts is not None
     assert counts.faults == {"altered": 1, "mixed": 1}
-    # In an incomplete response, the missing end does not count as lost events.
+    # If a response is incomplete, the missing end does not count as lost events.
     counts = analyzed(context, *map(piece, range(12))).integrity
     assert counts is not None
     assert counts.faults == {}

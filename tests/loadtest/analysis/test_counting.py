@@ -1,4 +1,4 @@
-"""Event counts with templates equal those of the parser, for any stream and any split."""
+"""Counting events with templates gives the same results as the parser, for any stream and split."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _blocks(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def _streams(draw: st.DrawFn) -> list[bytes]:
-    # A few blocks are repeated, because templates are learned from similar events.
+    # Some blocks are repeated, because templates are learned from similar events.
     blocks = draw(st.lists(_blocks(), min_size=1, max_size=6))
     order = draw(st.lists(st.integers(0, len(blocks) - 1), max_size=16))
     data = b"".join(blocks[index] for index in order)
@@ -75,7 +75,7 @@ def _streams(draw: st.DrawFn) -> list[bytes]:
 
 @dataclass
 class _ReferenceCounter:
-    """Counter without templates: each event passes through the parser and the API's reader."""
+    """Counter without templates; each event passes through the parser and the API's reader."""
 
     form: Framing
     api: str

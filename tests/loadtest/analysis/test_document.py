@@ -1,4 +1,4 @@
-"""Responses that are one JSON document: content, usage, and failures."""
+"""Responses that consist of one JSON document: content, usage and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Form of a response under load."""
+"""Detection of a response format under load: the framing of events, or one document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every outcome and kind of failure of a response, from a list of its reads."""
+"""Every outcome and failure kind of a response, analyzed from a list of reads."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_last_ndjson_line_needs_no_line_end() -> None:
     ],
 )
 def test_requests_leave_no_reference_cycles(reads: list[bytes]) -> None:
-    """Garbage collection is off in a worker, so cycles would never be freed."""
+    """Garbage collection is off in workers, so objects in reference cycles would never be freed."""
     context = ApiContext("openai-chat")
 
     def play(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Prompt, cached and reasoning tokens of each API, and content that is only reasoning."""
+"""Token usage in each API: prompt, cached and reasoning tokens; reasoning-only content."""
 
 from __future__ import annotations
 

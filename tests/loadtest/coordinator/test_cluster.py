@@ -1,4 +1,4 @@
-"""An unreachable Ray cluster is reported in one line, at once and without Ray's log."""
+"""An unreachable Ray cluster is reported at once, in one line and without Ray's log."""
 
 from __future__ import annotations
 

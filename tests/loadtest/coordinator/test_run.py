@@ -40,7 +40,7 @@ class RecordingListener(ProgressListener):
 
 
 class ScriptedPool:
-    """A pool of two workers whose ``receive`` returns the given lists of events in turn."""
+    """Pool of two workers that delivers the given lists of events, one per ``receive`` call."""
 
     start_lead_ns = 1_000_000
     nodes: tuple[WorkerNode, ...] = ()
@@ -77,7 +77,7 @@ class ScriptedPool:
         self.killed.append(worker)
 
     def close(self) -> None:
-        raise AssertionError("only the owner of the pool may close it")
+        raise AssertionError("only the pool's owner may close it")
 
 
 TEMPLATE = JobTemplate(addresses=(), requests=(b"x",), api="plain", timeout_s=1)

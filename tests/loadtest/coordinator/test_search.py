@@ -1,4 +1,4 @@
-"""The search for the highest load: its interval, its ceiling, and servers with known capacity."""
+"""The search for the highest sustainable load, against servers of known capacity."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_served_rate_of_a_missed_step_is_the_ceiling_of_the_next(first: float) -
 
 
 class VirtualSearch:
-    """A search with the verdicts of real summaries, in virtual time.
+    """A search against a modelled server in virtual time; verdicts come from real summaries.
 
     Attributes:
         above_s: time for which each of its steps sent more than 1.5 times the capacity.
@@ -151,11 +151,12 @@ class VirtualSearch:
         return self.search.met or 0.0
 
 
-# Objective, and the share of the capacity at which the server still meets it. With Poisson arrivals
-# at 84 % of a capacity of 40/s, a server that limits waiting to 0.2 s refuses 1 % of the requests.
+# Server, objective, and, by capacity, the share of the capacity at which the objective is still
+# met. With Poisson arrivals at 84 % of 40/s, a server that limits waiting to 0.2 s refuses 1 % of
+# requests.
 SERVERS = [
     (queueing, "ttft_p99<1s", {40: 1.0, 400: 1.0}),
-    # Only a long queue misses this objective, so the capacity follows from the growth of the queue.
+    # Only a long queue misses this objective, so the search must detect the growth of the queue.
     (queueing, "ttft_p99<60s", {40: 1.0, 400: 1.0}),
     (degrading, "ttft_p99<1s", {40: 1.0, 400: 1.0}),
     (rate_limited, "ttft_p99<1s", {40: 1.0, 400: 1.0}),

@@ -1,4 +1,4 @@
-"""Jobs of a load: each request number is used once, and warm-up comes first."""
+"""Splitting a load into jobs: each request number is used once, and warm-up comes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs and bodies whose responses are documents."""
+"""URLs and request bodies for which the response is a document."""
 
 from __future__ import annotations
 

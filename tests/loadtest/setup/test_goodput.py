@@ -1,4 +1,4 @@
-"""A good request is complete and meets each time objective by itself."""
+"""A request is good if it is complete and meets every time objective on its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.loadtest.setup.slo import parse_slo
 from undam.record import ContentRead, Outcome, RequestResult
 
 MS = 1_000_000
-# TTFT 100 ms, then gaps of 10, 10 and 40 ms.
+# The TTFT is 100 ms, followed by gaps of 10, 10 and 40 ms.
 RESULT = RequestResult(
     number=0,
     worker=0,

@@ -1,4 +1,4 @@
-"""The shares of all workers add up to exactly the load."""
+"""The workers' shares add up to exactly the whole load."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_shares_of_an_open_loop_are_one_schedule(requests: int, warmup: int, wor
     alone = split_load(load, 1)[0].offsets_ns
     assert tuple(at for _, at in requests_sent) == alone == tuple(sorted(alone))
     assert sum(share.warmup for share in shares) == warmup
-    # Warm-up requests are the first of the whole plan, regardless of the worker.
+    # Warm-up requests come first in the whole plan, whichever workers send them.
     for share in shares:
         assert all(number < warmup for number in share.numbers[: share.warmup])
         assert all(number >= warmup for number in share.numbers[share.warmup :])

@@ -1,4 +1,4 @@
-"""Prompts files, the position of each error in them, and request bodies."""
+"""Prompt files: error positions, and the request bodies made from the prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations of a closed loop: complete, cut and failed ones."""
+"""Statistics on closed-loop conversations: complete, cut and failed ones."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_only_complete_conversations_have_a_duration() -> None:
     stats.add(turn(0, None, 0, 0))
     assert stats.to_json() is None
     for one in (
-        turn(0, 0, 1, 200), turn(0, 0, 0, 0, warmup=True),  # complete: 0 to 250 ms
-        turn(0, 1, 0, 0),  # complete: one turn, 50 ms
+        turn(0, 0, 1, 200), turn(0, 0, 0, 0, warmup=True),  # complete after 250 ms
+        turn(0, 1, 0, 0),  # complete after one turn of 50 ms
         turn(1, 0, 0, 0), turn(1, 0, 1, 100), turn(1, 0, 2, 200, outcome=Outcome.ERROR),
         turn(1, 1, 0, 300), turn(1, 1, 1, 400, outcome=Outcome.ABANDONED),
     ):  # fmt: skip

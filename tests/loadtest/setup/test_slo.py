@@ -1,4 +1,4 @@
-"""Objectives: accepted forms, and by how much one was missed."""
+"""Service level objectives: accepted syntax, and the margin by which one was missed."""
 
 from __future__ import annotations
 

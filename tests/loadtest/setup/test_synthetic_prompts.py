@@ -1,4 +1,4 @@
-"""Synthetic prompts are reproducible, distinct and bounded, and share a prefix on request."""
+"""Synthetic prompts are reproducible, distinct and bounded, and can share a prefix."""
 
 from __future__ import annotations
 

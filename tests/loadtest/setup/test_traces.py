@@ -1,4 +1,4 @@
-"""Workload files of other tools: requests, times, lengths, and the position of each error."""
+"""Workload files from other tools: requests, times, lengths, and the position of each error."""
 
 from __future__ import annotations
 

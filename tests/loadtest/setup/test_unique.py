@@ -1,4 +1,4 @@
-"""Markers make each request of each run unique, without changing its length."""
+"""Markers make every request unique without changing its length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detection of the end of a response, and the result of any request, without sockets."""
+"""Requests in flight without sockets: detection of the response's end, and the final result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_end_is_detected_with_the_last_byte_for_any_split(data: bytes, keep: boo
         active = ActiveRequest(DueRequest(0, 0, 0, False), b"", 0)
         assert not active.receive((1, 0, 0, data[:cut]))
         if cut % 3 == 0:
-            # Analysis before the end removes the stored reads.
+            # Analyzing a response before its end discards the stored reads.
             active.analyze(ApiContext("openai-chat"), 5)
         assert active.receive((2, 0, 0, data[cut:])), cut
         assert active.complete

@@ -1,4 +1,4 @@
-"""How long the data of a read may have waited in the receive buffer of a connection."""
+"""Upper bound on how long data waited in a connection's receive buffer before it was read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ def test_a_full_read_may_leave_data_that_arrived_before_the_latest_poll() -> Non
             (at_ns, slack_ns, _, data), _, _ = connection.read(drained_ns)
             assert (data, slack_ns) == (b"1234", at_ns - drained_ns)
 
-            # This poll began before the first read, which left the second half.
+            # This poll began before the first read, which left the second half in the receive
+            # buffer.
             (at_ns, slack_ns, _, data), _, _ = connection.read(drained_ns + S)
             assert (data, slack_ns) == (b"5678", at_ns - drained_ns)
 
-            # A poll after a full read found nothing, so the receive buffer was empty then.
+            # A poll after a full read found the receive buffer empty, so new data arrived after
+            # that poll.
             polled_ns = time.time_ns()
             peer.sendall(b"abcd")
             (at_ns, slack_ns, _, data), _, _ = connection.read(polled_ns)

@@ -1,4 +1,4 @@
-"""Schedules of open and closed loops, without a clock."""
+"""Schedules for open and closed loops, tested without a clock."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_slot_sends_the_turns_of_a_conversation_in_order() -> None:
         schedule.release(slot, 2000, rest=False)
         due = schedule.take()
         found.append((due.slot, due.request, due.session, due.turn))
-    # The second slot begins the first conversation again, as a new one.
+    # The second slot starts the first conversation again, as a new one.
     assert found == [(1, 0, 2, 0), (0, 1, 0, 1), (0, 2, 3, 0), (1, 1, 2, 1)]
 
 
@@ -97,5 +97,5 @@ def test_slot_pauses_after_each_response() -> None:
         longer.take()
         longer.release(0, 1000, rest=True)
         dues.append(longer.due_ns)
-    # A pause after a refused request has a minimum.
+    # The pause after a refused request has a lower bound.
     assert dues == [1000 + REST_NS, 1000 + 2 * REST_NS]

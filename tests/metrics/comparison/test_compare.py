@@ -1,4 +1,4 @@
-"""Comparison of runs: false alarms, known differences, and rejected input."""
+"""Comparing runs: no false alarms, known differences are found, and invalid input is rejected."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _changed(found: Comparison) -> set[str]:
     ],
 )  # fmt: skip
 def test_two_runs_of_one_server_have_no_difference(settings: dict[str, Any]) -> None:
-    # Runs that differ only by their seed.
+    # The runs differ only in their seed.
     runs = [_run(seed=seed, **settings) for seed in range(6)]
     pairs = list(combinations(runs, 2))[:15]
     alarms = sum(bool(_changed(compare(a, b, seed=i))) for i, (a, b) in enumerate(pairs))
@@ -126,7 +126,7 @@ def test_too_few_requests_are_unknown() -> None:
 def test_metric_without_values_is_unknown() -> None:
     one = _run(events=lambda _: 1)
     assert compare(one, one).change_of("itl") is Change.UNKNOWN
-    # A ratio to a TTFT of zero is undefined.
+    # The ratio to a TTFT of zero is undefined.
     zero = _run(ttft=lambda rng: 0.0, sent_late_ms=0.0)
     assert compare(zero, zero).change_of("ttft") is Change.UNKNOWN
 

@@ -16,7 +16,7 @@ CAPACITY = 40.0
 
 
 def run(load: float, seed: int, *, slower: float = 1.0, requests: int = 500) -> RunInput:
-    """Return a run against a server with one slot; a ``load`` of 1 is its capacity."""
+    """Return a run against a server with one slot; a ``load`` of 1 equals the server's capacity."""
     results = list(
         open_loop(
             queueing(CAPACITY / slower), load * CAPACITY, requests / load / CAPACITY, seed,

@@ -1,4 +1,4 @@
-"""Metrics of each known server, of mapped names, and of damaged text."""
+"""Metrics from each known server, with mapped names, and from damaged text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of TTFT for a planted queue, a slow engine, a slow hop and a late load generator."""
+"""TTFT components when the queue, the engine, a hop or the load generator is known to be slow."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def run(ttft_ms: float, **more: Any) -> Summary:
 @pytest.mark.parametrize(
     ("ttft_ms", "more", "server", "late", "expected"),
     [
-        # 500 ms in the queue, 80 ms of prefill, 20 ms of network.
+        # The TTFT consists of 500 ms in the queue, 80 ms of prefill and 20 ms in the network.
         (600, {}, {"ttft_s": 0.58, "queue_s": 0.5, "waiting": 9}, "queue", (0, 500, 80, 20)),
         (600, {}, {"ttft_s": 0.58, "queue_s": 0.01}, "engine", (0, 10, 570, 20)),
         (600, {}, {"ttft_s": 0.1, "queue_s": 0.01}, "hop", (0, 10, 90, 500)),
         (50, {"sent_late_ms": 400}, {"ttft_s": 0.04, "queue_s": 0.01}, "client", (400, 10, 30, 10)),
-        # A server on the same host answers nearly at once.
+        # A server on the same host responds almost immediately.
         (0.4, {}, {"ttft_s": 0.0003}, None, (0, 0, 0, 0)),
     ],
 )
@@ -51,7 +51,7 @@ def test_longest_part_of_the_ttft_is_named(
 
 
 def test_queue_without_a_published_time_follows_from_its_length() -> None:
-    # 10 requests in flight for about a second each: 8 wait, and 2 run.
+    # Of 10 requests in flight for about a second each, 8 wait and 2 run.
     summary = run(1000)
     rate = summary.requests_per_second
     texts = [llama_cpp(waiting=8, running=2)] * 5

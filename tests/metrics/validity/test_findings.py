@@ -1,4 +1,4 @@
-"""Validity of a run: overload, warm caches and failures as caveats with a reason and a remedy."""
+"""Validity of a run: overload, warm caches and failures are caveats with reason and remedy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_overload_is_the_first_caveat_with_both_rates_and_a_remedy() -> None:
 
 def test_overload_of_a_server_that_answers_nothing_has_no_rate_to_suggest() -> None:
     found = report(open_loop_summary(lambda at, _: (60.0, True), 50, 4), **OPEN)
-    # All responses take a minute, so the server is slow, but its queue does not grow.
+    # Every response takes a minute, so the server is slow, but its queue does not grow.
     assert found["caveats"] == []
     growing = report(open_loop_summary(lambda at, _: (3 * at, False), 50, 40), **OPEN)
     assert [one["code"] for one in growing["caveats"]] == ["UD920", "UD610"]
@@ -68,7 +68,7 @@ def test_healthy_run_is_valid_without_caveats() -> None:
         ({"unique_prompts": True, "prefix_share": 0.2}, 100, 60, ("UD921", Severity.WARNING)),
         ({"prompts": 8, "has_history": True}, 100, 60, ("UD921", Severity.INFO)),
         ({"prompts": 8}, 100, None, ("UD922", Severity.INFO)),
-        # Every server has the chat template of a short prompt in its cache.
+        # A few cached tokens are those of the chat template, not a sign of a warm cache.
         ({"prompts": 512, "unique_prompts": True}, 100, 8, None),
         ({"prompts": 8}, 100, 0, None),
         ({"prompts": 512}, 100, None, None),

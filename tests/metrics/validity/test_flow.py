@@ -1,4 +1,4 @@
-"""Flow of requests: rates, the steady state and overloads, for servers of known capacity."""
+"""Request flow: rates, steady state and overload, for servers of known capacity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from undam.record import ContentRead, Outcome, RequestResult
 
 
 def closed(slots: int, requests: int, *, seed: int = 0, warmup: int = 0) -> Summary:
-    """Return a closed loop whose responses take 0.4 to 4 s, 2.2 s on average."""
+    """Return a closed-loop run with response times from 0.4 to 4 s, 2.2 s on average."""
     model = LoadTestModel(
         requests, concurrency=slots, seed=seed, ttft=lambda rng: rng.uniform(400, 4000),
         events=lambda _: 2, gap=lambda _: 0.001,
@@ -45,7 +45,7 @@ def test_steady_rate_of_a_closed_loop_does_not_depend_on_the_number_of_requests(
         assert flow.steady is not None
         assert flow.steady.in_flight == pytest.approx(50, rel=0.03)
         rates.append(flow.steady.requests_per_second)
-    # 50 in flight, 2.2 s each.
+    # On average, 50 requests of 2.2 s each are in flight.
     assert sum(rates) / 3 == pytest.approx(50 / 2.2, rel=0.08)
 
 
@@ -107,7 +107,7 @@ def test_overload_is_found_with_the_served_rate(capacity: float, factor: float) 
 
 
 def long_answers(mean_s: float) -> Server:
-    """Answer without a queue, but slowly and with a heavy tail."""
+    """Respond without a queue, but with high response times and a heavy tail."""
     rng = random.Random(5)
     return lambda _at, _rate: (rng.lognormvariate(0, 1) * mean_s / 1.65, True)
 
@@ -117,12 +117,12 @@ def long_answers(mean_s: float) -> Server:
 @pytest.mark.parametrize(
     ("make", "rate", "duration_s"),
     [
-        # Close to capacity, a queue forms and drains repeatedly.
+        # When the load is close to capacity, a queue forms and drains repeatedly.
         (lambda: queueing(40), 38, 30),
         (lambda: queueing(40), 36, 10),
         (lambda: queueing(40), 20, 60),
         (lambda: queueing(400), 380, 10),
-        # Responses that take longer than the run: all requests are in flight at its end.
+        # If responses take longer than the run, all requests are in flight at its end.
         (lambda: long_answers(30), 10, 10),
         (lambda: long_answers(5), 20, 30),
         (lambda: long_answers(0.2), 100, 10),

@@ -1,4 +1,4 @@
-"""A curl command line becomes the request that curl would send."""
+"""A curl command line is converted into the request that curl would send."""
 
 from __future__ import annotations
 

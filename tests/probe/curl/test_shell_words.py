@@ -1,4 +1,4 @@
-"""Words of a command line, as a shell would split it."""
+"""Splitting a command line into words as a shell would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow-up requests of a check: which are sent, and what they settle."""
+"""Follow-up requests in a check: which ones are sent, and which questions they answer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _prompt(request: Request) -> str:
 
 
 class _Server:
-    """Server of an experiment that records the requests and answers them."""
+    """Server for a follow-up experiment that records and answers requests."""
 
     def __init__(self, respond: Callable[[Place, Request, int], Exchange]) -> None:
         self.requests: list[tuple[str, Request]] = []

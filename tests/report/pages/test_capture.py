@@ -1,4 +1,4 @@
-"""Page of a capture: findings, proxies and pictures, with escaped text."""
+"""Capture page: findings, proxies and charts, with escaped text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Page of a comparison: conclusions, notes, and a line for each ratio."""
+"""Comparison page: conclusions, notes, and a row for each ratio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of the monitor: targets, changes and probes, with escaped text."""
+"""Monitor pages: targets, changes and probes, with escaped text."""
 
 from __future__ import annotations
 

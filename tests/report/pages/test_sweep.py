@@ -1,4 +1,4 @@
-"""Page of a sweep or a search: the curve, the knee, the interval, and each step."""
+"""Page on a sweep or a search: the curve, the knee, the capacity interval, and each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.report.pages.sweep import knee_of, step_points
 
 
 def step(rate: float, *slos: str) -> dict[str, Any]:
-    """Return a step against a server with a capacity of 40/s."""
+    """Return a step against a server that has a capacity of 40/s."""
     summary = open_loop_summary(queueing(40), rate, 8)
     results = [slo_result(parse_slo(one), summary, Goodput([]), OPEN_LOOP) for one in slos]
     about = {"url": "http://x/", "concurrency": None, "arrivals": "poisson"}

@@ -1,4 +1,4 @@
-"""Response formats: parsing by undam.apis, stamps, completeness and padding."""
+"""Response formats: undam.apis can parse them, and timestamps, ends and padding are correct."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def create_events(
 
 
 def fields(event: bytes) -> tuple[str, str]:
-    """Return the name and data of an SSE event."""
+    """Return the event name and the data of an SSE event."""
     assert event.endswith(b"\n\n")
     lines = event.decode().removesuffix("\n\n").split("\n")
     name = lines[0].removeprefix("event: ") if len(lines) == 2 else ""

@@ -1,4 +1,4 @@
-"""Live cases of the rules, one module for each dialect that a real program reads."""
+"""Live cases for the rules, with one module per dialect that a real program can read."""
 
 from support.rule_cases import (
     apache,

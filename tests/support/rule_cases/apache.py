@@ -1,4 +1,4 @@
-"""Live cases of httpd."""
+"""Live rule cases for httpd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live cases of Caddy."""
+"""Live rule cases for Caddy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LIVE = LiveDialect(
             for coding in ("gzip", "zstd")
         ),
         RuleCase(code="CAD201", bad=STREAMS, fixed=STREAMS),
-        # With a buffer, the header makes no difference.
+        # With a response buffer, the header makes no difference.
         RuleCase(
             code="CAD202",
             replace=((f"{_PROXY}\n", f"{_PROXY} {{\n buffer_responses\n}}\n"),),

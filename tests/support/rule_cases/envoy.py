@@ -1,4 +1,4 @@
-"""Live cases of Envoy. Its limits cut up to one second late."""
+"""Live rule cases for Envoy. Envoy timeouts take effect up to one second late."""
 
 from __future__ import annotations
 

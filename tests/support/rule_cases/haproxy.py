@@ -1,4 +1,4 @@
-"""Live cases of HAProxy."""
+"""Live rule cases for HAProxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIVE = LiveDialect(
     cases=(
         RuleCase(
             code="HAP101",
-            # Five bursts of equal size could be blocks, or the periods of a timer.
+            # Five bursts of equal size could be either full blocks or the periods of a timer.
             simulator=("--ttft", "50", "--gap", "10", "--tokens", "250"),
             bad=verdict("batched", finding="UD103"),
             fixed=STREAMS,

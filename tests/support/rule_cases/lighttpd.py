@@ -1,4 +1,4 @@
-"""Live cases of lighttpd."""
+"""Live rule cases for lighttpd."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from support.rule_cases.model import (
     held_case,
 )
 
-# lighttpd checks once per second whether more than a whole second has passed, so
-# a cut can take up to three seconds.
+# Once per second, lighttpd checks whether more than the limit of one second has passed, in whole
+# seconds. A cut can therefore take up to three seconds.
 _LONG_SILENCE = (*SILENT, "--stall", "4000")
 
 
@@ -30,7 +30,7 @@ LIVE = LiveDialect(
     ports=_ports,
     cases=(
         held_case("LTD101"),
-        # Without streaming, the header makes no difference.
+        # Without response streaming, the header makes no difference.
         RuleCase(
             code="LTD201",
             replace=(("    server.stream-response-body = 1\n", ""),),

@@ -1,4 +1,4 @@
-"""The model of live cases: how to run a dialect's program, and what a rule's files must do."""
+"""Live rule cases: how to run a dialect's program, and the expected effects of rule files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Replacements = tuple[tuple[str, str], ...]
 
 They apply to `bad` and `fixed`; the first one must occur in `bad`."""
 
-# Arguments of `undam sim`.
+# Command-line arguments for `undam sim`.
 QUICK = ("--ttft", "50", "--gap", "5", "--tokens", "200")
 SLOW = ("--ttft", "50", "--gap", "25", "--tokens", "50")
 """A hold of one event is detected only if the gap is longer than the machine's own delay."""
@@ -52,7 +52,7 @@ def rule_file(code: str, kind: str) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """The expected result of a check. Fields that are ``None`` are not compared.
+    """The expected result of a check; a field that is ``None`` is not compared.
 
     Args:
         verdicts: the verdict is one of these.
@@ -73,7 +73,7 @@ class Expected:
     min_hold_ms: float | None = None
 
     def verify(self, report: Report) -> None:
-        """Assert that a report is as expected."""
+        """Assert that the report is as expected."""
         hop = hop_json(report)
         if self.verdicts is not None:
             assert hop["verdict"] in self.verdicts
@@ -93,7 +93,7 @@ class Expected:
 
 
 def verdict(*names: str, **more: Any) -> Expected:
-    """Expect one of these verdicts."""
+    """Return an expected result with one of these verdicts."""
     return Expected(verdicts=frozenset(names), **more)
 
 
@@ -106,7 +106,7 @@ CUT = Expected(complete=False)
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCase:
-    """Rule with the expected effects of its `bad` and its `fixed` file on a stream.
+    """Rule with the expected effects of its `bad` and `fixed` files on a stream.
 
     Args:
         simulator: arguments of `undam sim`.
@@ -124,7 +124,7 @@ class RuleCase:
         return f"{self.code}-{self.note}" if self.note else self.code
 
     def text(self, kind: str) -> str:
-        """Return the text of a file with the replacements applied."""
+        """Return the text of a rule file with the replacements applied."""
         text = rule_text(self.code, kind)
         if kind == "bad" and self.replace:
             assert self.replace[0][0] in text
@@ -134,19 +134,19 @@ class RuleCase:
 
 
 def held_case(code: str, simulator: tuple[str, ...] = QUICK, **more: Any) -> RuleCase:
-    """Return a case in which `bad` holds a stream until its end."""
+    """Return a case in which `bad` holds the whole stream until it ends."""
     return RuleCase(code=code, simulator=simulator, bad=HELD_TO_END, fixed=STREAMS, **more)
 
 
 def cut_case(code: str, *replace: tuple[str, str], **more: Any) -> RuleCase:
-    """Return a case in which `bad` cuts a stream, by default a silent one."""
+    """Return a case in which `bad` cuts a stream; by default, the stream is idle."""
     fields: dict[str, Any] = {"simulator": SILENT, "bad": CUT, "fixed": COMPLETE, **more}
     return RuleCase(code=code, replace=replace, **fields)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveDialect:
-    """A dialect and the program that reads its files.
+    """A dialect, and how to run the program that reads its files.
 
     Args:
         letters: the letters with which the codes of its rules begin.
@@ -171,13 +171,13 @@ class LiveDialect:
 
     @property
     def codes(self) -> list[str]:
-        """Codes of the rules, in order; each has files."""
+        """Codes of the rules that have files, in order."""
         return sorted(path.name for path in RULES.glob(f"{self.letters}[1-6]*"))
 
     def validate(
         self, code: str, text: str, folder: Path, _run_proxy: RunProxy
     ) -> tuple[bool, str]:
-        """Return whether the program accepts a text instead of a rule's file, and its output.
+        """Return whether the program accepts ``text`` instead of a rule's file, and its output.
 
         Args:
             code: the rule, which determines the configuration file that the text replaces.
@@ -185,7 +185,7 @@ class LiveDialect:
         return validate_config(self.program, text, folder)
 
     def start(self, run_proxy: RunProxy, _code: str, text: str, model: Simulator) -> RunningProxy:
-        """Start the program with a text instead of a rule's file, in front of a simulator."""
+        """Start the program with ``text`` instead of a rule's file, in front of a simulator."""
         ports = self.ports
         if ports is None:
             return run_proxy(start_with_config, self.program, text, origin=model.url)
@@ -197,7 +197,7 @@ class LiveDialect:
         return run_proxy(start_with_config, self.program, placed, origin=model.url)
 
     def start_rendered(self, run_proxy: RunProxy, model: Simulator, **options: Any) -> RunningProxy:
-        """Start the program with a rendered configuration."""
+        """Start the program with a configuration rendered by undam."""
 
         def text(place: Workspace) -> str:
             return self.rendered(place, model, **options)
@@ -205,7 +205,7 @@ class LiveDialect:
         return run_proxy(start_with_config, self.program, text)
 
     def rendered(self, place: Workspace, model: Simulator, **options: Any) -> str:
-        """Return the rendered configuration."""
+        """Return the configuration rendered by undam."""
         listen = f"127.0.0.1:{place.port}"
         request = RenderRequest(upstream=model.url, listen=listen, **options)
         return dialect_named(self.name).render(request)
@@ -213,14 +213,14 @@ class LiveDialect:
 
 @dataclass(frozen=True)
 class RunningPair:
-    """Two instances of a program, with `bad` and with `fixed`, in front of one simulator."""
+    """Two instances of a program, one with `bad` and one with `fixed`, in front of a simulator."""
 
     model: Simulator
     bad: RunningProxy
     fixed: RunningProxy
 
     def measure(self) -> tuple[Report, Report]:
-        """Check the `bad` and the `fixed` program concurrently."""
+        """Check both programs concurrently, the one with `bad` and the one with `fixed`."""
         bad, fixed = measure(
             self.model, lambda: [check(one.url, beacon=True) for one in (self.bad, self.fixed)]
         )
@@ -230,7 +230,7 @@ class RunningPair:
 def start_pair(
     live: LiveDialect, case: RuleCase, model: Simulator, run_proxy: RunProxy
 ) -> RunningPair:
-    """Start the program with both files of a case."""
+    """Start the program once with each of a case's two files."""
     bad, fixed = (
         live.start(run_proxy, case.code, case.text(kind), model) for kind in ("bad", "fixed")
     )
@@ -238,7 +238,7 @@ def start_pair(
 
 
 def verify_case(live: LiveDialect, case: RuleCase, model: Simulator, run_proxy: RunProxy) -> None:
-    """Assert that both files of a case have the expected effects."""
+    """Assert that both files of a rule case have the expected effects."""
     pair = start_pair(live, case, model, run_proxy)
     if case.bad.status is None:
         bad, fixed = pair.measure()
@@ -251,5 +251,5 @@ def verify_case(live: LiveDialect, case: RuleCase, model: Simulator, run_proxy: 
 
 
 def check_alone(url: str, **options: Any) -> Report:
-    """Check one URL with the beacon at its far end."""
+    """Check one URL, with the beacon at its origin."""
     return asyncio.run(check(url, beacon=True, **options))

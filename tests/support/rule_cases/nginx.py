@@ -1,4 +1,4 @@
-"""Live cases of nginx."""
+"""Live rule cases for nginx."""
 
 from __future__ import annotations
 

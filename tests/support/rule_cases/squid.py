@@ -1,4 +1,4 @@
-"""Live cases of Squid."""
+"""Live rule cases for Squid."""
 
 from __future__ import annotations
 

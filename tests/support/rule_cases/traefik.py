@@ -1,4 +1,4 @@
-"""Live cases of Traefik.
+"""Live rule cases for Traefik.
 
 Traefik has no command that validates a file. A file is accepted if its routers answer and nothing
 is logged as an error.
@@ -31,7 +31,7 @@ from undam.lab.proxies import RunningProxy
 from undam.lab.proxies.plan import Workspace
 
 _READY_S = 15.0
-# An invalid file is logged soon after the start.
+# If a file is invalid, Traefik logs that soon after the start.
 _LOGGED_S = 1.0
 
 
@@ -42,7 +42,7 @@ def _program(suffix: str) -> Program:
 
 
 def _has_routes(proxy: RunningProxy) -> bool:
-    """Wait for the dynamic configuration, which Traefik reads after it has begun to listen."""
+    """Wait until Traefik, which is already listening, has read its dynamic configuration."""
     address = urlsplit(proxy.url)
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline:
@@ -100,7 +100,7 @@ LIVE = _LiveTraefik(
         ),
         held_case("TRF201"),
         RuleCase(code="TRF202", bad=STREAMS, fixed=STREAMS),
-        # In `fixed`, only the readTimeout is shortened; it does not cut the stream.
+        # In `fixed`, this replacement shortens only the readTimeout, which does not cut the stream.
         cut_case(
             "TRF401", ("30s", "1s"), simulator=("--ttft", "50", "--gap", "50", "--tokens", "60")
         ),

@@ -1,4 +1,4 @@
-"""Live cases of Traffic Server 9. records.yaml needs version 10, so it is not run.
+"""Live rule cases for Traffic Server 9. records.yaml needs version 10, so it is not tested.
 
 Traffic Server reads several files. The environment sets what it needs to run from a folder of its
 own: its user, one thread, and no crash helper.
@@ -26,7 +26,7 @@ from undam.lab.proxies import Missing, RunningProxy, find_program, trafficserver
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
-# Configuration file that the file of each rule replaces.
+# Configuration file that each rule's test file replaces.
 _FILES = {"ATS101": "compress.config", "ATS401": "records.config", "ATS402": "remap.config"}
 _COMPRESS_PLUGIN = "compress.so compress.config\n"
 _CHECK_S = 30
@@ -48,7 +48,7 @@ def _files_of(code: str, text: str) -> dict[str, str]:
 
 
 def _start(own: Callable[[Workspace], Mapping[str, str]], origin: str) -> RunningProxy:
-    """Start Traffic Server with some files of its own; defaults are used for the others."""
+    """Start Traffic Server with the files from ``own``, and with default files otherwise."""
 
     def plan(place: Workspace) -> LaunchPlan:
         defaults = {
@@ -139,7 +139,7 @@ LIVE = _LiveTrafficServer(
             ("timeout_out INT 10", "timeout_out INT 1"),
             simulator=(*SILENT, "--stall", "4000"),
         ),
-        # In `fixed`, only the other remap rule still has the limit.
+        # In `fixed`, only the other remap rule still has this timeout.
         cut_case("ATS402", ("_in=30", "_in=1"), simulator=LONG),
     ),
 )

@@ -1,4 +1,4 @@
-"""Live cases of Varnish."""
+"""Live rule cases for Varnish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers and writer of capture files, with valid and damaged files."""
+"""Reading and writing capture files, including damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets in captured packets: the same definition as everywhere, and unchanged sizes."""
+"""Redaction of secrets in captured packets: the packet sizes do not change."""
 
 from __future__ import annotations
 

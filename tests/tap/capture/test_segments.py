@@ -1,4 +1,4 @@
-"""Decoding of packets to TCP segments."""
+"""Decoding packets into TCP segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/2 in captures: many streams on a connection, on either side of a proxy."""
+"""HTTP/2 in captures: many streams on one connection, on either side of a proxy."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ def analyze(packets: list[Packet]) -> TapSession:
 
 
 class OneSide:
-    """One side of a proxy, with HTTP/1.1 connections or one HTTP/2 connection."""
+    """One side of a proxy, either with HTTP/1.1 connections or with one HTTP/2 connection."""
 
     def __init__(self, client: str, server: tuple[str, int], *, http2: bool) -> None:
         self._messages = Http2Messages() if http2 else None
         self._client, self._server = client, server
-        # Header compression depends on the order of messages, so the bytes are built at the end.
+        # Header compression depends on the message order, so bytes are generated only at the end.
         self._writes: list[tuple[float, int, bool, Callable[[], bytes]]] = []
         if self._messages is not None:
             self._writes.append((0.1, 0, True, self._messages.preface))
 
     def stream(self, number: int, start_ms: float, times: Sequence[float]) -> None:
-        """Add a request and its answer, with events at these times."""
+        """Add a request and its response, with events at these times."""
         text, at, stream_id = f"question {number}", times[0] - 0.2, 2 * number + 1
         events = list(zip(times, chat_events(len(times), f"answer-{number}"), strict=True))
         end = times[-1] + 0.2
@@ -92,7 +92,7 @@ class OneSide:
         self._writes.append((at_ms, connection, by_client, build))
 
     def packets(self) -> list[Packet]:
-        """Return the packets of all connections."""
+        """Return the packets on all connections."""
         connections: dict[int, Connection] = {}
         for at_ms, index, by_client, build in sorted(self._writes, key=lambda one: one[0]):
             if index not in connections:

@@ -1,4 +1,4 @@
-"""`undam fix`: prints diffs that other programs apply, or changes only the faulty lines."""
+"""`undam fix`: diffs that patch tools can apply, and edits that change only the faulty lines."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_applied_diff_equals_the_result_of_write(before: bytes) -> None:
     assert (result.code, result.out) == (1, "fixed conf/nginx.conf\n1 file fixed\n")
     after = Path(name).read_bytes()
     assert after == Path("copy").read_bytes() != before
-    # Every byte of the original is still there, in order.
+    # Every byte of the original file is still present, in the same order.
     remaining = iter(after)
     assert all(byte in remaining for byte in before)
     assert (b"\r\n" in before) == (b"\r\n" in after)

@@ -54,7 +54,7 @@ def test_carets_are_aligned_after_tabs_wide_and_escaped_characters() -> None:
     out = invoke("lint", write("nginx.conf", odd)).out
     _, line, marks, *_ = out.splitlines()
     assert line.endswith("    set $a 表\\x9b; proxy_pass http://127.0.0.1:9000;")
-    # The wide character takes two cells.
+    # The wide character takes up two terminal cells.
     assert marks.index("^") == line.index("proxy_pass") + 1
     assert "\x9b" not in out
 
@@ -183,7 +183,7 @@ def test_a_finding_without_a_fix_has_null_in_json() -> None:
 
 def test_json_in_a_file_is_written_in_addition_to_the_text() -> None:
     name = write("nginx.conf", BAD)
-    for _ in range(2):  # an earlier report is overwritten
+    for _ in range(2):  # The earlier report is overwritten.
         assert invoke("lint", name, "--json", "out.json").out == TEXT
         assert json.loads(Path("out.json").read_text())["command"] == "lint"
 

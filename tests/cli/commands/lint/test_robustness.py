@@ -1,4 +1,4 @@
-"""Lint and fix of arbitrary files: findings or a reported problem, never a crash."""
+"""Lint and fix on arbitrary files: findings or a reported problem, and never a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SARIF output of lint: conformance to the standard, and fixes given as regions."""
+"""SARIF output of `undam lint`: conformance to the standard, and fixes as regions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def log() -> Json:
-    """Return the log for the faulty examples of all rules."""
+    """Return the SARIF log for the faulty examples of all rules."""
     bad = [str(path) for path in sorted(RULES.glob("*/bad.*"))]
     return invoke("lint", *bad, "--format", "sarif").json
 
@@ -32,13 +32,13 @@ def results(log: Json) -> list[Json]:
 
 
 def schema_errors(log: Json) -> list[str]:
-    """Return the violations of the standard's schema."""
+    """Return the log's violations of the SARIF schema."""
     errors = Draft202012Validator(SARIF_SUBSET).iter_errors(log)
     return [f"{one.json_path}: {one.message}" for one in errors]
 
 
 def regions(value: Any) -> Iterator[Json]:
-    """Yield every region of a log."""
+    """Yield every region in a SARIF log."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key in {"region", "deletedRegion"}:
@@ -83,7 +83,7 @@ def test_all_rules_are_listed_and_results_refer_to_them(log: Json) -> None:
 
 
 def test_replacements_equal_the_edits_in_json(log: Json) -> None:
-    """Apply fixes by region only, as another program would, and compare them with the JSON."""
+    """Apply fixes by region, like any other tool, and compare the results with the JSON output."""
     expected = {one["path"]: one for one in invoke(
         "lint", *[str(path) for path in sorted(RULES.glob("*/bad.*"))], "--json"
     ).json["findings"] if one["fix"]}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lint and fix as processes: progress, colour, closed pipes and signals."""
+"""`undam lint` and `undam fix` as processes: progress, color, closed pipes and signals."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_progress_is_shown_only_on_a_terminal(
     assert piped.err == ""
     assert "/300" in shown
     assert re.search(r"\d+\.conf", shown)
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is visible again
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # The cursor is visible again.
 
 
 def test_no_color_disables_colours_on_a_terminal(start: StartCommand, tree: Path) -> None:
@@ -91,11 +91,11 @@ def test_a_closed_pipe_does_not_change_the_exit_code(start: StartCommand, tree: 
 
 
 def wait_until_idle(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process has started and no longer uses CPU time."""
+    """Wait until a process has started up and has stopped using CPU time."""
     stat = Path(f"/proc/{process.pid}/stat")
     before = -1
     for _ in range(60):
-        # In /proc/PID/stat, user and system time follow the name, which is in parentheses.
+        # In /proc/PID/stat, the times follow the command name, which is in parentheses.
         fields = stat.read_text().rpartition(")")[2].split()
         used = int(fields[11]) + int(fields[12])
         if used == before:
@@ -110,7 +110,7 @@ def test_a_signal_ends_the_wait_for_standard_input(start: StartCommand) -> None:
     process = start("lint", "-", stdin=reading)
     os.close(reading)
     try:
-        # An interrupt during an import can end Python with another exit code.
+        # If the signal interrupts an import, Python may exit with another code.
         wait_until_idle(process)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)

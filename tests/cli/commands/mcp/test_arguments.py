@@ -1,4 +1,4 @@
-"""Arguments of the tools: limits, command lines, keys, and paths below the root."""
+"""Validation of MCP tool arguments: limits, command lines, API keys, and paths below the root."""
 
 from __future__ import annotations
 

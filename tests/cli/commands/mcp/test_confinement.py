@@ -1,4 +1,4 @@
-"""Processes of tools: files outside of the root cannot be opened, and memory is limited."""
+"""Confinement of MCP tool processes: no access to files outside the root, and limited memory."""
 
 from __future__ import annotations
 

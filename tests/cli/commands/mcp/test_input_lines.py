@@ -1,4 +1,4 @@
-"""Lines of a pipe: only complete lines, the end of input, and a limit on their length."""
+"""Reading lines from a pipe: complete lines only, end of input, and the maximum line length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.cli.commands.mcp.input_lines import InputLines
 
 
 def lines_of(*parts: bytes) -> list[str]:
-    """Return the lines that arrive when these parts are written to a pipe one by one."""
+    """Write the parts to a pipe one by one, and return the lines that are read from it."""
     read_end, write_end = os.pipe()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""The server in this process: listed tools, readable failures, and limits of results."""
+"""The MCP server in this process: list of tools, readable errors, and limits on results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def context(root: Path) -> ToolContext:
 
 
 def call(root: Path, *calls: tuple[str, dict[str, Any]], seconds: float = 60) -> list[Any]:
-    """Return the results of calls through the official client, without a transport."""
+    """Make calls with the official MCP client, without a transport, and return the results."""
 
     async def main() -> list[Any]:
         async with Client(make_server(context(root), seconds)) as client:

@@ -1,4 +1,4 @@
-"""`undam watch` on a terminal, in a pipe, interrupted, and with JSON."""
+"""`undam watch` on a terminal and in a pipe, with interrupts, and with JSON output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from support.scripted_server import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
 from undam.record import read_record
 
-pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
+pytestmark = pytest.mark.slow  # Uses sockets and waits for timeouts.
 
 _UNDAM = (sys.executable, "-m", "undam", "watch")
 _LIMIT_S = 60
@@ -219,7 +219,7 @@ def test_a_record_contains_the_whole_body(tmp_path: Path) -> None:
 
 @pytest.fixture
 def slow() -> Iterator[ScriptedServer]:
-    """A server whose response takes about two seconds."""
+    """Run a server whose response takes about two seconds."""
     with _server(_SLOW, models=False) as server:
         yield server
 
@@ -235,7 +235,7 @@ def test_tokens_are_written_when_they_arrive(slow: ScriptedServer) -> None:
         assert first.startswith(b"w0 ")
         assert len(first) < len("".join(_WORDS)) / 2
         assert first + rest == "".join(_WORDS).encode() + b"\n"
-        # Most of the stream has not arrived yet.
+        # Most of the stream had not arrived when the first tokens were written.
         assert time.monotonic() - at > 0.5
 
 
@@ -322,7 +322,7 @@ def test_on_a_terminal_tokens_appear_over_time_with_dim_marks(tmp_path: Path) ->
         finally:
             subprocess.run([*tmux, "kill-server"], check=False, timeout=_LIMIT_S)
     counts = {len(re.findall(r"\bw\d+ ", pane)) for pane in screens}
-    assert len(counts) >= 3, counts  # the text grew over time
+    assert len(counts) >= 3, counts  # The displayed text grew over time.
     last = screens[-1]
     assert "\x1b[2m·" in last
     assert re.search(r"\[1\.\d s\]", last)

@@ -1,4 +1,4 @@
-"""Case research/08: check uses the HTTP version that the server selects, and names its faults."""
+"""Case research/08: check uses the HTTP version that the server selects, and reports its faults."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_forbidden_fields_are_named(name: str, value: str) -> None:
 
 
 class _BothVersions:
-    """TLS server that holds the stream over only one HTTP version."""
+    """TLS server that holds the stream only in one of the two HTTP versions."""
 
     def __init__(self, tmp_path: Path, held: str) -> None:
         authority = trustme.CA()
@@ -176,7 +176,7 @@ def test_versions_that_differ_are_reported(tmp_path: Path, held: str) -> None:
     assert done.json["hops"][0]["http_version"] == "2"
     assert alone.json["hops"][0]["http_version"] == "1.1"
     assert "UD114" not in alone.codes
-    # A fast model may also send its body at once, so such a verdict is unknown.
+    # A fast model may also send its whole body at once, so the verdict may be unknown.
     if not held:
         assert "UD114" not in done.codes
     elif done.json["verdict"] != "unknown" != alone.json["verdict"]:

@@ -1,4 +1,4 @@
-"""Case research/02: a server without TCP_NODELAY is reported, and one with it is not."""
+"""Case research/02: a server without TCP_NODELAY is reported, and a server with it is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Write = Callable[[socket.socket], None]
 
 
 def _small_writes(conn: socket.socket) -> None:
-    """Send the head, the role and each token in separate writes, 10 ms apart, as axum and Go do."""
+    """Send the head, the role and each token separately, as axum and Go do, one token per 10 ms."""
     conn.sendall(head())
     events = plain_events([f"word{n} " for n in range(30)])
     for event in events:
@@ -28,7 +28,7 @@ def _small_writes(conn: socket.socket) -> None:
 
 
 def _slow_model(conn: socket.socket) -> None:
-    """Send the head at once and the first token after 44 ms, on each connection."""
+    """Send the head immediately and the first token 44 ms later, on every connection."""
     conn.sendall(head())
     time.sleep(0.044)
     for event in plain_events([f"word{n} " for n in range(30)]):
@@ -48,14 +48,14 @@ def _head_with_first_token(conn: socket.socket) -> None:
 
 
 def _closing(conn: socket.socket) -> None:
-    """Close the connection after an answer that did not announce the close."""
+    """Close the connection after the answer, although the response head did not announce it."""
     _small_writes(conn)
     raise ConnectionAbortedError
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
-    """Return a function that starts a server with reusable connections."""
+    """Return a function that starts a server with persistent connections."""
     listeners: list[socket.socket] = []
 
     def start(write: Write, *, nagle: bool) -> str:

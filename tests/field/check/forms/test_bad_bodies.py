@@ -1,4 +1,4 @@
-"""Bodies that no server should send: a clear finding or `unknown`, never a false finding."""
+"""Invalid response bodies: a correct finding or the verdict `unknown`, never a false finding."""
 
 from __future__ import annotations
 

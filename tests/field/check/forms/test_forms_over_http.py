@@ -1,4 +1,4 @@
-"""Streams of every form, over HTTP: an undelayed stream of any type on any path is `streaming`."""
+"""Every stream format over HTTP: an undelayed stream is `streaming`, whatever its type and path."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningCom
 
 def _check(simulator: ListeningCommand, path: str, query: str = "") -> Report:
     url = f"{simulator.url}{path}?ttft={TTFT_MS}&gap=20&tokens=40{query}"
-    # A request to an application: a POST with its own body, to a path of no known API.
+    # A request to an application: a POST with a custom body to a path of no known API.
     options = CheckOptions(places=(Place("edge", url),), data=b"{}", method="POST")
     return asyncio.run(run_check(options))
 
 
 @pytest.mark.parametrize("path", sorted(FORMS))
 def test_healthy_stream_of_any_form_is_streaming(simulator: ListeningCommand, path: str) -> None:
-    for _ in range(3):  # Other load on the machine may disturb a run.
+    for _ in range(3):  # Other load on the machine may delay a stream.
         report = _check(simulator, path)
         (hop,) = report.hops
         if hop.shape.verdict is Verdict.STREAMING:

@@ -1,4 +1,4 @@
-"""nginx with its default buffering holds streams of every form, and undam offers the fix."""
+"""nginx with default buffering holds streams of every format, and undam suggests the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.rules import Fix, Verdict
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
-# Forms whose 200 events fill several blocks of 4 KB, and a short text, which does not fill one.
+# IN_BLOCKS: formats whose 200 events fill several 4 KB blocks. TO_END: short texts that fill none.
 IN_BLOCKS = ("bedrock", "gemini-array", "json-seq", "vercel-ui", "ollama", "multipart")
 TO_END = ("vercel-text", "vercel-data")
 

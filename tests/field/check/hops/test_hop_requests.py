@@ -1,4 +1,4 @@
-"""Case check/06: each hop gets its own request, and a hop that fails does not end the check."""
+"""Case check/06: each hop gets its own request, and a failed hop does not end the check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _refuse(conn: socket.socket, status: str, message: str) -> None:
 
 
 def _strict(*, key: str = "", model: str = "", field: str = "messages") -> Script:
-    """Return a model server that accepts only its own key, model and body format."""
+    """Return a model server that accepts only the given key, model and body format."""
 
     def serve(conn: socket.socket, request: bytes) -> None:
         top, _, body = request.partition(b"\r\n\r\n")
@@ -62,7 +62,7 @@ def _rows(done: CompletedCommand) -> dict[str, dict[str, object]]:
 
 @pytest.fixture
 def inner() -> Iterator[Server]:
-    """Run a model server with its own key and model."""
+    """Run a model server whose key and model differ from those of the outer hop."""
     with serving(_strict(key="inner-key", model="real-name")) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""A simulator in a thread."""
+"""Fixture that runs a simulator in a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.timing.distribution import constant
 
 @pytest.fixture(scope="module")
 def model_port() -> Iterator[int]:
-    """Run a simulator with 40 tokens, 5 ms apart."""
+    """Run a simulator that sends 40 tokens, 5 ms apart."""
     settings = SimulatorSettings(ttft=constant(20), gap=constant(5), tokens=constant(40))
     simulator = Simulator(settings)
     thread = threading.Thread(target=simulator.serve)

@@ -1,4 +1,4 @@
-"""Case check/12: the beacon works behind applications that make their own requests.
+"""Case check/12: the beacon works behind applications that send their own upstream requests.
 
 One application forwards only the body; the other rebuilds each event from its text.
 """
@@ -41,7 +41,7 @@ def _stream(port: int, path: str, body: bytes) -> Iterator[bytes]:
 
 
 def _bytes_relay(port: int) -> Callable[[socket.socket, bytes], None]:
-    """Forward the body of the request and the bytes of the answer, but no header."""
+    """Forward the request body and the bytes of the answer, but no headers."""
 
     def serve(conn: socket.socket, request: bytes) -> None:
         if request.startswith(b"GET"):
@@ -55,7 +55,7 @@ def _bytes_relay(port: int) -> Callable[[socket.socket, bytes], None]:
 
 
 def _own_form(port: int) -> Callable[[socket.socket, bytes], None]:
-    """Accept ``{"message": …}``, query the model, and send the text in events of its own."""
+    """Accept ``{"message": …}``, query the model, and send the text in events of another format."""
 
     def serve(conn: socket.socket, request: bytes) -> None:
         message = json.loads(_body_of(request))["message"]

@@ -1,4 +1,4 @@
-"""Cases check/07 and research/01: relays that lose, repeat, swap or damage events are detected.
+"""Cases check/07 and research/01: relays that drop, repeat, swap or damage events are detected.
 
 The relay passes each event on at once, so the timing is that of a healthy path.
 """

@@ -1,4 +1,4 @@
-"""Case research/04: U+FFFD in the text is found without a beacon, and its hop is reported."""
+"""Case research/04: U+FFFD in the text is detected without a beacon, and the hop is reported."""
 
 from __future__ import annotations
 

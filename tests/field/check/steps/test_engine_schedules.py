@@ -1,4 +1,4 @@
-"""Schedules of real engines that emit several tokens per step, without a proxy."""
+"""Schedules of real engines that emit several tokens per step, checked without a proxy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningCom
         running.stop()
 
 
-# (tokens per step, time per step, tokens of the answer)
+# (tokens per step, time per step, tokens in the answer)
 SCHEDULES = {
     "drafts of 16": ("uniform(9,17)", "uniform(50,70)", 150),
     "eight steps at once": ("8", "60", 123),

@@ -1,4 +1,4 @@
-"""A real engine with speculative decoding is `streaming`; its steps are only reported as INFO."""
+"""A real engine with speculative decoding is `streaming`; its steps are reported only as INFO."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.undam_command import run_undam
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
-# Drafts are copied from the text so far, so a repetitive prompt yields long drafts.
+# The engine copies drafts from the text so far, so a repetitive prompt yields long drafts.
 REPEATING = "ba de ki lo mu na po ri su te " * 14
 
 
