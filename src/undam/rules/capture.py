@@ -9,16 +9,20 @@ RULES = (
         code="UD931",
         slug="packets-missing",
         severity=Severity.INFO,
-        message="{lost_bytes} bytes in {gaps} places were received but not captured",
+        message=(
+            "{lost_bytes} bytes in {gaps} places reached the receiver but are missing from the "
+            "capture"
+        ),
         what="The receiver acknowledged data that the capture does not contain.",
         why="""
-            Events in the missing packets cannot be matched on both sides of a proxy. Events in
-            missing packets are left out, so a hold that affects only such events is not detected.
+            Events in missing packets cannot be matched on both sides of a proxy, so they are left
+            out. A hold that affects only events in missing packets is not detected.
         """,
         detection="""
-            The sequence numbers have a gap, and the bytes after it were acknowledged. Packets that
-            the kernel reports as dropped count as well. The verdict of an incomplete stream comes
-            only from events that were captured on both sides, not from its pattern.
+            The TCP sequence numbers have a gap, and the receiver acknowledged bytes beyond the gap.
+            Packets that the kernel reports as dropped count as well. For an incomplete stream, the
+            verdict is based only on events that were captured on both sides. The verdict does not
+            use the arrival pattern.
         """,
         fix="""
             Capture fewer connections, or capture on an idle host:
@@ -31,15 +35,15 @@ RULES = (
         code="UD932",
         slug="packets-cut",
         severity=Severity.WARNING,
-        message="{packets} packets were cut by the capture's snapshot length",
+        message="{packets} packets were truncated by the capture's snapshot length",
         what="The capture contains only the beginning of some packets.",
         why="""
-            The rest of each cut packet is missing, and with it most events. For streams that lack
-            bytes, the pattern of arrivals gives no verdict.
+            The rest of each truncated packet is missing, so most events are missing as well. If a
+            stream lacks bytes, its arrival pattern does not allow a verdict.
         """,
         detection="""
             The captured size of a packet is smaller than its size on the wire. Old versions of
-            tcpdump cut packets at 68 or 96 bytes by default.
+            tcpdump truncate packets at 68 or 96 bytes by default.
         """,
         fix="""
             Capture whole packets:
@@ -53,22 +57,22 @@ RULES = (
         slug="slow-reader",
         severity=Severity.INFO,
         message=(
-            "the receive window of clients was full {zero_windows} times: these clients read more "
-            "slowly than the proxy sends"
+            "the receive windows of clients were full {zero_windows} times: these clients read "
+            "more slowly than the proxy sends"
         ),
-        what="A client's TCP stack announced a window of 0 while a stream was sent to it.",
+        what="A client's TCP stack advertised a window of 0 during a stream to this client.",
         why="""
-            The proxy cannot send more until the client reads, so events are delayed although the
-            proxy forwards them at once.
+            The proxy cannot send more data until the client reads. Events are therefore delayed
+            even if the proxy forwards them at once.
         """,
         detection="""
             A segment from the client had a window of 0. Streams with such a segment are never
             reported as held by the proxy.
         """,
         fix="""
-            Make the client read the response continuously, in a task of its own if it processes
-            each event. On a busy host, give the client more CPU time. Changing the proxy does not
-            help.
+            Make the client read the response continuously. If the client processes each event, let
+            a separate task read the response. On a busy host, give the client more CPU time.
+            Changing the proxy does not help.
         """,
     ),
     Rule(
@@ -76,11 +80,12 @@ RULES = (
         slug="encrypted-connections",
         severity=Severity.INFO,
         message="{connections} connections use {protocol} and were not decoded",
-        what="The capture contains connections whose content cannot be read.",
-        why="Streams on connections that cannot be read are not part of the result.",
-        detection="A connection begins with a TLS handshake, or with the preface of HTTP/2.",
+        what="The capture contains connections whose content cannot be decoded.",
+        why="The result does not include streams on connections that cannot be decoded.",
+        detection="A connection begins with a TLS handshake or with the HTTP/2 preface.",
         fix="""
-            For TLS, let the client or the proxy write its TLS keys to a file, and pass that file:
+            For TLS, let the client or the proxy write its TLS keys to a file, and pass this file to
+            `undam tap`:
 
                 SSLKEYLOGFILE=keys.log PROGRAM
                 undam tap -r FILE --keylog keys.log

@@ -11,12 +11,13 @@ RULES = (
         severity=Severity.WARNING,
         message="the stream contains {form}, which {clients} cannot read",
         what="""
-            Besides tokens, the stream contains lines that the standard allows, but that crash a
-            client library.
+            The stream contains lines that the standard allows but that some client libraries cannot
+            read.
         """,
         why="""
-            The client raises a JSONDecodeError and loses the answer, but only during silence, when
-            a heartbeat is sent. The failure therefore happens in production, but not in tests.
+            When such a heartbeat arrives, the client raises a JSONDecodeError and loses the answer.
+            Heartbeats are sent only during silence, so the failure appears in production but not in
+            tests.
         """,
         detection="""
             The bytes of an OpenAI-style stream are compared with the forms that are known to crash
@@ -31,9 +32,10 @@ RULES = (
         """,
         fix="""
             On an OpenAI-style stream, send heartbeats only as comments, between events, and only
-            while the stream is idle. Do not send `id:`, `retry:` alone, or a named ping. In a
-            stream without ids, send a comment and a blank line. In a stream with ids, send one
-            comment line with a single newline, so that the comment belongs to the next event:
+            while the stream is idle. Do not send an `id:` line, a block with only `retry:`, or a
+            named ping. In a stream without ids, send a comment and a blank line. In a stream with
+            ids, send one comment line with a single newline, so that the comment belongs to the
+            next event:
 
                 : ping
         """,

@@ -15,20 +15,20 @@ RULES = (
         ),
         what="The model server puts several tokens into each event.",
         why="""
-            The text appears in steps, one event for N tokens. A benchmark that counts events as
-            tokens reports gaps that are N times too long, or a rate that is N times too low. No
-            proxy can fix this, because the engine groups the tokens.
+            The text appears in steps: one event contains N tokens. A benchmark that counts events
+            as tokens reports gaps N times too long, or a rate N times too low. A proxy cannot fix
+            the delay, because the engine combines the tokens.
         """,
         detection="""
             The reported number of completion tokens divided by the number of content events is at
-            least 1.8. Without reported usage, an event has at least 12 characters, at about 4
-            characters per token. A speculative decoder that puts the tokens of one step into one
-            event gives 1 to 5 tokens per event, and is not at fault.
+            least 1.8. Without reported usage, the finding requires at least 12 characters per event
+            (about 4 characters per token). A speculative decoder that puts the tokens of one step
+            into one event gives 1 to 5 tokens per event, and is not at fault.
         """,
         causes="""
-            By default vLLM, SGLang and TensorRT-LLM send each token at once; recipes for high
-            throughput set intervals of 16 or 20. Triton with dynamic batching of the
-            post-processing model sent 100 tokens every 3 s (documented).
+            By default vLLM, SGLang and TensorRT-LLM send each token at once; high-throughput
+            recipes set intervals of 16 or 20. Triton with dynamic batching of the post-processing
+            model sent 100 tokens every 3 s (documented).
         """,
         fix="""
             Reduce the stream interval at the engine. A shorter interval changes only streaming, but
@@ -51,8 +51,8 @@ RULES = (
         ),
         what="In the middle of a response, nothing arrived for far longer than usual.",
         why="""
-            The text stops in the middle of an answer. Percentiles hide such pauses: one pause of
-            500 ms in an answer of a hundred tokens is beyond p99.
+            The text stops in mid-answer. Percentiles hide such pauses: one pause of 500 ms in an
+            answer of a hundred tokens is beyond p99.
         """,
         detection="""
             A gap is over 250 ms, and over ten times the median gap between bursts. The kernel
@@ -62,16 +62,16 @@ RULES = (
         causes="""
             An engine that prefers the prefill of other requests, evicts and recomputes a KV cache,
             or collects garbage; a lost packet, with pauses of 200 ms and more. A model that reasons
-            between text and a tool call also pauses, without a fault.
+            between text and a tool call also pauses, which is not a fault.
         """,
         fix="""
-            Change the settings of the engine's scheduler. These settings trade throughput for an
-            even flow, so measure both:
+            Change the engine's scheduler settings. These settings trade throughput for an even
+            flow, so measure both:
 
                 vLLM:    --enable-chunked-prefill, a lower --max-num-batched-tokens
                 SGLang:  a lower --chunked-prefill-size
 
-            If all streams pause at once, the whole server pauses; see the timeline of the report.
+            If all streams pause at once, the whole server pauses; see the report's timeline.
 
                 undam bench URL --html report.html
         """,
@@ -83,17 +83,17 @@ RULES = (
         message=("the engine emits {events_per_burst} events per step, about every {every_ms} ms"),
         what="The model server sends several whole events at a time, one group per step.",
         why="""
-            The text appears in steps of several tokens. The engine works in such steps, and the
-            answer as a whole is often faster. No proxy can fix this, because the engine groups the
-            tokens.
+            The text appears in steps of several tokens. The engine generates several tokens per
+            step, and the answer as a whole is often faster. A proxy cannot change this, because the
+            bursts come from the engine.
         """,
         detection="""
-            More than five whole events arrive at a time, and evidence rules out a hop. Such
-            evidence is a small last group that took as long as the others, group sizes that vary
-            more than those of any source read at even times, or times between groups that vary more
-            than those of a timer. A hop would release a small last group at once when the response
-            ends. Events that report drafted tokens, and groups of two out-of-phase streams that
-            arrive together, also rule out a hop.
+            More than five whole events arrive per burst, and evidence shows that no hop causes the
+            bursts. A small last burst that took as long as the others is such evidence: a hop would
+            release the last events at once when the response ends. So are burst sizes that vary
+            more than those of any source read at even times, and intervals that vary more than
+            those of a timer. Events that report drafted tokens, or simultaneous bursts of two
+            out-of-phase streams, are also such evidence.
         """,
         causes="""
             Speculative decoding (llama.cpp drafts 16 tokens by default, n-gram drafts have up to
@@ -102,7 +102,7 @@ RULES = (
         """,
         fix="""
             No change is needed. If the steps disturb readers, draft fewer tokens at the engine,
-            which makes the answer slower. Measure with both settings:
+            which makes the answer slower. Measure before and after the change:
 
                 llama.cpp:  --draft-max 4
                 vLLM:       "num_speculative_tokens": 4  in --speculative-config
@@ -119,8 +119,8 @@ RULES = (
             "{silent_s} s of silence, beside {other_events} other content event(s)"
         ),
         what="""
-            The arguments of a tool call were collected and sent at once, while text and reasoning
-            of the same stream arrive piece by piece.
+            A tool call's arguments were collected and sent at once, while the text and reasoning of
+            the same stream arrived piece by piece.
         """,
         why="""
             An agent writes files and long commands as tool arguments, so the reader receives
@@ -134,8 +134,8 @@ RULES = (
             held as a whole is reported by another finding.
         """,
         causes="""
-            A tool parser of the engine that waits for the end of a call, such as some parsers of
-            vLLM; a provider that checks the JSON before it sends it (Anthropic without eager input
+            An engine's tool parser that waits for the end of a call, such as some parsers of vLLM;
+            a provider that checks the JSON before sending (Anthropic without eager input
             streaming); a gateway or a guardrail that collects calls.
         """,
         fix="""

@@ -15,9 +15,9 @@ RULES = (
         ),
         what="Between two events, the stream was silent for over 20 s, and no heartbeat was sent.",
         why="""
-            A hop cannot distinguish a model that is reasoning from a dead one, and cuts the stream
-            at its idle limit. This silence was shorter than the idle limits on the path, but the
-            next one may be longer.
+            A hop cannot distinguish a reasoning model from a dead one, and cuts the stream when the
+            hop's idle limit is reached. This silence was shorter than every idle limit on the path,
+            but the next silence may be longer.
         """,
         detection="A gap between two reads is over 20 s. Heartbeats count as reads.",
         measured="""
@@ -28,8 +28,8 @@ RULES = (
         """,
         fix="""
             Send a comment after 15 s without a write, from the engine or from the server in front
-            of it. Readers that follow the standard ignore comments; UD301 describes those that do
-            not.
+            of it. Readers that follow the standard ignore comments. UD301 describes the readers
+            that fail on comments.
 
                 : ping
                 vLLM:       --sse-keep-alive-interval 15
@@ -68,8 +68,8 @@ RULES = (
         measured="""
             A request without a response was cut after 60 s by nginx and apache, and after 31 s by
             Traffic Server. One engine in production sent its headers after 23 s. A heartbeat that
-            starts only after the upstream has answered is too late; users of LiteLLM request one
-            from the first second.
+            starts only after the upstream has answered is too late; LiteLLM users request one from
+            the first second.
         """,
         fix="""
             Send the response head at once, and a comment every 15 s until the first token:
@@ -90,7 +90,7 @@ RULES = (
         message="the stream is cut after {limit_s} s of silence; heartbeats {saved}",
         what="A hop closes the stream when nothing has passed for a fixed time.",
         why="""
-            A pause of the model (a long prefill, a tool call) ends the response. nginx with
+            A pause in generation (a long prefill, a tool call) ends the response. nginx with
             buffering over HTTP/1.0 also discards the tokens that it has already received.
         """,
         detection="""
@@ -125,19 +125,19 @@ RULES = (
         why="Long answers end in the middle of a sentence, while short ones pass every test.",
         detection="""
             With --idle, a stream with heartbeats was cut as well. Without --idle, a stream broke
-            off within 0.3 s of a default limit of a known product (15 s, 30 s ...), or within 1.2 s
-            if Envoy has added its signature, while tokens were still arriving.
+            off near a known product's default limit (15 s, 30 s ...) while tokens were still
+            arriving. The tolerance is 0.3 s, or 1.2 s if Envoy has added its signature.
         """,
         measured="""
             Envoy's route timeout is 15 s by default; the client receives a truncated body up to 1 s
             later. Envoy sends the deadline to the origin in a header:
             x-envoy-expected-rq-timeout-ms: 15000. Documented limits: gunicorn's sync worker 30 s,
             Google's external load balancer 30 s, Cloud Run 300 s (3600 at most), KrakenD 2 s, Tyk
-            120 s. A client can have such a limit, too: openai-java stops after 10 min.
+            120 s. Clients can also limit the duration: openai-java stops after 10 min.
         """,
         fix="""
-            Remove the limit on the streaming route only. Keep the idle limit, because only the idle
-            limit then ends a stuck request, and send heartbeats.
+            Remove the limit on the streaming route only. Keep the idle limit, which is then the
+            only limit that ends a stuck request. Also send heartbeats.
 
                 envoy:         route: {cluster: model, timeout: 0s, idle_timeout: 300s}
                 istio:         http: [{timeout: 0s, ...}]                 (VirtualService)
@@ -160,23 +160,23 @@ RULES = (
         """,
         why="""
             The reader waits until its own time limit (600 s in openai-python), the origin generates
-            tokens that nobody receives, and no log contains an error.
+            tokens that nobody receives, and no error is logged.
         """,
         detection="""
             With --idle, the check requests silences of increasing length from the beacon. After one
-            of these silences, the events of the beacon did not arrive, and the connection stayed
-            open until the check stopped waiting.
+            of these silences, the beacon's events did not arrive, and the connection stayed open
+            until the check stopped waiting.
         """,
         causes="""
-            A NAT, a stateful firewall or a conntrack table that removes idle flows and then drops
-            their packets. RFC 5382 requires a NAT to keep idle flows for two hours and four
-            minutes; many keep them only for minutes. A relay whose origin has broken off looks the
-            same: node http-proxy then leaves the client hanging (measured).
+            A NAT, a stateful firewall or a conntrack table removes idle flows and then drops their
+            packets. RFC 5382 requires a NAT to keep idle flows for two hours and four minutes; many
+            keep them only for minutes. A relay whose origin has broken off can cause the same
+            symptom: node http-proxy then keeps the client connection open (measured).
         """,
         fix="""
             Send heartbeats, as comments, at intervals of at most half the longest silence that
-            survived; they keep the flow alive. If nothing can be sent in the stream, use TCP
-            keepalive and reduce its default of two hours. A change of TCP keepalive affects more
+            survived; heartbeats keep the flow alive. If nothing can be sent in the stream, use TCP
+            keepalive and reduce its default of two hours. A change to TCP keepalive affects more
             than streaming:
 
                 nginx:    proxy_socket_keepalive on;     (to the origin)
@@ -206,9 +206,9 @@ RULES = (
         """,
         measured="""
             nginx with defaults keeps heartbeats, a few bytes each, in its 4096-byte buffer, which
-            takes hours to fill. haproxy with gzip delays heartbeats by 508 ms. LiteLLM removes
-            comments of its upstream. nginx (buffering off), envoy and haproxy (http-no-delay)
-            forward comments.
+            takes hours to fill. haproxy with gzip delays heartbeats by 508 ms. LiteLLM removes its
+            upstream's comments. nginx (buffering off), envoy and haproxy (http-no-delay) forward
+            comments.
         """,
         fix="""
             If a hop holds the stream, turn its buffering off:
@@ -220,8 +220,8 @@ RULES = (
 
                 LiteLLM:  sse_keepalive_ping_interval_seconds: 15
 
-            Do not send heartbeats as data events instead: clients read those as content, or fail on
-            them (UD301).
+            Do not send heartbeats as data events instead: clients read data events as content, or
+            fail on them (UD301).
         """,
     ),
 )

@@ -14,12 +14,11 @@ RULES = (
             "it was cut, but looks complete"
         ),
         what="""
-            The body is complete according to HTTP, but the mark with which the API ends a stream is
-            missing.
+            The body is complete according to HTTP, but the API's end mark is missing.
         """,
         why="""
-            Half an answer is shown, stored and billed as a whole one. No retry starts, and no error
-            is counted.
+            An incomplete answer is shown, stored and billed as a complete one. No retry starts, and
+            no error is counted.
         """,
         detection="""
             Each API marks the end of a response: [DONE] or a finish_reason, message_stop,
@@ -28,12 +27,12 @@ RULES = (
         """,
         measured="""
             When the origin drops the connection in mid-stream, nginx with HTTP/1.0 upstream and
-            caddy end cleanly; lighttpd (default) sends 200 with a Content-Length that matches the
-            fragment. Servers on sanic, robyn and granian's RSGI also end cleanly after an
-            exception.
+            caddy end the response cleanly; lighttpd (default) sends 200 with a Content-Length that
+            matches the fragment. Servers on sanic, robyn and granian's RSGI also end cleanly after
+            an exception.
         """,
         fix="""
-            First find the hop that cuts the stream, by checking each hop with the same prompt:
+            First find the hop that cuts the stream. Check each hop with the same prompt:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
@@ -42,8 +41,8 @@ RULES = (
 
                 proxy_http_version 1.1;
 
-            In a server, send an error event on an exception, or close without the last chunk. In
-            every client, treat an answer without an end mark as an error.
+            If an exception occurs in a server, send an error event, or close the connection without
+            the last chunk. In every client, treat an answer without an end mark as an error.
         """,
     ),
     Rule(
@@ -52,33 +51,35 @@ RULES = (
         severity=Severity.ERROR,
         message="the stream broke off after {after_s} s: {how}",
         what="""
-            The connection ended before the response did: the last chunk is missing, the body is
-            shorter than Content-Length, the connection was reset, or an event is incomplete.
+            The connection ended before the response was complete. The last chunk is missing, the
+            body is shorter than `Content-Length`, the connection was reset, or an event is
+            incomplete.
         """,
         why="""
-            The rest of the answer is lost, and clients raise an error late. Unlike a clean end,
-            such a cut can be detected (RFC 9112, 8: an incomplete message).
+            The rest of the answer is lost. Clients raise an error only after part of the answer has
+            arrived. Unlike a clean end, a truncated body can be detected by clients (RFC 9112,
+            section 8: incomplete messages).
         """,
         detection="""
-            The body stopped before the API's end mark. The message
-            states whether there was silence before, which indicates an idle limit.
+            The body ended before the API's end mark arrived. The message states whether the stream
+            was silent before the cut. Silence before a cut indicates an idle limit.
         """,
         causes="""
-            An origin that died or was redeployed, seen through nginx over HTTP/1.1, haproxy,
-            apache, varnish, squid, Traffic Server or envoy, which all pass a broken origin on as a
-            broken body (measured; envoy up to 1 s late). A limit of one of these hops has the same
-            effect.
+            The origin died or was redeployed. nginx over HTTP/1.1, haproxy, apache, varnish, squid,
+            Traffic Server and envoy all forward a broken origin response as a broken body
+            (measured; envoy up to 1 s late). An idle or total limit at one of these hops has the
+            same effect.
         """,
         fix="""
-            Find the hop that breaks the stream, and then the cause; no single setting fixes all
-            causes.
+            First find the hop that breaks the stream, and then the cause. No single setting fixes
+            every cause.
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
 
-            Cuts after a fixed time indicate a limit (UD403, UD404). For cuts at each deployment,
-            let the server drain its streams. A retry is safe only if the reader's half answer can
-            be discarded.
+            Cuts that always occur after the same time indicate a limit (UD403, UD404). If streams
+            are cut at each deployment, let the server drain them before it stops. A retry is safe
+            only if the client can discard the partial answer.
         """,
     ),
     Rule(
@@ -86,59 +87,62 @@ RULES = (
         slug="error-in-stream",
         severity=Severity.ERROR,
         message="an error was sent inside a response with status {status}: {error}",
-        what="An error was sent as an event, after the response had begun as a success.",
+        what="""
+            The response started with a success status, and the server then sent an error as an
+            event.
+        """,
         why="""
-            Access logs, retries, alerts and load generators that use the status count a success.
-            Clients that expect a token in every event fail, or show nothing.
+            Access logs, retries, alerts and load generators that check only the status count the
+            response as a success. Clients that expect a token in every event fail or show nothing.
         """,
         detection="""
-            An event has one of the usual forms of an error: {"error": ...}, event: error,
-            response.failed. Once the head has been sent, the status cannot be changed, so an error
-            event without a [DONE] after it is the correct way to end a broken stream; a clean end
-            would be worse (UD601).
+            An event has one of the usual error forms: `{"error": ...}`, `event: error` or
+            `response.failed`. The status cannot be changed once the response head has been sent. An
+            error event without a `[DONE]` after it is therefore the correct way to end a broken
+            stream; a clean end would be worse (UD601).
         """,
         fix="""
-            Read the text of the error, which states its cause. To report errors in the status,
-            check the key, the model, the length of the prompt and the capacity before the head is
-            sent, and return a status such as:
+            Read the error message, which states the cause. To report errors in the status, check
+            the key, the model, the prompt length and the capacity before the response head is sent.
+            If a check fails, return a status such as:
 
                 HTTP/1.1 400, 401, 404, 422, 429 or 503      with a JSON body
 
-            In monitoring, count responses by their end instead of their status.
+            In monitoring, classify responses by how they end, not by their status.
         """,
     ),
     Rule(
         code="UD604",
         slug="empty-stream",
         severity=Severity.ERROR,
-        message="the response has status {status} and no event at all",
+        message="the response has status {status} but contains no event",
         what="The response arrived, but its body contained neither an event nor a comment.",
         why="""
-            The reader receives nothing, usually without an error: an empty answer looks like a
-            model that generated no text.
+            The reader receives nothing, usually without an error. An empty answer looks as if the
+            model had generated no text.
         """,
         detection="""
-            The body ended, cleanly or not, before one event was complete. UD205 is reported for
-            another kind of body, and UD608 if the time limit was reached in silence.
+            The body ended, cleanly or not, before the first event was complete. A body that is not
+            an event stream is reported as UD205. Silence until the time limit is reported as UD608.
         """,
         causes="""
-            An origin that failed after its head; a hop that cut the stream before its first buffer
-            was full (nginx with buffering over HTTP/1.0 upstream discards its buffer when
-            proxy_read_timeout is reached, measured); a server that answered with 204, after which
-            EventSource does not reconnect (WHATWG HTML 9.2.1).
+            The origin failed after it had sent the response head. A hop cut the stream before its
+            first buffer was full. For example, nginx with buffering and HTTP/1.0 to the origin
+            discards its buffer when `proxy_read_timeout` is reached (measured). A server answered
+            with 204, after which `EventSource` does not reconnect (WHATWG HTML, section 9.2.1).
         """,
         fix="""
-            Check the hops closer to the model, and compare the status, the end and the time of
-            each:
+            Check the hops closer to the model. Compare the status of the response at each hop, and
+            how and when the response ends:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
-            If the model answers, fix the hop that does not forward the answer, as for any held
-            stream:
+            If the model's own response contains events, fix the hop that does not forward them, as
+            for any held stream:
 
                 nginx:  proxy_buffering off;
 
-            If the model's response is empty as well, its own log states the reason.
+            If the model's response is empty as well, the log of the model server states the reason.
         """,
     ),
     Rule(
@@ -146,61 +150,67 @@ RULES = (
         slug="malformed-event",
         severity=Severity.ERROR,
         message="event {number} cannot be parsed: {problem}",
-        what="The data of an event is not JSON although it should be, or is larger than 4 MiB.",
+        what="""
+            The data of an event is not JSON although it should be, or the event is larger than 4
+            MiB.
+        """,
         why="""
-            Strict clients raise an error and drop the rest of the answer; lenient ones lose the
-            event silently.
+            Strict clients raise an error and drop the rest of the answer. Lenient clients silently
+            skip the event.
         """,
         detection="""
-            An event is not JSON, although every data line of the known APIs is JSON or [DONE].
-            Comments and blocks without a data line are not events, and are not counted. Reading
-            stops at an event above 4 MiB, so that a hostile stream cannot exhaust the memory.
+            The data of an event is not JSON, although every data line of the known APIs is either
+            JSON or `[DONE]`. Comments and blocks without a data line are not events and are not
+            counted. Reading stops at an event above 4 MiB, so that a hostile stream cannot exhaust
+            the memory.
         """,
         causes="""
-            A hop that inserts an error page or a log line into the body; text with newlines sent as
-            one data line (each line needs its own `data:`); servers that split lines elsewhere:
-            datastar also splits at U+2028, and blacksheep writes a newline as the two characters
-            \\n (measured). A client can cause this finding by itself: httpx's iter_lines splits
-            inside JSON at U+2028 and U+0085.
+            A hop inserts an error page or a log line into the body. A server sends text with
+            newlines as one data line, although each line needs its own `data:`. Some servers encode
+            newlines incorrectly: datastar also splits at U+2028, and blacksheep writes a newline as
+            the two characters `\\n` (measured). A client can also cause this error itself: httpx's
+            `iter_lines` splits inside JSON at U+2028 and U+0085.
         """,
         fix="""
             Encode the payload as JSON on one line, and let the event-stream encoder split any
-            remaining newlines; every reader can parse this form.
+            remaining newlines. Every client can parse this form:
 
                 data: {"choices": [{"delta": {"content": "two\\nlines"}}]}
 
-            If a hop inserts the text, turn off the filter that rewrites bodies on this route.
+            If a hop inserts text into the body, disable the filter that rewrites bodies on this
+            route.
         """,
-        source="WHATWG HTML 9.2.5 and 9.2.6.",
+        source="WHATWG HTML, sections 9.2.5 and 9.2.6.",
     ),
     Rule(
         code="UD606",
         slug="never-ends",
         severity=Severity.WARNING,
-        message="the stream was still open after {after_s} s, when --timeout closed it",
+        message="the stream was still open after {after_s} s, and --timeout closed it",
         what="Events had arrived, but the response had not ended when the time limit was reached.",
         why="""
-            A long answer may simply need more time. A stream that has sent everything and stays
-            open occupies a connection, and the client's work at the end (tool calls, storing the
-            answer) does not start.
+            A long answer may simply need more time. A stream that stays open after its last event
+            occupies a connection. The client's final work, such as running tool calls or storing
+            the answer, does not start.
         """,
         detection="""
-            The stream was still open after --timeout. The timeline shows the cause: tokens until
-            the last moment mean a long answer; [DONE] followed by nothing means that a hop or a
-            server does not close the response; silence after some tokens means a lost origin.
+            The stream was still open when `--timeout` expired. The timeline shows the cause. Tokens
+            until the last moment indicate a long answer. `[DONE]` followed by nothing shows that a
+            hop or a server does not close the response. Silence after some tokens indicates a lost
+            origin.
         """,
         measured="""
-            When the origin breaks off in mid-stream, node http-proxy leaves its client hanging; the
-            other proxies end the response in some way.
+            When the origin breaks off in mid-stream, node http-proxy leaves its client waiting. The
+            other measured proxies end the response, cleanly or not.
         """,
         fix="""
-            For a long answer, give the check more time, or request a shorter one:
+            If the answer is long, give the check more time or request a shorter answer:
 
                 undam check URL --timeout 600
                 undam check URL --data @short.json       with "stream": true and "max_tokens": 256
 
-            For a lost origin, use a relay that forwards the end of the stream, and a read timeout
-            in the client, slightly above the heartbeat interval.
+            If the origin was lost, use a relay that forwards the end of the stream. In the client,
+            set a read timeout slightly above the heartbeat interval.
         """,
     ),
     Rule(
@@ -209,30 +219,31 @@ RULES = (
         severity=Severity.WARNING,
         message="the stream was read only up to a limit: {limit}",
         what="""
-            The stream exceeded a limit of this program: 24 MiB, 32 000 events and comments, or
-            the time limit for its analysis.
+            The stream exceeded one of undam's limits: 24 MiB, 32 000 events and comments, or the
+            time limit for the analysis.
         """,
         why="""
-            A stream above the limit may be normal. The limits prevent a hostile or endless stream
-            from exhausting the memory or the CPU of this machine. The verdict applies to the part
-            that was read; whether the stream is complete is unknown.
+            A stream that exceeds a limit may be normal. The limits prevent a hostile or endless
+            stream from exhausting the memory or the CPU of this machine. The verdict applies to the
+            part that was read. It is unknown whether the stream is complete.
         """,
         detection="""
-            The bytes, events and comments after decompression are counted, because a small
-            compressed body may be a large stream. --timeout limits reading and analysis together.
+            Bytes, events and comments are counted after decompression, because a small compressed
+            body may contain a large stream. `--timeout` limits the total time for reading and
+            analysis.
         """,
         causes="""
-            An endpoint that is an endless feed; a model that never stops (no max_tokens, or a stop
-            token that is not recognised); events that carry far more than their token (log
-            probabilities, or the whole text so far in each event).
+            The endpoint is a feed that never ends. The model never stops, because `max_tokens` is
+            not set or a stop token is not recognised. Events contain far more than their token,
+            such as log probabilities or the whole text so far.
         """,
         fix="""
             For the check, request a shorter answer:
 
                 undam check URL --data @short.json       with "stream": true and "max_tokens": 256
 
-            For the service, a default max_tokens limits the cost of one request. Longer answers
-            then end with finish_reason "length".
+            In the service, set a default `max_tokens` to limit the cost of each request. Answers
+            that reach the `max_tokens` limit end with `finish_reason` "length".
         """,
     ),
     Rule(
@@ -243,25 +254,25 @@ RULES = (
         what="""
             The request was sent, but neither an event nor a comment arrived before the time limit.
         """,
-        why="To a user, the service seems dead, whatever the model is doing.",
+        why="To a user, the service appears to be down, even if the model is working.",
         detection="""
-            No event arrived before --timeout. The response head may have arrived, which proves
-            nothing: varnish with do_gzip, Traffic Server's compressor and express compression()
-            send the head at once and hold the body.
+            No event arrived before `--timeout` expired. The response head may have arrived, but a
+            head does not show that the hop forwards events. varnish with `do_gzip`, Traffic
+            Server's compressor and express `compression()` send the head at once and hold the body.
         """,
         causes="""
-            A queue or a prefill that is longer than the limit; a hop that holds the whole response
-            of a long answer; a firewall that drops packets; a model that is not loaded yet.
+            A queue or a prefill takes longer than the limit. A hop holds a long response until it
+            is complete. A firewall drops packets. The model is not loaded yet.
         """,
         fix="""
-            Check the hops closer to the model, with a time limit above the duration of the longest
-            answer:
+            Check the hops closer to the model, and set a time limit above the duration of the
+            longest answer:
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions --timeout 600
 
-            If the inner hop streams, the outer one holds: UD101 lists the fix for each hop. If all
-            hops are silent, the model is the cause; a heartbeat from the first second (UD402) would
-            at least show that the server works.
+            If the inner hop streams, the outer hop holds the response. UD101 lists the fix for each
+            hop. If no hop sends an event, the model is the cause. A heartbeat from the first second
+            (UD402) would at least show that the server works.
         """,
     ),
     Rule(
@@ -270,34 +281,35 @@ RULES = (
         severity=Severity.ERROR,
         message=("{incomplete} of {requests} responses are incomplete{silent}: {kinds}"),
         what="""
-            Under load, some streams ended without [DONE], a finish reason or another end mark of
-            their API, or did not end within the time limit. The connections of incomplete streams
-            may have been closed cleanly.
+            Under load, some streams ended without their API's end mark, such as `[DONE]` or a
+            finish reason, or did not end within the time limit. The connections of incomplete
+            streams may have been closed cleanly.
         """,
         why="""
-            The reader has half an answer. Load generators that use only the status or the framing
-            count an incomplete answer as a success. Because an incomplete answer is short, it even
-            improves the results of such tools.
+            The reader receives only part of an answer. Load generators that check only the status
+            or the HTTP framing count an incomplete answer as a success. An incomplete answer is
+            short, so it improves the results of load generators that count it as a success.
         """,
         detection="""
-            Each response has a kind: no-end for a clean end without the API's end mark (see UD601),
-            truncated and reset for a broken connection, timeout for the limit of this program.
-            Incomplete responses count in TTFT and ITL, but not in TPOT, E2E and the requests per
-            second. A response that timed out before its first content counts in TTFT with the time
-            that it waited. Each failed request counts as above the limit of an objective.
+            Each incomplete response has a kind. `no-end` is a clean end without the API's end mark
+            (UD601). `truncated` and `reset` are broken connections. `timeout` is a response that
+            exceeded the time limit of this program. Incomplete responses are included in TTFT and
+            ITL, but not in TPOT, E2E or requests per second. If a response timed out before its
+            first content, the time that it waited counts as its TTFT. For an objective, each failed
+            request counts as exceeding the limit.
         """,
         causes="""
-            Workers that die or are redeployed, limits of hops on duration or silence (UD403,
-            UD404), and servers that close connections when they are full.
+            Workers die or are redeployed. Hops limit the duration or the silence of a stream
+            (UD403, UD404). Servers close connections when they reach their capacity.
         """,
         fix="""
-            Find out when the streams end, and whether they always end after the same time:
+            Compare the times after which the streams end:
 
                 undam bench URL --record run.jsonl --html report.html
                 undam check URL --idle 90
 
-            If all streams end after the same time, a limit is the cause; otherwise, the capacity of
-            the server may be the cause.
+            If all streams end after the same time, a limit is the cause. Otherwise, the server may
+            lack capacity.
         """,
     ),
     Rule(
@@ -307,25 +319,26 @@ RULES = (
         message="{errors} of {requests} requests failed: {kinds}",
         what="Some requests did not return a usable stream.",
         why="""
-            Besides the failures themselves, the other results describe a smaller load than
+            Failed requests reduce the load, so the other results describe a smaller load than
             requested.
         """,
         detection="""
-            Each failure has a kind: refused, reset and timeout come from the network or the
-            listener; status-429 and other statuses from the server; not-a-stream is a response that
-            was sent whole (UD205), malformed an event that is not JSON, and error-event an error
-            sent inside a stream (UD603). Failed requests are not part of any latency, and are never
-            retried, so that the load stays as requested; the value of Retry-After is reported.
+            Each failure has a kind. `refused`, `reset` and `timeout` come from the network or the
+            listener. `status-429` and other statuses come from the server. `not-a-stream` is a
+            response that was sent whole (UD205). `malformed` is an event that is not JSON.
+            `error-event` is an error sent inside a stream (UD603). Failed requests are excluded
+            from every latency metric. Failed requests are never retried, so the load stays as
+            requested. The value of `Retry-After` is reported.
         """,
         fix="""
-            The statuses 429 and 503 are the correct answer to overload; find the load that the
+            The statuses 429 and 503 are correct responses to overload. Find the load that the
             server sustains:
 
                 undam bench URL --find-max --slo 'ttft_p99<1s'
 
-            For refused and reset connections under load, check the listen queue
-            (net.core.somaxconn), or a connection limit at a hop. undam cannot change the listen
-            queue or the limit.
+            If connections are refused or reset under load, check the listen queue
+            (`net.core.somaxconn`) and any connection limit at a hop. undam can change neither the
+            listen queue nor the connection limit.
         """,
     ),
 )

@@ -22,7 +22,7 @@ RULES = (
         detection="""
             At least eight content events arrived in one burst right before the end, after a wait in
             which they could have been generated. A faster response, or a silence after the burst,
-            gives the verdict `unknown`. With --beacon, the events were due over a longer time, but
+            gives the verdict `unknown`. With --beacon, the events were due over a longer period but
             arrived together.
         """,
         measured="""
@@ -31,7 +31,7 @@ RULES = (
             nginx with defaults does the same to responses shorter than 4096 bytes.
         """,
         fix="""
-            Turn buffering off at the hop that holds. It changes only how responses are sent.
+            Turn off buffering at the hop that holds the stream. Only the timing changes.
 
                 nginx:     proxy_buffering off;
                 lighttpd:  server.stream-response-body = 1
@@ -51,10 +51,10 @@ RULES = (
             "the stream arrives in blocks of {block_bytes} bytes, "
             "{events_per_burst} events at a time"
         ),
-        what="A hop fills a fixed-size buffer and releases it when it is full.",
+        what="A hop fills a fixed-size buffer and sends its content when the buffer is full.",
         why="""
-            The first token waits for the first full block: 4096 bytes are about 24 chat chunks, or
-            340 events of 12 bytes. Heartbeats wait in the same buffer.
+            The first token is delayed until the first block is full: 4096 bytes are about 24 chat
+            chunks, or 340 events of 12 bytes. Heartbeats wait in the same buffer.
         """,
         detection="""
             Most bursts end inside an event (servers write whole events; only a buffer splits them),
@@ -67,8 +67,8 @@ RULES = (
             0.1 ms late, one event per read.
         """,
         fix="""
-            For nginx below 1.29.7, turn buffering off in the location of the API. Without
-            buffering, proxy_cache is also off in that location.
+            For nginx below 1.29.7, turn buffering off in the API's location. This also disables
+            proxy_cache in that location.
 
                 proxy_buffering off;
 
@@ -92,8 +92,8 @@ RULES = (
             A hop, or the kernel below it, collects data for a fixed time and then sends all of it.
         """,
         why="""
-            The headers, the first token and every heartbeat arrive late by up to one period, and
-            the text appears in bursts although the model generates an even flow.
+            The headers, the first token and every heartbeat arrive up to one period late. The text
+            appears in bursts although the model generates it evenly.
         """,
         detection="""
             More than five events arrive at a time, at intervals that differ by at most a quarter.
@@ -127,8 +127,8 @@ RULES = (
             "{late_events} of {events} arrived when the next event was due"
         ),
         what="""
-            A hop writes an event only when the next one pushes it out. A compressor causes such a
-            delay if it is flushed before each write instead of after it.
+            A hop writes an event only when the next event arrives. A compressor causes such a delay
+            if it is flushed before each write instead of after it.
         """,
         why="""
             The stream looks smooth, but every token is one gap late: 25 ms at 25 ms per token, and
@@ -142,8 +142,8 @@ RULES = (
         """,
         measured="""
             haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay`: events arrived
-            26 to 28 ms late at 25 ms per token. express compression(), flushed on the data of the
-            proxied response: 27 ms late.
+            26 to 28 ms late at 25 ms per token. express compression(), flushed on proxied response
+            data: 27 ms late.
         """,
         fix="""
             Do not compress event streams at this hop. Turning compression off changes only the
@@ -152,7 +152,7 @@ RULES = (
                 haproxy:  compression type text/html application/json  (without text/event-stream)
                 express:  compression({filter}) with a filter that excludes text/event-stream
 
-            In a program of your own, write the event first, and then flush.
+            In your own program, write the event first and then flush.
         """,
     ),
     Rule(
@@ -163,12 +163,12 @@ RULES = (
             "the response head arrived only with the first body byte, "
             "{headers_ms} ms after the request"
         ),
-        what="The origin, or a hop, sent the response head only together with the first body data.",
+        what="The origin or a hop delayed the response head until the first body data was sent.",
         why="""
-            During a long prefill the client receives nothing: limits on the time to the first byte
-            apply (Heroku 30 s, documented), a working server looks like a dead one, and the
-            browser's `open` event does not fire. A late head does not prove that the body is held,
-            and an early head does not prove that the body streams.
+            During a long prefill, the client receives nothing, so a working server looks dead.
+            First-byte limits apply (Heroku 30 s, documented), and the browser's `open` event does
+            not fire. A late head does not prove that the body is held, and an early head does not
+            prove that the body streams.
         """,
         detection="""
             The head and the first body byte arrived within 1 ms of each other, at least 0.5 s after
@@ -193,8 +193,8 @@ RULES = (
         message="the stream is compressed ({coding}), and the compressor does not flush each event",
         what="A compressor keeps events in its window until it has enough output.",
         why="""
-            Short answers arrive in one piece when they end; long ones arrive in blocks of 16 to 28
-            KB of compressed output. A compressor holds events longer than any other cause, even if
+            Short answers arrive whole when they end; long answers arrive in blocks of 16 to 28 KB
+            of compressed output. A compressor holds events longer than any other cause, even if
             buffering is off elsewhere.
         """,
         detection="""
@@ -231,8 +231,8 @@ RULES = (
             "so a hop or the origin had the whole response before it sent the first byte"
         ),
         what="""
-            The response states its length in advance. The length of an answer that is still being
-            generated is unknown, so a hop, or the origin, collected the whole answer first.
+            The response has a Content-Length. The length of an unfinished answer is unknown, so a
+            hop or the origin collected the whole answer first.
         """,
         why="""
             A Content-Length shows that the response was held until it ended. If the length is
@@ -245,7 +245,7 @@ RULES = (
         measured="""
             lighttpd 1.4.69 by default, varnish with do_stream = false or do_esi, and the
             responseInterceptor of http-proxy-middleware add a Content-Length. If the origin breaks
-            off, lighttpd sends status 200 and a length that matches the fragment.
+            off, lighttpd sends status 200 and a Content-Length that matches the fragment.
         """,
         fix="""
             Turn off buffering at the hop that adds the length, as for held-to-end (UD101).
@@ -253,9 +253,9 @@ RULES = (
                 lighttpd:  server.stream-response-body = 1
                 varnish:   set beresp.do_stream = true;
 
-            In an origin, pass a generator instead of a string to the framework; set no length.
+            In an origin, give the framework a generator, not a string. Do not set Content-Length.
         """,
-        source="RFC 9112, 6.2 and 7.1 (chunked coding is for content of unknown length).",
+        source="RFC 9112, sections 6.2 and 7.1 (chunked coding is for content of unknown length).",
     ),
     Rule(
         code="UD108",
@@ -266,11 +266,11 @@ RULES = (
             "closer to the client falls back to blocks of 4 KB, and a cut looks like a complete "
             "response"
         ),
-        what="The response has neither chunks nor a length; its body ends with the connection.",
+        what="The response lacks both chunks and a Content-Length; closing the connection ends it.",
         why="""
-            A body without chunks or a length counts as complete (RFC 9112, 8), so a client can
-            distinguish a cut from an end only by [DONE] or a finish reason. Each response needs a
-            new connection. An nginx closer to the client falls back to blocks of 4 KB.
+            Such a body always counts as complete (RFC 9112, section 8), so a client can distinguish
+            a cut from an end only by [DONE] or a finish reason. Each response needs a new
+            connection. An nginx closer to the client falls back to blocks of 4 KB.
         """,
         detection="""
             The response is HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
@@ -279,7 +279,7 @@ RULES = (
         measured="""
             nginx with proxy_http_version 1.1 and buffering on streams a chunked origin (0.1 ms
             late) and holds a close-delimited one (first event 1651 ms late, 60-byte events 25 ms
-            apart). requests.iter_lines was 603 ms late on a close-delimited body.
+            apart). `requests.iter_lines` was 603 ms late on a close-delimited body.
         """,
         fix="""
             Let the origin answer HTTP/1.1 requests in chunks, as any current server does. In nginx:
@@ -301,9 +301,9 @@ RULES = (
         ),
         what="nginx obeys X-Accel-Buffering from its origin, and removes it from the response.",
         why="""
-            With a single nginx, the missing header does no harm; it even proves that an nginx is in
-            the path. With two nginx servers, the outer one does not receive the header and buffers,
-            so the header seems to have no effect.
+            With one nginx, the missing header is harmless, and proves that an nginx is in the path.
+            With two nginx servers, the outer one does not receive the header. It therefore buffers,
+            so the header seems ineffective.
         """,
         detection="""
             With --hop, the response of the inner URL has the header, and that of the outer URL does
@@ -334,13 +334,13 @@ RULES = (
         message="the origin did not detect that the client disconnected: {seen}",
         what="The client closed the connection, and the origin continued to generate.",
         why="""
-            The model generates tokens that nobody reads. Undetected disconnects are most frequent
-            during a long prefill, when nothing is written and so no write can fail.
+            The model generates tokens that nobody reads. Most undetected disconnects occur during a
+            long prefill: nothing is written, so no write can fail.
         """,
         detection="""
-            With --cancel, the check disconnects in mid-stream, and requests from the beacon the
-            time at which it detected the disconnect. If more than 0.5 s passed, the server does not
-            watch the connection, and detects a disconnect only when the next write fails.
+            With --cancel, the check disconnects in mid-stream. The beacon then reports when it
+            detected the disconnect. A delay over 0.5 s shows that the server does not watch the
+            connection and detects a disconnect only when a write fails.
         """,
         measured="""
             nginx, envoy, caddy, squid, @fastify/http-proxy and Go's ReverseProxy pass a disconnect
@@ -351,13 +351,13 @@ RULES = (
             needed 4.4 s to detect a disconnect in a gap between tokens.
         """,
         fix="""
-            Send heartbeats from the origin: hops that detect a disconnect only at a write then
-            detect it within one interval:
+            Send heartbeats from the origin. Hops that detect disconnects only at a write then do so
+            within one interval:
 
                 : ping
 
             In nginx, make sure that `proxy_ignore_client_abort on;` is not set. In a server, watch
-            for http.disconnect and cancel the request at the engine. If partial answers are stored
+            for `http.disconnect`, and cancel the engine's request. If partial answers are stored
             for a later resume, stopping early changes what is stored.
         """,
     ),
@@ -366,22 +366,22 @@ RULES = (
         slug="held-in-bursts",
         severity=Severity.ERROR,
         message="events arrive in bursts of {events_per_burst}, in no known pattern",
-        what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
-        why="The first token waits until its burst is released, and the text appears in bursts.",
+        what="Many events arrive per burst, but neither burst sizes nor intervals are constant.",
+        why="The first token is held until its burst is released. The text appears in bursts.",
         detection="""
             Typically more than five events arrive per burst, at uneven intervals, and the number of
-            events in a burst depends on the time before the burst. In the steps of an engine, the
-            number of events does not depend on that time. Neither TCP's window nor jitter explains
-            the bursts. With --beacon or --hop, one event in ten was held for two and a half times
-            the noise, and most of these events arrived together with others. The noise is the sum
-            of 12 ms, the uncertainty of the clocks and half the one-way delay of the path. With
-            --beacon or --hop, smaller bursts are also reported.
+            events in a burst depends on the time before the burst. When an engine emits several
+            tokens per step, burst size does not depend on that time. Neither the TCP window nor
+            jitter explains the bursts. With --beacon or --hop, one event in ten was held for two
+            and a half times the noise, and most of these events arrived together with others. The
+            noise is the sum of 12 ms, the uncertainty of the clocks and half the one-way delay of
+            the path. With either option, smaller bursts are also reported.
         """,
         causes="""
             A compressor without flush (its blocks are of equal size only in compressed bytes), a
             scheduler that delays the relay, several hops that hold in different ways, a server
-            whose other streams starve it, or an engine that collects tokens. On uvicorn, 100
-            generators that never wait sent their first events after 2.1 s (median).
+            whose CPU is used up by other streams, or an engine that collects tokens. On uvicorn,
+            100 generators that never wait sent their first events after 2.1 s (median).
         """,
         fix="""
             First find the hop that holds the stream. Check each hop with the same prompt, outermost
@@ -389,8 +389,8 @@ RULES = (
 
                 undam check URL --hop proxy=http://PROXY/v1/... --hop model=http://MODEL/v1/...
 
-            If the innermost hop also sends bursts, check the engine (UD501) and the event loop of
-            the server.
+            If the innermost hop also sends bursts, check the engine (UD501) and the server's event
+            loop.
         """,
     ),
     Rule(
@@ -408,19 +408,19 @@ RULES = (
             with a timer of a few gaps, looks the same from outside, and delays the first token.
         """,
         detection="""
-            At least half of the events arrived with another one, typically two to five at once, and
-            no burst ends inside an event. The finding does not name a hop as the cause. With
+            At least half of the events arrived with another event, typically two to five at once,
+            and no burst ends inside an event. The finding does not name a hop as the cause. With
             --beacon or --hop, the due times show the cause, and this finding is not reported.
         """,
         fix="""
-            Compare with the model server itself. No change is needed if its events arrive in the
-            same way:
+            Compare with the model server itself. If its events arrive in the same way, no change is
+            needed:
 
                 undam check URL --hop model=http://MODEL:8000/v1/chat/completions
                 undam check URL --beacon          with `undam sim` instead of the model
 
             By default vLLM, SGLang and TensorRT-LLM send each step at once (`stream_interval` 1);
-            recipes for high throughput set intervals of 16 or 20.
+            high-throughput recipes set 16 or 20.
         """,
     ),
     Rule(
@@ -431,18 +431,18 @@ RULES = (
             "events were sent together: {events_per_burst} at a time, about {burst_bytes} bytes; "
             "{share_percent} % of them arrived with another one"
         ),
-        what="Under load, most events reach this machine together with others, in one write.",
+        what="Under load, most events reach this machine in one write with other events.",
         why="""
-            The text appears in bursts, and the first token waits for the events sent with it. Load
-            generators that do not check for events sent together report an ITL p50 of 0.00 ms,
-            which looks excellent.
+            The text appears in bursts, and the first token is delayed until its burst is sent. Load
+            generators that do not detect such bursts report an ITL p50 of 0.00 ms, which looks
+            excellent.
         """,
         detection="""
-            At least half of the events arrived with another one, in one read or in consecutive
-            reads, and nothing was readable a moment before. The client was therefore not late: the
-            events were already together when they arrived. Gaps between events of the same write
-            are counted separately, as bounded, and are excluded from every percentile. With at most
-            five events at a time, the severity is info.
+            At least half of the events arrived with another event, in one read or in consecutive
+            reads. Nothing was readable a moment before, so a slow client did not cause the bursts.
+            Gaps between events of the same write are counted separately, as bounded, and are
+            excluded from every percentile. With at most five events at a time, the severity is
+            info.
         """,
         causes="""
             An engine that sends every Nth token or decodes speculatively, a hop with a buffer or a
@@ -457,8 +457,8 @@ RULES = (
 
                 undam check URL --hop model=http://MODEL/v1/chat/completions
 
-            If events arrive together only under load, check the scheduler of the engine (UD501) and
-            the event loop of the server.
+            If events arrive together only under load, check the engine's scheduler (UD501) and the
+            server's event loop.
         """,
     ),
     Rule(
@@ -466,8 +466,8 @@ RULES = (
         slug="held-by-your-proxy",
         severity=Severity.ERROR,
         message=(
-            "the hold is in the proxy {proxy} that this check goes through: without it, the same "
-            "request streams (TTFT {direct_ttft_ms} ms)"
+            "the proxy {proxy} between this machine and the server holds the stream: without the "
+            "proxy, the same request streams (TTFT {direct_ttft_ms} ms)"
         ),
         what="""
             The forward proxy of this machine (--proxy or HTTPS_PROXY) holds the stream. Neither the
@@ -475,26 +475,25 @@ RULES = (
         """,
         why="""
             Every program on this network receives the answer late, and no change at the service
-            helps. Inspecting proxies read the whole body before they forward it.
+            helps. Proxies that inspect content read the whole body before they forward it.
         """,
         detection="""
-            The stream was held, and the same request without the proxy streamed. The direct request
-            is one of the experiments of a check, so --no-experiments disables it. If no direct
-            connection is possible, the proxy is only listed as a suspect.
+            The stream is held through the proxy, but not when the check sends the same request
+            directly. The direct request is an experiment, so --no-experiments disables it. If no
+            direct connection is possible, the proxy is only listed as a suspect.
         """,
         measured="""
             mitmproxy 11.0.2 over http and https, and Privoxy 3.0.34 in its default configuration,
             hold the whole answer.
         """,
         fix="""
-            Exempt the host from the proxy, or configure the proxy to stream responses from the
-            host.
+            Exempt the host from the proxy, or configure the proxy to stream the host's responses.
 
                 NO_PROXY=HOST
                 mitmproxy:  --set stream_large_bodies=1
                 Privoxy:    {-filter -deanimate-gifs} for the host, in user.action
 
-            Cloud services for TLS inspection have an exemption list for hosts.
+            TLS-inspecting cloud services have a list of exempt hosts.
         """,
     ),
 )

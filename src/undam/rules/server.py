@@ -14,8 +14,8 @@ RULES = (
             "or to wait for all of it"
         ),
         what="""
-            The response states that it may be stored: `public`, or a `max-age` or `s-maxage` above
-            0.
+            The Cache-Control header allows storage: it contains `public`, or a `max-age` or
+            `s-maxage` above 0.
         """,
         why="""
             A shared cache may send one user's answer to the next user who requests the
@@ -32,36 +32,36 @@ RULES = (
 
                 Cache-Control: no-cache, no-transform
 
-            For private content `no-store` is stricter: nothing may be stored. `no-cache` and
-            `no-store` are both safe for streams, because EventSource bypasses the browser's cache
-            anyway.
+            For private content, use the stricter `no-store`, which forbids all storage. `no-cache`
+            and `no-store` are both safe for streams, because EventSource bypasses the browser's
+            cache anyway.
         """,
         source="""
-            RFC 9111, 3 (what may be stored), 4 (requests that wait for a response), 5.2.2; WHATWG
-            HTML 9.2.2 (the request's cache mode is "no-store").
+            RFC 9111, sections 3 (what may be stored), 4 (requests that wait for a response) and
+            5.2.2; WHATWG HTML, section 9.2.2 (the request's cache mode is "no-store").
         """,
     ),
     Rule(
         code="UD202",
         slug="stream-headers-missing",
         severity=Severity.INFO,
-        message="the response does not ask hops to leave the stream unchanged: {missing} missing",
+        message="the response lacks headers against buffering and changes at hops: {missing}",
         what="""
-            Three response headers ask hops not to buffer or change a stream; at least one of them
-            is absent.
+            The response lacks at least one of the three headers that turn off buffering and changes
+            at hops.
         """,
         why="""
-            The stream may flow today and be held tomorrow, when a proxy with defaults, or a
-            compressor, is added in front. HTTP itself does not guarantee incremental delivery (RFC
-            9110, 7.6).
+            The stream may be held as soon as a compressor, or a proxy with default settings, is
+            added to the path. HTTP itself does not guarantee incremental delivery (RFC 9110,
+            section 7.6).
         """,
         detection="""
             The response head of the innermost hop is checked. If an nginx or another hop has added
             its signature, X-Accel-Buffering is not reported as missing, because nginx removes it.
         """,
         fix="""
-            Set the headers at the origin, on the streaming response only. Hops that do not know a
-            header ignore it.
+            Set the headers at the origin, on the streaming response only. Hops ignore headers that
+            they do not know.
 
                 Cache-Control: no-cache, no-transform
                 X-Accel-Buffering: no
@@ -69,9 +69,9 @@ RULES = (
 
             X-Accel-Buffering is obeyed by nginx and programs built on it (Kong, APISIX,
             ingress-nginx). no-transform is obeyed by Envoy's compressor and Next.js; nginx gzip and
-            Apache mod_deflate ignore it, against RFC 9110, 7.7. Incremental (RFC 10036, 2026) is
-            obeyed by lighttpd since 1.4.83, according to its source; a hop that cannot stream must
-            then return an error instead of holding the response.
+            Apache mod_deflate ignore it, contrary to RFC 9110, section 7.7. Incremental (RFC 10036,
+            2026) is obeyed by lighttpd since 1.4.83, according to its source. A hop that obeys
+            Incremental but cannot stream must return an error instead of holding the response.
         """,
     ),
     Rule(
@@ -84,9 +84,9 @@ RULES = (
             which this version of HTTP does not allow.
         """,
         why="""
-            According to RFC 9113, 8.2.2, a message with one of these headers is malformed. A strict
-            client or hop answers with a stream error (PROTOCOL_ERROR, 8.1.1); others ignore the
-            header. The stream may work with one client and fail with the next.
+            According to RFC 9113, section 8.2.2, a message with one of these headers is malformed.
+            A strict client or hop answers with a stream error (PROTOCOL_ERROR, section 8.1.1);
+            others ignore the header. The stream may work with one client and fail with the next.
         """,
         detection="""
             A response over HTTP/2 or HTTP/3 has a connection-specific header (for HTTP/3, see RFC
@@ -95,15 +95,16 @@ RULES = (
         causes="""
             Code that sets `Connection: keep-alive` explicitly, and sse-starlette, which always
             sends it. Over HTTP/1.1, `Connection: keep-alive` is redundant, because connections
-            persist anyway (RFC 9112, 9.3).
+            persist anyway (RFC 9112, section 9.3).
         """,
         fix="""
             Remove the header where the response is created; nothing depends on it.
 
                 headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
-            A hop that converts HTTP/1.1 to HTTP/2 must remove the header (RFC 9110, 7.6.1). Fix the
-            origin if it uses HTTP/2 itself; otherwise, fix the hop that does not remove the header.
+            A hop that converts HTTP/1.1 to HTTP/2 must remove the header (RFC 9110, section 7.6.1).
+            Fix the origin if it uses HTTP/2 itself; otherwise, fix the hop that does not remove the
+            header.
         """,
     ),
     Rule(
@@ -113,14 +114,14 @@ RULES = (
         message="the body is an event stream, but Content-Type is {content_type}",
         what="""
             The body begins like an event stream (data:, event:, id:, retry: or a comment), but the
-            response head declares another type.
+            response head declares another Content-Type.
         """,
         why="""
-            A browser's EventSource fails permanently unless the type is text/event-stream (WHATWG
-            HTML, 9.2.2). Hops decide by type: Traefik flushes recognised streams at once, and
-            Cloudflare does not compress text/event-stream (both documented); starlette's
-            GZipMiddleware has not compressed it since 0.46.0. With another type the stream is
-            buffered, compressed and cached like a page.
+            A browser's EventSource fails permanently unless the Content-Type is text/event-stream
+            (WHATWG HTML, section 9.2.2). Hops also use the Content-Type: Traefik flushes recognised
+            streams at once, and Cloudflare does not compress text/event-stream (both documented);
+            starlette's GZipMiddleware has not compressed it since 0.46.0. With another type the
+            stream is buffered, compressed and cached like a page.
         """,
         detection="The first bytes of the body are compared with the Content-Type.",
         fix="""
@@ -129,8 +130,9 @@ RULES = (
                 Content-Type: text/event-stream
                 StreamingResponse(events(), media_type="text/event-stream")   (starlette, FastAPI)
 
-            A charset is not needed: event streams are always UTF-8 (WHATWG HTML, 9.2.5). For JSON
-            lines, undam recognises application/x-ndjson, application/ndjson and application/jsonl.
+            A charset is not needed: event streams are always UTF-8 (WHATWG HTML, section 9.2.5).
+            For JSON lines, undam recognises application/x-ndjson, application/ndjson and
+            application/jsonl.
         """,
     ),
     Rule(
@@ -155,14 +157,14 @@ RULES = (
         """,
         fix="""
             Enable streaming in the program that collects the response. Clients that do not request
-            a stream must still receive the whole response, so stream only if the request sets
-            "stream".
+            a stream must still receive the whole response, so stream only if the request contains
+            "stream": true.
 
                 "stream": true                         in the call to the model
                 InvokeMode: RESPONSE_STREAM            AWS Lambda URL (documented)
                 responseTransferMode: STREAM           AWS API Gateway REST (documented)
 
-            With --hop for the hops closer to the model, the report shows which of them still return
+            Add the hops closer to the model with --hop: the report then shows which of them return
             a stream.
         """,
     ),
@@ -181,7 +183,7 @@ RULES = (
             token. At high rates, the delay also limits the requests per second of a connection.
         """,
         detection="""
-            The check sends the same request again on the connection of the first one, and compares
+            The check sends the same request again on the first request's connection, and compares
             the first gaps of both answers. A gap of 36 to 60 ms must occur twice at the same place,
             must be absent on the new connection, and must release data that was sent before. In a
             load test, most answers must have such a gap before a first read with several events.

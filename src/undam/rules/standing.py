@@ -11,12 +11,12 @@ RULES = (
         severity=Severity.ERROR,
         message="{what} {waited_s} s after the request for the standing stream",
         what="""
-            The response head of a stream that may stay silent waited for the first byte of its
-            body, or for a timer.
+            The response head of a standing stream was delayed until the first byte of the body, or
+            until a timer expired.
         """,
         why="""
-            A client is blocked while it waits for the response head. Clients of MCP hang before
-            they list the tools, for exactly a minute or until a gateway answers 502.
+            A client is blocked while it waits for the response head. MCP clients hang before they
+            list the tools, either for exactly a minute or until a gateway answers with a 502.
         """,
         detection="""
             `undam check --mcp` initializes a session and requests the standing stream with GET. The
@@ -24,16 +24,16 @@ RULES = (
             Silence after the head is normal and is not reported.
         """,
         causes="""
-            A server or an SDK that sends the head with the first event; an HTTP/2 proxy or a load
-            balancer that waits for the first DATA frame; a proxy that buffers.
+            A server or an SDK sends the head together with the first event. An HTTP/2 proxy or a
+            load balancer waits for the first DATA frame. A proxy buffers the response.
         """,
         fix="""
-            Let the server send a comment right after the head, which also makes hops forward the
-            head. Readers that follow the standard ignore comments.
+            Let the server send a comment right after the head. The comment also makes hops forward
+            the head. Clients that follow the standard ignore comments.
 
                 : ping
 
-            In nginx, turn buffering off in the location of the server:
+            In nginx, turn buffering off in the location of the MCP server:
 
                 proxy_buffering off;
                 proxy_http_version 1.1;
@@ -44,20 +44,20 @@ RULES = (
         code="UD619",
         slug="no-standing-stream",
         severity=Severity.INFO,
-        message="the server offers no standing stream (405), which MCP allows",
+        message="the server does not offer a standing stream (405), which MCP allows",
         what="""
             The server answered the GET request for a standing stream with 405 Method Not Allowed.
         """,
         why="""
-            The missing stream does no harm in itself, but the server can send notifications only
-            within the response to a request of the client.
+            The missing stream does no harm by itself. However, the server can send notifications
+            only within the response to a client request.
         """,
         detection="""
-            `undam check --mcp` sends a GET request with the session ID of its initialize request.
-            The server answered this GET request with the status 405.
+            `undam check --mcp` sends a GET request with the session ID from the initialize
+            exchange. The server answered this GET request with status 405.
         """,
         fix="""
-            No change is needed, unless the server should send notifications. To send notifications,
+            No change is needed unless the server should send notifications. To send notifications,
             let the server answer GET with an event stream.
         """,
     ),
@@ -68,25 +68,24 @@ RULES = (
         message="the standing stream ended {after_s} s after its head, {how}",
         what="A stream that should stay open until the session ends was closed.",
         why="""
-            The client must open the stream again. Notifications that the server sends in the
-            meantime are lost, unless it replays them by Last-Event-ID.
+            The client must reopen the stream. Notifications that the server sends in the meantime
+            are lost unless the server replays them by `Last-Event-ID`.
         """,
         detection="""
-            `undam check --mcp` keeps the stream open for 20 s, or for the time given with --idle,
-            and reports a stream that ends earlier.
+            `undam check --mcp` keeps the stream open for 20 s, or for the time given with `--idle`.
+            A stream that ends earlier is reported.
         """,
         causes="""
-            An idle limit of a proxy or a load balancer (60 s is the most common), or a server that
-            closes streams without messages.
+            A proxy or a load balancer has an idle limit (most commonly 60 s), or the server closes
+            streams without messages.
         """,
         fix="""
-            Let the server send a comment every 15 s, which keeps any common idle limit from
-            expiring:
+            Let the server send a comment every 15 s, so that no common idle limit expires:
 
                 : ping
 
-            Alternatively, raise the idle limit of the hop. undam names hops whose default limit
-            matches the time.
+            Alternatively, raise the idle limit of the hop. undam names the hops whose default limit
+            matches the measured time.
         """,
     ),
 )

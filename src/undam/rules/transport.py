@@ -10,23 +10,23 @@ RULES = (
         slug="http-versions-differ",
         severity=Severity.WARNING,
         message="the stream is {verdict_2} over HTTP/2, and {verdict_1} over HTTP/1.1",
-        what="The same URL holds the stream over one version of HTTP, but not over the other.",
+        what="The stream is held over one HTTP version, but not over the other.",
         why="""
-            Browsers and most client libraries use HTTP/2 where it is offered; some tools and hops
-            use HTTP/1.1. A test with one version of HTTP does not show what users of the other
-            version receive.
+            Browsers and most client libraries use HTTP/2 if the server offers it; some tools and
+            hops use HTTP/1.1. A test over one HTTP version does not show how the stream arrives
+            over the other version.
         """,
         detection="""
-            If the server selects HTTP/2 by ALPN, the check sends the request once more over
-            HTTP/1.1, and compares the verdicts.
+            If the server selects HTTP/2 by ALPN, the check repeats the request over HTTP/1.1 and
+            compares the two verdicts.
         """,
         causes="""
-            Different code paths of a hop, such as a response buffer or a compressor that applies to
-            one version only; a separate load balancer for one of the versions.
+            A response buffer or a compressor that a hop applies to only one HTTP version; a
+            separate load balancer for one of the versions.
         """,
         fix="""
-            Run the check over the HTTP version that holds the stream, and apply the fix of the
-            finding that it reports:
+            Run the check over the HTTP version that holds the stream, and apply the fix for the
+            reported finding:
 
                 undam check URL --http1
                 undam check URL --http2
@@ -38,51 +38,52 @@ RULES = (
         severity=Severity.WARNING,
         message="the request waited {stall_ms} ms for the flow-control window of the server",
         what="""
-            The server's HTTP/2 window was used up by the request body, and the server extended it
+            The request body used up the server's HTTP/2 window, and the server extended the window
             late.
         """,
         why="""
             The wait is part of the time to first token. All streams of a connection share one
-            window, so a large prompt of one user delays the requests of others.
+            window, so one user's large prompt delays other users' requests.
         """,
         detection="""
             The stall is the time between the last byte that the window allowed and the
-            WINDOW_UPDATE that allowed the rest. The window of this client is larger than any
-            answer, so the response never waits for it.
+            WINDOW_UPDATE that allowed the rest. This client's window is larger than any answer, so
+            it never delays the response.
         """,
         causes="""
             A small initial window (65535 bytes by default) with a server that reads slowly, or only
             when a worker is free.
         """,
         fix="""
-            Raise the windows of the server, for the stream and for the connection:
+            Raise the server's stream window and connection window:
 
                 Envoy:    initial_stream_window_size: 1048576
                           initial_connection_window_size: 16777216
                 HAProxy:  tune.h2.fe.initial-window-size 1048576
         """,
-        source="RFC 9113, 5.2 and 6.9.",
+        source="RFC 9113, sections 5.2 and 6.9.",
     ),
     Rule(
         code="UD617",
         slug="hop-failed",
         severity=Severity.ERROR,
         message="this hop could not be measured: {error}",
-        what="One of the hops did not return a stream, while others did.",
+        what="One of the hops did not return a stream, while other hops did.",
         why="""
-            The hop may be unavailable for its users, too. The results of the other hops are
-            reported, but a hold cannot be attributed to a hop that was not measured.
+            The hop may also be unavailable to its users. The results of the other hops are
+            reported. However, a hold cannot be attributed to a hop that was not measured.
         """,
         detection="""
-            The request failed: there was no connection, the status was an error, or the response
-            was a web page. If no hop returns a stream, the command ends with exit code 2 instead.
+            The request failed: the connection could not be established, the status was an error, or
+            the response was a web page. If no hop returns a stream, the command exits with code 2
+            instead.
         """,
         causes="""
-            A hop that requires its own model names, its own key or its own form of request.
-            Credentials given with -H are sent only to the origin of URL.
+            The hop requires its own model name, key or request format. Credentials given with `-H`
+            are sent only to the origin of the URL argument.
         """,
         fix="""
-            Give the hop its own request:
+            Configure a separate request for the hop:
 
                 --hop-header NAME='Authorization: Bearer KEY'
                 --hop-model NAME=MODEL
@@ -95,18 +96,23 @@ RULES = (
         slug="stream-reset",
         severity=Severity.ERROR,
         message="the stream was reset after {after_s} s: RST_STREAM {reset}{silence}",
-        what="The server or a hop ended the HTTP/2 stream with RST_STREAM before the answer ended.",
+        what="""
+            The server or a hop ended the HTTP/2 stream with RST_STREAM before the answer was
+            complete.
+        """,
         why="""
-            The rest of the answer is lost. Browsers show ERR_HTTP2_PROTOCOL_ERROR, whatever the
-            cause was.
+            The rest of the answer is lost. Browsers show `ERR_HTTP2_PROTOCOL_ERROR`, whatever the
+            cause.
         """,
         detection="""
-            An RST_STREAM frame arrived before the end of the stream. The message contains its error
-            code, and whether there was silence before, which indicates an idle limit.
+            An RST_STREAM frame arrived before the end of the stream. The message contains the error
+            code of the frame and states whether the stream was silent before the reset. Silence
+            before a reset indicates an idle limit.
         """,
         causes="""
-            A hop that translates a broken or closed connection of its origin, usually as
-            INTERNAL_ERROR or CANCEL; an idle or total limit (UD403, UD404); a restarted hop.
+            A hop translates a broken or closed connection to its origin into a reset, usually with
+            INTERNAL_ERROR or CANCEL. An idle or total limit expired (UD403, UD404). A hop was
+            restarted.
         """,
         fix="""
             Find the hop that resets the stream, and check whether a time limit is the cause:
@@ -114,35 +120,35 @@ RULES = (
                 undam check URL --hop model=http://MODEL/v1/chat/completions
                 undam check URL --beacon --idle 90
 
-            For an idle limit, send heartbeats, or raise the limit at the hop:
+            If an idle limit is the cause, send heartbeats or raise the limit at the hop:
 
                 nginx:  proxy_read_timeout 600s;
         """,
-        source="RFC 9113, 6.4 and 7.",
+        source="RFC 9113, sections 6.4 and 7.",
     ),
     Rule(
         code="UD642",
         slug="connection-shutdown",
         severity=Severity.ERROR,
         message="the server closed the connection in mid-stream after {after_s} s: GOAWAY {goaway}",
-        what="The server sent GOAWAY, and closed the connection before the open stream had ended.",
+        what="The server sent GOAWAY and closed the connection before the open stream had ended.",
         why="""
-            GOAWAY allows open streams to end. A server that closes the connection anyway cuts the
-            answers of all clients at each deployment or reload.
+            After a GOAWAY, open streams are allowed to end. A server that nevertheless closes the
+            connection cuts the answers of all clients at each deployment or reload.
         """,
         detection="A GOAWAY frame arrived, and the connection ended before the stream did.",
         causes="""
-            A shutdown or reload with a short grace period; a limit on requests or on the age of a
-            connection that does not wait for open streams.
+            A shutdown or reload has a short grace period. A limit on requests or on connection age
+            closes the connection without waiting for open streams.
         """,
         fix="""
-            Let open streams end before the process exits, and allow them as much time as the
-            longest answer needs:
+            Let open streams end before the process exits. Allow as much time as the longest answer
+            needs:
 
                 nginx:      worker_shutdown_timeout 600s;
                 Envoy:      --drain-time-s 600
                 hypercorn:  --graceful-timeout 600
         """,
-        source="RFC 9113, 6.8.",
+        source="RFC 9113, section 6.8.",
     ),
 )

@@ -1,1 +1,1 @@
-"""Configuration dialects, one package each."""
+"""Configuration dialects, one subpackage per dialect."""

@@ -1,4 +1,4 @@
-"""httpd.conf: FastCGI buffers, filters that hold streams, the cache, and timeouts."""
+"""The httpd.conf dialect: FastCGI buffers, filters that hold streams, caching and timeouts."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _CONTENT = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file configures httpd, by its name or by directives that only httpd has."""
+    """Return whether a file configures httpd, based on its name or on httpd-specific directives."""
     return has_name_or_content(path, text, name=_NAME, not_name=_OTHER_SUFFIXES, content=_CONTENT)
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes.
+    """Lint the streaming routes in an httpd configuration.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Hop of httpd in a request path: the timeout of its worker, and held responses."""
+"""Description of httpd as a hop in a request path: worker timeout and buffered responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def describe_all(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> list[AssessedRoute]:
-    """Return the routes with their hops."""
+    """Return the assessed routes, each extended with its httpd hop."""
     sections = SectionIndex(config)
     grouped = diagnostics_by_route(found)
     described = []

@@ -1,4 +1,4 @@
-"""Parser of httpd.conf: directives in nested sections (httpd.apache.org, configuring)."""
+"""Parser for httpd.conf: directives in nested sections (see "Configuring" on httpd.apache.org)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from undam.lint.dialect import IncludeOpener, is_stock_include
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
 
-# Real configurations stay far below these limits, which end loops of includes.
+# These limits bound nesting and stop include loops. Real configurations stay far below them.
 MAX_SECTIONS = 64
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
 
-# httpd evaluates these conditions when it starts. The linter assumes that all of them are true.
+# httpd evaluates these conditions at startup. The linter assumes that they are all true.
 _TRANSPARENT = frozenset(
     {"ifmodule", "ifdefine", "ifversion", "iffile", "ifdirective", "ifsection"}
 )
@@ -32,7 +32,7 @@ _VARIABLE = re.compile(r"\$\{([^}\n]{1,80})\}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ApacheDirective:
-    """One directive of httpd.conf.
+    """A directive in httpd.conf.
 
     Args:
         name: in lower case.
@@ -63,7 +63,7 @@ class ApacheDirective:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span of the directive on its first line, without continuation lines."""
+        """The span of the directive on its first line; continuation lines are excluded."""
         text = self.source.text[self.start : self.end]
         first = text.partition("\n")[0].rstrip("\r")
         return self.start, self.start + len(first.removesuffix("\\").rstrip())
@@ -71,7 +71,7 @@ class ApacheDirective:
 
 @dataclass(slots=True, eq=False)
 class ApacheScope:
-    """A section of httpd.conf, or the whole file.
+    """A section of httpd.conf, or the top level of the file.
 
     Args:
         kind: name in lower case; empty for a file.
@@ -86,7 +86,7 @@ class ApacheScope:
     _named: dict[str, list[ApacheDirective]] = field(default_factory=dict)
 
     def all_scopes(self) -> Iterator[ApacheScope]:
-        """Yield this scope and all scopes below it, in the order of the text."""
+        """Yield this scope and all scopes below it, in text order."""
         todo = [self]
         while todo:
             scope = todo.pop()
@@ -94,7 +94,7 @@ class ApacheScope:
             todo.extend(reversed(scope.children))
 
     def named(self, name: str) -> list[ApacheDirective]:
-        """Return the directives of this name in this section that have arguments."""
+        """Return the directives with this name that are in this section and have arguments."""
         if len(self._named) == 0:
             for one in self.directives:
                 if one.args:
@@ -102,12 +102,12 @@ class ApacheScope:
         return self._named.get(name, [])
 
     def last(self, name: str) -> ApacheDirective | None:
-        """Return the last directive of this name that has arguments."""
+        """Return the last directive with this name that has arguments."""
         return next(reversed(self.named(name)), None)
 
     @property
     def server(self) -> ApacheScope:
-        """The virtual host that contains this scope, or the main server."""
+        """The innermost virtual host that contains this scope, or else the main server."""
         scope = self
         while scope.parent is not None and scope.kind != "virtualhost":
             scope = scope.parent
@@ -115,7 +115,7 @@ class ApacheScope:
 
     @property
     def root(self) -> ApacheScope:
-        """The scope of the whole configuration."""
+        """The top-level scope of the configuration."""
         scope = self
         while scope.parent is not None:
             scope = scope.parent
@@ -124,7 +124,7 @@ class ApacheScope:
 
 @dataclass(slots=True)
 class ApacheConfig:
-    """A file and the files it includes, in the order in which httpd reads them.
+    """A file with its included files, in the order in which httpd reads them.
 
     Args:
         unopened: the includes that were not opened.
@@ -137,12 +137,12 @@ class ApacheConfig:
     included: list[Source] = field(default_factory=list)
 
     def expanded(self, text: str) -> str:
-        """Return a text with the variables of `Define` replaced by their values."""
+        """Return a text in which variables set by `Define` are replaced with their values."""
         return _VARIABLE.sub(lambda found: self.defines.get(found[1], found[0]), text)
 
 
 def read_config(source: Source, open_include: IncludeOpener) -> ApacheConfig:
-    """Parse a file and the files that it includes.
+    """Parse a file and all files that it includes.
 
     Raises:
         ConfigSyntaxError: a section is not closed, has no name or has no matching opening line.
@@ -153,7 +153,7 @@ def read_config(source: Source, open_include: IncludeOpener) -> ApacheConfig:
 
 
 def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
-    """Return the words between two offsets, which may be on continued lines."""
+    """Return the words between two offsets; the range may span continued lines."""
     found, at = [], start
     while match := _WORD.match(source.text, at, end):
         kind = match.lastgroup or "plain"
@@ -167,7 +167,7 @@ def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
 
 
 class _ApacheReader:
-    """Reader of one file into an ``ApacheConfig``."""
+    """Reader that parses one file into an ``ApacheConfig``."""
 
     def __init__(
         self, source: Source, open_include: IncludeOpener, config: ApacheConfig, depth: int
@@ -178,7 +178,7 @@ class _ApacheReader:
         self._depth = depth
 
     def read(self, scope: ApacheScope) -> None:
-        """Add the directives and sections of the file to a scope."""
+        """Add the directives and sections in the file to a scope."""
         opened: list[tuple[str, int, ApacheScope]] = []
         for start, end in _lines(self._source.text):
             if self._source.text[start] == "<":
@@ -199,7 +199,7 @@ class _ApacheReader:
     ) -> ApacheScope:
         text = self._source.text[start:end].rstrip()
         if not text.endswith(">"):
-            raise self._source.error("the > of this section is missing", start)
+            raise self._source.error("the closing > of this section is missing", start)
         words = words_at(self._source, start + 1, start + len(text) - 1)
         if not words:
             raise self._source.error("this section has no name", start)
@@ -222,11 +222,12 @@ class _ApacheReader:
         return inner
 
     def _follow(self, one: ApacheDirective, scope: ApacheScope) -> None:
-        """Apply the directives that affect how the configuration is read."""
+        """Apply a directive that affects how the configuration is read."""
         if one.name in {"include", "includeoptional"} and one.args:
             self._include(one, scope)
         elif one.name == "define" and len(one.args) > 1:
-            # Expanding variables in the value could make it grow without bound.
+            # Variables in the value are not expanded, because the value could then grow without
+            # bound.
             self._config.defines[one.texts[0]] = one.texts[1]
         elif one.name == "use" and one.args:
             self._leave(one.start, f"Use {one.texts[0]}")
@@ -255,7 +256,7 @@ class _ApacheReader:
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
-    r"""Yield the span of each line that is not empty; a trailing backslash joins lines."""
+    r"""Yield the span of each non-empty line. A trailing backslash joins a line with the next."""
     at = 1 if text.startswith("\ufeff") else 0
     while at < len(text):
         start = at

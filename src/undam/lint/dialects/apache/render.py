@@ -1,4 +1,4 @@
-"""Rendering of an httpd.conf for event streams."""
+"""Renderer of an httpd.conf for event streams."""
 
 from __future__ import annotations
 

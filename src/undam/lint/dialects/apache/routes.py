@@ -1,4 +1,4 @@
-"""Routes that httpd proxies (ProxyPass and similar), balancers, and the sections that apply."""
+"""Routes that httpd proxies (ProxyPass and similar), with their balancers and sections."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from undam.textfiles.tokens import Word
 _LOCATIONS = frozenset({"location", "locationmatch"})
 _PARAMETER = re.compile(r"[A-Za-z]+=")
 _PROXY_FLAG = re.compile(r"(?:^|[\[,])\s*(?:P|proxy)\s*(?:[\],]|$)")
-# Maximum number of conditions before one RewriteRule; real rules have a few.
+# Maximum number of conditions that are read before a RewriteRule; real rules have a few.
 _MAX_CONDITIONS = 50
 _MAX_PARTS = 50
-# If more sections than this apply to the same path, only the last ones are used: they take
+# If more sections than this apply to the same path, only the last ones are used, because they take
 # precedence.
 _MAX_SAME = 5
 _HTTP = frozenset({"http", "https"})
@@ -56,7 +56,7 @@ class ProxyWorker:
         return self.scheme in _HTTP
 
     def parameter(self, name: str) -> Word | None:
-        """Return the last parameter of this name."""
+        """Return the last parameter with this name."""
         found = [one for one in self.parameters if one.text.lower().startswith(f"{name}=")]
         return found[-1] if found else None
 
@@ -80,14 +80,14 @@ class ApacheRoute:
 
     @property
     def prefix(self) -> str:
-        """The prefix that the paths of all requests share."""
+        """The longest prefix that all request paths of the route share."""
         return _prefix(self.path, self.match)
 
 
 def find_routes(
     config: ApacheConfig, hints: RouteHints
 ) -> Iterator[tuple[ApacheRoute, AssessedRoute]]:
-    """Yield every route with its outcome, streaming or not, in the order of the text."""
+    """Yield every route with its outcome, streaming or not, in text order."""
     balancers = _balancers(config)
     for scope in config.root.all_scopes():
         if scope.kind == "proxy":
@@ -107,7 +107,7 @@ def find_routes(
 
 
 class SectionIndex:
-    """The sections of a configuration by path and URL, so that lookups by route are fast."""
+    """Index of the sections in a configuration by path and URL, for fast lookups by route."""
 
     def __init__(self, config: ApacheConfig) -> None:
         self._config = config
@@ -134,7 +134,7 @@ class SectionIndex:
             self._by_pattern.setdefault((server, path), []).append(scope)
 
     def around(self, route: ApacheRoute) -> list[ApacheScope]:
-        """Return the sections that apply to a whole route, in httpd's merging order."""
+        """Return the sections that apply to an entire route, in the order httpd merges them."""
         server, root = route.line.scope.server, self._config.root
         servers = [root] if server is root else [root, server]
         parts = route.prefix.rstrip("/").split("/")[:_MAX_PARTS]
@@ -155,7 +155,7 @@ class SectionIndex:
 
 
 def set_parameter(route: ApacheRoute, worker: ProxyWorker, name: str, value: str) -> list[Edit]:
-    """Return the edits that set a parameter of a worker; empty if its line takes none."""
+    """Return the edits that set a worker parameter; empty if the line takes no parameters."""
     parameter, line = worker.parameter(name), worker.line
     if parameter is not None:
         return [Edit(*parameter.span, f"{name}={value}")]
@@ -165,7 +165,7 @@ def set_parameter(route: ApacheRoute, worker: ProxyWorker, name: str, value: str
 
 
 def settings_of(scopes: list[ApacheScope], *names: str) -> list[ApacheDirective]:
-    """Return the directives of these names, in the order in which httpd merges the sections."""
+    """Return the directives with these names, in the order in which httpd merges the sections."""
     return [one for scope in scopes for name in names for one in scope.named(name)]
 
 
@@ -209,7 +209,7 @@ def _route(
 
 
 def _path_of(scope: ApacheScope) -> tuple[str, PathMatch]:
-    """Return the path pattern of the requests that a section applies to."""
+    """Return the path of the requests that a section applies to, and how the path is matched."""
     while scope.kind not in _LOCATIONS:
         if scope.kind in {"files", "filesmatch"} and scope.args:
             return scope.args[-1], PathMatch.REGEX
@@ -245,7 +245,7 @@ def _assessed(route: ApacheRoute, assessment: Assessment) -> AssessedRoute:
 
 
 def _balancer_target(route: ApacheRoute) -> str:
-    """Return the first URL on the line: a balancer's name in it may identify an engine."""
+    """Return the first URL on the line. A balancer name in the URL may identify an engine."""
     words = [word for word in route.line.texts if not _PARAMETER.match(word)]
     return next((word for word in words if "://" in word), "")
 

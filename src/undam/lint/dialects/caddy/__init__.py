@@ -1,4 +1,4 @@
-"""Caddyfile: buffered responses, compression and timeouts."""
+"""The Caddyfile dialect: buffered responses, compression and timeouts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _CONTENT = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is a Caddyfile, by its name or by directives that only Caddy has."""
+    """Return whether a file is a Caddyfile, based on its name or on Caddy-specific directives."""
     return has_name_or_content(path, text, name=_NAME, not_name=_OTHER_SUFFIXES, content=_CONTENT)
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes.
+    """Lint the streaming routes in a Caddyfile.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

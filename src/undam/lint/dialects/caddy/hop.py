@@ -1,4 +1,4 @@
-"""Hop of Caddy in a request path: timeouts of transport and server, and encoding."""
+"""Description of Caddy as a hop in a request path: timeouts, buffering and compression."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRAITS = ProgramTraits(
 def describe(
     config: CaddyConfig, route: CaddyRoute, found: Iterable[Diagnostic], version: Version | None
 ) -> AssessedRoute:
-    """Return the route with its hop."""
+    """Return the assessed route, extended with its Caddy hop."""
     idle = total = NO_LIMIT
     for transport in route.relay.inside("transport"):
         for option in transport.inside("read_timeout"):

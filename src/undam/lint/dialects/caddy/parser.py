@@ -1,4 +1,4 @@
-"""Parser of Caddyfiles: directives in nested blocks (caddyserver.com, Caddyfile concepts)."""
+"""Parser for Caddyfiles: directives in nested blocks (see "Caddyfile Concepts")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.textfiles.edits import Edit, delete_line
 from undam.textfiles.source import Source
 from undam.textfiles.tokens import Word
 
-# Real files stay below ten levels; the limit bounds the recursion over nested blocks.
+# This limit bounds the recursion over nested blocks. Real files have fewer than ten levels.
 MAX_BLOCKS = 64
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -30,7 +30,7 @@ _TOKEN = re.compile(
 
 @dataclass(slots=True, eq=False)
 class CaddyDirective:
-    """One line and the block it opens. The block of the global options has no ``words``."""
+    """A line with the block it opens. The global options block has no ``words``."""
 
     source: Source
     start: int
@@ -47,18 +47,18 @@ class CaddyDirective:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span of the words that are on the first line."""
+        """The span of the words on the first line."""
         end = self.words[-1].end if self.words else self.start + 1
         first = self.source.text[self.start : end].partition("\n")[0]
         return self.start, self.start + len(first.rstrip("\r\\ "))
 
     def inside(self, *names: str) -> Iterator[CaddyDirective]:
-        """Return the lines of the block that have one of these names."""
+        """Return the directives in the block that have one of these names."""
         return (one for one in self.block or () if one.name in names)
 
 
 def read_caddyfile(source: Source) -> list[CaddyDirective]:
-    """Parse a file into its lines with their blocks.
+    """Parse a Caddyfile into directives with nested blocks.
 
     Raises:
         ConfigSyntaxError: a brace, quote or heredoc is not closed, or the nesting is too deep.
@@ -96,7 +96,7 @@ def read_caddyfile(source: Source) -> list[CaddyDirective]:
 
 
 def _words(source: Source) -> Iterator[tuple[Word | None, bool]]:
-    """Yield each word and whether it is quoted; ``None`` stands for the end of a line."""
+    """Yield each word, and whether the word is quoted. ``None`` marks the end of a line."""
     text, at = source.text, 0
     while match := _TOKEN.match(text, at):
         kind, start, at = match.lastgroup or "", at, match.end()
@@ -118,7 +118,7 @@ def _words(source: Source) -> Iterator[tuple[Word | None, bool]]:
 
 
 def duration_s(text: str) -> float | None:
-    """Parse a duration of Go or Caddy; ``None`` if it is invalid or a placeholder."""
+    """Parse a Go or Caddy duration; ``None`` if it is invalid or a placeholder."""
     parts = _DURATION_PART.findall(text[:64])
     if text.removeprefix("-") == "0":
         return 0.0
@@ -128,7 +128,7 @@ def duration_s(text: str) -> float | None:
 
 
 def delete_directive(one: CaddyDirective) -> list[Edit]:
-    """Return the edit that deletes a directive's line; empty if the line contains anything else."""
+    """Return the edit that deletes a directive's line; empty if the line contains other text."""
     start, end = one.source.line_span(one.start)
     alone = one.source.text[start : one.start].strip() == "" and one.block is None
     rest = one.source.text[one.words[-1].end : end].strip()

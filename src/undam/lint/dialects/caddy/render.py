@@ -1,4 +1,4 @@
-"""Rendering of a Caddyfile for event streams."""
+"""Renderer of a Caddyfile for event streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `reverse_proxy` directives, their outcome, and the directives that apply to them."""
+"""Routes from `reverse_proxy` directives, their outcomes, and the directives that affect them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.textfiles.source import Source, UnreadPart
 
 _AROUND = frozenset({"encode", "header"})
 _CONTAINERS = frozenset({"handle", "handle_path", "route", "handle_errors"})
-# The limit stops snippets that import themselves, directly or through others.
+# This limit stops snippets that import themselves, directly or indirectly.
 _MAX_IMPORTS = 500
 
 Paths = tuple[tuple[str, PathMatch], ...]
@@ -27,7 +27,7 @@ Paths = tuple[tuple[str, PathMatch], ...]
 
 @dataclass(frozen=True, slots=True)
 class CaddyRoute:
-    """A route that a `reverse_proxy` directive defines.
+    """A route that is defined by a `reverse_proxy` directive.
 
     Args:
         around: the directives of outer levels that apply to it.
@@ -42,13 +42,13 @@ class CaddyRoute:
 
     @property
     def upstreams(self) -> list[str]:
-        """The servers that requests are sent to."""
+        """The upstream servers of the route."""
         return _upstreams(self.relay)
 
 
 @dataclass(frozen=True, slots=True)
 class CaddySite:
-    """The block of a site in a Caddyfile.
+    """A site block in a Caddyfile.
 
     Args:
         names: the addresses of the site.
@@ -60,7 +60,7 @@ class CaddySite:
 
 @dataclass(slots=True)
 class CaddyConfig:
-    """A file and the files that it imports.
+    """A Caddyfile with its imported files.
 
     Args:
         unopened: the imports that were not opened.
@@ -74,7 +74,7 @@ class CaddyConfig:
 
 
 def read_config(source: Source, open_include: IncludeOpener) -> CaddyConfig:
-    """Parse a file and the files that it imports.
+    """Parse a Caddyfile and the files that it imports.
 
     Raises:
         ConfigSyntaxError: one of the files cannot be parsed.
@@ -86,7 +86,7 @@ def read_config(source: Source, open_include: IncludeOpener) -> CaddyConfig:
 
 
 def find_routes(config: CaddyConfig, hints: RouteHints) -> Iterator[CaddyRoute]:
-    """Yield every route, streaming or not, in the order of the text."""
+    """Yield every route, streaming or not, in text order."""
     for site in config.sites:
         yield from _SiteRoutes(site.names, hints).walk(site.lines, (), (), {})
 
@@ -99,10 +99,10 @@ class _CaddyReader:
         self._imports = 0
 
     def read_top(self, top: list[CaddyDirective]) -> None:
-        """Collect the global options, snippets and sites of a file."""
+        """Collect the global options, snippets and sites in a file."""
         loose = [one for one in top if one.block is None and one.name != "import"]
         if loose and loose[0] is top[0]:
-            # The file is a single site without braces; its first line is the address.
+            # The file contains a single site without braces, so its first line is the address.
             names = tuple(word.text.rstrip(",") for word in top[0].words)
             self._config.sites.append(CaddySite(names, self._imported(top[1:], 0)))
             return
@@ -119,7 +119,7 @@ class _CaddyReader:
                 self._config.sites.append(CaddySite(names, self._imported(one.block, 0)))
 
     def _imported(self, lines: list[CaddyDirective], depth: int) -> list[CaddyDirective]:
-        """Return the lines with each import replaced by the lines of its snippet or files."""
+        """Return the lines with each import replaced by the imported snippet or files."""
         found: list[CaddyDirective] = []
         for one in lines:
             if one.name == "import" and one.texts:
@@ -163,7 +163,7 @@ class _CaddyReader:
 
 
 class _SiteRoutes:
-    """The routes of one site in a Caddyfile.
+    """The routes of one site block in a Caddyfile.
 
     Args:
         names: the addresses of the site.
@@ -180,7 +180,7 @@ class _SiteRoutes:
         around: tuple[CaddyDirective, ...],
         matchers: dict[str, Paths],
     ) -> Iterator[CaddyRoute]:
-        """Yield the routes among the lines of a block and of the blocks inside it."""
+        """Yield the routes in a list of directives, including those in nested blocks."""
         known = {**matchers, **_matchers(lines)}
         around = (*around, *(one for one in lines if one.name in _AROUND))
         for one in lines:
@@ -215,7 +215,7 @@ class _SiteRoutes:
 
 
 def _recipes(relay: CaddyDirective) -> Iterator[Recipe]:
-    """Yield the settings in a `reverse_proxy` block that are intended for event streams."""
+    """Yield the settings in a `reverse_proxy` block that are meant for event streams."""
     for option in relay.inside("flush_interval"):
         if option.texts[:1] == ("-1",):
             yield Recipe.FLUSHED
@@ -253,7 +253,7 @@ def _matched(one: CaddyDirective, matchers: dict[str, Paths]) -> Paths:
 
 
 def _applies(outer: Paths, route: Paths) -> bool:
-    """Return whether a directive that matches ``outer`` applies to one of the route's paths."""
+    """Return whether a directive for the paths in ``outer`` applies to any path of the route."""
     if not outer:
         return True
     return any(path.startswith(prefix.rstrip("*")) for prefix, _ in outer for path, _ in route)

@@ -1,4 +1,4 @@
-"""Cloud resources: Terraform, CloudFormation, SAM, serverless.yml, vercel.json, fly.toml, IIS."""
+"""Cloud dialect: Terraform, CloudFormation, SAM, serverless.yml, vercel.json, fly.toml and IIS."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _YAML_READERS: dict[str, Callable[[Node, Source], list[CloudResource]]] = {
 
 
 def _name_of(path: str) -> str:
-    """Return the name of a file, in lower case and without the folder."""
+    """Return the base name of a file in lower case."""
     return path.replace("\\", "/").rpartition("/")[2].lower()
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file defines resources or services that streams may pass through."""
+    """Return whether a file defines resources or services that may carry streams."""
     name = _name_of(path)
     if name.endswith((".tf", ".tofu")):
         return bool(_TERRAFORM.search(text))
@@ -68,7 +68,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the resources.
+    """Lint the cloud resources in a file.
 
     Raises:
         ConfigSyntaxError: the text cannot be parsed.
@@ -88,7 +88,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 def _resources(source: Source) -> list[CloudResource]:
     name = _name_of(source.path)
-    # Standard input has no name.
+    # Standard input has no file name.
     if name.endswith((".tf", ".tofu")) or (name == "-" and _TERRAFORM.search(source.text)):
         return read_resources(source)
     if name.endswith(".toml"):

@@ -1,4 +1,4 @@
-"""Trees of Terraform and OpenTofu files and of web.config, with positions."""
+"""Parsers that turn Terraform, OpenTofu and web.config files into trees with positions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from undam.textfiles.tree import Entry, Node
 if TYPE_CHECKING:
     from lark import Tree
 
-# Real resources have fewer than ten levels; the limit bounds the recursion.
+# This limit bounds the recursion. Real resources have fewer than ten levels.
 _MAX_DEPTH = 60
 _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 
 def read_terraform(source: Source) -> Node:
-    """Parse a file into a tree. A block becomes a map under a key made of its type and labels.
+    """Parse a Terraform file into a tree. The key of a block consists of its type and labels.
 
     A value that is not a literal is kept as the text of its expression and is never edited.
 
@@ -42,7 +42,7 @@ def read_terraform(source: Source) -> Node:
 
 
 class _HclTree:
-    """Converter from the syntax tree of python-hcl2."""
+    """Converter for the syntax tree of python-hcl2."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -128,14 +128,14 @@ class _HclTree:
 
 
 def read_xml(source: Source) -> Node:
-    """Parse a file into a tree: each element is a map of its attributes and child elements.
+    """Parse an XML file into a tree. Each element is a map of its attributes and child elements.
 
     Raises:
         ConfigSyntaxError: the text is not XML.
     """
     root = Node("map", 0, len(source.text))
     open_nodes = [root]
-    # The parser counts bytes. In this encoding, each character is one byte.
+    # The XML parser counts bytes, so each non-ASCII character is replaced by a single byte.
     text = "".join(one if ord(one) < 128 else "?" for one in source.text)
     parser = expat.ParserCreate("iso-8859-1")
 

@@ -1,4 +1,4 @@
-"""Rendering of an AWS load balancer in Terraform that keeps silent streams open."""
+"""Renderer of an AWS load balancer in Terraform with a long idle timeout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MAX_IDLE_S = 4000
 
 
 def render(request: RenderRequest) -> str:
-    """Return a load balancer and a listener whose rule sends the path to a target group.
+    """Return Terraform code for a load balancer, and for a listener rule that forwards the path.
 
     The targets are registered elsewhere; a comment names the upstream.
     """

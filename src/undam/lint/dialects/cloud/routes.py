@@ -1,4 +1,4 @@
-"""Resources of a cloud platform that carry a stream, read from several kinds of files."""
+"""Cloud resources that carry streams, independent of the file format that defines them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class CloudFact(Enum):
-    """A setting or a property of a resource that affects streams."""
+    """A setting or property of a cloud resource that affects streams."""
 
     IDLE = auto()
     TOTAL = auto()
@@ -32,7 +32,7 @@ class CloudFact(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CloudSetting:
-    """A setting of a resource.
+    """A setting in the configuration of a cloud resource.
 
     Args:
         name: its name in messages.
@@ -80,10 +80,9 @@ class CloudResource:
 
 
 def assess(resource: CloudResource, hints: RouteHints, source: Source) -> AssessedRoute:
-    """Return a resource as a route, with its hop if it streams or may stream."""
+    """Return the assessed route of a resource, with its hop if it streams or may stream."""
     paths = resource.paths or ["/"]
-    # A resource is usually named after the program behind it. Names that are host names or comments
-    # are ignored.
+    # A resource is usually named after the program behind it. Host names and comments are ignored.
     names = [_PLACEHOLDER.sub("", one).strip("-_") for one in resource.names]
     named = [one for one in names if _NAME.fullmatch(one)]
     upstreams = [*resource.upstreams, *named, resource.address.rpartition(".")[2]]
@@ -137,14 +136,14 @@ def _at(setting: CloudSetting | None, source: Source) -> tuple[str, int] | None:
 
 
 def seconds_of(node: Node | None) -> float | None:
-    """Parse a number of seconds, or a duration such as ``300s``; ``None`` for other values."""
+    """Parse a number of seconds or a duration such as ``300s``; ``None`` for other values."""
     found = _NUMBER.fullmatch(node.text.strip()) if node is not None else None
     return float(found[1]) * _UNITS_S[found[2] or "s"] if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSpec:
-    """Location of a limit in the configuration, and its default.
+    """A limit's location in the configuration of a resource, and its default value.
 
     Args:
         path: the keys to it, outermost first; each block on the path may be repeated.
@@ -162,7 +161,7 @@ class LimitSpec:
     max_s: float = math.inf
 
     def settings(self, node: Node, owner: tuple[int, int], source: Source) -> list[CloudSetting]:
-        """Return the limit as it is configured in each block of a resource.
+        """Return the limit as configured in each block of a resource.
 
         Args:
             owner: the span to mark if the limit is not configured.
@@ -185,10 +184,10 @@ class LimitSpec:
 
 
 def insert(block: Node, name: str, value: str, source: Source) -> Edit | None:
-    """Return the edit that inserts a setting into a block, without quotes around numbers."""
+    """Return the edit that inserts a setting into a block; numbers are not quoted."""
     _, end = source.line_span(block.start)
     if block.form == "table" and block.end <= end:
-        return None  # an insertion needs a block of several lines
+        return None  # a setting can be inserted only into a multi-line block
     edit = insert_entry(source, block, name, value)
     if edit is not None and value.isdecimal():
         return Edit(edit.start, edit.end, edit.text.replace(f'"{value}"', value))
@@ -196,7 +195,7 @@ def insert(block: Node, name: str, value: str, source: Source) -> Edit | None:
 
 
 def blocks_at(nodes: Iterable[Node], path: Iterable[str]) -> Iterator[Node]:
-    """Yield the maps under these keys; a repeated block or a list has several."""
+    """Yield the maps at this key path. A repeated block or a list yields several maps."""
     found = list(nodes)
     for name in path:
         found = [

@@ -1,4 +1,4 @@
-"""Command lines of engines and servers: shell, Dockerfile, systemd, compose, manifests, charts."""
+"""The commands dialect: command lines that start engines and servers, in scripts and manifests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHELL = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file has commands that start a known engine or server."""
+    """Return whether a file contains commands that start a known engine or server."""
     if not _NAME.search(path) or not has_any(text, *_WORDS):
         return False
     if is_yaml(path):
@@ -43,7 +43,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the commands that start streaming programs.
+    """Lint the commands that start streaming servers in a file.
 
     Raises:
         ConfigSyntaxError: the text of a YAML file is not YAML.

@@ -1,4 +1,4 @@
-"""Command lines in shell scripts, Dockerfiles, systemd units, compose files and manifests."""
+"""Parsers for command lines in shell scripts, Dockerfiles, systemd units and YAML files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _JSON_WORD = re.compile(r"\"((?:[^\"\\]|\\.)*+)\"")
 _UNIT = re.compile(r"^ExecStart[ \t]*=[ \t]*[@:+!-]*", re.MULTILINE)
 _URL = re.compile(r"https?://[^\s\"'/,;]+")
 _FIRST_LINE = re.compile(r"[|>][-+0-9]*[^\n]*\n")
-# Keys of compose files, manifests and charts that hold the words of a command line, in order.
+# Keys whose values are command-line words. The words under the keys of a group are joined in order.
 _KEYS = (
     ("entrypoint", "command", "args"),
     ("extraArgs", "extra_args", "extraCommandArgs", "additionalArgs", "vllmArgs", "engineArgs"),
@@ -35,7 +35,7 @@ _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
 
 
 class CommandStyle(Enum):
-    """Syntax in which the words of a command line are written."""
+    """The syntax in which a command line is written."""
 
     SHELL = auto()
     """Words separated by spaces."""
@@ -47,7 +47,7 @@ class CommandStyle(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A flag of a command line, with its value.
+    """A command-line flag with its value.
 
     Args:
         span: the span of the flag and its value on the line of the flag.
@@ -79,7 +79,7 @@ class Command:
     upstreams: tuple[str, ...] = ()
 
     def flag(self, *names: str) -> Flag | None:
-        """Return the last flag with one of these names: ``--name value`` or ``--name=value``."""
+        """Return the last flag with one of these names, as ``--name value`` or ``--name=value``."""
         found = None
         for index, word in enumerate(self.words):
             name, equals, value = word.text.partition("=")
@@ -95,7 +95,7 @@ class Command:
         return found
 
     def insert_after(self, source: Source, word: Word, texts: Iterable[str]) -> Edit:
-        """Return the edit that inserts words after a word, in the syntax of the command."""
+        """Return the edit that inserts words after a given word, in the syntax of the command."""
         match self.style:
             case CommandStyle.SHELL:
                 return Edit(word.end, word.end, "".join(f" {text}" for text in texts))
@@ -118,7 +118,7 @@ def _inner(word: Word) -> tuple[int, int]:
 
 
 def commands_in_shell(source: Source, start: int = 0, end: int | None = None) -> Iterator[Command]:
-    """Yield the commands of a shell text."""
+    """Yield the commands in a shell script."""
     stop = len(source.text) if end is None else end
     words: list[Word] = []
     at = start
@@ -138,7 +138,7 @@ def _unquoted(text: str) -> str:
 
 
 def commands_in_dockerfile(source: Source) -> Iterator[Command]:
-    """Yield the command of each stage: its last ENTRYPOINT with its last CMD."""
+    """Yield one command per build stage: its last ENTRYPOINT followed by its last CMD."""
     image = ""
     parts: dict[str, list[Command]] = {}
     for found in _DOCKER.finditer(source.text):
@@ -185,7 +185,7 @@ def _stage(parts: dict[str, list[Command]], image: str) -> Iterator[Command]:
 
 
 def commands_in_unit(source: Source) -> Iterator[Command]:
-    """Yield the ExecStart commands of a systemd unit."""
+    """Yield the ExecStart commands in a systemd unit."""
     for found in _UNIT.finditer(source.text):
         end = source.line_span(found.end())[1]
         while source.text[found.end() : end].rstrip("\r\n").endswith("\\") and end < len(
@@ -196,13 +196,14 @@ def commands_in_unit(source: Source) -> Iterator[Command]:
 
 
 def commands_in_yaml(source: Source, roots: Iterable[Node]) -> Iterator[Command]:
-    """Yield the commands in compose files, manifests and the values of charts."""
+    """Yield the commands in compose files, Kubernetes manifests and Helm chart values."""
     for root in roots:
         names = tuple(_object_names(root))
         yield from _commands_below(source, root, names, "", 0)
 
 
-# Manifests are fewer than 30 levels deep; the YAML reader limits the depth as well.
+# This limit bounds the recursion; manifests are fewer than 30 levels deep. The YAML reader has its
+# own limit.
 _MAX_DEPTH = 60
 
 
@@ -230,7 +231,7 @@ def _commands_below(
 
 
 def _joined(source: Source, parts: list[Command], owner: int) -> Iterator[Command]:
-    """Join lists of words into one command; yield the commands of a shell text unchanged."""
+    """Join word lists into one command. Commands from a shell script are yielded separately."""
     if len(parts) > 1 and all(one.style is not CommandStyle.SHELL for one in parts):
         words = tuple(word for one in parts for word in one.words)
         parts = list(_flattened(source, words, parts[-1].style, owner))
@@ -238,7 +239,7 @@ def _joined(source: Source, parts: list[Command], owner: int) -> Iterator[Comman
 
 
 def _urls(node: Node) -> Iterator[str]:
-    """Yield the URLs in the environment of a compose service or of a container."""
+    """Yield the URLs in the environment variables of a compose service or a container."""
     for name in ("environment", "env"):
         found = node.get(name)
         for one in walk(found) if found is not None else ():
@@ -258,7 +259,7 @@ def _words_of(source: Source, value: Node) -> Iterator[Command]:
 
 
 def _scalar_span(source: Source, node: Node) -> tuple[int, int]:
-    """Return the span of the text of a scalar, without quotes or the indicator of a block."""
+    """Return the span of a scalar's text, without its quotes or block indicator."""
     if node.quoted:
         return node.start + 1, node.end - 1
     first = _FIRST_LINE.match(source.text, node.start)
@@ -268,7 +269,7 @@ def _scalar_span(source: Source, node: Node) -> tuple[int, int]:
 def _flattened(
     source: Source, words: tuple[Word, ...], style: CommandStyle, owner: int
 ) -> Iterator[Command]:
-    """Yield the command of a list of words, or the commands in the text that it passes to a shell.
+    """Yield the command in a word list, or the commands in the script that it passes to a shell.
 
     A word such as ``--stream-interval 20``, which a chart splits later, becomes two words.
     """
@@ -299,7 +300,7 @@ def _scalar_span_of_word(source: Source, word: Word) -> tuple[int, int]:
 
 
 def _service_names(node: Node, key: str) -> Iterator[str]:
-    """Yield the names of a service or a container, and the ports that it publishes."""
+    """Yield the names of a service or container, and its published ports."""
     if node.get("image", "build", "command", "args") is None:
         return
     if key not in {"", "containers", "initContainers"}:
@@ -317,7 +318,7 @@ def _service_names(node: Node, key: str) -> Iterator[str]:
 
 
 def _object_names(root: Node) -> Iterator[str]:
-    """Yield the name of a Kubernetes object, and the labels that a Service can select it by."""
+    """Yield the name of a Kubernetes object and the labels by which a Service can select it."""
     metadata = root.get("metadata")
     name = metadata.get("name") if metadata is not None else None
     if name is not None and name.kind == "scalar":

@@ -1,4 +1,4 @@
-"""Programs whose flags are known: inference engines and application servers."""
+"""Programs with known flags: inference engines and application servers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from undam.lint.evidence.hop import Tier
 from undam.lint.evidence.neighbours import profile_of_image
 from undam.textfiles.tokens import Word
 
-# The program is among the first words, after `exec`, `uv run`, `python -m` and assignments.
+# The program name is among the first words, possibly after `exec`, `uv run`, `python -m` or
+# assignments.
 _FIRST_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program that serves streams.
+    """A server program that can stream.
 
     Args:
         words: names of its executable, and of its module for ``python -m``.
@@ -39,7 +40,7 @@ class Program:
         return self.tier is Tier.ENGINE
 
     def heartbeat_of(self, command: Command) -> tuple[float | None, Flag | None]:
-        """Return the interval of the heartbeats that a command sets, and its flag."""
+        """Return the heartbeat interval that a command sets, and the flag that sets it."""
         flag = command.flag(*self.heartbeat_flags) if self.heartbeat_flags else None
         if flag is None:
             return self.heartbeat_s, None
@@ -104,7 +105,7 @@ def program_of(command: Command) -> tuple[Program, Word | None] | None:
 
 
 def _leading(words: Sequence[Word]) -> list[Word]:
-    """Return the first words up to the first flag other than ``-m``."""
+    """Return the words before the first flag; ``-m`` does not count as a flag."""
     found: list[Word] = []
     for word in words[:_FIRST_WORDS]:
         if word.text.startswith("-") and word.text not in {"-m", "--"}:
@@ -114,7 +115,7 @@ def _leading(words: Sequence[Word]) -> list[Word]:
 
 
 def number_of(text: str) -> float | None:
-    """Parse a number of seconds; ``None`` for a variable and other text."""
+    """Parse a number of seconds; ``None`` if the text is not a number, such as a variable."""
     bare = text.strip("\"' ")
     negative = bare.startswith("-")
     digits = bare.removeprefix("-")

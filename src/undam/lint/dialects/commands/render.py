@@ -1,4 +1,4 @@
-"""Rendering of a shell script that starts an engine with heartbeats."""
+"""Renderer of a shell script that starts an engine with heartbeats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _HEARTBEAT_S = 15
 
 
 def render(request: RenderRequest) -> str:
-    """Return a script that starts vLLM on the listen address, with one token per event.
+    """Return a script that starts vLLM on the listen address and sends one token per event.
 
     The upstream and the path are those of the model server itself, so they are not used.
     """

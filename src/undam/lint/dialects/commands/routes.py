@@ -1,4 +1,4 @@
-"""Commands that start streaming programs, with the evidence that these stream."""
+"""Commands that start known servers, with the evidence for streaming."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from undam.textfiles.tree import Node
 from undam.textfiles.yaml_reader import read_yaml
 
 _YAML = (".yaml", ".yml", ".json", ".tpl")
-# The application that a server imports, such as `chat.main:app`.
+# The application that a server loads, such as `chat.main:app`.
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*(?::\w+(?:\(\))?|\.[aw]sgi)")
 _DOCKERFILE = re.compile(r"(?:^|[/.])(?:docker|container)file(?:\.[^/]*)?$")
 
@@ -45,17 +45,17 @@ class ServerCommand:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span of the name of the program, or else of the first word."""
+        """The span of the program name, or of the first word if there is no program name."""
         return (self.word or self.command.words[0]).span
 
 
 def is_yaml(path: str) -> bool:
-    """Return whether the name of a file is that of a YAML file."""
+    """Return whether a file name has a YAML extension."""
     return path.lower().endswith(_YAML)
 
 
 def read_roots(source: Source) -> tuple[Node, ...]:
-    """Parse the documents of a YAML file.
+    """Parse the documents in a YAML file.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.
@@ -64,7 +64,7 @@ def read_roots(source: Source) -> tuple[Node, ...]:
 
 
 def find_commands(source: Source, roots: tuple[Node, ...]) -> Iterator[Command]:
-    """Yield every command of a file, parsed in the syntax of the file's type."""
+    """Yield every command in a file, parsed according to the file type."""
     path = source.path.lower()
     if is_yaml(path):
         yield from commands_in_yaml(source, roots)
@@ -79,7 +79,7 @@ def find_commands(source: Source, roots: tuple[Node, ...]) -> Iterator[Command]:
 def find_servers(
     source: Source, roots: tuple[Node, ...], hints: RouteHints
 ) -> Iterator[ServerCommand]:
-    """Yield the commands that start a known program, streaming or not."""
+    """Yield the commands that start a known program, whether it streams or not."""
     for command in find_commands(source, roots):
         found = program_of(command)
         if found is not None:
@@ -104,7 +104,7 @@ def _assess(source: Source, command: Command, program: Program, hints: RouteHint
 
 
 def _assess_server(command: Command, hints: RouteHints) -> Assessment:
-    """Assess whether a server streams, by its names, its application and the files beside it."""
+    """Assess whether a server streams, based on its names, its application and nearby files."""
     if hints.neighbours.programs:
         program = hints.neighbours.programs[0]
         return Assessment(RouteOutcome.STREAMS, (f"{program} beside the file streams",))
@@ -115,7 +115,7 @@ def _assess_server(command: Command, hints: RouteHints) -> Assessment:
 
 
 def _folder(path: str) -> tuple[str, ...]:
-    """Return the name of the folder of a Dockerfile, which is usually that of its service."""
+    """Return the name of a Dockerfile's folder, which is usually the name of the service."""
     parts = path.replace("\\", "/").split("/")
     return (parts[-2],) if len(parts) > 1 and _DOCKERFILE.search(path.lower()) else ()
 
@@ -147,7 +147,7 @@ def _hop(source: Source, command: Command, program: Program, route: AssessedRout
 
 @dataclass(frozen=True, slots=True)
 class ServerLimit:
-    """The limit of a server on the duration of a response.
+    """A server's limit on the duration of a response.
 
     Args:
         span: the flag that sets it; ``None`` if it is the default.
@@ -164,7 +164,7 @@ _SYNC_DEFAULT_S = 30.0
 
 
 def total_limit_of(command: Command, program: Program) -> ServerLimit | None:
-    """Return the limit of a server on the whole response; ``None`` if it has none.
+    """Return the server's limit on the whole response; ``None`` if there is no limit.
 
     Gunicorn applies it only in sync workers, whose only thread is busy during a stream.
     """
@@ -178,7 +178,7 @@ def total_limit_of(command: Command, program: Program) -> ServerLimit | None:
 
 
 def is_sync(command: Command) -> bool:
-    """Return whether gunicorn uses sync workers, as far as the command shows.
+    """Return whether the command makes gunicorn use sync workers.
 
     With more than one thread, the sync class becomes gthread.
     """

@@ -1,4 +1,4 @@
-"""Compose files: Traefik and Caddy labels, and settings of services that stream."""
+"""The compose dialect: Traefik and Caddy labels, and the settings of streaming services."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the services that stream, and of the proxies that labels configure.
+    """Lint the streaming services, and the proxies that are configured through labels.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.
@@ -73,7 +73,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def _with_own_services(settings: Settings, source: Source) -> Settings:
-    """Return the settings with the services of the file itself as additional evidence."""
+    """Return the settings, with the services in the file added as further evidence."""
     own = neighbours_from([(source.path, source.text)])
     around = settings.neighbours
     merged = replace(
@@ -97,7 +97,7 @@ def _lint_caddy(
 
 
 def _in_labels(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """Yield the diagnostics without those fixes that a label cannot contain."""
+    """Yield the diagnostics without the fixes that cannot be expressed in a label."""
     for one in found:
         fits = all(edit.start < edit.end and not set(edit.text) & set("\n{}") for edit in one.edits)
         yield one if fits else replace(one, edits=())

@@ -1,4 +1,4 @@
-"""Labels for caddy-docker-proxy, which builds a Caddyfile from them."""
+"""Reader for caddy-docker-proxy labels, from which a Caddyfile is generated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from undam.textfiles.source import Source
 from undam.textfiles.tokens import Word
 
 _KEY = re.compile(r"caddy(?:_\d+)?")
-# `1_encode` is the directive `encode` at the first position; `handle_1` is a second `handle`.
+# `1_encode` is the `encode` directive in first position; `handle_1` is a second `handle`.
 _ORDER = re.compile(r"^\d+_")
 _WORD = re.compile(r"\{\{\s*upstreams(?:\s+(?:https?\s+)?(?P<port>\d+))?\s*\}\}|\S+")
 
 
 def caddy_config(services: Iterable[ComposeService], source: Source) -> CaddyConfig | None:
-    """Return the configuration that the labels of a compose file describe; ``None`` if none do."""
+    """Return the Caddy configuration that the labels describe; ``None`` if there is none."""
     config = CaddyConfig()
     for service in services:
         sites: dict[str, CaddySite] = {}
@@ -56,7 +56,7 @@ def _add(
             if directive.block is None:
                 directive.block = []
             lines = directive.block
-    assert directive is not None  # a label has at least one part after its prefix
+    assert directive is not None  # a label has at least one part after the prefix
     directive.words += _words(label, service)
 
 

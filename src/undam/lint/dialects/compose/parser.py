@@ -1,4 +1,4 @@
-"""Services of a compose file with their labels, and the trees that the labels describe."""
+"""Parser for compose services and their labels, and for the trees that the labels describe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.textfiles.source import Source
 from undam.textfiles.tokens import Word
 from undam.textfiles.tree import Entry, Node
 
-# Labels and options of Traefik whose value is a list, in lower case.
+# Traefik labels and options whose value is a list, in lower case.
 _LISTS = frozenset({
     "middlewares", "entrypoints", "excludedcontenttypes", "includedcontenttypes", "encodings",
 })  # fmt: skip
@@ -20,7 +20,7 @@ _PART = re.compile(r"[^,\s](?:[^,]*[^,\s])?")
 
 @dataclass(frozen=True, slots=True)
 class ComposeSetting:
-    """A label, an environment variable or an option of a service: a key with a value.
+    """A label, environment variable or option of a service: a key with a value.
 
     Args:
         start: offset of the line's own text: the dash of a list item, or the key of a map.
@@ -37,18 +37,18 @@ class ComposeSetting:
 
 @dataclass(frozen=True, slots=True)
 class ComposeService:
-    """A service of a compose file."""
+    """A service in a compose file."""
 
     name: str
     node: Node
 
     def text(self, name: str) -> str:
-        """Return the text of a scalar setting; empty if there is none."""
+        """Return the text of a scalar setting; empty if it is not set."""
         found = self.node.get(name)
         return found.text if found is not None and found.kind == "scalar" else ""
 
     def settings(self, source: Source, name: str) -> list[ComposeSetting]:
-        """Return the entries of `labels` or `environment`, which may be a list or a map."""
+        """Return the entries in `labels` or `environment`, which may be a list or a map."""
         found = self.node.get(name)
         if found is None:
             return []
@@ -61,13 +61,13 @@ class ComposeService:
         ]
 
     def labels(self, source: Source) -> list[ComposeSetting]:
-        """Return the labels of the containers and, for a swarm, those of the service."""
+        """Return the labels of the containers and, for a swarm, those of the service itself."""
         deploy = self.node.get("deploy")
         more = ComposeService(self.name, deploy).labels(source) if deploy is not None else []
         return [*self.settings(source, "labels"), *more]
 
     def options(self, source: Source) -> list[ComposeSetting]:
-        """Return the words ``--key=value`` of the command."""
+        """Return the command-line options in the form ``--key=value``."""
         command = self.node.get("command")
         items = command.items if command is not None and command.kind == "list" else ()
         found = (_of_item(source, item) for item in items if item.kind == "scalar")
@@ -75,7 +75,7 @@ class ComposeService:
 
 
 def services_of(root: Node | None) -> list[ComposeService]:
-    """Return the services of a compose file."""
+    """Return the services in a compose file."""
     table = root.get("services") if root is not None else None
     entries = table.entries if table is not None else ()
     return [ComposeService(one.key.text, one.value) for one in entries if one.value.kind == "map"]
@@ -118,7 +118,7 @@ def _of_item(source: Source, item: Node) -> ComposeSetting | None:
 
 
 def add_setting(root: Node, path: Iterable[Word], setting: ComposeSetting) -> None:
-    """Insert a setting into a tree, at a path of keys with their positions."""
+    """Insert a setting into a tree at a path of keys. Each key has its position in the source."""
     node = root
     parts = list(path)[:_MAX_PARTS]
     for part in parts[:-1]:
@@ -163,7 +163,7 @@ def _key(part: Word) -> Node:
 
 
 def split_key(word: Word, separator: str, start: int) -> Iterator[Word]:
-    """Yield the parts of a dotted key, from an offset onwards, with their positions."""
+    """Yield the parts of a dotted key from an offset onwards, with their positions."""
     at = word.start + start
     for text in word.text[start:].split(separator):
         yield Word(text, at, at + len(text))

@@ -1,4 +1,4 @@
-"""Rendering of a compose file with Traefik in front of a streaming server."""
+"""Renderer of a compose file with Traefik in front of a streaming server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """Return a compose file that publishes the path through Traefik, which has no idle limit.
+    """Return a compose file that serves the path through Traefik, which has no idle timeout.
 
     Traefik reaches the upstream through its file provider, so ``host.docker.internal`` is the name
     of this machine in the URL of the upstream.

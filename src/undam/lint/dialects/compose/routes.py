@@ -1,4 +1,4 @@
-"""Services of a compose file that stream, by their image or name, with their dependencies."""
+"""Streaming services in a compose file, identified by image or name, with their dependencies."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _hop(
 
 
 def names_of(service: ComposeService) -> Iterator[str]:
-    """Yield the names of a service, and its published ports."""
+    """Yield the names of a service and its published ports."""
     yield service.name
     for name in ("container_name", "hostname"):
         if text := service.text(name):
@@ -96,7 +96,7 @@ def names_of(service: ComposeService) -> Iterator[str]:
 
 
 def _upstreams(service: ComposeService, known: set[str], source: Source) -> Iterator[str]:
-    """Yield the services in the URLs of a service's environment and arguments."""
+    """Yield the services that are named in URLs in a service's environment and arguments."""
     for one in service.settings(source, "environment"):
         for url in _URL.findall(one.value.text):
             if address_of(url).host in known:

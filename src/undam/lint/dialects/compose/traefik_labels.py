@@ -1,4 +1,4 @@
-"""Traefik in a compose file: labels of the services, and options of the Traefik service."""
+"""Reader for Traefik settings in a compose file: service labels, and options of Traefik itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STATIC = ("entrypoints", "serverstransport")
 
 
 def traefik_tree(services: Iterable[ComposeService], source: Source) -> Node | None:
-    """Return the configuration that Traefik builds from a compose file; ``None`` if it has none.
+    """Return the Traefik configuration in a compose file; ``None`` if there is none.
 
     A router without a service leads to the compose service that has the label.
     """
@@ -45,7 +45,7 @@ def traefik_tree(services: Iterable[ComposeService], source: Source) -> Node | N
 def with_label_edits(
     one: Diagnostic, services: Iterable[ComposeService], source: Source
 ) -> Diagnostic:
-    """Add the fix to a diagnostic of compression, if its label permits one.
+    """Add a fix to a compression diagnostic, if the fix can be expressed in the label.
 
     ``compress=true`` becomes ``compress.excludedcontenttypes=text/event-stream``, which turns
     compression on for all other types.
@@ -79,7 +79,7 @@ def _add_static(root: Node, service: ComposeService, source: Source) -> None:
 
 
 def _link(root: Node, service: ComposeService, labels: list[ComposeSetting]) -> None:
-    """Add a compose service as the server of its Traefik service and of its routers."""
+    """Add a compose service as the server of the Traefik service and routers in its labels."""
     http = root.get("http", ignore_case=True)
     if http is None:
         return
@@ -105,7 +105,7 @@ def _link(root: Node, service: ComposeService, labels: list[ComposeSetting]) -> 
 
 
 def _names(labels: list[ComposeSetting], kind: str) -> list[str]:
-    """Return the names of the routers or services that labels define."""
+    """Return the names of the routers or services that are defined by labels."""
     found: dict[str, None] = {}
     prefix = f"{_LABEL}http.{kind}."
     for one in labels:

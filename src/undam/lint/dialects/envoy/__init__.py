@@ -1,4 +1,4 @@
-"""Envoy bootstrap, listeners and routes in YAML or JSON: timeouts and filters that hold streams."""
+"""The Envoy dialect: timeouts and filters in bootstrap, listener and route configurations."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CONTENT = re.compile(
     r"|type\.googleapis\.com/envoy\.(?:config|extensions)\.",
     re.MULTILINE,
 )
-# A Kubernetes resource with embedded Envoy configuration belongs to another dialect.
-# Files of helm-unittest contain expected output of a chart, not configuration in use.
+# Kubernetes resources with embedded Envoy configuration belong to another dialect. helm-unittest
+# files contain the expected output of a chart, not active configuration.
 _UNIT_TEST = re.compile(r"^(?:suite|tests)[ \t]*:", re.MULTILINE)
 _KUBERNETES = re.compile(r"^[ \t{]*[\"']?apiVersion[\"']?[ \t]*:", re.MULTILINE)
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a YAML or JSON file has resources or typed configurations of Envoy."""
+    """Return whether a YAML or JSON file contains Envoy resources or typed configurations."""
     suffixed = path == "-" or path.lower().endswith((".yaml", ".yml", ".json"))
     if not suffixed or not has_any(text, "static_resources", "staticResources", "com/envoy."):
         return False
@@ -41,7 +41,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes.
+    """Lint the streaming routes in an Envoy configuration.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

@@ -1,4 +1,4 @@
-"""Hop of Envoy in a request path: timeouts and filters of a route."""
+"""Description of Envoy as a hop in a request path: timeouts and filters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def describe(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> AssessedRoute:
-    """Return the route with its hop. The cluster is its upstream."""
+    """Return the assessed route with its Envoy hop. The upstream of the hop is the cluster."""
     idle = field_entry(route.action, "idle_timeout")
     idle = idle or field_entry(manager.node, "stream_idle_timeout")
     total = field_entry(route.action, "timeout")

@@ -1,4 +1,4 @@
-"""Access to the fields of an Envoy configuration in a YAML or JSON tree."""
+"""Accessors for the fields of an Envoy configuration in a YAML or JSON tree."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 
 
 def camel(name: str) -> str:
-    """Return the JSON spelling of a protobuf field: ``streamIdleTimeout``."""
+    """Return the JSON spelling of a protobuf field name, such as ``streamIdleTimeout``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 def field(node: Node | None, *path: str) -> Node | None:
-    """Return the value under these fields, each in either of its two spellings."""
+    """Return the value at a path of fields, each spelled in snake_case or camelCase."""
     for name in path:
         node = node.get(name, camel(name)) if node else None
     return node
 
 
 def field_entry(node: Node | None, name: str) -> Entry | None:
-    """Return the entry of a field, in either spelling."""
+    """Return the entry for a field, which may be spelled in snake_case or camelCase."""
     return node.entry(name, camel(name)) if node else None
 
 
 def type_of(node: Node | None) -> str:
-    """Return the message type in ``@type``, without its host; empty if there is none."""
+    """Return the message type in ``@type`` without its URL prefix; empty if there is none."""
     kind = node.get("@type") if node else None
     return kind.text.rpartition("/")[2] if kind else ""
 
@@ -46,7 +46,7 @@ def seconds_of(node: Node) -> float | None:
 
 
 def unread_parts(root: Node, source: Source) -> Iterator[UnreadPart]:
-    """Yield the routes, listeners and clusters that Envoy fetches from elsewhere."""
+    """Yield the references to routes, listeners and clusters that Envoy fetches at run time."""
     for node in walk(root):
         for entry in node.entries:
             if entry.key.text in {"rds", "scoped_routes", "scopedRoutes"}:

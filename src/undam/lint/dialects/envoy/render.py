@@ -1,4 +1,4 @@
-"""Rendering of an Envoy bootstrap for event streams."""
+"""Renderer of an Envoy bootstrap for event streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
 
 def render(request: RenderRequest) -> str:
-    """Return a bootstrap with one listener that proxies the path and returns 404 for others."""
+    """Return a bootstrap with one listener. It proxies the path and returns 404 for other paths."""
     origin = urlsplit(request.upstream)
     host, _, port = request.listen.rpartition(":")
     return f"""\

@@ -1,4 +1,4 @@
-"""Connection managers of an Envoy configuration, with their filters and routes."""
+"""HTTP connection managers in an Envoy configuration, with their filters and routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from undam.textfiles.tree_edit import Value, insert_entry
 _MANAGER = ".HttpConnectionManager"
 _ROUTES = "envoy.config.route.v3.RouteConfiguration"
 _CLUSTER_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-# Real filter chains are shorter; each filter is compared with each route.
+# Each filter is compared with each route, so the number of filters is limited. Real filter chains
+# are shorter.
 _MAX_FILTERS = 50
 _DISABLED: Value = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
@@ -34,13 +35,13 @@ class HttpFilter:
     kind: str
 
     def is_a(self, kind: str) -> bool:
-        """Return whether the filter has this type, without the common prefix of HTTP filters."""
+        """Return whether the filter has this type, given without the common prefix."""
         return self.kind == f"envoy.extensions.filters.http.{kind}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnvoyRoute:
-    """A route that leads to a cluster.
+    """A route that sends requests to a cluster.
 
     Args:
         entry: the entry of the action, ``route``.
@@ -59,17 +60,17 @@ class EnvoyRoute:
 
     @property
     def action(self) -> Node:
-        """The action of the route, which contains its limits."""
+        """The route action, which contains the limits."""
         return self.entry.value
 
     def spelled(self, name: str) -> str:
-        """Return a field name in the spelling that the surrounding routes use."""
+        """Return a field name in the spelling that is used in the surrounding configuration."""
         return camel(name) if any(one.entry("virtualHosts") for one in self.around) else name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionManager:
-    """An HTTP connection manager of Envoy.
+    """An HTTP connection manager in an Envoy configuration.
 
     Args:
         node: ``None`` for routes in a file of their own.
@@ -84,7 +85,7 @@ class ConnectionManager:
 
 
 def find_managers(root: Node, hints: RouteHints, source: Source) -> Iterator[ConnectionManager]:
-    """Yield all connection managers, and route configurations outside of any."""
+    """Yield all connection managers, then the route configurations outside any manager."""
     tables = _RouteTables(source, _clusters(root), hints)
     for node in walk(root):
         kind = type_of(node)
@@ -110,7 +111,7 @@ def _clusters(root: Node) -> Mapping[str, Node]:
 
 @dataclass(frozen=True, slots=True)
 class _RouteTables:
-    """Reader of the routes of a file."""
+    """Reader for the routes in an Envoy configuration."""
 
     source: Source
     clusters: Mapping[str, Node]
@@ -119,7 +120,7 @@ class _RouteTables:
     def manager(
         self, node: Node | None, filters: tuple[HttpFilter, ...], table: Node | None
     ) -> ConnectionManager:
-        """Return a connection manager with the routes of a route table."""
+        """Return a connection manager with the routes in a route table."""
         routes = list(self._routes(table)) if table is not None else []
         considered = tuple(one for one in routes if one.assessed.assessment.is_considered)
         others = tuple(one.assessed for one in routes if one not in considered)
@@ -165,7 +166,7 @@ def _cluster_names(action: Node) -> list[str]:
 
 
 def _addresses(cluster: Node) -> Iterator[str]:
-    """Yield ``HOST:PORT`` of the endpoints of a cluster."""
+    """Yield the ``HOST:PORT`` addresses of a cluster's endpoints."""
     for group in items_of(field(cluster, "load_assignment", "endpoints")):
         for endpoint in items_of(field(group, "lb_endpoints")):
             address = field(endpoint, "endpoint", "address", "socket_address")
@@ -175,7 +176,7 @@ def _addresses(cluster: Node) -> Iterator[str]:
 
 
 def cluster_options(cluster: Node) -> Node | None:
-    """Return the HTTP options of a cluster that limit streams."""
+    """Return the HTTP options of a cluster, which contain its limits on streams."""
     options = field(cluster, "typed_extension_protocol_options")
     typed = options.get(_CLUSTER_OPTIONS) if options else None
     return field(typed or cluster, "common_http_protocol_options")
@@ -183,7 +184,7 @@ def cluster_options(cluster: Node) -> Node | None:
 
 @dataclass(frozen=True, slots=True)
 class HoldingField:
-    """A field that makes a filter hold or compress the response.
+    """The field that makes a filter buffer or compress the response.
 
     Args:
         how: the evidence for the message of the rule.
@@ -203,7 +204,7 @@ def find_holding_filters(
     source: Source,
     holding_field: Callable[[HttpFilter], HoldingField | None],
 ) -> Iterator[Diagnostic]:
-    """Find filters that hold the response on a streaming route that does not disable them.
+    """Find filters that hold the response on a streaming route and are not disabled for that route.
 
     Args:
         holding_field: returns the field that makes a filter hold, or ``None``.
@@ -213,7 +214,8 @@ def find_holding_filters(
         if held is None:
             continue
         routes = [route for route in manager.routes if not _has_own_setting(route, one)]
-        # A filter harms every route. Routes that may stream count only if none is known to stream.
+        # A filter affects every route. If any route is known to stream, routes that only may stream
+        # are ignored.
         certain = [one for one in routes if one.assessed.outcome is RouteOutcome.STREAMS]
         routes = certain or routes
         if not routes:
@@ -233,7 +235,7 @@ def find_holding_filters(
 
 
 def _has_own_setting(route: EnvoyRoute, one: HttpFilter) -> bool:
-    """Return whether the route, or a level around it, has its own setting for the filter."""
+    """Return whether the route or an enclosing level overrides the settings of the filter."""
     per_filter = (field(node, "typed_per_filter_config") for node in (route.node, *route.around))
     return any(node.get(one.name.value.text) for node in per_filter if node is not None)
 

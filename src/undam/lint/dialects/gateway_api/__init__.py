@@ -1,4 +1,4 @@
-"""Gateway API: routes, and policies of Envoy Gateway, kgateway, NGINX Gateway Fabric and GKE."""
+"""The Gateway API dialect: routes, and policies of several implementations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GROUPS = (
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has a route of the Gateway API, or a policy for routes."""
+    """Return whether a manifest contains a Gateway API route or a policy for routes."""
     if not has_kubernetes_name(path):
         return False
     if has_any(text, *_ROUTES) and _ROUTES & kinds_in(text):
@@ -35,7 +35,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the rules that stream, and of the policies that affect them.
+    """Lint the route rules that stream, and the policies that affect them.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

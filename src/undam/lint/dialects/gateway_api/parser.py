@@ -1,4 +1,4 @@
-"""Implementations of the Gateway API, and the targets of policies."""
+"""Gateway API implementations, and the targets of policies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.textfiles.tree import items_of
 
 @dataclass(frozen=True, slots=True)
 class GatewayImplementation:
-    """A controller of Gateways, with its timeouts for routes that set none.
+    """A Gateway controller, with the timeouts that apply to routes without timeouts.
 
     Args:
         controllers: beginnings of the `controllerName` of its GatewayClasses.
@@ -127,7 +127,7 @@ OTHER = GatewayImplementation("other", "another controller", (), _NONE, _NONE, (
 
 
 def implementation_of(gateways: tuple[str, ...], cluster: Cluster) -> GatewayImplementation | None:
-    """Return the implementation that serves Gateways; ``None`` if no resource identifies it."""
+    """Return the implementation that serves the Gateways; ``None`` if it cannot be identified."""
     for name in gateways:
         gateway = cluster.named("Gateway", name)
         class_name = text_at(gateway.spec, "gatewayClassName") if gateway else ""
@@ -148,7 +148,7 @@ def implementation_of(gateways: tuple[str, ...], cluster: Cluster) -> GatewayImp
 
 @dataclass(frozen=True, slots=True)
 class PolicyTarget:
-    """A resource that a policy applies to, by kind and name.
+    """The kind and name of a resource that a policy applies to.
 
     Args:
         section: the rule or listener inside it; empty for all of them.
@@ -160,7 +160,7 @@ class PolicyTarget:
 
 
 def targets_of(policy: Resource) -> Iterator[PolicyTarget]:
-    """Yield the targets that a policy names."""
+    """Yield the targets that are named in a policy."""
     single = at(policy.spec, "targetRef")
     for ref in (*((single,) if single else ()), *items_of(at(policy.spec, "targetRefs"))):
         yield PolicyTarget(text_at(ref, "kind"), text_at(ref, "name"), text_at(ref, "sectionName"))

@@ -1,4 +1,4 @@
-"""Rendering of a Gateway, a route that streams, and its Service."""
+"""Renderer of a Gateway with a streaming route and a Service."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ spec:
 
 
 def render(request: RenderRequest) -> str:
-    """Return the manifests. Silence is not limited, so ``idle_s`` has no effect.
+    """Return the manifests. There is no idle timeout, so ``idle_s`` is ignored.
 
     Raises:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.

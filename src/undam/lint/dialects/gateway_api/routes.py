@@ -1,4 +1,4 @@
-"""Rules of HTTPRoutes, GRPCRoutes and AIGatewayRoutes, and the routes that a policy affects."""
+"""Rules in HTTPRoutes, GRPCRoutes and AIGatewayRoutes, and the routes that a policy affects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NO_STREAM_MODEL = re.compile(r"embed|rerank|whisper|tts|moderation", re.IGNOREC
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayRouteRule:
-    """One rule of a route: its matches, its backends and its timeouts.
+    """One rule of a route, with its matches, backends and timeouts.
 
     Args:
         node: the rule.
@@ -58,7 +58,7 @@ class GatewayRouteRule:
     assessed: AssessedRoute
 
     def timeouts(self) -> Iterator[tuple[Entry, float]]:
-        """Yield the timeouts that the rule sets, with their values in seconds."""
+        """Yield the timeouts that are set in the rule, with their values in seconds."""
         for key in ("request", "backendRequest"):
             entry = entry_at(self.node, "timeouts", key)
             seconds = seconds_in(entry.value.text) if entry else None
@@ -67,7 +67,7 @@ class GatewayRouteRule:
 
     @property
     def sets_timeout(self) -> bool:
-        """True if the rule has a timeout, even if its value is a placeholder."""
+        """True if the rule has a timeout entry, even if the value is a placeholder."""
         return any(
             entry_at(self.node, "timeouts", key) is not None
             for key in ("request", "backendRequest")
@@ -75,11 +75,11 @@ class GatewayRouteRule:
 
     @property
     def own_policy(self) -> Resource | None:
-        """The policy that names the route itself."""
+        """The policy that targets the route itself, if any."""
         return next((one for one in self.policies if _names_route(one, self.resource)), None)
 
     def is_target_of(self, policy: Resource) -> bool:
-        """Return whether a policy names the route, one of its Gateways or one of its backends."""
+        """Return whether a policy targets the route, one of its Gateways or one of its backends."""
         backends = [name.partition(":")[0] for name in backends_of(self.node)]
         return any(
             target.name
@@ -95,7 +95,7 @@ class GatewayRouteRule:
 
 
 def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayRouteRule]:
-    """Return the rules of the routes among the resources, streaming or not."""
+    """Return the rules of all routes among the resources, streaming or not."""
     found = []
     policies = _policies_by_target(cluster)
     for one in resources:
@@ -111,7 +111,7 @@ def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayR
             implementation = ENVOY_AI_GATEWAY
         rules = at(one.spec, "rules")
         if one.kind == _MODEL_SERVICE:
-            # KServe disables the timeouts of the routes that it generates.
+            # KServe disables the timeouts on the routes that it generates.
             implementation = OTHER
             rules = at(one.spec, "router", "route", "http", "spec", "rules")
         applying = tuple(_policies_of(one, gateways, policies))
@@ -122,7 +122,7 @@ def find_rules(cluster: Cluster, resources: Iterable[Resource]) -> list[GatewayR
 
 
 class RuleIndex:
-    """The rules of all routes that were read, by the resources that a policy can name."""
+    """Index of all route rules by the resources that a policy can target."""
 
     def __init__(self, rules: Iterable[GatewayRouteRule]) -> None:
         self._by_target: dict[tuple[str, str], list[GatewayRouteRule]] = {}
@@ -133,7 +133,7 @@ class RuleIndex:
                 self._by_target.setdefault(name, []).append(one)
 
     def affected_by(self, policy: Resource) -> list[GatewayRouteRule]:
-        """Return the rules whose route, Gateway or backend a policy names."""
+        """Return the rules whose route, Gateway or backend is a target of the policy."""
         found: dict[int, GatewayRouteRule] = {}
         for target in targets_of(policy):
             kind = "Gateway" if target.kind == "Gateway" else "Service"
@@ -146,7 +146,7 @@ class RuleIndex:
 def policy_route(
     policy: Resource, rules: Sequence[GatewayRouteRule], cluster: Cluster
 ) -> AssessedRoute | None:
-    """Return the affected route that is most certain to stream.
+    """Return the route that is most likely to stream among those that a policy affects.
 
     Without a known route, the names of the targets and of the policy decide. ``None`` means that
     the names show nothing, so any route may be affected.
@@ -165,7 +165,7 @@ def policy_route(
 
 
 def backends_of(rule: Node) -> list[str]:
-    """Return the backends of a rule as ``name:port``."""
+    """Return the backends of a rule, each as ``name:port``."""
     found = []
     for ref in items_of(rule.get("backendRefs")):
         port = text_at(ref, "port")
@@ -174,12 +174,12 @@ def backends_of(rule: Node) -> list[str]:
 
 
 def with_hop(rule: GatewayRouteRule) -> AssessedRoute:
-    """Return the assessed rule with its hop, from which chains are built."""
+    """Return the assessed route of a rule with its hop, which is used to build request paths."""
     total_s, total_at = _total_limit(rule)
     implementation = rule.implementation
     idle_s = implementation.idle_s if implementation else None
     if implementation is ENVOY_GATEWAY and total_at is not None and total_s is not None:
-        # In Envoy Gateway, a request timeout raises the limit on silence to at least one hour.
+        # In Envoy Gateway, a request timeout raises the idle timeout to at least one hour.
         idle_s = max(3600.0, total_s)
     hop = Hop(
         Tier.INGRESS,
@@ -197,18 +197,18 @@ def with_hop(rule: GatewayRouteRule) -> AssessedRoute:
 
 
 def request_timeout_of(policy: Resource) -> tuple[Entry, float | None] | None:
-    """Return the request timeout that a BackendTrafficPolicy sets, and its value in seconds."""
+    """Return the request timeout in a BackendTrafficPolicy, and its value in seconds."""
     entry = entry_at(policy.spec, "timeout", "http", "requestTimeout")
     return None if entry is None else (entry, seconds_in(entry.value.text))
 
 
 def merges(policy: Resource) -> bool:
-    """Return whether a policy is merged with that of the Gateway instead of replacing it."""
+    """Return whether a policy is merged with the Gateway's policy instead of replacing it."""
     return bool(text_at(policy.spec, "mergeType"))
 
 
 def has_replaced_policy(rule: GatewayRouteRule) -> bool:
-    """Return whether a route's policy replaces a policy of its Gateway that sets a timeout."""
+    """Return whether a route's policy replaces a Gateway policy that sets a timeout."""
     own = rule.own_policy
     if own is None or rule.implementation is not ENVOY_GATEWAY or merges(own):
         return False
@@ -221,7 +221,7 @@ def has_replaced_policy(rule: GatewayRouteRule) -> bool:
 
 
 def _total_limit(rule: GatewayRouteRule) -> tuple[float | None, tuple[str, int] | None]:
-    """Return the limit on the whole response, and the path and line that set it."""
+    """Return the limit on the whole response, and the file and line that set it."""
     own = [(limit_s(seconds), entry) for entry, seconds in rule.timeouts()]
     limits = [(seconds, entry) for seconds, entry in own if seconds is not None]
     if limits:
@@ -240,7 +240,7 @@ def _total_limit(rule: GatewayRouteRule) -> tuple[float | None, tuple[str, int] 
 
 
 def _policies_by_target(cluster: Cluster) -> dict[tuple[bool, str], list[Resource]]:
-    """Return the BackendTrafficPolicies by the kind (Gateway or route) and name of their targets.
+    """Return the BackendTrafficPolicies, keyed by target kind and target name.
 
     Those that select their targets by labels are listed under a Gateway with an empty name.
     """
@@ -259,7 +259,7 @@ def _policies_of(
     gateways: tuple[str, ...],
     policies: Mapping[tuple[bool, str], Sequence[Resource]],
 ) -> Iterator[Resource]:
-    """Yield the BackendTrafficPolicies of a route, then those of its Gateways."""
+    """Yield the BackendTrafficPolicies that target a route, then those that target its Gateways."""
     yield from policies.get((False, route.name), ())
     for name in (*gateways, ""):
         yield from policies.get((True, name), ())
@@ -291,7 +291,7 @@ def _assess(route: Resource, rule: Node, cluster: Cluster) -> AssessedRoute:
 
 
 def _of_model_pool(route: Resource, rule: Node) -> Assessment:
-    """Return the outcome of a rule that leads to model servers, regardless of their names."""
+    """Assess a rule as streaming if it leads to model servers, regardless of the backend names."""
     kinds = {text_at(ref, "kind") for ref in items_of(rule.get("backendRefs"))}
     if "InferencePool" in kinds or "AIServiceBackend" in kinds:
         phrase = "its backend is a pool of model servers"
@@ -305,7 +305,7 @@ def _of_model_pool(route: Resource, rule: Node) -> Assessment:
 
 
 def _has_no_stream_models(rule: Node) -> bool:
-    """Return whether a rule matches only models that do not generate text, by their names."""
+    """Return whether a rule matches only model names that indicate non-generative models."""
     models = [
         text_at(header, "value")
         for match in items_of(rule.get("matches"))
@@ -316,7 +316,7 @@ def _has_no_stream_models(rule: Node) -> bool:
 
 
 def _paths(rule: Node) -> Iterator[tuple[str, PathMatch, Node | None]]:
-    """Yield the paths that a rule matches; "/" if it matches every path."""
+    """Yield the paths that a rule matches, or "/" if it matches every path."""
     matches = list(items_of(rule.get("matches")))
     for match in matches:
         path = match.get("path")
@@ -342,6 +342,6 @@ def _hosts(route: Resource) -> list[str]:
 
 
 def _are_other_programs(names: Iterable[str]) -> bool:
-    """Return whether every name is that of a program other than a model server."""
+    """Return whether every name belongs to a known program that is not a model server."""
     scores = [upstream_evidence(name).score for name in names if name]
     return bool(scores) and all(score < 0 for score in scores)

@@ -1,4 +1,4 @@
-"""haproxy.cfg: delayed packets, compression, waits for a whole body, and timeouts."""
+"""The HAProxy dialect: delayed packets, compression, waiting for a complete body, and timeouts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINE = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is a haproxy.cfg, by its name or by sections that only haproxy has."""
+    """Return whether a file is a haproxy.cfg, based on its name or on HAProxy-specific sections."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if "haproxy" in name and name.endswith((".cfg", ".conf")):
         return True
@@ -37,7 +37,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes.
+    """Lint the streaming routes in a haproxy.cfg.
 
     Raises:
         ConfigSyntaxError: the file cannot be parsed.
@@ -54,7 +54,8 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         described.append(describe(route, source, own, settings.target("haproxy")))
     diagnostics = unique_diagnostics(found)
     if not any(route.assessed.assessment.is_considered for route in routes):
-        # Compression affects every route, including those that are not known to stream.
+        # If no route is known to stream, compression is still checked, because it affects every
+        # route.
         diagnostics = unique_diagnostics(
             if_anything_streams(one) for route in routes for one in compression.find(route, source)
         )

@@ -1,4 +1,4 @@
-"""Hop of HAProxy in a request path: `timeout server`, held packets and compression."""
+"""Description of HAProxy as a hop in a request path: `timeout server`, delays and compression."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRAITS = ProgramTraits(
 def describe(
     route: HaproxyRoute, source: Source, found: Iterable[Diagnostic], version: Version | None
 ) -> AssessedRoute:
-    """Return the route with its hop."""
+    """Return the assessed route, extended with its HAProxy hop."""
     server = route.back.nearest("timeout", "server")
     idle = NO_LIMIT
     if server is not None:

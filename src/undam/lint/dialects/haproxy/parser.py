@@ -1,4 +1,4 @@
-"""Parser of haproxy.cfg: sections of directives (configuration manual, 2.1 to 2.5 and 4)."""
+"""Parser for haproxy.cfg: sections of directives (configuration manual, sections 2.1-2.5 and 4)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400
 
 @dataclass(frozen=True, slots=True)
 class HaproxyDirective:
-    """One line of haproxy.cfg: a keyword and its arguments."""
+    """One line of a haproxy.cfg: a keyword with its arguments."""
 
     words: tuple[Word, ...]
 
@@ -44,13 +44,13 @@ class HaproxyDirective:
         return tuple(word.text for word in self.words)
 
     def begins(self, *words: str) -> bool:
-        """Return whether the line begins with these words."""
+        """Return whether the line begins with the given words."""
         return self.texts[: len(words)] == words
 
 
 @dataclass(slots=True, eq=False)
 class HaproxySection:
-    """A section of haproxy.cfg and its lines.
+    """A section of a haproxy.cfg with its lines.
 
     Args:
         base: the defaults section that it inherits from.
@@ -64,14 +64,14 @@ class HaproxySection:
     _found: dict[tuple[str, ...], list[HaproxyDirective]] = field(default_factory=dict)
 
     def chain(self) -> Iterator[HaproxySection]:
-        """Yield the section and the defaults that it inherits from, nearest first."""
+        """Yield the section, then the defaults sections that it inherits from, nearest first."""
         at: HaproxySection | None = self
         while at is not None:
             yield at
             at = at.base
 
     def own(self, *words: str) -> list[HaproxyDirective]:
-        """Return the lines that begin with these words.
+        """Return the lines in this section that begin with the given words.
 
         The result is cached, because many sections look up the same words in their defaults.
         """
@@ -80,23 +80,23 @@ class HaproxySection:
         return self._found[words]
 
     def inherited(self, *words: str) -> list[HaproxyDirective]:
-        """Return the lines that begin with these words, here and in the defaults, nearest first."""
+        """Return lines that begin with these words, in this section and then in its defaults."""
         return [line for one in self.chain() for line in one.own(*words)]
 
     def nearest(self, *words: str) -> HaproxyDirective | None:
-        """Return the last line that begins with these words in the nearest section that has one."""
+        """Return the last line with these words, from the nearest section with such a line."""
         return next((found[-1] for one in self.chain() if (found := one.own(*words))), None)
 
 
 @dataclass(frozen=True, slots=True)
 class HaproxyConfig:
-    """The sections of a file."""
+    """The sections of a haproxy.cfg."""
 
     sections: tuple[HaproxySection, ...]
     unread: tuple[UnreadPart, ...]
 
     def proxies(self, *kinds: str) -> list[HaproxySection]:
-        """Return the sections of these kinds."""
+        """Return the sections of the given kinds."""
         return [one for one in self.sections if one.kind in kinds]
 
 
@@ -188,7 +188,7 @@ def _word(source: Source, at: int, end: int) -> Word:
 
 
 def _closing(source: Source, at: int, end: int) -> int:
-    """Return the offset of the quote that closes the one at ``at``."""
+    """Return the offset of the quote that closes the quote at offset ``at``."""
     quote, text, here = source.text[at], source.text, at + 1
     while here < end and text[here] != quote:
         here += 2 if text[here] == "\\" and quote == '"' else 1
@@ -198,7 +198,7 @@ def _closing(source: Source, at: int, end: int) -> int:
 
 
 def seconds_of(text: str) -> float | None:
-    """Parse a time (configuration manual, 2.5), in milliseconds if it has no unit.
+    """Parse a time value (configuration manual, section 2.5). The default unit is milliseconds.
 
     Returns:
         ``None`` if it is invalid, or 0, which means no limit.
@@ -210,7 +210,7 @@ def seconds_of(text: str) -> float | None:
 
 
 def seconds_in(line: HaproxyDirective | None, index: int) -> float | None:
-    """Parse the time in one word of a line; ``None`` if the word is invalid or missing."""
+    """Parse one word of a line as a time value; ``None`` if the word is invalid or missing."""
     if line is None or len(line.words) <= index:
         return None
     return seconds_of(line.texts[index])

@@ -1,4 +1,4 @@
-"""Rendering of a haproxy.cfg for event streams."""
+"""Renderer of a haproxy.cfg for event streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of frontend and backend that carry streams, by the path conditions of `use_backend`."""
+"""Frontend and backend pairs that carry streams, based on the conditions of `use_backend`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from undam.textfiles.source import Source, UnreadPart
 
 EVENT_STREAM = "text/event-stream"
 
-# Sample fetches of paths by their prefix, and match methods (configuration manual, 7.3.6).
+# Sample fetches for paths, as name prefixes, and match methods (configuration manual, section
+# 7.3.6).
 _PATH_FETCHES = ("path", "url", "base", "capture.req.uri", "pathq")
 _MATCHES = {
     "reg": PathMatch.REGEX,
@@ -30,7 +31,7 @@ _MATCHES = {
 }
 
 
-# By default, haproxy rejects longer lines.
+# By default, HAProxy rejects lines with more words than this.
 _MAX_WORDS = 64
 
 Acls = dict[str, list[tuple[str, ...]]]
@@ -38,7 +39,7 @@ Acls = dict[str, list[tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class PathCondition:
-    """The requirements of a condition on the path and on event streams.
+    """The requirements that a condition places on the request path and the response type.
 
     Args:
         paths: patterns, one of which must match; empty means any path.
@@ -53,7 +54,7 @@ class PathCondition:
 
 @dataclass(frozen=True, slots=True)
 class HaproxyRoute:
-    """A frontend and a backend that it sends requests to.
+    """A frontend together with a backend that it sends requests to.
 
     Args:
         front: the frontend; the same section as ``back`` for `listen`, and ``None`` if no frontend
@@ -67,14 +68,14 @@ class HaproxyRoute:
 
     @property
     def sides(self) -> tuple[HaproxySection, ...]:
-        """The sections that responses pass through, backend first."""
+        """The sections that a response passes through, in order: backend, then frontend."""
         if self.front is None or self.front is self.back:
             return (self.back,)
         return (self.back, self.front)
 
 
 def acls_of(section: HaproxySection) -> Acls:
-    """Return the tests of each ACL that a section can use, by name."""
+    """Return the tests of all ACLs that a section can use, keyed by ACL name."""
     acls: Acls = {}
     for line in section.inherited("acl"):
         acls.setdefault("".join(line.texts[1:2]), []).append(line.texts[2:])
@@ -82,7 +83,7 @@ def acls_of(section: HaproxySection) -> Acls:
 
 
 def read_condition(words: tuple[str, ...], acls: Acls) -> PathCondition:
-    """Read a condition that starts with ``if`` or ``unless``; without words it is always true."""
+    """Parse a condition that starts with ``if`` or ``unless``; an empty one is always true."""
     if not words or words[0] not in {"if", "unless"}:
         return PathCondition()
     paths: list[tuple[str, PathMatch]] = []
@@ -123,7 +124,7 @@ def find_routes(config: HaproxyConfig, hints: RouteHints, source: Source) -> lis
 
 
 def unread_choices(config: HaproxyConfig, source: Source) -> list[UnreadPart]:
-    """Return the `use_backend` lines whose backend is computed at run time."""
+    """Return the `use_backend` lines that select a backend at run time."""
     return [
         UnreadPart(
             source.path, source.position(line.start)[0], "a backend that is computed at run time"
@@ -174,13 +175,13 @@ def _assessed(
 
 
 def _remaining(hints: RouteHints, condition: PathCondition) -> RouteHints:
-    """Return the hints whose paths can still reach later routes.
+    """Return the hints whose paths are not already taken by an earlier route.
 
     An earlier prefix takes all requests under it.
     """
     taken = tuple(pattern for pattern, match in condition.paths if match is PathMatch.PREFIX)
     paths = tuple(path for path in hints.paths if not (taken and path.startswith(taken)))
-    # An empty list would mean that there are no hints, so it gets a path that matches no route.
+    # An empty list would mean "no hints", so a path that matches no route is used instead.
     return RouteHints(paths or ("\0",)) if hints.paths else hints
 
 
@@ -199,7 +200,7 @@ def _servers(back: HaproxySection) -> Iterator[str]:
 
 
 def _terms(words: tuple[str, ...], acls: Acls) -> Iterator[tuple[bool, list[tuple[str, ...]]]]:
-    """Yield whether each term of a condition is negated, and the tests that it stands for."""
+    """Yield for each term of a condition whether it is negated, and the tests it refers to."""
     at = 0
     while at < len(words):
         word = words[at]

@@ -1,4 +1,4 @@
-"""ingress-nginx for Kubernetes: annotations of Ingresses, and the ConfigMap of the controller."""
+"""The ingress-nginx dialect: Ingress annotations and the ConfigMap of the controller."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KEY = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has an Ingress of ingress-nginx, or its ConfigMap."""
+    """Return whether a manifest contains an Ingress for ingress-nginx or its ConfigMap."""
     if not path.lower().endswith((".yaml", ".yml", ".json", "-")):
         return False
     if PREFIX in text:
@@ -50,7 +50,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming Ingresses and of the ConfigMap.
+    """Lint the streaming Ingresses and the controller ConfigMap.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

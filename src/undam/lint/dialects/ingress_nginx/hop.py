@@ -1,4 +1,4 @@
-"""Hop of ingress-nginx in a request path: read timeout, buffering and gzip."""
+"""Description of ingress-nginx as a hop in a request path: read timeout, buffering and gzip."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def describe(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> Iterator[AssessedRoute]:
-    """Yield the paths of an Ingress with their hops."""
+    """Yield the assessed routes of an Ingress, each with its hop."""
     diagnostics = list(found)
     idle = RouteLimit(_DEFAULT_S)
     maps = [one for one in (ingress.annotations, *config_maps) if one is not None]

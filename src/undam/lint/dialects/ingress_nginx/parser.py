@@ -1,4 +1,4 @@
-"""Annotations, ConfigMap data and configuration snippets of ingress-nginx in a YAML tree."""
+"""Parser for annotations, ConfigMap data and configuration snippets of ingress-nginx."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PREFIX = "nginx.ingress.kubernetes.io/"
 _DIRECTIVE = re.compile(
     r"(?:(?<=[\s;{\"'|>]))(?P<name>[a-z_]+)[ \t]+(?P<args>[^;{}\n#]+);[ \t]*", re.MULTILINE
 )
-# Lists of Kubernetes objects are rarely nested; a few levels are enough.
+# Maximum nesting of Kubernetes List objects. In practice, they are rarely nested.
 _MAX_NESTED_LISTS = 8
 
 
 def objects_of_kind(roots: Iterable[Node], kind: str) -> Iterator[Node]:
-    """Yield the Kubernetes objects of a kind, including those in lists."""
+    """Yield the Kubernetes objects of one kind, including objects inside List objects."""
     level = list(roots)
     for _ in range(_MAX_NESTED_LISTS):
         inner: list[Node] = []
@@ -51,7 +51,7 @@ def objects_of_kind(roots: Iterable[Node], kind: str) -> Iterator[Node]:
 
 @dataclass(frozen=True, eq=False)
 class StringMap:
-    """A map of strings: the annotations of an Ingress, or the data of the ConfigMap.
+    """A map with string values: the annotations of an Ingress or the data of a ConfigMap.
 
     Args:
         prefix: the prefix of the keys that belong to ingress-nginx.
@@ -61,12 +61,12 @@ class StringMap:
     prefix: str = ""
 
     def entry(self, name: str) -> Entry | None:
-        """Return the entry of a key, if its value is a scalar."""
+        """Return the entry for a key if its value is a scalar."""
         found = self.node.entry(self.prefix + name)
         return found if found and found.value.kind == "scalar" else None
 
     def value(self, name: str) -> str:
-        """Return the value of a key, stripped; empty if there is none."""
+        """Return the value for a key without surrounding white space; empty if there is none."""
         found = self.entry(name)
         return found.value.text.strip() if found else ""
 
@@ -81,7 +81,7 @@ def value_diagnostic(
     severity: Severity | None = None,
     **evidence: object,
 ) -> Diagnostic:
-    """Create a diagnostic for the value of a key.
+    """Create a diagnostic at a key and its value.
 
     Args:
         new: the value to replace it with; ``None`` if there is no fix.
@@ -89,7 +89,7 @@ def value_diagnostic(
     entry = values.entry(name)
     assert entry is not None
     edit = replace_value(source, entry.value, new) if new is not None else None
-    # An unquoted value is not changed here: the rule for unquoted values adds its quotes first.
+    # An unquoted value gets no edit, because another rule must add quotes first.
     edits = [edit] if edit is not None and entry.value.quoted else []
     span = entry_span(source, entry)
     return diagnostic_at(rule, source, span, *edits, severity=severity, **evidence)
@@ -110,7 +110,7 @@ class SnippetDirective:
 
 
 def snippet_directives(source: Source, entry: Entry) -> Iterator[SnippetDirective]:
-    """Yield the simple directives of a snippet, without those in comments."""
+    """Yield the simple directives in a snippet; directives in comments are skipped."""
     node = entry.value
     for found in _DIRECTIVE.finditer(source.text, node.start, node.end):
         first, _ = source.line_span(found.start("name"))
@@ -122,7 +122,7 @@ def snippet_directives(source: Source, entry: Entry) -> Iterator[SnippetDirectiv
 def remove_snippet_directive(
     source: Source, entry: Entry, directive: SnippetDirective
 ) -> Edit | None:
-    """Remove a directive from a snippet, or the whole annotation if it is the only one.
+    """Return the edit that removes a directive, or the entire annotation if nothing else is in it.
 
     Returns:
         ``None`` if other text on the same line would have to be changed.

@@ -1,4 +1,4 @@
-"""Rendering of an Ingress for event streams, with its Service."""
+"""Renderer of an Ingress for event streams and its Service."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ spec:
 
 
 def render(request: RenderRequest) -> str:
-    """Return the manifests. The controller decides where to listen, so ``listen`` has no effect.
+    """Return the manifests. The controller chooses the listen address, so ``listen`` is ignored.
 
     Raises:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.

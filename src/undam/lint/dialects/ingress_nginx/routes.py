@@ -1,4 +1,4 @@
-"""Ingresses that stream, and the ConfigMap of the controller."""
+"""Streaming Ingresses, and the ConfigMap of the controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.lint.routes import AssessedRoute, RouteHints, RouteOutcome, assess_ro
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Node, items_of, walk
 
-# Classes of other controllers. A class with any other name may belong to ingress-nginx.
+# Ingress classes of other controllers. Any other class name may belong to ingress-nginx.
 _OTHER_CLASS = re.compile(
     r"haproxy|traefik|kong|contour|istio|cilium|alb|gce|azure|apisix|higress|openshift|caddy"
 )
@@ -30,7 +30,7 @@ CONFIG_KEYS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Ingress:
-    """An Ingress, or the annotations for one in the values of a chart.
+    """An Ingress, or annotations for an Ingress in the values of a Helm chart.
 
     Args:
         annotations: its annotations; ``None`` if it has none.
@@ -50,7 +50,7 @@ class Ingress:
 
 
 def find_ingresses(roots: Sequence[Node], hints: RouteHints, source: Source) -> Iterator[Ingress]:
-    """Yield the Ingresses of ingress-nginx, streaming or not."""
+    """Yield the Ingresses for ingress-nginx, streaming or not."""
     seen: set[int] = set()
     for one in objects_of_kind(roots, "Ingress"):
         annotations = at(one, "metadata", "annotations")
@@ -92,7 +92,7 @@ def _ingress(one: Node, annotations: Node | None, hints: RouteHints, source: Sou
 
 
 def _annotated_values(root: Node, node: Node, hints: RouteHints, source: Source) -> Ingress:
-    """Return the annotations in the values of a chart as an Ingress to the services named there."""
+    """Return annotations in Helm chart values as an Ingress for the services in these values."""
     names = [entry.key.text for entry in root.entries]
     images = [image for image in images_in(source.text) if profile_of_image(image)]
     upstreams = [name for name in (*names, *images) if upstream_evidence(name).score > 0]
@@ -117,7 +117,7 @@ def _hosts(ingress: Node) -> Iterator[Node]:
 
 
 def find_config_maps(roots: Iterable[Node]) -> Iterator[StringMap]:
-    """Yield the data of the ConfigMaps that configure a controller."""
+    """Yield the data of each ConfigMap that configures an ingress-nginx controller."""
     for one in objects_of_kind(roots, "ConfigMap"):
         name, data = at(one, "metadata", "name"), one.get("data")
         if name is None or data is None or "nginx" not in name.text:
@@ -127,7 +127,7 @@ def find_config_maps(roots: Iterable[Node]) -> Iterator[StringMap]:
 
 
 def _is_for_nginx(ingress: Node, annotations: Node | None) -> bool:
-    """Return whether ingress-nginx serves an Ingress, by its annotations and its class.
+    """Return whether ingress-nginx serves an Ingress, based on its annotations and class.
 
     The annotations of the NGINX Ingress Controller of F5, whose class is often ``nginx`` as well,
     begin with ``nginx.org/`` or ``nginx.com/``.
@@ -146,7 +146,7 @@ def _is_for_nginx(ingress: Node, annotations: Node | None) -> bool:
 
 
 def _paths(ingress: Node) -> Iterator[tuple[str, str, Node | None]]:
-    """Yield each path with its service, as ``name:port``, and its node."""
+    """Yield each path with its service as ``name:port``, and the node of the path."""
     spec = ingress.get("spec")
     default = spec.get("defaultBackend", "backend") if spec else None
     if default is not None:
@@ -161,7 +161,7 @@ def _service(backend: Node | None) -> str:
     service = backend.get("service") if backend else None
     if service is not None:
         name, port = service.get("name"), at(service, "port", "number")
-    else:  # the syntax that preceded networking.k8s.io/v1
+    else:  # the syntax before networking.k8s.io/v1
         name = backend.get("serviceName") if backend else None
         port = backend.get("servicePort") if backend else None
     return f"{name.text if name else ''}:{port.text if port else ''}"

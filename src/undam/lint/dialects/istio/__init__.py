@@ -1,4 +1,4 @@
-"""Istio: timeouts of VirtualServices, connections of DestinationRules, and EnvoyFilters."""
+"""The Istio dialect: timeouts in VirtualServices, connection pools, and EnvoyFilters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _KINDS = frozenset({"VirtualService", "DestinationRule", "EnvoyFilter"})
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has a VirtualService, a DestinationRule or an EnvoyFilter."""
+    """Return whether a manifest contains a VirtualService, a DestinationRule or an EnvoyFilter."""
     return has_kubernetes_name(path) and GROUP in text and bool(_KINDS & kinds_in(text))
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the routes that stream, and of the resources that affect them.
+    """Lint the routes that stream, and the resources that affect them.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

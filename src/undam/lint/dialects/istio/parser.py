@@ -1,4 +1,4 @@
-"""Parts of Istio resources: HTTP routes, their destinations, and patches of EnvoyFilters."""
+"""Accessors for Istio resources: HTTP routes, their destinations, and EnvoyFilter patches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MATCHES = {"prefix": PathMatch.PREFIX, "exact": PathMatch.PREFIX, "regex": Path
 
 
 def paths_of(route: Node) -> Iterator[tuple[str, PathMatch, Node | None]]:
-    """Yield the paths that an HTTP route matches; "/" if it matches every path."""
+    """Yield the paths that an HTTP route matches, or "/" if it matches every path."""
     matches = list(items_of(route.get("match")))
     for match in matches:
         uri = match.get("uri")
@@ -29,7 +29,7 @@ def paths_of(route: Node) -> Iterator[tuple[str, PathMatch, Node | None]]:
 
 
 def destinations_of(route: Node) -> list[str]:
-    """Return the destinations of an HTTP route as ``host:port``."""
+    """Return the destinations of an HTTP route, each as ``host:port``."""
     found = []
     for one in items_of(route.get("route")):
         host = text_at(one, "destination", "host")
@@ -39,13 +39,13 @@ def destinations_of(route: Node) -> list[str]:
 
 
 def service_name(host: str) -> str:
-    """Return the name of the Service in a host name of the cluster (``vllm.ns.svc…``)."""
+    """Return the Service name in a cluster-internal host name, such as ``vllm.ns.svc…``."""
     name, _, rest = host.partition(":")[0].partition(".")
     return name if not rest or ".svc" in f".{rest}" else host.partition(":")[0]
 
 
 def patches_of(envoy_filter: Resource) -> Iterator[Node]:
-    """Yield the values of the patches of an EnvoyFilter."""
+    """Yield the values of the patches in an EnvoyFilter."""
     for patch in items_of(at(envoy_filter.spec, "configPatches")):
         value = at(patch, "patch", "value")
         if value is not None:

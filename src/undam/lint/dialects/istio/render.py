@@ -1,4 +1,4 @@
-"""Rendering of a VirtualService for event streams, with its Service."""
+"""Renderer of a VirtualService for event streams and its Service."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ spec:
 
 
 def render(request: RenderRequest) -> str:
-    """Return the manifests. Istio does not limit silence, so ``idle_s`` has no effect.
+    """Return the manifests. Istio has no idle timeout, so ``idle_s`` is ignored.
 
     Raises:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.

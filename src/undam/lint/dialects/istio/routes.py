@@ -1,4 +1,4 @@
-"""HTTP routes of VirtualServices, and the routes behind DestinationRules and EnvoyFilters."""
+"""HTTP routes in VirtualServices, and the routes that other Istio resources affect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from undam.textfiles.tree import Node, items_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeshRoute:
-    """One HTTP route of a VirtualService.
+    """One HTTP route in a VirtualService.
 
     Args:
         assessed: the route with its outcome.
@@ -30,7 +30,7 @@ class MeshRoute:
 
 
 def find_routes(cluster: Cluster, resources: Iterable[Resource]) -> list[MeshRoute]:
-    """Return the HTTP routes of the VirtualServices among the resources, streaming or not."""
+    """Return the HTTP routes in VirtualServices among the resources, streaming or not."""
     found: list[MeshRoute] = []
     for one in resources:
         if one.kind != "VirtualService":
@@ -79,7 +79,7 @@ def _assess(
 def route_to(
     host: str, resource: Resource, routes: Sequence[MeshRoute], cluster: Cluster
 ) -> AssessedRoute:
-    """Return the outcome of a destination, by its routes or else by its name."""
+    """Return the assessed route to a host. Without a known route, the host name is assessed."""
     name = service_name(host)
     for one in routes:
         if name in map(service_name, destinations_of(one.node)):
@@ -91,7 +91,7 @@ def route_to(
 def route_of_filter(
     resource: Resource, routes: Sequence[MeshRoute], cluster: Cluster
 ) -> AssessedRoute | None:
-    """Return the outcome of the workloads that an EnvoyFilter selects.
+    """Return the assessed route to the workloads that an EnvoyFilter selects.
 
     ``None`` means that it applies to every workload or gateway, and that no known route streams.
     """

@@ -1,4 +1,4 @@
-"""JavaScript and TypeScript programs that serve, relay or read streams.
+"""The JavaScript dialect: JavaScript and TypeScript programs that serve, relay or read streams.
 
 Express, Koa, Fastify, Next.js, http-proxy-middleware, development servers, and readers in browsers.
 A program is parsed with tree-sitter (extra ``javascript``) and never executed.
@@ -24,18 +24,18 @@ _WORDS = (
     "DataStreamResponse", "UIMessageStreamResponse", "streamSSE", "'compression'", '"compression"',
     "koa-compress", "fastify/compress", "stream: true",
 )  # fmt: skip
-# Each pair of words occurs in a configuration of Next.js, webpack or Vite.
+# Each word pair identifies a configuration file for Next.js, webpack or Vite.
 _CONFIG_WORDS = (("rewrites", "destination"), ("devServer", "proxy"), ("defineConfig", "proxy"))
 _COMPRESSING = frozenset({"JSA101", "JSA103", "JSA105"})
 _BUFFERING = frozenset({"JSA102"})
-# Tests contain faulty programs on purpose. Declarations and bundles are not written by hand.
+# Tests may contain faulty programs on purpose. Declaration files and bundles are generated.
 _SKIPPED_NAME = re.compile(r"\.(?:test|spec|stories)\.[cm]?[jt]sx?$|\.d\.[cm]?ts$|\.min\.[cm]?js$")
 _BUNDLE_CHARS = 20_000
 _BUNDLE_LINE_CHARS = 500
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is a JavaScript program that streams, or a configuration of a proxy."""
+    """Return whether a file is a streaming JavaScript program or a proxy configuration."""
     name = path.replace("\\", "/").lower()
     if not name.endswith(_SUFFIXES) or _SKIPPED_NAME.search(name):
         return False
@@ -46,7 +46,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of a program's streams.
+    """Lint the streams in a JavaScript or TypeScript program.
 
     Raises:
         MissingExtra: tree-sitter is not installed.

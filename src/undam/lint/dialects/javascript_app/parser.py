@@ -1,4 +1,4 @@
-"""The syntax tree of a JavaScript or TypeScript program, read with tree-sitter.
+"""Parser for JavaScript and TypeScript programs, based on tree-sitter.
 
 tree-sitter is an optional dependency, so it is imported when the first program is read.
 """
@@ -21,9 +21,9 @@ FUNCTIONS = frozenset({
 })  # fmt: skip
 LOOPS = frozenset({"while_statement", "do_statement", "for_statement", "for_in_statement"})
 _STRINGS = frozenset({"string", "template_string"})
-# The text of longer callees is not needed to identify a function.
+# Longer callees are ignored, because they are not needed to identify a function.
 _MAX_CALLEE = 200
-# Hand-written programs are nested about 50 levels deep.
+# Hand-written programs are nested at most about 50 levels deep.
 _MAX_DEPTH = 500
 _TYPESCRIPT = (".ts", ".mts", ".cts")
 
@@ -35,7 +35,7 @@ def _parser(*, typescript: bool) -> Parser:
         from tree_sitter import Language, Parser  # noqa: PLC0415 (optional)
     except ImportError:
         raise MissingExtra("install undam[javascript] to read JavaScript") from None
-    # The grammar with JSX also accepts JavaScript, but not the type assertions of TypeScript.
+    # The JSX grammar also accepts JavaScript, but it does not accept TypeScript type assertions.
     grammar = (
         tree_sitter_typescript.language_typescript()
         if typescript
@@ -45,7 +45,7 @@ def _parser(*, typescript: bool) -> Parser:
 
 
 def parse_script(source: Source) -> JavaScriptProgram:
-    """Parse a program. A part that is not JavaScript does not prevent reading the rest.
+    """Parse a program. Parts that are not valid JavaScript are tolerated.
 
     Raises:
         MissingExtra: tree-sitter is not installed.
@@ -78,72 +78,66 @@ class JavaScriptProgram:
             self.by_type.setdefault(node.type, []).append(node)
 
     def of_type(self, *types: str) -> list[Node]:
-        """Return the nodes of some types in the order of the text."""
+        """Return the nodes of the given types in text order."""
         found = [node for name in types for node in self.by_type.get(name, ())]
         return sorted(found, key=lambda node: node.start_byte)
 
     @property
     def calls(self) -> list[Node]:
-        """The calls in the order of the text."""
+        """All calls in text order."""
         return self.by_type.get("call_expression", [])
-
-    # Positions.
 
     def _offset(self, byte: int) -> int:
         return byte if self._is_ascii else len(self.raw[:byte].decode("utf-8", "replace"))
 
     def start(self, node: Node) -> int:
-        """Return the character offset at which a node begins."""
+        """Return the character offset of the start of a node."""
         return self._offset(node.start_byte)
 
     def end(self, node: Node) -> int:
-        """Return the offset after the last character of a node."""
+        """Return the character offset of the end of a node (exclusive)."""
         return self._offset(node.end_byte)
 
     def span(self, node: Node) -> tuple[int, int]:
-        """Return the part of a node's span that is on its first line."""
+        """Return the span of a node on its first line."""
         start = self.start(node)
         _, line_end = self.source.line_span(start)
         text = self.source.text[start : min(self.end(node), line_end)]
         return start, start + len(text.rstrip())
 
     def line(self, node: Node) -> int:
-        """Return the number of the line on which a node begins, counted from 1."""
+        """Return the line number of the start of a node, counted from 1."""
         return self.source.position(self.start(node))[0]
-
-    # Texts.
 
     def text(self, node: Node) -> str:
         """Return the text of a node."""
         return self.raw[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
     def callee(self, call: Node) -> str:
-        """Return the called function or constructor without white space: ``app.get``."""
+        """Return the called function or constructor without white space, such as ``app.get``."""
         function = call.child_by_field_name("function") or call.child_by_field_name("constructor")
         is_short = function is not None and function.end_byte - function.start_byte <= _MAX_CALLEE
         return "".join(self.text(function).split()) if function is not None and is_short else ""
 
     def method(self, call: Node) -> str:
-        """Return the last part of a callee: ``get`` of ``app.get``."""
+        """Return the last part of a callee, such as ``get`` in ``app.get``."""
         return self.callee(call).rpartition(".")[2]
 
     def string(self, node: Node | None) -> str | None:
-        """Return the content of a string literal; substitutions in it are not evaluated."""
+        """Return the content of a string literal. Template substitutions are not evaluated."""
         if node is None or node.type not in _STRINGS:
             return None
         return self.text(node)[1:-1]
 
     def strings_in(self, node: Node) -> Iterator[Node]:
-        """Yield the strings inside a node."""
+        """Yield the string literals inside a node."""
         for one in _walk(node):
             if one.type in _STRINGS:
                 yield one
 
-    # Structure.
-
     @cached_property
     def imports(self) -> dict[str, str]:
-        """The module of each imported name, and of each variable assigned from `require`."""
+        """The module of each imported name and of each variable assigned from `require`."""
         found: dict[str, str] = {}
         for node in self.of_type("import_statement"):
             module = self.string(node.child_by_field_name("source"))
@@ -161,7 +155,7 @@ class JavaScriptProgram:
         return found
 
     def required(self, node: Node) -> str | None:
-        """Return the module that a call of `require` loads; ``None`` for other expressions."""
+        """Return the module that a `require` call loads; ``None`` for other expressions."""
         while node.type in {"member_expression", "await_expression"}:
             node = node.child_by_field_name("object") or node.named_children[0]
         if node.type != "call_expression" or self.callee(node) != "require":
@@ -170,7 +164,7 @@ class JavaScriptProgram:
         return self.string(values[0]) if values else None
 
     def value_of(self, name: str, near: Node) -> Node | None:
-        """Return the value in the last declaration of a variable before a node."""
+        """Return the initial value in the last declaration of a variable before a node."""
         found = None
         for node in self.of_type("variable_declarator"):
             if node.start_byte > near.start_byte:
@@ -182,7 +176,7 @@ class JavaScriptProgram:
 
 
 def _walk(root: Node) -> Iterator[Node]:
-    """Yield the named nodes below a node in the order of the text, without recursion."""
+    """Yield the named nodes below a node in text order, without recursion."""
     pending = [root]
     while pending:
         node = pending.pop()
@@ -191,7 +185,7 @@ def _walk(root: Node) -> Iterator[Node]:
 
 
 def _is_too_deep(root: Node) -> bool:
-    """Return whether a tree is nested so deeply that looking up parents would be slow."""
+    """Return whether a tree is nested so deeply that parent lookups would be slow."""
     level = [root]
     for _ in range(_MAX_DEPTH):
         level = [child for node in level for child in node.named_children]
@@ -201,12 +195,12 @@ def _is_too_deep(root: Node) -> bool:
 
 
 def walk(root: Node) -> Iterator[Node]:
-    """Yield a node and the named nodes below it in the order of the text."""
+    """Yield a node and the named nodes below it in text order."""
     return _walk(root)
 
 
 def parents(node: Node) -> Iterator[Node]:
-    """Yield the nodes around a node, from the inside to the outside."""
+    """Yield the ancestors of a node, innermost first."""
     around = node.parent
     while around is not None:
         yield around
@@ -214,7 +208,7 @@ def parents(node: Node) -> Iterator[Node]:
 
 
 def function_of(node: Node) -> Node:
-    """Return the function around a node, or the program."""
+    """Return the function that contains a node, or else the program node."""
     found = node
     for one in parents(node):
         found = one
@@ -224,7 +218,7 @@ def function_of(node: Node) -> Node:
 
 
 def loops_of(node: Node) -> Iterator[Node]:
-    """Yield the loops around a node inside its function, from the inside to the outside."""
+    """Yield the loops around a node within its function, innermost first."""
     for one in parents(node):
         if one.type in FUNCTIONS:
             return
@@ -233,20 +227,20 @@ def loops_of(node: Node) -> Iterator[Node]:
 
 
 def arguments(call: Node) -> list[Node]:
-    """Return the arguments of a call or a constructor."""
+    """Return the arguments of a call or constructor."""
     found = call.child_by_field_name("arguments")
     children = () if found is None else found.named_children
     return [one for one in children if one.type != "comment"]
 
 
 def options(call: Node) -> Node | None:
-    """Return the last argument of a call, if it is an object literal."""
+    """Return the last argument of a call if it is an object literal."""
     values = arguments(call)
     return values[-1] if values and values[-1].type == "object" else None
 
 
 def pair_of(script: JavaScriptProgram, node: Node | None, name: str) -> Node | None:
-    """Return the entry of an object literal with a key: a pair or a method."""
+    """Return the entry for a key in an object literal: a pair or a method."""
     for one in node.named_children if node is not None and node.type == "object" else ():
         key = one.child_by_field_name("key") or one.child_by_field_name("name")
         if key is None:
@@ -258,6 +252,6 @@ def pair_of(script: JavaScriptProgram, node: Node | None, name: str) -> Node | N
 
 
 def option(script: JavaScriptProgram, node: Node | None, name: str) -> Node | None:
-    """Return the value of a key of an object literal."""
+    """Return the value for a key in an object literal."""
     pair = pair_of(script, node, name)
     return None if pair is None else pair.child_by_field_name("value")

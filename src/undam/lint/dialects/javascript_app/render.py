@@ -1,4 +1,4 @@
-"""Rendering of a program for Node.js that relays a stream."""
+"""Renderer of a Node.js program that relays a stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """Return a program that relays the path to the upstream and returns 404 otherwise."""
+    """Return a program that relays the path to the upstream and returns 404 for other paths."""
     require_literal_values(request, "JavaScript")
     host, _, port = request.listen.rpartition(":")
     return f"""\

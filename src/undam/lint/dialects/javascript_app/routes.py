@@ -1,4 +1,4 @@
-"""Streaming responses and proxies of a JavaScript program."""
+"""Streaming responses and proxies in a JavaScript program."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STREAM_RESPONSES = frozenset({
 })  # fmt: skip
 _NEXT_ROUTE = re.compile(r"(?:^|/)(?:app|pages)/((?:api/)?.*?)(?:/route)?\.[cm]?[jt]sx?$")
 _REWRITE_LIMIT_S = 30.0
-# A timer whose function writes a comment.
+# Matches a timer whose callback writes an SSE comment.
 _TIMER = re.compile(
     r"setInterval\([^;]{0,80}?(?:write|enqueue|send)\([^;]{0,40}?[\"'`]:[^;]{0,80};?[\s}]{0,9}, *"
     r"(\d[\d_]{0,15})\b"
@@ -45,7 +45,7 @@ _PARAMETER = re.compile(r"/?(?::\w+[*+?]?|\(\.\*\)|\*\w*)$")
 
 
 class RouteUse(Enum):
-    """Way in which a program produces or forwards a stream."""
+    """The way in which a program produces or forwards a stream."""
 
     RESPONSE = auto()
     """The program produces the stream."""
@@ -59,7 +59,7 @@ class RouteUse(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScriptRoute:
-    """A streaming response or a proxy in a program.
+    """A streaming response or a proxy in a JavaScript program.
 
     Args:
         node: where it is defined: a string, a call or an entry of a configuration.
@@ -77,12 +77,12 @@ class ScriptRoute:
 
     @property
     def position(self) -> int:
-        """Offset in bytes at which the handler of the route is registered."""
+        """The byte offset at which the route's handler is registered."""
         return (self.registered or self.node).start_byte
 
 
 def find_routes(script: JavaScriptProgram, hints: RouteHints) -> list[ScriptRoute]:
-    """Return the routes of a program in the order of the text."""
+    """Return the routes in a program in text order."""
     found = [
         *_responses(script, hints),
         *_middlewares(script, hints),
@@ -118,13 +118,13 @@ def _responses(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptR
 
 
 def _heartbeat(text: str) -> float | None:
-    """Return the interval in seconds at which a timer in a function sends a comment."""
+    """Return the interval, in seconds, of a timer that sends SSE comments as heartbeats."""
     found = _TIMER.search(text)
     return int(found[1].replace("_", "")) / 1000 if found else None
 
 
 def _is_sent(script: JavaScriptProgram, node: Node) -> bool:
-    """Return whether a string is the content type of a response, not one that a client accepts."""
+    """Return whether a string is the content type of a response, not one in an Accept header."""
     for one in parents(node):
         if one.type == "pair":
             key = one.child_by_field_name("key")
@@ -150,7 +150,7 @@ def _is_request(script: JavaScriptProgram, node: Node) -> bool:
 
 
 def _registration(script: JavaScriptProgram, node: Node, function: Node) -> Node:
-    """Return the argument that registers a handler by its name, or ``node`` if there is none."""
+    """Return the argument by which a function is registered by name; ``node`` if there is none."""
     declared = function.child_by_field_name("name")
     around = function.parent
     if declared is None and around is not None and around.type == "variable_declarator":
@@ -165,7 +165,7 @@ def _registration(script: JavaScriptProgram, node: Node, function: Node) -> Node
 
 
 def _path(script: JavaScriptProgram, node: Node) -> str:
-    """Return the path with which a handler is registered, or the path of a Next.js route file."""
+    """Return the path at which a handler is registered, or the path of a Next.js route file."""
     for one in parents(node):
         if one.type == "call_expression" and script.method(one) in _METHODS:
             values = arguments(one)
@@ -210,7 +210,7 @@ def _assessed(
 def _proxied(
     script: JavaScriptProgram, node: Node, path: str, upstream: str, hints: RouteHints, title: str
 ) -> AssessedRoute:
-    """Return the route of a proxy. A proxy that forwards every path of a backend may stream."""
+    """Return the route of a proxy. A proxy that forwards all backend paths may carry streams."""
     plain = _PARAMETER.sub("", path) or "/"
     upstream = re.sub(r"\$\{[^}]*\}", "", upstream)
     upstream = upstream if address_of(upstream).host else ""
@@ -237,7 +237,7 @@ def _middlewares(script: JavaScriptProgram, hints: RouteHints) -> Iterator[Scrip
 
 
 def _rewrites(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRoute]:
-    """Yield the rewrites of Next.js whose destination is another server."""
+    """Yield the Next.js rewrites whose destination is another server."""
     for node in script.of_type("object"):
         source = script.string(option(script, node, "source"))
         destination = script.string(option(script, node, "destination"))
@@ -253,7 +253,7 @@ def _rewrites(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRo
 
 
 def rewrite_limit(script: JavaScriptProgram, config: Node) -> float | None:
-    """Return the silence after which Next.js cuts a rewrite; ``None`` if it is not a number."""
+    """Return the idle timeout of Next.js rewrites; ``None`` if the value is not a number."""
     value = option(script, option(script, config, "experimental"), "proxyTimeout")
     if value is None:
         return _REWRITE_LIMIT_S
@@ -270,7 +270,7 @@ def _in_rewrites(script: JavaScriptProgram, node: Node) -> bool:
 
 
 def _config(script: JavaScriptProgram) -> Node | None:
-    """Return the object literal of a configuration that has `rewrites`."""
+    """Return the object literal of a configuration with `rewrites`."""
     for node in script.of_type("object"):
         if pair_of(script, node, "rewrites") is not None:
             return node
@@ -278,7 +278,7 @@ def _config(script: JavaScriptProgram) -> Node | None:
 
 
 def _dev_servers(script: JavaScriptProgram, hints: RouteHints) -> Iterator[ScriptRoute]:
-    """Yield the proxies of the development servers of webpack and Vite."""
+    """Yield the proxies in the development servers of webpack and Vite."""
     keys = [("devServer", "webpack-dev-server")]
     if "defineConfig" in script.source.text:
         keys.append(("server", "Vite"))
@@ -295,7 +295,7 @@ def _dev_servers(script: JavaScriptProgram, hints: RouteHints) -> Iterator[Scrip
 
 
 def _proxies(script: JavaScriptProgram, proxy: Node) -> Iterator[tuple[str, Node]]:
-    """Yield the paths and the options of the entries of `proxy`, which is an object or a list."""
+    """Yield the path and options of each entry in `proxy`, which may be an object or a list."""
     for one in proxy.named_children:
         if one.type == "pair":
             key, value = one.child_by_field_name("key"), one.child_by_field_name("value")

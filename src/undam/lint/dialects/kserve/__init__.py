@@ -1,4 +1,4 @@
-"""KServe and Knative: timeouts of InferenceServices and of Knative Services."""
+"""The KServe dialect: timeouts in KServe InferenceServices and Knative Services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.textfiles.source import Source
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has an InferenceService or a Knative Service."""
+    """Return whether a manifest contains an InferenceService or a Knative Service."""
     if not has_kubernetes_name(path):
         return False
     if "InferenceService" in text and "InferenceService" in kinds_in(text):
@@ -23,7 +23,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the components that stream.
+    """Lint the components that stream.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

@@ -1,4 +1,4 @@
-"""Components of InferenceServices, and the templates of Knative Services."""
+"""Parser for the components of InferenceServices, and for Knative Service templates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.textfiles.tree import Node, items_of
 
 COMPONENTS = ("predictor", "transformer", "explainer")
 _MODE = "serving.kserve.io/deploymentMode"
-# Formats of models that return numbers instead of a stream of tokens.
+# Model formats that return numbers instead of a token stream.
 _NO_STREAM_FORMATS = frozenset({
     "sklearn", "xgboost", "lightgbm", "pmml", "paddle", "tensorflow", "onnx", "mlflow", "pytorch",
 })  # fmt: skip
@@ -24,7 +24,7 @@ _GENERATING = re.compile(r"text[-_]?(?:2text[-_]?)?generation|generate|chat", re
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServingComponent:
-    """A component whose requests have a timeout.
+    """A serving component whose requests have a timeout.
 
     Args:
         node: where the timeouts are.
@@ -43,7 +43,7 @@ class ServingComponent:
 
 
 def components_of(resource: Resource) -> Iterator[ServingComponent]:
-    """Yield the components of an InferenceService or of a Knative Service."""
+    """Yield the components of an InferenceService or Knative Service."""
     if resource.kind == "InferenceService":
         for name in COMPONENTS:
             node = at(resource.spec, name)
@@ -59,7 +59,7 @@ def components_of(resource: Resource) -> Iterator[ServingComponent]:
 
 
 def _is_serverless(resource: Resource) -> bool | None:
-    """Return whether Knative serves an InferenceService, by its annotations."""
+    """Return whether Knative serves an InferenceService, based on its annotations."""
     mode = resource.annotation_text(_MODE).lower()
     if mode:
         return mode in {"serverless", "knative"}
@@ -72,7 +72,7 @@ def _is_serverless(resource: Resource) -> bool | None:
 
 
 def _program(node: Node) -> tuple[str, bool]:
-    """Return why a component is known to stream (or ""), and whether its model excludes streams."""
+    """Return evidence that a component streams (or ""), and whether its model cannot stream."""
     model = node.get("model")
     containers = [*((model,) if model else ()), *items_of(node.get("containers"))]
     command = " ".join(map(command_of, containers))

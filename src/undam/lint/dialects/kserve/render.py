@@ -1,4 +1,4 @@
-"""Rendering of a Knative Service for event streams."""
+"""Renderer of a Knative Service for event streams."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ spec:
 
 
 def render(request: RenderRequest) -> str:
-    """Return the manifest. Knative starts the program itself, so only the port is used.
+    """Return the manifest. Knative starts the container, so only the upstream port is used.
 
     Raises:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.

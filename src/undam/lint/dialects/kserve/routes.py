@@ -1,4 +1,4 @@
-"""Components of InferenceServices and Knative Services that stream."""
+"""Streaming components of InferenceServices and Knative Services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNATIVE_DEFAULT_S = 300.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedModel:
-    """A component with its outcome."""
+    """A serving component with its assessed route."""
 
     component: ServingComponent
     assessed: AssessedRoute

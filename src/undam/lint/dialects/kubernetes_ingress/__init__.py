@@ -1,4 +1,4 @@
-"""Ingress controllers and load balancers of Kubernetes, except ingress-nginx and Traefik."""
+"""The Kubernetes ingress dialect: controllers other than ingress-nginx and Traefik."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _KONG = re.compile(r"^_format_version[ \t]*:", re.MULTILINE)
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has an Ingress or another resource of one of the controllers."""
+    """Return whether a manifest contains an Ingress or another resource of a known controller."""
     if not has_kubernetes_name(path):
         return False
     if "_format_version" in text and _KONG.search(text):
@@ -54,7 +54,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the routes that stream, and of the resources that affect them.
+    """Lint the routes that stream, and the resources that affect them.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.
@@ -82,7 +82,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def _affected(resource: Resource, cluster: Cluster) -> AssessedRoute | None:
-    """Return the outcome of the Services that use a resource; ``None`` if nothing is known."""
+    """Assess the Services that use a resource; return ``None`` if nothing is known about them."""
     users = backend_config_users(resource, cluster)
     names = users or [resource.name]
     assessment = assess_route("/", names, cluster.hints, sites=[resource.name])

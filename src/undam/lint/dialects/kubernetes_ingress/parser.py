@@ -1,4 +1,4 @@
-"""Controllers of Ingresses and of similar resources, with their annotations and defaults."""
+"""Ingress controllers, with their annotations and default timeouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALB_IDLE = re.compile(r"idle_timeout\.timeout_seconds=(\d{1,6})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressController:
-    """A controller, with the annotations that affect streams.
+    """An ingress controller, with the annotations that affect streams.
 
     Args:
         prefixes: beginnings of its annotations.
@@ -127,7 +127,7 @@ CONTROLLERS = (AWS, GKE, F5, KONG, APISIX, HAPROXY, CONTOUR, OPENSHIFT, AZURE)
 
 
 def controller_of(ingress: Resource) -> IngressController | None:
-    """Return the controller of an Ingress, by its class and its annotations."""
+    """Return the controller that serves an Ingress, based on its class and annotations."""
     keys = [
         entry.key.text for entry in (ingress.annotations.entries if ingress.annotations else ())
     ]
@@ -139,7 +139,7 @@ def controller_of(ingress: Resource) -> IngressController | None:
 
 
 def seconds_of(entry: Entry, controller: IngressController) -> float | None:
-    """Return the limit in an annotation, in seconds; ``None`` if it sets none."""
+    """Return the limit in an annotation, in seconds; ``None`` if there is no valid limit."""
     if entry.key.text == _ALB_ATTRIBUTES:
         found = _ALB_IDLE.search(entry.value.text)
         return float(found[1]) if found else None
@@ -147,7 +147,7 @@ def seconds_of(entry: Entry, controller: IngressController) -> float | None:
 
 
 def raised_text(entry: Entry, controller: IngressController) -> str:
-    """Return the annotation value for a limit that is longer than any stream."""
+    """Return an annotation value with a limit that is longer than any stream."""
     if entry.key.text != _ALB_ATTRIBUTES:
         return controller.raised
     return _ALB_IDLE.sub(controller.raised, entry.value.text)

@@ -1,11 +1,11 @@
-"""Rendering of an Ingress of the AWS Load Balancer Controller that streams, with its Service."""
+"""Renderer of an Ingress for event streams with the AWS Load Balancer Controller."""
 
 from __future__ import annotations
 
 from undam.lint.dialect import RenderRequest
 from undam.lint.kubernetes.render import backend_of, service_manifests
 
-# The longest idle timeout that the load balancer accepts, in seconds.
+# The longest idle timeout that an AWS load balancer accepts, in seconds.
 _MAX_IDLE_S = 4000
 _INGRESS = """\
 # AWS Application Load Balancer in front of a streaming server.

@@ -35,7 +35,7 @@ _BACKEND_CONFIG = ("cloud.google.com/backend-config", "beta.cloud.google.com/bac
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeLimit:
-    """Limit of a route, with the place where it is set.
+    """A time limit on a route, and its position in the configuration.
 
     Args:
         seconds: 0 means that there is no limit; ``None`` that the value is not known.
@@ -53,7 +53,7 @@ class EdgeLimit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeRoute:
-    """A route of a resource, with the settings that affect streams.
+    """A route in a resource, with the settings that affect streams.
 
     Args:
         anchor: the node to mark if a setting is missing.
@@ -75,7 +75,7 @@ class EdgeRoute:
 
 
 def find_routes(cluster: Cluster, resources: Iterable[Resource]) -> Iterator[EdgeRoute]:
-    """Yield the routes of the resources, streaming or not."""
+    """Yield the routes in the resources, streaming or not."""
     for one in resources:
         if one.kind == "Ingress":
             controller = controller_of(one)
@@ -92,7 +92,7 @@ def find_routes(cluster: Cluster, resources: Iterable[Resource]) -> Iterator[Edg
 
 
 def kong_routes(root: Node, cluster: Cluster) -> Iterator[EdgeRoute]:
-    """Yield the routes of a declarative configuration of Kong."""
+    """Yield the routes in a declarative Kong configuration."""
     resource = Resource(cluster.source, root, "Kong", "", "")
     for service in items_of(root.get("services")):
         url = text_at(service, "url") or text_at(service, "host")
@@ -119,7 +119,7 @@ def kong_routes(root: Node, cluster: Cluster) -> Iterator[EdgeRoute]:
 
 
 def backend_config_users(resource: Resource, cluster: Cluster) -> list[str]:
-    """Return the names of the resources whose annotations refer to a resource."""
+    """Return the names of Services and Ingresses whose annotations refer to a resource."""
     return [
         one.name
         for one in cluster.all_of("Service", "Ingress")
@@ -179,7 +179,7 @@ def _short(key: str) -> str:
 
 
 def _backend_timeout(services: list[Resource | None], cluster: Cluster) -> EdgeLimit:
-    """Return the timeout of GKE, which a BackendConfig of the Service sets."""
+    """Return the GKE timeout for a Service, which is set in its BackendConfig."""
     default = EdgeLimit("timeoutSec", GKE.total_s, is_certain=None not in services)
     for service in services:
         if service is None:
@@ -194,7 +194,7 @@ def _backend_timeout(services: list[Resource | None], cluster: Cluster) -> EdgeL
             return replace(default, is_certain=False)
         entry = entry_at(configs[0].spec, "timeoutSec")
         if entry is not None:
-            # A limit that is too short is reported at the BackendConfig.
+            # If the limit is too short, it is reported at the BackendConfig instead.
             return EdgeLimit("timeoutSec", None)
     return default
 
@@ -265,7 +265,7 @@ def _apisix(one: Resource, cluster: Cluster) -> Iterator[EdgeRoute]:
 def _field(
     node: Node, path: tuple[str, ...], default_s: float | None, raised: str
 ) -> EdgeLimit | None:
-    """Return the limit in a field, or the default."""
+    """Return the limit in a field, or else the default."""
     entry = entry_at(node, *path)
     if entry is None:
         return None if default_s is None else EdgeLimit(path[-1], default_s)
@@ -306,7 +306,7 @@ def _assess(
 
 
 def _with_hop(route: EdgeRoute) -> EdgeRoute:
-    """Return a route whose hop has the limits of the route."""
+    """Return the route, extended with a hop that has the limits of the route."""
     hop = route.assessed.hop
     assert hop is not None
     is_balancer = route.controller.name in {"aws-alb", "gke-ingress", "azure-application-gateway"}

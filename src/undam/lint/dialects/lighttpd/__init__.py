@@ -1,4 +1,4 @@
-"""lighttpd.conf: responses that are buffered completely, and idle limits."""
+"""The lighttpd dialect: fully buffered responses and idle timeouts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTENT = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is a lighttpd.conf, by its name or by assignments to server.*."""
+    """Return whether a file is a lighttpd.conf, based on its name or on server.* assignments."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if "lighttpd" in name and name.endswith(".conf"):
         return True
@@ -29,7 +29,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes.
+    """Lint the streaming routes in a lighttpd.conf.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Hop of lighttpd in a request path: `max-write-idle`, and fully buffered responses."""
+"""Description of lighttpd as a hop in a request path: `max-write-idle` and buffering."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> AssessedRoute:
-    """Return the route with its hop."""
+    """Return the assessed route, extended with its lighttpd hop."""
     current = effective(config, "server.max-write-idle", route.relay)
     idle = RouteLimit(_DEFAULT_S)
     if current is not None:

@@ -1,4 +1,4 @@
-"""Parser of lighttpd.conf: assignments in nested conditions (wiki, Docs_Configuration)."""
+"""Parser for lighttpd.conf: assignments in nested conditions (wiki: Docs_Configuration)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.lint.dialect import IncludeOpener
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Token, TokenCursor
 
-# Real configurations stay far below these limits, which end loops of includes.
+# These limits bound nesting and stop include loops. Real configurations stay far below them.
 MAX_BLOCKS = 64
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
@@ -30,7 +30,7 @@ _ELSE = frozenset({"else", "elsif", "elseif"})
 
 @dataclass(frozen=True, slots=True)
 class UrlCondition:
-    """A condition: ``$HTTP["url"] =~ "^/v1/"`` is ("url", "=~", "^/v1/").
+    """A condition. For example, ``$HTTP["url"] =~ "^/v1/"`` becomes ("url", "=~", "^/v1/").
 
     The condition of a bare `else` has an empty field.
     """
@@ -42,7 +42,7 @@ class UrlCondition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
-    """An assignment ``name = value``.
+    """An assignment ``name = value`` in a lighttpd.conf.
 
     Args:
         conditions: the conditions around it, outermost first.
@@ -69,13 +69,13 @@ class Assignment:
 
     @property
     def number(self) -> tuple[int, Token] | None:
-        """The value as a number, and its token; ``None`` if it is not a number."""
+        """The value as a number together with its token; ``None`` if it is not a number."""
         return number_in(self.value[0]) if len(self.value) == 1 else None
 
 
 @dataclass(slots=True)
 class LighttpdConfig:
-    """A file and the files it includes, in the order in which lighttpd reads them."""
+    """A file with its included files, in the order in which lighttpd reads them."""
 
     assignments: list[Assignment] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
@@ -86,30 +86,30 @@ class LighttpdConfig:
     )
 
     def add(self, assignment: Assignment) -> None:
-        """Add an assignment. Assignments must be added in the order of the text."""
+        """Add an assignment. Assignments must be added in text order."""
         self.assignments.append(assignment)
         self._named.setdefault(assignment.name, []).append(assignment)
         self._last[assignment.name, assignment.conditions] = (len(self.assignments), assignment)
 
     def named(self, name: str) -> list[Assignment]:
-        """Return the assignments of this name."""
+        """Return the assignments to this name."""
         return self._named.get(name, [])
 
     def last(
         self, name: str, conditions: tuple[UrlCondition, ...]
     ) -> tuple[int, Assignment] | None:
-        """Return the last assignment of a name under exactly these conditions, and its index."""
+        """Return the last assignment to a name under exactly these conditions, with its index."""
         return self._last.get((name, conditions))
 
 
 def number_in(token: Token) -> tuple[int, Token] | None:
-    """Parse a token as a number, which may be quoted."""
+    """Parse a token as a number, quoted or not; ``None`` if it is not a number."""
     text = token.text.strip()
     return (int(text), token) if text.isascii() and text.isdecimal() and len(text) < 12 else None
 
 
 def read_config(source: Source, open_include: IncludeOpener) -> LighttpdConfig:
-    """Parse a file and the files that it includes.
+    """Parse a file and all files that it includes.
 
     Raises:
         ConfigSyntaxError: one of the files cannot be parsed.
@@ -120,7 +120,7 @@ def read_config(source: Source, open_include: IncludeOpener) -> LighttpdConfig:
 
 
 class _LighttpdReader:
-    """Reader of one file into a ``LighttpdConfig``.
+    """Reader that parses one file into a ``LighttpdConfig``.
 
     Args:
         around: the conditions that apply to the whole file.
@@ -141,7 +141,7 @@ class _LighttpdReader:
         self._depth = 0
 
     def read(self, depth: int = 0) -> None:
-        """Add the assignments of the whole file to the configuration."""
+        """Add all assignments in the file to the configuration."""
         self._depth = depth
         blocks: list[tuple[Token, tuple[UrlCondition, ...]]] = []
         conditions = self._around
@@ -173,14 +173,14 @@ class _LighttpdReader:
             raise self._source.error("this { is not closed", blocks[-1][0].start)
 
     def _condition(self) -> UrlCondition:
-        """Read a condition, from ``$HTTP`` or ``else`` up to and including the "{"."""
+        """Parse a condition, from ``$HTTP`` or ``else`` up to and including the "{"."""
         if self._cursor.text() in _ELSE:
             self._cursor.at += 1
             if self._cursor.text() == "if":
                 self._cursor.at += 1
             if self._cursor.text() == "{":
                 self._cursor.at += 1
-                # The position makes the condition of each `else` unique.
+                # The position makes each `else` condition unique.
                 return UrlCondition("", "", f"{self._source.path}:{self._cursor.at}")
         self._cursor.take_kind("var", "var")
         self._cursor.take("[", "[")
@@ -198,7 +198,7 @@ class _LighttpdReader:
         self._config.add(Assignment(self._source, name.text, name.start, conditions, value))
 
     def _value(self) -> tuple[Token, ...]:
-        """Read terms joined by "+"; an array is one term."""
+        """Parse terms that are joined by "+"; an array is a single term."""
         first = self._cursor.at
         while True:
             if self._cursor.text() == "(":
@@ -250,14 +250,14 @@ def _tokens(source: Source) -> Iterator[Token]:
             what = "this string is not closed" if source.text[at] == '"' else "unexpected character"
             raise source.error(what, at)
         kind = found.lastgroup
-        assert kind is not None  # every alternative of the pattern is named
+        assert kind is not None  # every alternative is a named group
         if kind != "space":
             yield Token(kind, found[kind], at, found.end())
         at = found.end()
 
 
 def number_or_default(assignment: Assignment | None) -> int | None:
-    """Return the value of a directive: 0 if it is not set, ``None`` if it is not a number."""
+    """Return the value of a directive; 0 if it is not set, ``None`` if it is not a number."""
     if assignment is None:
         return 0
     return assignment.number[0] if assignment.number is not None else None

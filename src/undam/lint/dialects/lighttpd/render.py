@@ -1,4 +1,4 @@
-"""Rendering of a lighttpd.conf for event streams."""
+"""Renderer of a lighttpd.conf for event streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `proxy.server` assignments that carry streams, and the settings that apply to them."""
+"""Routes from `proxy.server` and similar assignments, and the settings that affect them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _MATCHES = {
     "=^": PathMatch.PREFIX,
     "=$": PathMatch.PART,
 }
-# Maximum number of assignments of one name to compare with each route; real files have a few.
+# Maximum number of assignments to the same name that are compared with each route; real files have
+# a few.
 _MAX_COMPARED = 100
 _PATH_FIELDS = frozenset({"url", "request-uri"})
 _OPTIONS_WITH_ARRAYS = frozenset({"bin-environment", "bin-copy-environment", "x-sendfile-docroot"})
@@ -39,7 +40,7 @@ _OPTIONS_WITH_ARRAYS = frozenset({"bin-environment", "bin-copy-environment", "x-
 
 @dataclass(frozen=True, slots=True)
 class LighttpdRoute:
-    """A `proxy.server` assignment, or a similar one.
+    """A route that is defined by `proxy.server` or a similar assignment.
 
     Args:
         keys: the path prefixes in its array with the most certain outcome; "" means all.
@@ -52,7 +53,7 @@ class LighttpdRoute:
 
 
 def find_routes(config: LighttpdConfig, hints: RouteHints) -> Iterator[LighttpdRoute]:
-    """Yield every route, streaming or not, in the order of the text."""
+    """Yield every route, streaming or not, in text order."""
     for assignment in config.assignments:
         if assignment.name in _RELAYS:
             upstreams = _upstreams(assignment)
@@ -70,7 +71,7 @@ def find_routes(config: LighttpdConfig, hints: RouteHints) -> Iterator[LighttpdR
 
 
 def effective(config: LighttpdConfig, name: str, relay: Assignment) -> Assignment | None:
-    """Return the assignment of ``name`` that applies to a route.
+    """Return the assignment to ``name`` that is in effect for a route.
 
     It is the last one under the route's conditions or the outer ones of them. A global assignment
     applies only if there is no other.
@@ -85,7 +86,7 @@ def effective(config: LighttpdConfig, name: str, relay: Assignment) -> Assignmen
 def under_other_conditions(
     config: LighttpdConfig, name: str, relay: Assignment, hints: RouteHints
 ) -> Iterator[Assignment]:
-    """Yield assignments of ``name`` under further conditions, which the streams may satisfy."""
+    """Yield assignments to ``name`` under additional conditions that streams may satisfy."""
     relay_conditions = set(relay.conditions)
     around = [_prefix(*path) for path in _paths(relay.conditions)]
     for assignment in config.named(name)[:_MAX_COMPARED]:
@@ -104,7 +105,7 @@ def _prefix(pattern: str, match: PathMatch) -> str:
 
 
 def numbers_of(assignment: Assignment, key: str) -> Iterator[tuple[int, Token]]:
-    """Yield the numbers written as ``"key" => NUMBER`` in an array, with their tokens."""
+    """Yield the number and the token for each array entry ``"key" => NUMBER``."""
     tokens = assignment.value
     for at in range(len(tokens) - 2):
         if tokens[at].text == key and tokens[at + 1].text == "=>":
@@ -134,7 +135,7 @@ def _assess(
 
 
 def _keys(relay: Assignment) -> list[str]:
-    """Return the path prefixes or suffixes that are the keys of an array of servers."""
+    """Return the keys in an array of servers, which are path prefixes or suffixes."""
     keys, depth = [], 0
     for token, behind in pairwise(relay.value):
         if token.kind == "op":
@@ -152,7 +153,7 @@ def _upstreams(relay: Assignment) -> list[str]:
         if tokens[at].text == "host" and tokens[at + 1].text == "=>"
     ]
     ports = [f":{port}" for port, _ in numbers_of(relay, "port")]
-    # The label of a server can name an engine; the names of its options cannot.
+    # A server's label may identify an engine; the names of server options are excluded.
     labels = [
         tokens[at].text
         for at in range(len(tokens) - 2)
@@ -164,7 +165,7 @@ def _upstreams(relay: Assignment) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """Edits that set a directive for one route.
+    """Edits that change the value of a directive for one route.
 
     Args:
         changes_current: the edits change the value that applies now, instead of adding a line.
@@ -189,7 +190,7 @@ def set_for_route(
         and "" in route.keys
     ):
         token = current.value[0]
-        assert number_in(token) is not None  # callers pass only values that are numbers
+        assert number_in(token) is not None  # callers pass only numeric values
         return SettingChange((Edit(*token.span, str(value)),), changes_current=True)
     if "" in route.keys or relay.conditions:
         edit = _insert_beside(relay, f"{name} = {value}")
@@ -214,7 +215,7 @@ def _insert_beside(relay: Assignment, text: str) -> Edit:
 
 
 def _line_stop(source: Source, offset: int) -> int:
-    """Return the offset of the end of a line, before its line ending."""
+    """Return the offset of the end of a line, excluding the line ending."""
     start, end = source.line_span(offset)
     return start + len(source.text[start:end].rstrip("\r\n"))
 

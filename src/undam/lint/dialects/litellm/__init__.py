@@ -1,4 +1,4 @@
-"""Configuration of the LiteLLM proxy: guardrails that hold streams, and limits."""
+"""The LiteLLM dialect: guardrails that hold streams, and time limits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CONTENT = re.compile(r"^model_list[ \t]*:", re.MULTILINE)
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a YAML file has a list of models and their parameters for LiteLLM."""
+    """Return whether a YAML file contains a LiteLLM model list."""
     if not path.lower().endswith((".yaml", ".yml", "-")) or "model_list" not in text:
         return False
     return bool(_CONTENT.search(text)) and "litellm" in text
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the models, and those of the whole gateway.
+    """Lint the models and the gateway-wide settings in a LiteLLM configuration.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

@@ -1,4 +1,4 @@
-"""Rendering of a LiteLLM configuration for event streams with heartbeats."""
+"""Renderer of a LiteLLM configuration for event streams, with heartbeats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HEARTBEAT_S = 15
 
 
 def render(request: RenderRequest) -> str:
-    """Return a configuration with one model. The path is that of the gateway's own API."""
+    """Return a configuration with one model. LiteLLM has fixed API paths; ``path`` is ignored."""
     interval = max(1, min(_HEARTBEAT_S, int(request.idle_s / 2)))
     base = json.dumps(f"{request.upstream}/v1")
     return f"""\

@@ -1,4 +1,4 @@
-"""Models of a LiteLLM configuration; each of them is a route of the gateway."""
+"""Models in a LiteLLM configuration. Each model is a route of the gateway."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LiteLlmModel:
 
 
 def find_models(root: Node, hints: RouteHints, source: Source) -> Iterator[LiteLlmModel]:
-    """Yield the models of the gateway. Chat completions can always be streamed."""
+    """Yield the models in the configuration. Chat completions can always be streamed."""
     models = [one for one in items_of(root.get("model_list")) if one.kind == "map"]
     hop = _hop(root, models, source)
     for node in models:
@@ -50,7 +50,7 @@ def find_models(root: Node, hints: RouteHints, source: Source) -> Iterator[LiteL
 
 
 def _hop(root: Node, models: list[Node], source: Source) -> Hop | None:
-    """Return the gateway as one program in front of all its models."""
+    """Return a single hop that represents the gateway for all its models."""
     if not models:
         return None
     line, _ = source.position(models[0].start)
@@ -76,7 +76,7 @@ HEARTBEAT = "sse_keepalive_ping_interval_seconds"
 
 
 def total_limits(root: Node) -> Iterator[Entry]:
-    """Yield the limits on a whole response for all models, the effective one first."""
+    """Yield the gateway-wide limits on a whole response; the first one is effective."""
     for names in (("router_settings", "timeout"), ("litellm_settings", "request_timeout")):
         entry = entry_at(root, *names)
         if entry is not None:

@@ -1,4 +1,4 @@
-"""nginx.conf with the files it includes, and fragments of such files."""
+"""The nginx dialect: nginx.conf with its included files, and configuration fragments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BLOCK = re.compile(
     r"[ \t]*\{",
     re.MULTILINE,
 )
-# A line `name value;` without `=`: no other format has one inside such blocks.
+# A line `name value;` without `=`. No other file format has such lines in these blocks.
 _LINE = re.compile(
     r"(?:^|[{;])[ \t]*(?:listen|server_name|proxy_\w+|grpc_\w+|uwsgi_\w+|scgi_\w+|fastcgi_\w+"
     r"|server|root|include|return|access_log|error_log)[ \t]+[^\s={;][^\n;{]*;",
@@ -44,7 +44,7 @@ _LINE = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file configures nginx, by its name or by syntax that only nginx has."""
+    """Return whether a file configures nginx, based on its name or on nginx-specific syntax."""
     if _NAME.search(path):
         return True
     if _OTHER_SUFFIXES.search(path.lower()):
@@ -53,7 +53,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes.
+    """Lint the streaming routes in an nginx configuration.
 
     Raises:
         ConfigSyntaxError: the file cannot be parsed.
@@ -71,8 +71,8 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         described.append(describe(route, own, version))
     if not found:
         found = [if_anything_streams(one) for route in routes for one in find_compression(route)]
-    # A file that is included twice is reported once. The directives in force may differ between
-    # the two includes, so the first diagnostic of each rule is kept.
+    # Problems in a file that is included twice are reported once. The directives in force may
+    # differ between the includes, so the first diagnostic for each rule is kept.
     return LintResult(
         unique_diagnostics(found),
         configuration.unread,
@@ -83,10 +83,11 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
 
 
 def _find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
-    """Find the problems of a route. Unread parts make it uncertain that a directive is absent."""
+    """Find problems on a route. Unread parts may contain a directive that appears to be missing."""
     unread = route.scope.unread_part
     for one in find(route, settings):
-        # A fix that changes or removes a line of the scope does not depend on other lines.
+        # A fix that only changes or removes a line in the scope does not depend on the unread
+        # parts.
         inserted = [edit for edit in one.edits if edit.text.rstrip().endswith(";")]
         is_present = bool(one.edits) and not inserted
         yield one if unread is None or is_present else with_unread_part(one, unread)

@@ -1,4 +1,4 @@
-"""Hop of nginx in a request path: read timeout, buffering and gzip of a location."""
+"""Description of nginx as a hop in a request path: read timeout, buffering and gzip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PORT = re.compile(r"(?:.*:)?(\d{1,5})")
 def describe(
     route: NginxRoute, found: Iterable[Diagnostic], version: Version | None
 ) -> AssessedRoute:
-    """Return the route with its hop."""
+    """Return the assessed route, extended with its nginx hop."""
     name = f"{route.protocol}_read_timeout"
     configured = route.scope.in_force(name)
     limit = seconds_of(route.scope.value(name, "60s"))

@@ -1,4 +1,4 @@
-"""Tokens of nginx.conf, split as nginx itself does (ngx_conf_read_token)."""
+"""Lexer for nginx.conf. It splits tokens in the same way as nginx (ngx_conf_read_token)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LUA = "lua"
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COMMENT = re.compile(r"[^\n]*")
-# A word ends only at white space, at `;`, and at a `{` that does not follow a `$`. Quotes, other
-# braces and number signs inside it belong to the word.
+# A word ends only at white space, at `;`, or at a `{` that does not follow a `$`. Quotes, other
+# braces and number signs inside a word are part of it.
 _WORD = re.compile(r"(?:\\.|\$\{|[^ \t\r\n;{\\])++\\?", re.DOTALL)
 _QUOTED = {
     '"': re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL),
@@ -29,8 +29,8 @@ _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 _AFTER_QUOTES = frozenset(" \t\r\n;{)")
 _PUNCTUATION = frozenset({END, OPEN, CLOSE})
 
-# The Lua blocks of OpenResty contain braces. Those in Lua strings and comments do not count. A
-# quoted string ends at the end of its line at the latest, so that no text is scanned twice.
+# OpenResty Lua blocks contain braces; those in Lua strings and comments are not counted. A quoted
+# string never extends past its line, so that no text is scanned twice.
 _LUA_NAME = re.compile(r"\w+_by_lua_block\Z")
 _LUA = re.compile(
     r"(?:--)?\[(=*)\[|--[^\n]*|[{}]|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.DOTALL
@@ -38,7 +38,7 @@ _LUA = re.compile(
 
 
 def tokens(source: Source) -> Iterator[Token]:
-    """Yield the tokens of a text. Words are yielded without quotes and escapes.
+    """Yield the tokens in a text. Quotes and escapes are removed from words.
 
     Raises:
         ConfigSyntaxError: a quote or a Lua block is not closed, or text follows a quoted word

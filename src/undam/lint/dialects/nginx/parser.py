@@ -1,4 +1,4 @@
-"""Parser of nginx.conf: directives and their blocks, in linear time and without recursion."""
+"""Parser for nginx.conf. It runs in linear time and without recursion."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tokens import Token
 
-# nginx itself does not limit the depth of blocks. Real files stay below ten levels; the limit
-# # bounds recursive walks.
+# nginx does not limit the nesting of blocks. This limit bounds recursive walks. Real files have
+# fewer than ten levels.
 MAX_DEPTH = 64
 
-# Text that may follow a directive up to the end of its line.
+# White space after a directive, with the line ending if nothing else follows.
 _SPACE_AND_END = re.compile(r"[ \t]*(\r?\n)?")
 _COMMENT_AND_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)")
 
 
 @dataclass(frozen=True, eq=False)
 class NginxDirective:
-    """A directive of nginx.conf.
+    """A directive in an nginx.conf.
 
     Args:
         words: name and arguments.
@@ -48,7 +48,7 @@ class NginxDirective:
 
     @property
     def value(self) -> str:
-        """The first argument; empty if there is none."""
+        """The first argument; empty if there are no arguments."""
         return self.words[1].text if len(self.words) > 1 else ""
 
     @property
@@ -57,7 +57,7 @@ class NginxDirective:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span of the words that are on the first line."""
+        """The span of the words on the first line."""
         written = self.source.text[self.start : self.words[-1].end]
         return self.start, self.start + len(written.partition("\n")[0].rstrip())
 
@@ -66,17 +66,17 @@ class NginxDirective:
         return Edit(self.words[1].start, self.words[-1].end, text)
 
     def replace(self, text: str) -> Edit:
-        """Return the edit that replaces this directive with another one."""
+        """Return the edit that replaces the whole directive with ``text``."""
         return Edit(self.start, self.end, text)
 
     def remove(self) -> Edit:
-        """Return the edit that removes this directive, and its line if nothing else is on it."""
+        """Return the edit that removes the directive, and its line if nothing else is on it."""
         text = self.source.text
         before = self._space_before()
         if not self._begins_line():
             return Edit(before, self.end, "")
         rest = _SPACE_AND_END.match(text, self.end)
-        assert rest is not None  # the expression also matches empty text
+        assert rest is not None  # the pattern also matches empty text
         is_alone = bool(rest[1]) or rest.end() == len(text)
         return Edit(before if is_alone else self.start, rest.end(), "")
 
@@ -90,7 +90,7 @@ class NginxDirective:
         return self._insert(self.end, self.source.indent_at(self.start), text)
 
     def insert_inside(self, text: str) -> Edit:
-        """Return the edit that inserts a directive at the beginning of this block."""
+        """Return the edit that inserts a directive at the start of this block."""
         indent = self.source.indent_at(self.start)
         inside = [self.source.indent_at(one.start) for one in self.block or ()]
         deeper = next((one for one in inside if len(one) > len(indent)), indent + "    ")
@@ -103,7 +103,7 @@ class NginxDirective:
         return Edit(rest.end(), rest.end(), indent + text + rest[1])
 
     def _space_before(self) -> int:
-        """Return the offset where the white space before the directive begins, on its line."""
+        """Return the offset where the white space before the directive starts on its line."""
         text, at = self.source.text, self.start
         while at > 0 and text[at - 1] in " \t":
             at -= 1
@@ -116,7 +116,7 @@ class NginxDirective:
 
 @dataclass(slots=True)
 class _OpenBlock:
-    """A block that is not closed yet; the outermost one, the file, has no words."""
+    """A block that is still open. The outermost block is the file and has no words."""
 
     words: tuple[Token, ...]
     opened: int
@@ -124,7 +124,7 @@ class _OpenBlock:
 
 
 def read_tree(source: Source) -> tuple[NginxDirective, ...]:
-    """Parse the directives of a file.
+    """Parse the directives in a file.
 
     Raises:
         ConfigSyntaxError: nginx would reject the text, too, or blocks are nested more than

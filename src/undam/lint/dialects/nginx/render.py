@@ -1,4 +1,4 @@
-"""Rendering of an nginx.conf for event streams."""
+"""Renderer of an nginx.conf for event streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def render(request: RenderRequest) -> str:
         UsageError: a value has a special meaning in nginx.conf.
     """
     require_literal_values(request, "nginx")
-    # By default, nginx does not send the host name (SNI), and most HTTPS upstreams require it.
+    # By default, nginx does not send the host name in TLS (SNI), but most HTTPS upstreams require
+    # it.
     server_name = (
         "            proxy_ssl_server_name on;\n" if request.upstream[:6] == "https:" else ""
     )

@@ -1,4 +1,4 @@
-"""Routes: the locations that proxy requests, their upstreams, and which of them stream."""
+"""Routes: locations that proxy requests, with their upstreams and evidence for streaming."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ PASSES = ("proxy_pass", "grpc_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass")
 
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 _LITERAL = re.compile(r"\^?([\w/-]*)")
-# A read timeout of this length indicates streams; for other responses, a minute suffices.
+# A read timeout this long suggests streaming, because a minute is enough for other responses.
 _LONG_S = 600.0
-# A variable may be set from another one; chains in real files are shorter than this.
+# A variable may refer to other variables. In real files, such chains are shorter than this.
 _MAX_HOPS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A directive to mark, and the edit in the same file that fixes it."""
+    """The directive that a diagnostic points to, and an edit in the same file that fixes it."""
 
     directive: NginxDirective
     edit: Edit | None
@@ -43,7 +43,7 @@ class Placement:
     def diagnostic(
         self, rule: ConfigRule, *, severity: Severity | None = None, **evidence: object
     ) -> Diagnostic:
-        """Create the diagnostic of a rule that fired at this directive.
+        """Create a diagnostic for a rule at this directive.
 
         Args:
             severity: overrides the severity of the rule.
@@ -76,14 +76,14 @@ class NginxRoute:
     upstreams: tuple[str, ...] = ()
 
     def insert(self, text: str) -> Placement:
-        """Return the placement of a new directive in the location."""
+        """Return the placement for a new directive in the location."""
         first = self.passes[0]
         if first.source is self.opener.source and first in self.scope.own(first.name):
             return Placement(first, first.insert_after(text))
         return Placement(self.opener, self.opener.insert_inside(text))
 
     def insert_beside(self, one: NginxDirective, text: str) -> Placement:
-        """Return the placement of a new directive: after ``one`` if that is in the location."""
+        """Return the placement for a new directive: after ``one`` if it is in the location."""
         if one.source is self.opener.source and one in self.scope.own(one.name):
             return Placement(one, one.insert_after(text))
         return self.insert(text)
@@ -115,7 +115,7 @@ def find_routes(configuration: NginxConfig, hints: RouteHints) -> Iterator[Nginx
 
 
 class _Targets:
-    """The targets that names refer to: upstream blocks, maps, variables and named locations."""
+    """Index for resolving names: upstream blocks, maps, variables and named locations."""
 
     def __init__(self, root: NginxScope) -> None:
         self.scopes = list(root.all_scopes())
@@ -146,14 +146,14 @@ class _Targets:
 
     def upstreams_behind(self, target: str) -> tuple[str, ...]:
         """Return the target, and the upstreams behind it with the highest and lowest scores."""
-        # Cached, because thousands of routes may use one large map.
+        # The result is cached, because thousands of routes may use the same large map.
         if target not in self._decisive:
             behind = sorted(self._behind(target), key=lambda one: upstream_evidence(one).score)
             self._decisive[target] = tuple(dict.fromkeys((target, behind[-1], behind[0])))
         return self._decisive[target]
 
     def _behind(self, target: str) -> set[str]:
-        """Return the target, the values of its variables, and the servers of its upstreams."""
+        """Return the target, the values of its variables, and the servers in its upstreams."""
         known, fresh = {target}, {target}
         for _ in range(_MAX_HOPS):
             new: set[str] = set()
@@ -166,14 +166,14 @@ class _Targets:
         return known
 
     def longest_prefix(self, parent: NginxScope, hint: str) -> int:
-        """Return the length of the longest location prefix of a hinted path at one level."""
+        """Return the length of the longest prefix of ``hint`` among the locations in ``parent``."""
         if (parent, hint) not in self._covered:
             named = (_covered(_literal(path_of(one)), hint) for one in parent.own("location"))
             self._covered[parent, hint] = max(named, default=0)
         return self._covered[parent, hint]
 
     def paths(self, location: NginxDirective) -> list[str]:
-        """Return the path of a location, and of the locations that use it if it is named."""
+        """Return the path of a location, and those of the locations that refer to it by name."""
         path = path_of(location)
         return [path, *self.users.get(path, [])]
 
@@ -224,7 +224,7 @@ def _assess_hinted(
 
 
 def _recipes(scope: NginxScope) -> Iterator[Recipe]:
-    """Yield the settings in the location itself that are intended for event streams."""
+    """Yield the settings in the location itself that are meant for event streams."""
     headers = [
         arg.lower()
         for name in ("proxy_set_header", "add_header", "proxy_pass_header", "default_type")
@@ -248,19 +248,19 @@ def _recipes(scope: NginxScope) -> Iterator[Recipe]:
 
 
 def _goes_to_sibling(hint: str, path: str, scope: NginxScope, targets: _Targets) -> bool:
-    """Return whether a sibling with a longer matching prefix receives the requests of ``hint``."""
+    """Return whether a sibling location with a longer prefix handles the path ``hint``."""
     own = _covered(path, hint)
-    assert scope.parent is not None  # only the file has no parent, and it is not a location
+    assert scope.parent is not None  # only the file scope has no parent, and it is not a location
     return 0 < own < targets.longest_prefix(scope.parent, hint)
 
 
 def _covered(path: str, hint: str) -> int:
-    """Return how many characters of a hinted path a prefix covers; 0 if it is not a prefix."""
+    """Return the number of characters in a prefix if it covers the hinted path, or else 0."""
     bare = path.rstrip("/") + "/"
     return len(bare) if (hint.rstrip("*/") + "/").startswith(bare) else 0
 
 
 def _literal(path: str) -> str:
-    """Return the literal start of an anchored regular expression, or a plain prefix unchanged."""
+    """Return the literal start of an anchored regular expression, or a prefix unchanged."""
     found = _LITERAL.match(path) if path.startswith("^") else None
     return found[1] if found else path

@@ -1,4 +1,4 @@
-"""Levels of a configuration with its includes, and the directives in force at each level."""
+"""The levels of a configuration with its includes, and the directives in force at each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from undam.lint.dialect import IncludeOpener, is_stock_include
 from undam.lint.dialects.nginx.parser import MAX_DEPTH, NginxDirective, read_tree
 from undam.textfiles.source import Source, UnreadPart
 
-# Blocks of other protocols, and blocks that do not contain directives for requests.
+# Blocks for other protocols, and blocks that cannot contain directives for HTTP requests.
 _OTHERS = frozenset({"stream", "mail", "events", "types", "geo", "split_clients", "geoip2"})
-# A file that includes itself is skipped at once; these limits end longer loops.
+# A file that includes itself is skipped at once. These limits stop indirect include loops.
 _MAX_PATHS = 32
 _MAX_INCLUDED = 2000
 
@@ -46,7 +46,7 @@ class NginxScope:
             yield from child.all_scopes()
 
     def ancestors(self) -> Iterator[NginxScope]:
-        """Yield this scope and then the scopes around it, innermost first."""
+        """Yield this scope, then its enclosing scopes, innermost first."""
         scope: NginxScope | None = self
         while scope:
             yield scope
@@ -54,7 +54,7 @@ class NginxScope:
 
     @property
     def unread_part(self) -> str | None:
-        """An unread part of this scope or of a scope around it; ``None`` if all was read."""
+        """An unread part of this scope or an enclosing one; ``None`` if everything was read."""
         return next((part for scope in self.ancestors() for part in scope.unread), None)
 
     @cached_property
@@ -65,11 +65,11 @@ class NginxScope:
         return names
 
     def own(self, name: str) -> list[NginxDirective]:
-        """Return the directives of this name at this level."""
+        """Return the directives with this name at this level."""
         return self._by_name.get(name, [])
 
     def in_force(self, name: str) -> list[NginxDirective]:
-        """Return the directives of this name that are in force here.
+        """Return the directives with this name that are in force in this scope.
 
         nginx inherits by level: a level with any directive of a name hides all of that name further
         out, even for directives that add up (`add_header`, `proxy_set_header`).
@@ -77,20 +77,20 @@ class NginxScope:
         return next(filter(None, (scope.own(name) for scope in self.ancestors())), [])
 
     def value(self, name: str, default: str) -> str:
-        """Return the value of a simple directive that is in force here."""
+        """Return the value of a simple directive that is in force in this scope."""
         found = self.in_force(name)
         return found[-1].value if found else default
 
     def is_on(self, name: str, *, default: bool) -> bool:
-        """Return whether a flag is on at this level."""
+        """Return whether a flag is on in this scope."""
         return self.value(name, "on" if default else "off").lower() == "on"
 
     def names(self, name: str) -> set[str]:
-        """Return the arguments, in lower case, of all directives of this name in force here."""
+        """Return the arguments, in lower case, of all directives with this name in force."""
         return {arg.lower() for one in self.in_force(name) for arg in one.args}
 
     def can_remove(self, one: NginxDirective) -> bool:
-        """Return whether a directive of this level can be removed without side effects.
+        """Return whether a directive at this level can be removed without side effects.
 
         It cannot if that would bring the directives of an outer level into force.
         """
@@ -100,7 +100,7 @@ class NginxScope:
 
 @dataclass(frozen=True)
 class NginxConfig:
-    """A file and the files that it includes."""
+    """A configuration file with its included files."""
 
     root: NginxScope
     included: tuple[Source, ...]
@@ -135,7 +135,7 @@ class _NginxReader:
 
     def _include(self, scope: NginxScope, one: NginxDirective, paths: tuple[str, ...]) -> None:
         sources = self._open_include(one.value)
-        # At the outer levels, patterns such as conf.d/*.conf include the files of further servers.
+        # At the outer levels, patterns such as conf.d/*.conf include files for other servers.
         is_for_servers = "*" in one.value and scope.kind in {"file", "http"}
         if not sources and not is_for_servers and not is_stock_include(one.value):
             scope.unread.append(f"include {one.value}")
@@ -156,7 +156,7 @@ class _NginxReader:
             self.read(scope, self._trees[source.path], (*paths, source.path))
 
     def mark_holes(self, root: NginxScope, main: Source) -> None:
-        """Record each template placeholder in the innermost scopes that contain it."""
+        """Record each template placeholder as unread in the innermost scopes that contain it."""
         self._scopes_of.setdefault(main.path, []).append(root)
         scopes = list(root.all_scopes()) if main.holes or self._have_holes() else []
         for source in (main, *self.included.values()):
@@ -185,7 +185,7 @@ class _NginxReader:
 
 
 def read_configuration(source: Source, open_include: IncludeOpener) -> NginxConfig:
-    """Parse a file and the files that it includes. Included files that are invalid are skipped.
+    """Parse a file and the files that it includes. Invalid included files are skipped.
 
     Raises:
         ConfigSyntaxError: the file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Parser of times in nginx.conf."""
+"""Parser for time values in nginx.conf."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNIT_S = {
 
 
 def seconds_of(value: str) -> float | None:
-    """Parse a time of nginx (`60`, `1m30s`, `1h 30m`); ``None`` if it is invalid."""
+    """Parse an nginx time value (`60`, `1m30s`, `1h 30m`); ``None`` if it is invalid."""
     at, total = 0, 0.0
     while at < len(value):
         part = _TIME.match(value, at)

@@ -1,4 +1,4 @@
-"""Python programs that serve or relay streams: FastAPI, Starlette, Flask, Quart, Django, aiohttp.
+"""The Python dialect: programs that serve or relay streams, in common web frameworks.
 
 A program is parsed and never imported. Each file is read on its own, so generators of other modules
 are not analyzed.
@@ -29,7 +29,7 @@ _WORDS = (
 )  # fmt: skip
 _COMPRESSING = frozenset({"PYA101", "PYA109"})
 _BUFFERING = frozenset({"PYA102", "PYA104", "PYA105"})
-# Tests contain faulty programs on purpose and are not deployed.
+# Tests are not deployed and may contain faulty programs on purpose.
 _TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$")
 
 
@@ -42,7 +42,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming responses, and of clients that read streams.
+    """Lint the streaming responses in a Python program, and the clients that read streams.
 
     Raises:
         ConfigSyntaxError: the text is not Python of the version that runs undam.
@@ -81,7 +81,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def _idle_limit(program: PythonProgram, route: StreamingRoute) -> float | None:
-    """Return the shortest read timeout of the requests that a route's functions send."""
+    """Return the shortest read timeout among the requests sent by a route's functions."""
     limits = [
         one.limit_s
         for function in route.functions

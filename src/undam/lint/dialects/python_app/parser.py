@@ -1,4 +1,4 @@
-"""The syntax tree of a Python program, with positions, imported names and assignments.
+"""Parser for Python programs: syntax tree with positions, imported names and assignments.
 
 The program is parsed and never imported or executed.
 """
@@ -31,7 +31,7 @@ def parse_program(source: Source) -> PythonProgram:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a program may contain invalid escape sequences
+            warnings.simplefilter("ignore")  # the program may contain invalid escapes
             tree = ast.parse(source.text)
     except SyntaxError as error:
         lines = source.text.count("\n") + 1
@@ -61,7 +61,7 @@ class PythonProgram:
         self.nodes = list(ast.walk(tree))
         self._parents: dict[ast.AST, ast.AST] = {}
         self._scopes: dict[ast.AST, ScopeNode] = {}
-        for node in self.nodes:  # outer nodes come before the nodes inside them
+        for node in self.nodes:  # outer nodes come before inner nodes
             scope = node if isinstance(node, _SCOPES) else self._scopes[node]
             for child in ast.iter_child_nodes(node):
                 self._parents[child] = node
@@ -76,14 +76,12 @@ class PythonProgram:
         )
         self._imports = dict(_imports(self.nodes))
 
-    # Positions.
-
     @cached_property
     def _line_starts(self) -> list[int]:
         return [0, *(found.end() for found in _LINE_END.finditer(self.source.text))]
 
     def _offset(self, line: int, column: int) -> int:
-        """Return the offset of a line and a column in UTF-8 bytes, as `ast` counts them."""
+        """Return the offset for a line and a column in UTF-8 bytes, as `ast` counts them."""
         start = self._line_starts[line - 1]
         text = self.source.text[start : start + column]
         if not text.isascii():
@@ -91,33 +89,31 @@ class PythonProgram:
         return start + len(text)
 
     def start(self, node: ast.AST) -> int:
-        """Return the offset of the first character of a node."""
+        """Return the offset of the start of a node."""
         return self._offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
 
     def end(self, node: ast.AST) -> int:
-        """Return the offset after the last character of a node."""
+        """Return the offset of the end of a node (exclusive)."""
         return self._offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Return the part of a node's span that is on its first line."""
+        """Return the span of a node on its first line."""
         start = self.start(node)
         _, line_end = self.source.line_span(start)
         text = self.source.text[start : min(self.end(node), line_end)]
         return start, start + len(text.rstrip())
 
     def name_span(self, function: FunctionNode) -> tuple[int, int]:
-        """Return the span of the name of a function in its definition."""
+        """Return the span of a function's name in its definition."""
         start = self.source.text.index(function.name, self.start(function))
         return start, start + len(function.name)
 
     def line(self, node: ast.AST) -> int:
-        """Return the number of the line on which a node begins, counted from 1."""
+        """Return the line number of the start of a node, counted from 1."""
         return self.source.position(self.start(node))[0]
 
-    # Names.
-
     def dotted(self, expression: ast.AST) -> str:
-        """Return the dotted name of an expression, with imported names in full.
+        """Return the dotted name of an expression, with imported names expanded.
 
         A call in the chain is written as ``()``: ``httpx.AsyncClient().stream``. The result begins
         with a dot if the chain begins with another expression.
@@ -136,31 +132,29 @@ class PythonProgram:
         return self._imports.get(name, name) + "".join(reversed(parts))
 
     def called(self, call: ast.Call) -> str:
-        """Return the dotted name of the function that is called."""
+        """Return the dotted name of the called function."""
         return self.dotted(call.func)
 
     def imports_any(self, *packages: str) -> bool:
-        """Return whether the program imports one of these packages or a part of one."""
+        """Return whether the program imports any of these packages or their submodules."""
         return any(
             name == package or name.startswith(f"{package}.")
             for name in self._imports.values()
             for package in packages
         )
 
-    # Structure.
-
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
-        """Yield the nodes around a node, from the inside to the outside."""
+        """Yield the ancestors of a node, innermost first."""
         while node in self._parents:
             node = self._parents[node]
             yield node
 
     def scope_of(self, node: ast.AST) -> ScopeNode:
-        """Return the function around a node, or the module."""
+        """Return the function that contains a node, or else the module."""
         return self._scopes.get(node, self.tree)
 
     def own_nodes(self, scope: ast.AST) -> list[ast.AST]:
-        """Return the nodes of a scope without those of functions inside it, in text order."""
+        """Return the nodes in a scope, in text order, without the nodes of nested functions."""
         return self._own_nodes[scope]
 
     @cached_property
@@ -182,7 +176,7 @@ class PythonProgram:
         )
 
     def function_named(self, name: str, near: ast.AST) -> FunctionNode | None:
-        """Return the function of this name at a node: the last definition in the nearest scope."""
+        """Return the function with this name that is visible from a node."""
         scopes = [one for one in self.parents(near) if isinstance(one, _SCOPES)]
         named = [
             one
@@ -196,7 +190,7 @@ class PythonProgram:
         return None
 
     def value_of(self, name: str, near: ast.AST) -> ast.expr | None:
-        """Return the expression last assigned to a variable before a node, in the scopes around it.
+        """Return the expression last assigned to a variable before a node, in enclosing scopes.
 
         ``with expression as name`` counts as an assignment.
         """
@@ -222,14 +216,14 @@ class PythonProgram:
         return found
 
     def loop_over(self, name: str, near: ast.AST) -> ast.For | ast.AsyncFor | None:
-        """Return the innermost loop around a node whose variable has this name."""
+        """Return the innermost loop around a node whose loop variable has this name."""
         for one in self.parents(near):
             if isinstance(one, ast.For | ast.AsyncFor) and name in _names_in(one.target):
                 return one
         return None
 
     def strings(self, scope: ast.AST) -> Iterator[str]:
-        """Yield the string constants of a scope, without those of functions inside it."""
+        """Yield the string constants in a scope, without those in nested functions."""
         for node in self.own_nodes(scope):
             if isinstance(node, ast.Constant):
                 value = node.value
@@ -240,7 +234,7 @@ class PythonProgram:
 
 
 def keyword(call: ast.Call, *names: str) -> ast.expr | None:
-    """Return the value of the first of these keyword arguments that is in a call."""
+    """Return the value of the first of these keyword arguments that the call contains."""
     for name in names:
         for one in call.keywords:
             if one.arg == name:
@@ -249,7 +243,7 @@ def keyword(call: ast.Call, *names: str) -> ast.expr | None:
 
 
 def has_unpacked(call: ast.Call) -> bool:
-    """Return whether a call has arguments that are known only at run time."""
+    """Return whether a call has unpacked arguments (``*`` or ``**``), known only at run time."""
     return any(one.arg is None for one in call.keywords) or any(
         isinstance(one, ast.Starred) for one in call.args
     )
@@ -265,7 +259,7 @@ def text_of(expression: ast.AST | None) -> str | None:
 
 
 def number_of(expression: ast.AST | None) -> float | None:
-    """Return a numeric constant; ``None`` for any other expression."""
+    """Return the value of a numeric constant; ``None`` for any other expression."""
     value = expression.value if isinstance(expression, ast.Constant) else None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -281,7 +275,7 @@ def is_none(expression: ast.AST | None) -> bool:
 
 
 def dict_items(expression: ast.AST | None) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the entries with string keys of a dictionary display, with keys in lower case."""
+    """Yield the entries in a dictionary literal that have string keys, with lower-case keys."""
     if isinstance(expression, ast.Dict):
         for key, value in zip(expression.keys, expression.values, strict=True):
             text = text_of(key)

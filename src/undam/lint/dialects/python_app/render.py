@@ -1,4 +1,4 @@
-"""Rendering of a Starlette application that relays a stream."""
+"""Renderer of a Starlette application that relays a stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """Return a program that relays the path to the upstream and returns 404 otherwise."""
+    """Return a program that relays the path to the upstream and returns 404 for other paths."""
     require_literal_values(request, "Python")
     host, _, port = request.listen.rpartition(":")
     prefix = request.path.rstrip("/")

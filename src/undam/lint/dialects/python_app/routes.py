@@ -1,4 +1,4 @@
-"""Streaming responses of a Python program: the calls that create them, and their generators."""
+"""Streaming responses in a Python program, and the generators that produce them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _MAX_HELPERS = 4
 _DEFAULT_HEARTBEAT_S = 15.0
 _WAITS = frozenset({"wait_for", "timeout", "move_on_after", "wait"})
 _METHODS = frozenset({"get", "post", "put", "patch", "delete", "route", "api_route", "websocket"})
-# Calls with a path and the function that handles it.
+# Calls that register a handler function for a path.
 _REGISTRATIONS = frozenset({"Route", "path", "re_path", "add_route", "add_get", "add_post"})
 _CONTENT = ("content", "streaming_content", "response")
 _MEDIA = ("media_type", "mimetype", "content_type")
 
 
 class StreamKind(Enum):
-    """Media type of a response."""
+    """The media type of a response."""
 
     SSE = auto()
     JSON_LINES = auto()
@@ -53,7 +53,7 @@ class StreamKind(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamingRoute:
-    """A streaming response with the functions that produce it.
+    """A streaming response and the functions that produce it.
 
     Args:
         call: the call that creates the response.
@@ -71,13 +71,13 @@ class StreamingRoute:
 
     @property
     def functions(self) -> tuple[FunctionNode, ...]:
-        """The generators and the handler, each once."""
+        """The generators and the handler, without duplicates."""
         handler = () if self.handler is None else (self.handler,)
         return tuple(dict.fromkeys((*self.generators, *handler)))
 
 
 def find_routes(program: PythonProgram, hints: RouteHints) -> list[StreamingRoute]:
-    """Return the streaming responses of a program in the order of the text."""
+    """Return the streaming responses in a program in text order."""
     found = []
     for call in program.calls:
         framework = _framework(program, call)
@@ -94,7 +94,7 @@ def find_routes(program: PythonProgram, hints: RouteHints) -> list[StreamingRout
 
 
 def _framework(program: PythonProgram, call: ast.Call) -> str | None:
-    """Return the framework whose streaming response a call creates; ``None`` if it creates none."""
+    """Return the framework of the streaming response that a call creates, or ``None``."""
     name = program.called(call)
     last = last_name(name)
     if last in {"StreamingResponse", "EventSourceResponse"}:
@@ -116,7 +116,7 @@ def _framework(program: PythonProgram, call: ast.Call) -> str | None:
 
 
 def _returned_stream(program: PythonProgram, node: ast.AST) -> ast.Call | None:
-    """Return the call of a generator in ``return generate(), headers`` of Flask."""
+    """Return the generator call in a Flask ``return generate(), headers`` statement."""
     if not isinstance(node, ast.Return):
         return None
     value = node.value
@@ -132,7 +132,7 @@ def is_returned(program: PythonProgram, call: ast.Call) -> bool:
 
 
 def _has_iterable(program: PythonProgram, call: ast.Call) -> bool:
-    """Return whether a response of Flask has a generator as its body."""
+    """Return whether the body of a Flask response is a generator."""
     content = _content(call)
     if isinstance(content, ast.GeneratorExp) or _generators(program, content, call):
         return True
@@ -146,7 +146,7 @@ def _has_iterable(program: PythonProgram, call: ast.Call) -> bool:
 
 
 def _marks_generator(program: PythonProgram, call: ast.Call) -> bool:
-    """Return whether a decorator of FastAPI makes the events of a generator the response."""
+    """Return whether a FastAPI decorator turns the events of a generator into the response."""
     response = keyword(call, "response_class")
     if response is None or last_name(program.dotted(response)) != "EventSourceResponse":
         return False
@@ -219,7 +219,7 @@ def _calls_model(program: PythonProgram, scope: ast.AST) -> bool:
 
 
 def yields_events(program: PythonProgram, generator: FunctionNode) -> bool:
-    """Return whether a generator yields a text that begins with the name of an SSE field."""
+    """Return whether a generator yields text that begins with an SSE field name."""
     return any(
         _EVENT_FIELD.match(literal_start(one.value))
         for one in program.own_nodes(generator)
@@ -228,14 +228,14 @@ def yields_events(program: PythonProgram, generator: FunctionNode) -> bool:
 
 
 def literal_start(expression: ast.AST | None) -> str:
-    """Return the text with which a string expression begins; empty if it is not known."""
+    """Return the text at the start of a string expression; empty if it is not known."""
     for _ in range(_MAX_HELPERS):
         if isinstance(expression, ast.JoinedStr):
             expression = expression.values[0] if expression.values else None
         elif isinstance(expression, ast.BinOp):
             expression = expression.left
         elif isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute):
-            expression = expression.func.value  # "…".encode(), "…".format(…)
+            expression = expression.func.value  # such as "…".encode()
         else:
             break
     return text_of(expression) or ""
@@ -248,7 +248,7 @@ def _content(call: ast.Call) -> ast.expr | None:
 def _generators(
     program: PythonProgram, expression: ast.expr | None, near: ast.AST
 ) -> tuple[FunctionNode, ...]:
-    """Return the generator functions of this file that an expression calls."""
+    """Return the generator functions in this file that an expression calls."""
     for _ in range(_MAX_HELPERS):
         if isinstance(expression, ast.Name):
             function = program.function_named(expression.id, near)
@@ -280,7 +280,7 @@ def _called_function(program: PythonProgram, call: ast.Call) -> FunctionNode | N
 def _with_helpers(
     program: PythonProgram, generators: tuple[FunctionNode, ...]
 ) -> tuple[FunctionNode, ...]:
-    """Return the generators together with those that they iterate over."""
+    """Return the generators and the generators that they iterate over."""
     found = dict.fromkeys(generators)
     pending = list(generators)
     while pending and len(found) <= _MAX_HELPERS:
@@ -316,7 +316,7 @@ def _kind(program: PythonProgram, call: ast.Call) -> StreamKind:
 
 
 def headers_of(program: PythonProgram, call: ast.Call) -> ast.expr | None:
-    """Return the expression for the headers of a response, from its argument or its variable."""
+    """Return the headers expression of a response, from its argument or from its variable."""
     around = next(program.parents(call), program.tree)
     found = keyword(call, "headers")
     if isinstance(around, ast.Tuple) and is_returned(program, call):
@@ -327,7 +327,7 @@ def headers_of(program: PythonProgram, call: ast.Call) -> ast.expr | None:
 
 
 def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | None:
-    """Return the value of a header that is set when the response is created or later.
+    """Return the value of a header that is set when the response is created or afterwards.
 
     ``response["Name"] = …`` and ``response.headers["Name"] = …`` count in the same function.
     """
@@ -343,7 +343,7 @@ def header_of(program: PythonProgram, call: ast.Call, name: str) -> ast.expr | N
 
 
 def _path(program: PythonProgram, handler: FunctionNode | None) -> str:
-    """Return the path of a registered handler; empty if this file does not contain it."""
+    """Return the path of a registered handler; empty if the path is not in this file."""
     for one in handler.decorator_list if handler else ():
         function = one.func if isinstance(one, ast.Call) else None
         method = function.attr if isinstance(function, ast.Attribute) else ""
@@ -358,7 +358,7 @@ def _path(program: PythonProgram, handler: FunctionNode | None) -> str:
 
 
 def _upstreams(program: PythonProgram, functions: tuple[FunctionNode, ...]) -> Iterator[str]:
-    """Yield the URLs in the functions of a route and at the top level of the module."""
+    """Yield the URLs in a route's functions and at the top level of the module."""
     for scope in (*functions, program.tree):
         for text in program.strings(scope):
             found = _URL.search(text)
@@ -367,7 +367,7 @@ def _upstreams(program: PythonProgram, functions: tuple[FunctionNode, ...]) -> I
 
 
 def _with_hop(program: PythonProgram, route: StreamingRoute) -> StreamingRoute:
-    """Return a route with the hop of its program, from which chains are built."""
+    """Return the route with a hop for the program, which is used to build request paths."""
     assessed = route.assessed
     hosts = {address_of(one).host: None for one in _upstreams(program, route.functions)}
     name = program.source.path.replace("\\", "/").rpartition("/")[0].rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""squid.conf: limits on silence, duration and size, and delay pools. Squid does not buffer."""
+"""The Squid dialect: limits on idle time, duration and size, and delay pools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OTHER_SUFFIXES = frozenset(
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is a squid.conf, by its name or by directives that only Squid has."""
+    """Return whether a file is a squid.conf, based on its name or on Squid-specific directives."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if name.startswith("squid") and name.endswith(".conf"):
         return True
@@ -29,7 +29,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streams that pass through Squid.
+    """Lint the streams that pass through Squid.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Hop of Squid in a request path: `read_timeout` and `client_lifetime`."""
+"""Description of Squid as a hop in a request path: `read_timeout` and `client_lifetime`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> AssessedRoute:
-    """Return the route of all traffic with its hop."""
+    """Return the route for all traffic, extended with its Squid hop."""
     return _TRAITS.describe(
         traffic,
         found,

@@ -1,4 +1,4 @@
-"""Parser of squid.conf: lines of words (squid.conf.documented, Squid 5)."""
+"""Parser for squid.conf: each line is a list of words (squid.conf.documented, Squid 5)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from undam.lint.dialect import IncludeOpener
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
 
-# Real configurations stay far below these limits; Squid itself stops at a depth of 16.
+# Real configurations stay far below these limits. Squid itself allows 16 nested includes.
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
 
 _WORD = re.compile(r"\S+")
-# A "\" at the end of a line joins the next one to it.
+# A "\" at the end of a line joins it with the next line.
 _JOIN = re.compile(r"\\\r?\n")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SquidLine:
-    """A directive of squid.conf with its arguments."""
+    """A directive in a squid.conf, with its arguments."""
 
     source: Source
     words: tuple[Word, ...]
@@ -37,7 +37,7 @@ class SquidLine:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span from the directive to the last word on the same line of the text."""
+        """The span from the directive to the last word on the same line."""
         line = self.source.position(self.words[0].start)[0]
         here = [word for word in self.words if self.source.position(word.start)[0] == line]
         return here[0].start, here[-1].end
@@ -45,7 +45,7 @@ class SquidLine:
 
 @dataclass(slots=True)
 class SquidConfig:
-    """A file and the files it includes, in the order in which Squid reads them."""
+    """A file with its included files, in the order in which Squid reads them."""
 
     unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
@@ -53,28 +53,28 @@ class SquidConfig:
     _acls: dict[str, list[SquidLine]] = field(default_factory=dict)
 
     def add(self, line: SquidLine) -> None:
-        """Add a line; lines without arguments are dropped."""
+        """Add a line. Lines without arguments are ignored."""
         if len(line.words) > 1:
             self._named.setdefault(line.name, []).append(line)
             if line.name == "acl":
                 self._acls.setdefault(line.texts[0], []).append(line)
 
     def all(self, *names: str) -> list[SquidLine]:
-        """Return the lines of these directives."""
+        """Return the lines with these directives."""
         return [line for name in names for line in self._named.get(name, [])]
 
     def acl(self, name: str) -> list[SquidLine]:
-        """Return the lines of an ACL."""
+        """Return the lines that define an ACL."""
         return self._acls.get(name, [])
 
     def last(self, name: str) -> SquidLine | None:
-        """Return the last line of a directive, which is the effective one for simple settings."""
+        """Return the last line with a directive. For simple settings, the last line is used."""
         found = self.all(name)
         return found[-1] if found else None
 
 
 def read_config(source: Source, open_include: IncludeOpener) -> SquidConfig:
-    """Parse a file and the files that it includes.
+    """Parse a file and all files that it includes.
 
     Raises:
         ConfigSyntaxError: a conditional block is not closed, or a line begins with a quote.
@@ -136,7 +136,7 @@ def _lines(source: Source) -> Iterator[SquidLine]:
 
 
 def _end(text: str, at: int) -> int:
-    """Return the end of a line, before its line feed and before a "\\" that joins lines."""
+    """Return the end of a line, excluding its line feed and a "\\" that joins lines."""
     end = text.find("\n", at)
     end = len(text) if end < 0 else end
     for back in (1, 2):
@@ -154,6 +154,6 @@ def _words(text: str, at: int, end: int) -> Iterator[Word]:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is an unsigned number of a plausible length."""
+    """Return whether a text is an unsigned number of plausible length."""
     digits = text.replace(".", "", 1)
     return len(text) <= 12 and digits.isascii() and digits.isdecimal()

@@ -1,4 +1,4 @@
-"""Rendering of a squid.conf for event streams."""
+"""Renderer of a squid.conf for event streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """Return a squid.conf of an accelerator in front of the origin, without a cache.
+    """Return a squid.conf for an accelerator (reverse proxy) without a cache.
 
     Raises:
         UsageError: a value has a special meaning in squid.conf.

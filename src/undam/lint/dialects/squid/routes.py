@@ -21,7 +21,7 @@ _PATH_ACLS = frozenset({"urlpath_regex", "url_regex"})
 
 
 def assess_traffic(config: SquidConfig, source: Source, hints: RouteHints) -> AssessedRoute:
-    """Assess whether streams pass through, by the origin servers and the paths of ACLs."""
+    """Assess whether streams pass through Squid, based on the origin servers and ACL paths."""
     peers = config.all("cache_peer")
     names = [text for peer in peers for text in (*peer.texts[:1], *_port_and_name(peer))]
     found = UNKNOWN
@@ -36,7 +36,7 @@ def assess_traffic(config: SquidConfig, source: Source, hints: RouteHints) -> As
 
 
 def acl_matches_streams(acl: SquidLine, hints: RouteHints) -> bool:
-    """Return whether a line of an ACL matches paths that stream or may stream."""
+    """Return whether an ACL line matches paths that stream or may stream."""
     return _assess_acl(acl, hints).is_considered
 
 
@@ -48,6 +48,6 @@ def _assess_acl(acl: SquidLine, hints: RouteHints) -> Assessment:
 
 
 def _port_and_name(peer: SquidLine) -> Iterator[str]:
-    """Yield the port of a peer, with a colon before it, and its name."""
+    """Yield the port of a peer, prefixed with a colon, and the name of the peer."""
     yield from (f":{port}" for port in peer.texts[2:3])
     yield from (text.removeprefix("name=") for text in peer.texts[3:] if text.startswith("name="))

@@ -1,4 +1,4 @@
-"""Traefik configuration in YAML or TOML: middlewares, and limits of entry points and transports."""
+"""The Traefik dialect (YAML or TOML): middlewares, and limits on entry points and transports."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _TOML = re.compile(
     r"^[ \t]*\[{1,2}[ \t]*(?:entrypoints|http[ \t]*\.[ \t]*(?:routers|services|middlewares))\b",
     re.MULTILINE | re.IGNORECASE,
 )
-# Dynamic files may be Go templates, which are not YAML or TOML before they are rendered.
+# Dynamic configuration files may be Go templates, which are invalid YAML or TOML until rendered.
 _TEMPLATE = re.compile(r"\{\{-?\s")
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a YAML or TOML file has entry points or HTTP routers."""
+    """Return whether a YAML or TOML file contains Traefik entry points or HTTP routers."""
     name = path.lower()
     if not has_any(text, "ntry", "http", "HTTP", "Http"):
         return False
@@ -47,7 +47,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routers.
+    """Lint the streaming routers in a Traefik configuration.
 
     Raises:
         ConfigSyntaxError: the text is neither YAML nor TOML nor a template.
@@ -69,7 +69,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
 
 
 def lint_tree(root: Node, source: Source, settings: Settings) -> LintResult:
-    """Find the problems of the streaming routers in a tree.
+    """Find problems with the streaming routers in a tree.
 
     The tree may have been built from something other than a Traefik file, such as labels.
     """

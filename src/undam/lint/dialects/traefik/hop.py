@@ -1,4 +1,4 @@
-"""Hop of Traefik in a request path: `writeTimeout`, buffering and compression."""
+"""Description of Traefik as a hop in a request path: `writeTimeout`, buffering and compression."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def describe(
     found: Iterable[Diagnostic],
     version: Version | None,
 ) -> AssessedRoute:
-    """Return the router with its hop. Traefik has no limit on silence.
+    """Return the assessed route of a router with its hop. Traefik has no idle timeout.
 
     The entry points may be in another file than the router; the total limit is then the default,
     which is none.

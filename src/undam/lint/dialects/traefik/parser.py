@@ -1,4 +1,4 @@
-"""Access to a Traefik configuration in a YAML or TOML tree. Traefik ignores the case of keys."""
+"""Accessors for a Traefik configuration in a YAML or TOML tree. Keys are case-insensitive."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-
 
 
 def at(node: Node | None, *path: str) -> Node | None:
-    """Return the value under these keys, which must be in lower case."""
+    """Return the value at this key path, which must be in lower case."""
     for name in path:
         node = node.get(name, ignore_case=True) if node else None
     return node
 
 
 def entry_at(node: Node | None, name: str) -> Entry | None:
-    """Return the entry with this key, which must be in lower case."""
+    """Return the entry for this key, which must be in lower case."""
     return node.entry(name, ignore_case=True) if node else None
 
 
 def seconds_of(node: Node | None) -> float | None:
-    """Parse a duration as Go writes it, or a number of seconds; ``None`` if it is invalid."""
+    """Parse a Go duration or a number of seconds; ``None`` if it is invalid."""
     if node is None or node.kind != "scalar":
         return None
     text = node.text.strip()
@@ -37,10 +37,10 @@ def seconds_of(node: Node | None) -> float | None:
 
 
 def local_name(name: str) -> str:
-    """Return a name in lower case without ``@file``; suffixes of other providers are kept."""
+    """Return a name in lower case without ``@file``. Suffixes for other providers are kept."""
     return name.lower().removesuffix("@file")
 
 
 def existing(edit: Edit | None) -> tuple[Edit, ...]:
-    """Return a tuple with the edit, or an empty tuple for ``None``."""
+    """Return a tuple that contains the edit, or an empty tuple if the edit is ``None``."""
     return (edit,) if edit else ()

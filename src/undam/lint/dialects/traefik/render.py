@@ -1,4 +1,4 @@
-"""Rendering of a Traefik configuration for event streams, static and dynamic in one file."""
+"""Renderer of a Traefik configuration for event streams, static and dynamic in one file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.lint.dialect import RenderRequest
 
 
 def render(request: RenderRequest) -> str:
-    """Return a configuration with one router that proxies the path and returns 404 otherwise.
+    """Return a configuration with one router. It proxies the path and returns 404 for others.
 
     Traefik has no limit on silence, so ``idle_s`` has no effect.
     """

@@ -1,4 +1,4 @@
-"""Routers of a Traefik configuration that stream, with their middlewares and services.
+"""Streaming routers in a Traefik configuration, with their middlewares and services.
 
 The static and the dynamic configuration can be in one file or in several.
 """
@@ -23,7 +23,7 @@ from undam.textfiles.tree import Entry, Node, items_of
 _PATHS = re.compile(r"(Path|PathPrefix|PathRegexp)\s*\(([^)]{0,2000})\)")
 _HOSTS = re.compile(r"Host(?:SNI|Regexp)?\s*\(([^)]{0,2000})\)")
 _QUOTED = re.compile(r"`([^`]*)`|\"([^\"]*)\"|'([^']*)'")
-# Real routers lead to a few services and middlewares. The limit ends cycles of references.
+# Real routers use few services and middlewares. This limit stops reference cycles.
 _MAX_FOLLOWED = 50
 
 
@@ -55,7 +55,7 @@ class TraefikRouter:
 
 
 class TraefikConfig:
-    """The parts of a file, by their names in lower case."""
+    """The sections of a Traefik file, indexed by lower-case names."""
 
     def __init__(self, root: Node) -> None:
         self.root = root
@@ -67,7 +67,7 @@ class TraefikConfig:
         self._upstreams_from: dict[str, list[str]] = {}
 
     def routers(self, hints: RouteHints, source: Source) -> Iterator[TraefikRouter]:
-        """Yield the HTTP routers with their outcomes."""
+        """Yield the HTTP routers, each with its assessed route."""
         for entry in _by_name(at(self.root, "http", "routers")).values():
             upstreams = [entry.key.text, *self._upstreams(_service_name(entry.value))]
             rule = at(entry.value, "rule")
@@ -89,12 +89,12 @@ class TraefikConfig:
         return self._services(_service_name(router.node))
 
     def entry_points_of(self, router: TraefikRouter) -> list[Entry]:
-        """Return the entry points of this file that a router uses; all, if it lists none."""
+        """Return the entry points in this file that a router uses; all of them if it lists none."""
         wanted = {item.text.lower() for item in items_of(at(router.node, "entrypoints"))}
         return [one for name, one in self.entry_points.items() if not wanted or name in wanted]
 
     def middlewares_of(self, router: TraefikRouter) -> tuple[list[Middleware], list[Node]]:
-        """Return the middlewares that a router uses, and the names that this file does not define.
+        """Return a router's middlewares, and the references to middlewares defined elsewhere.
 
         Chains, and the entry points in the same file, are followed.
         """
@@ -114,7 +114,7 @@ class TraefikConfig:
         return list(found.values()), missing
 
     def unread_middlewares(self, router: TraefikRouter, source: Source) -> Iterator[UnreadPart]:
-        """Yield the middlewares of a router that another file or provider defines."""
+        """Yield a router's middlewares that are defined in another file or by another provider."""
         for item in self.middlewares_of(router)[1]:
             what = f"the middleware {item.text}, which is defined elsewhere"
             yield UnreadPart(source.path, source.position(item.start)[0], what)
@@ -131,13 +131,13 @@ class TraefikConfig:
         return listed
 
     def _services(self, name: str) -> list[Entry]:
-        """Return a service and those it leads to: weighted, mirrored and failover services."""
+        """Return a service and the services that it refers to (weighted, mirrored or failover)."""
         if name not in self._services_from:
             self._services_from[name] = self._follow(name)
         return self._services_from[name]
 
     def _upstreams(self, name: str) -> list[str]:
-        """Return the names and servers of a service and of those it leads to."""
+        """Return the names and servers of a service and of the services that it refers to."""
         if name not in self._upstreams_from:
             self._upstreams_from[name] = [
                 upstream for one in self._services(name) for upstream in _upstreams_of(one)
@@ -161,7 +161,7 @@ def _by_name(node: Node | None) -> dict[str, Entry]:
 
 
 def rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
-    """Yield the paths in the rule of a router."""
+    """Yield the paths in a router's rule."""
     for call, arguments in _PATHS.findall(rule):
         match = PathMatch.REGEX if call == "PathRegexp" else PathMatch.PREFIX
         for quoted in _QUOTED.findall(arguments):
@@ -169,7 +169,7 @@ def rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
 
 
 def rule_hosts(rule: str) -> Iterator[str]:
-    """Yield the host names in the rule of a router."""
+    """Yield the host names in a router's rule."""
     for arguments in _HOSTS.findall(rule):
         for quoted in _QUOTED.findall(arguments):
             yield next(filter(None, quoted), "")

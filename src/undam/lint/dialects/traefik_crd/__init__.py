@@ -1,4 +1,4 @@
-"""Traefik in Kubernetes: IngressRoutes, middlewares, transports and arguments of its Deployment."""
+"""The Traefik CRD dialect: IngressRoutes, middlewares, transports and Deployment arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = frozenset({"IngressRoute", "Middleware", "ServersTransport"})
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a manifest has a resource of Traefik, or a Traefik Deployment with a limit."""
+    """Return whether a manifest has a Traefik resource, or a Traefik Deployment with a limit."""
     if not has_kubernetes_name(path):
         return False
     if has_any(text, "traefik.io", "traefik.containo.us") and _KINDS & kinds_in(text):
@@ -34,7 +34,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the routes that stream, in the resources of this file.
+    """Lint the routes that stream, and the related Traefik resources in the same file.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

@@ -1,4 +1,4 @@
-"""References to middlewares, and the arguments of a Traefik Deployment."""
+"""Accessors for middleware references, and for the arguments of a Traefik Deployment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITE_TIMEOUT = re.compile(
     re.IGNORECASE,
 )
 _PROVIDER = "@kubernetescrd"
-# Real routes use a few middlewares. The limit ends cycles of chains.
+# Real routes use few middlewares. This limit stops reference cycles.
 _MAX_FOLLOWED = 50
 
 
@@ -39,7 +39,7 @@ class MiddlewareUse:
 def middlewares_of(
     references: list[tuple[str, Node, tuple[Entry, Node] | None]], cluster: Cluster
 ) -> Iterator[MiddlewareUse]:
-    """Yield the known middlewares that references lead to, directly or through chains.
+    """Yield the known middlewares behind the references, directly or through chains.
 
     Args:
         references: the name, the node that refers to it, and its place in a list.
@@ -58,7 +58,7 @@ def middlewares_of(
 
 
 def references_in(listing: Entry | None) -> list[tuple[str, Node, tuple[Entry, Node] | None]]:
-    """Return the references in the `middlewares` of a route."""
+    """Return the middleware references in a route's `middlewares` list."""
     if listing is None:
         return []
     return [
@@ -70,12 +70,12 @@ def references_in(listing: Entry | None) -> list[tuple[str, Node, tuple[Entry, N
 def references_in_annotation(
     entry: Entry,
 ) -> list[tuple[str, Node, tuple[Entry, Node] | None]]:
-    """Return the references in the annotation of an Ingress, separated by commas."""
+    """Return the comma-separated middleware references in an Ingress annotation."""
     return [(name.strip(), entry.key, None) for name in entry.value.text.split(",")]
 
 
 def write_timeouts(deployment: Resource) -> Iterator[tuple[Node, str, str]]:
-    """Yield the arguments that limit responses, with entry point and limit."""
+    """Yield each argument that limits the response time, with its entry point and limit."""
     for node in walk(deployment.node):
         found = WRITE_TIMEOUT.search(node.text) if node.kind == "scalar" else None
         if found is not None:
@@ -83,7 +83,7 @@ def write_timeouts(deployment: Resource) -> Iterator[tuple[Node, str, str]]:
 
 
 def _middleware(name: str, cluster: Cluster) -> Resource | None:
-    """Return the middleware with a name, which may begin with the namespace."""
+    """Return the middleware with this name, which may have a namespace prefix."""
     local = name.removesuffix(_PROVIDER)
     exact = cluster.named("Middleware", local)
     if exact is not None or not name.endswith(_PROVIDER):

@@ -1,4 +1,4 @@
-"""Rendering of an IngressRoute for event streams, with its Service."""
+"""Renderer of an IngressRoute for event streams and its Service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ spec:
 
 
 def render(request: RenderRequest) -> str:
-    """Return the manifests. Traefik has no limit on silence, so ``idle_s`` has no effect.
+    """Return the manifests. Traefik has no idle timeout, so ``idle_s`` is ignored.
 
     Raises:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.

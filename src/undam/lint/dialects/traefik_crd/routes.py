@@ -1,4 +1,4 @@
-"""Routes of IngressRoutes, and Ingresses with middlewares of Traefik."""
+"""Routes in IngressRoutes, and Ingresses that use Traefik middlewares."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from undam.textfiles.tree import Entry, Node, items_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IngressRouteRule:
-    """One route of an IngressRoute, or an Ingress that Traefik serves.
+    """One route in an IngressRoute, or an Ingress that Traefik serves.
 
     Args:
         services: the services of the route.

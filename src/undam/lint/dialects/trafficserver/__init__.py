@@ -1,4 +1,4 @@
-"""Traffic Server: records, remap and compress files, with unflushed compression and limits."""
+"""The Traffic Server dialect: timeouts and unflushed compression."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REMAP = re.compile(r"^[ \t]*(?:regex_)?map[ \t]+\S+[ \t]+https?://\S", re.MULTI
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is a records, remap or compress file, by its name or content."""
+    """Return whether a file is a records, remap or compress file, based on its name or content."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if name in {"records.config", "records.yaml", "remap.config", "compress.config"}:
         return True
@@ -52,7 +52,7 @@ def _is_yaml(text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streaming routes. The content determines the type of the file.
+    """Lint the streaming routes. The type of the file is determined from its content.
 
     Raises:
         ConfigSyntaxError: the text of records.yaml is not YAML.

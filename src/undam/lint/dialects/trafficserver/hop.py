@@ -1,4 +1,4 @@
-"""Hop of Traffic Server in a request path. Its limits are in another file (records)."""
+"""Description of Traffic Server as a hop in a request path. Its limits are in records files."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ _TRAITS = ProgramTraits(tier=Tier.PROXY, title="Traffic Server")
 def describe(
     route: AssessedRoute, found: Iterable[Diagnostic], version: Version | None
 ) -> AssessedRoute:
-    """Return the route with its hop."""
+    """Return the assessed route, extended with its Traffic Server hop."""
     return _TRAITS.describe(route, found, version, idle=UNKNOWN_LIMIT, total=NO_LIMIT)

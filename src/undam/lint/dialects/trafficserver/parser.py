@@ -1,4 +1,4 @@
-"""Parser of records.config, records.yaml, remap.config and compress.config."""
+"""Parsers for records.config, records.yaml, remap.config and compress.config."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COMPRESS_SITE = re.compile(r"^[ \t]*\[[^\]\r\n]*\]", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class TimeoutRecord:
-    """One record and its value.
+    """A configuration record for a timeout, with its value.
 
     Args:
         name: without ``proxy.config.http.``.
@@ -42,7 +42,7 @@ class TimeoutRecord:
 
 
 def read_records(source: Source) -> list[TimeoutRecord]:
-    """Return the records of records.config. The last one of a name is effective."""
+    """Return the records in a records.config. The last record with a given name is effective."""
     records = {
         one[1]: TimeoutRecord(one[1].removeprefix(RECORD_PREFIX), one[2], one.span(1), one.span(2))
         for one in _RECORD.finditer(source.text)
@@ -51,7 +51,7 @@ def read_records(source: Source) -> list[TimeoutRecord]:
 
 
 def read_yaml_records(roots: tuple[Node, ...]) -> list[TimeoutRecord]:
-    """Return the records of records.yaml. Later documents override earlier ones."""
+    """Return the records in a records.yaml. Later documents override earlier ones."""
     records: dict[str, TimeoutRecord] = {}
     for root in roots:
         http = (root.get("records", "ts") or root).get("http")
@@ -64,7 +64,7 @@ def read_yaml_records(roots: tuple[Node, ...]) -> list[TimeoutRecord]:
 
 @dataclass(frozen=True, slots=True)
 class RemapRule:
-    """A line of remap.config.
+    """A mapping rule in a remap.config.
 
     Args:
         start: offset of the line.
@@ -78,7 +78,7 @@ class RemapRule:
 
 
 def read_remap(source: Source) -> Iterator[RemapRule]:
-    """Yield the lines of remap.config that map requests."""
+    """Yield the mapping rules in a remap.config."""
     for line in _MAP.finditer(source.text):
         path = re.sub(r"^[a-z]*://[^/]*", "", line[1]) or "/"
         parameters = tuple(
@@ -90,7 +90,7 @@ def read_remap(source: Source) -> Iterator[RemapRule]:
 
 @dataclass(slots=True)
 class CompressSection:
-    """The settings of one site in compress.config; the first section is for all sites.
+    """The settings for one site in a compress.config. The first section applies to all sites.
 
     Args:
         flush: the value of `flush`, in lower case.
@@ -102,7 +102,7 @@ class CompressSection:
 
 
 def read_compress(source: Source) -> Iterator[CompressSection]:
-    """Yield the sections of compress.config."""
+    """Yield the sections in a compress.config."""
     starts = (found.start() for found in _COMPRESS_SITE.finditer(source.text))
     for first, last in pairwise([0, *starts, len(source.text)]):
         section = CompressSection()

@@ -1,4 +1,4 @@
-"""Rendering of a records.config, or a records.yaml from version 10 on, for event streams."""
+"""Renderer of records for event streams: records.config, or records.yaml since version 10."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.versions import TRAFFICSERVER_RECORDS_YAML
 
 
 def render(request: RenderRequest) -> str:
-    """Return the records. A comment contains the line for remap.config."""
+    """Return the records file. A comment in it contains the line for remap.config."""
     idle = math.ceil(request.idle_s)
     host, _, port = request.listen.rpartition(":")
     path = request.path if request.path.startswith("/") else f"/{request.path}"

@@ -1,4 +1,4 @@
-"""The routes of remap.config with their outcome."""
+"""The routes in a remap.config, with the evidence for streaming."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undam.textfiles.source import Source
 
 
 def assess_maps(source: Source, hints: RouteHints) -> Iterator[tuple[RemapRule, AssessedRoute]]:
-    """Yield each line of remap.config that maps requests, with its outcome."""
+    """Yield each mapping rule in a remap.config with its assessed route."""
     for rule in read_remap(source):
         line, _ = source.position(rule.start)
         assessment = assess_route(rule.path, [rule.target], hints)
@@ -23,7 +23,7 @@ def assess_maps(source: Source, hints: RouteHints) -> Iterator[tuple[RemapRule, 
 
 
 def has_streaming_map(settings: Settings, open_include: IncludeOpener) -> bool:
-    """Return whether the user or a remap.config names a streaming route."""
+    """Return whether the user or a remap.config specifies a streaming route."""
     if settings.stream_paths:
         return True
     return any(

@@ -1,4 +1,4 @@
-"""VCL: responses that are fetched completely first, gzip, and idle limits."""
+"""The Varnish dialect: responses that are fetched completely first, gzip, and idle timeouts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONTENT = re.compile(r"^[ \t]*(?:vcl[ \t]+4\.\d[ \t]*;|sub[ \t]+vcl_\w+)", re.M
 
 
 def recognises(path: str, text: str) -> bool:
-    """Return whether a file is VCL, by its name, its version line or a built-in sub."""
+    """Return whether a file is VCL, based on its name, its version line or a built-in sub."""
     name = path.lower()
     if name.endswith((".yaml", ".yml", ".json")):
         return False
@@ -28,7 +28,7 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Find the problems of the streams that pass through Varnish.
+    """Lint the streams that pass through Varnish.
 
     Raises:
         ConfigSyntaxError: a file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Hop of Varnish in a request path: limits of its backends, and held responses."""
+"""Description of Varnish as a hop in a request path: backend timeouts and buffering."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEFAULT_S = 60.0
 def describe(
     vcl: VclFile, traffic: AssessedRoute, found: Iterable[Diagnostic], version: Version | None
 ) -> AssessedRoute:
-    """Return the route of all traffic with its hop."""
+    """Return the route for all traffic, extended with its Varnish hop."""
     idle = RouteLimit(_DEFAULT_S)
     hosts = []
     for backend in vcl.backends:

@@ -1,4 +1,4 @@
-"""Parser of VCL: statements with their conditions, and backends (vcl(7), vcl-backend(7))."""
+"""Parser for VCL: statements with their conditions, and backends (vcl(7), vcl-backend(7))."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from undam.lint.dialect import IncludeOpener
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Token, TokenCursor
 
-# Real configurations stay far below these limits, which end loops of includes.
+# These limits bound nesting and stop include loops. Real configurations stay far below them.
 MAX_BLOCKS = 64
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
-# In a longer chain of elsif, only the last conditions are kept.
+# If an `elsif` chain is longer than this, only its last conditions are kept.
 _MAX_DENIED = 16
 
 _TOKEN = re.compile(
@@ -25,14 +25,14 @@ _TOKEN = re.compile(
     | (?P<op>[=!<>+*/-]=|&&|\|\||!~|[{}(),;=!~<>+*/%.-]|\d+)""",
     re.VERBOSE | re.DOTALL,
 )
-# Openers of tokens that must be closed. An opener is never a sequence of two tokens.
+# Opening delimiters that require a closing one. No delimiter is a sequence of two tokens.
 _OPENERS = ('"""', '{"', '"', "/*", "C{")
 _IF = frozenset({"if", "elseif", "elsif", "elif"})
 
 
 @dataclass(frozen=True, slots=True)
 class VclCondition:
-    """The tokens in the parentheses of an `if`; ``holds`` is false in the `else` branch."""
+    """The tokens in an `if` condition; ``holds`` is false in the `else` branch."""
 
     tokens: tuple[Token, ...]
     holds: bool
@@ -40,7 +40,7 @@ class VclCondition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VclStatement:
-    """A statement of a sub, up to its ";"."""
+    """A statement in a VCL subroutine, up to its ";"."""
 
     source: Source
     sub: str
@@ -58,7 +58,7 @@ class VclStatement:
 
     @property
     def assignment(self) -> tuple[str, Token | None]:
-        """The variable that a `set` changes, in lower case, and its value.
+        """The variable that a `set` statement changes, in lower case, and its new value.
 
         The variable is empty and the value ``None`` unless the value is a single token.
         """
@@ -70,7 +70,7 @@ class VclStatement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VclBackend:
-    """A backend and the values of its attributes; their names include the dot."""
+    """A backend with its attributes. The attribute names include the leading dot."""
 
     source: Source
     name: str
@@ -79,7 +79,7 @@ class VclBackend:
 
 @dataclass(slots=True)
 class VclFile:
-    """A file and the files it includes."""
+    """A VCL file with its included files."""
 
     statements: list[VclStatement] = field(default_factory=list)
     backends: list[VclBackend] = field(default_factory=list)
@@ -89,7 +89,7 @@ class VclFile:
 
 @dataclass(slots=True)
 class _VclBlock:
-    """A block that is not closed yet.
+    """A block that is still open.
 
     Args:
         conditions_of_if: the conditions that an `else` after the block would negate.
@@ -101,7 +101,7 @@ class _VclBlock:
 
 
 def read_vcl(source: Source, open_include: IncludeOpener) -> VclFile:
-    """Parse a file and the files that it includes.
+    """Parse a file and all files that it includes.
 
     Raises:
         ConfigSyntaxError: one of the files cannot be parsed.
@@ -112,7 +112,7 @@ def read_vcl(source: Source, open_include: IncludeOpener) -> VclFile:
 
 
 class _VclReader:
-    """Reader of one file into a ``VclFile``."""
+    """Reader that parses one file into a ``VclFile``."""
 
     def __init__(
         self, source: Source, open_include: IncludeOpener, vcl: VclFile, depth: int
@@ -124,7 +124,7 @@ class _VclReader:
         self._cursor = TokenCursor(source, _tokens(source))
 
     def read(self) -> None:
-        """Add the contents of the whole file to the `VclFile`."""
+        """Add all contents of the file to the `VclFile`."""
         while not self._cursor.done:
             token = self._cursor.next
             if token.text == "backend":
@@ -139,12 +139,12 @@ class _VclReader:
                 self._cursor.at += 2
                 self._skip_block()
             elif token.kind == "name":
-                self._statement_tokens()  # such as `vcl 4.1;`
+                self._statement_tokens()  # for example, `vcl 4.1;`
             else:
                 raise self._source.error(f"unexpected {token.text[:20]!r}", token.start)
 
     def _statement_tokens(self) -> tuple[Token, ...]:
-        """Return the tokens up to the ";", and move past it."""
+        """Return the tokens before the next ";", and advance past it."""
         first = self._cursor.at
         while self._cursor.text() != ";":
             if self._cursor.done or self._cursor.text() in {"{", "}"}:
@@ -184,9 +184,9 @@ class _VclReader:
         self._cursor.at += 1
 
     def _body(self, sub: str, opened: Token) -> None:
-        """Read the statements of a sub up to its "}"."""
+        """Parse the statements in a subroutine up to its "}"."""
         blocks = [_VclBlock(opened, ())]
-        conditions_of_if: tuple[VclCondition, ...] = ()  # conditions of the previous `if`
+        conditions_of_if: tuple[VclCondition, ...] = ()  # from the previous `if`
         while blocks:
             if self._cursor.done:
                 raise self._source.error("this { is not closed", blocks[-1].opened.start)
@@ -218,7 +218,7 @@ class _VclReader:
             conditions_of_if = ()
 
     def _if(self, around: tuple[VclCondition, ...], denied: tuple[VclCondition, ...]) -> _VclBlock:
-        """Read a condition, from ``if`` or ``else`` up to and including the "{"."""
+        """Parse a condition, from ``if`` or ``else`` up to and including the "{"."""
         word = self._cursor.take_kind("if", "name").text
         if word == "else" and self._cursor.text() in _IF:
             self._cursor.at += 1
@@ -260,7 +260,7 @@ def _tokens(source: Source) -> Iterator[Token]:
             what = "is not closed" if opened else "is not a token of VCL"
             raise source.error(f"{text[at : at + max(1, len(opened))]!r} {what}", at)
         kind = found.lastgroup
-        assert kind is not None  # every alternative of the pattern is named
+        assert kind is not None  # every alternative is a named group
         if kind == "string":
             inner = found[0][len(opened) : -len(opened)]
             yield Token(kind, inner, at, found.end())

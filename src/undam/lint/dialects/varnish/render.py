@@ -1,4 +1,4 @@
-"""Rendering of VCL for event streams."""
+"""Renderer of VCL for event streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """Return a VCL with one backend that streams the responses under the path.
+    """Return VCL with one backend that streams the responses for the path.
 
     Raises:
         UsageError: a value has a special meaning in VCL.

@@ -1,4 +1,4 @@
-"""The statements of VCL that apply to event streams."""
+"""The VCL statements that apply to event streams."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ EVENT_STREAM = "text/event-stream"
 
 _URL = frozenset({"req.url", "bereq.url"})
 _TYPE = "beresp.http.content-type"
-# Conditions on these variables do not restrict the type of the response.
+# Conditions on these variables do not restrict the response type.
 _NEUTRAL = frozenset({"req.http.host", "bereq.http.host", "req.method", "bereq.method"})
 _COMPARES = {"~": True, "==": True, "!~": False, "!=": False}
 _HINTS = (("req.backend_hint",), ("bereq.backend",))
-# Limits on the number and depth of calls to user-defined subs.
+# Limits on the number and depth of calls to user-defined subroutines.
 _MAX_CALLS = 16
 _MAX_CALL_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class VclRequirements:
-    """The requirements of the conditions around a statement.
+    """The requirements that the conditions around a statement place on a request or response.
 
     Args:
         paths: patterns, one of which must match.
@@ -54,7 +54,7 @@ class VclRequirements:
 
 
 class VclRoutes:
-    """The statements and backends of a VCL that streams use.
+    """Analysis of the VCL statements and backends that streams use.
 
     Args:
         least: routes with a less certain outcome do not count as streams.
@@ -74,24 +74,24 @@ class VclRoutes:
         self.streams_pass = self._do_streams_pass()
 
     def applies(self, statement: VclStatement) -> bool:
-        """Return whether the statement certainly applies to a stream."""
+        """Return whether the statement definitely applies to a stream."""
         return any(self._satisfies(required) for required in self._requirements[statement])
 
     def may_apply(self, statement: VclStatement) -> bool:
-        """Return whether the statement may apply to a stream, if an unevaluated condition holds."""
+        """Return whether the statement may apply to a stream, if an unknown condition is true."""
         return self.streams_pass and any(
             required.other and not required.no_events for required in self._requirements[statement]
         )
 
     def applies_to_streams_only(self, statement: VclStatement) -> bool:
-        """Return whether the statement applies only to streams, by its conditions on the path."""
+        """Return whether the path conditions limit the statement to streams."""
         return all(
             bool(required.paths) and all(self._streams(*path) for path in required.paths)
             for required in self._requirements[statement]
         )
 
     def streams_through(self, backend: VclBackend) -> bool:
-        """Return whether streams come from a backend."""
+        """Return whether a backend sends streams."""
         if len(self._vcl.backends) == 1:
             return self.streams_pass
         chosen = [
@@ -172,7 +172,7 @@ class VclRoutes:
         return assess_pattern(pattern, match, (), self._hints).outcome
 
     def _contexts(self, statement: VclStatement) -> Iterator[VclRequirements]:
-        """Yield the requirements of each chain of calls that leads to a statement."""
+        """Yield the requirements for each call chain that leads to a statement."""
         paths_of_calls = [(statement.sub, statement.conditions)]
         for _ in range(_MAX_CALL_DEPTH):
             paths_of_calls = [
@@ -185,7 +185,7 @@ class VclRoutes:
                 yield read_conditions(conditions)
 
     def _callers(self, sub: str) -> list[VclStatement] | list[None]:
-        """Return the calls of a sub; ``[None]`` for a sub that Varnish itself calls."""
+        """Return the calls to a subroutine; ``[None]`` if Varnish itself calls the subroutine."""
         return [None] if sub.startswith("vcl_") else self._calls.get(sub, [])
 
 
@@ -199,7 +199,7 @@ def _names(backend: VclBackend) -> list[str]:
 
 
 def read_conditions(conditions: tuple[VclCondition, ...]) -> VclRequirements:
-    """Combine all conditions around a statement."""
+    """Combine all conditions around a statement into one set of requirements."""
     paths: list[tuple[str, PathMatch]] = []
     not_paths: list[tuple[str, PathMatch]] = []
     names_events = no_events = other = False
@@ -213,14 +213,14 @@ def read_conditions(conditions: tuple[VclCondition, ...]) -> VclRequirements:
                 names_events |= "event-stream" in value.lower()
                 types.append((holds, _has_events(value)))
             elif name not in _NEUTRAL:
-                # A negated condition is assumed to exclude few responses, so it is ignored.
+                # Negated conditions are ignored, because they are assumed to exclude few responses.
                 other |= condition.holds
         no_events |= _leaves_out_events(types)
     return VclRequirements(tuple(paths), tuple(not_paths), names_events, no_events, other)
 
 
 def _leaves_out_events(types: list[tuple[bool, bool]]) -> bool:
-    """Return whether the tests of Content-Type in one condition exclude event streams.
+    """Return whether the Content-Type tests in one condition exclude event streams.
 
     Args:
         types: for each test, whether it must match, and whether text/event-stream matches it.
@@ -231,7 +231,7 @@ def _leaves_out_events(types: list[tuple[bool, bool]]) -> bool:
 
 
 def _comparisons(condition: VclCondition) -> Iterator[tuple[str, bool, str, str]]:
-    """Yield (variable, must match, operator, value) for each test in a condition."""
+    """Yield ``(variable, must match, operator, value)`` for each test in a condition."""
     tokens = condition.tokens
     brackets = [condition.holds]
     for at, token in enumerate(tokens):
@@ -253,10 +253,10 @@ def _comparison(tokens: tuple[Token, ...], at: int, holds: bool) -> tuple[str, b
 
 
 def _has_events(pattern: str) -> bool:
-    """Return whether text/event-stream matches. Only words, groups and ``|`` are evaluated."""
+    """Return whether a pattern of words, groups and ``|`` matches text/event-stream."""
     words = re.split(r"[()|^$]+", pattern.lower().replace("\\", "").replace("(?i)", ""))
     alternatives = [word for word in words if word]
-    # In ^text/(html|css)$, "text/" would match by itself, so it is joined with each alternative.
+    # For ^text/(html|css)$, "text/" alone would match, so it is joined with each alternative.
     if re.search(r"\w/?\(", pattern) and len(alternatives) > 1:
         return any(EVENT_STREAM.startswith(alternatives[0] + word) for word in alternatives[1:])
     return any(word in EVENT_STREAM for word in alternatives)

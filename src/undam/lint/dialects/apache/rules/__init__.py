@@ -1,4 +1,4 @@
-"""The rules of httpd and their checks, one module per topic."""
+"""Rules for httpd and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RULES: tuple[ConfigRule, ...] = (
 def find(
     config: ApacheConfig, routes: Iterable[tuple[ApacheRoute, AssessedRoute]], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find all problems of the routes that stream or may stream.
+    """Find all problems with the routes that stream or may stream.
 
     Many routes can share the sections around them and the workers of a balancer. Each of these is
     checked once, for the route with the most certain outcome, so that the work stays linear in the
@@ -36,7 +36,7 @@ def find(
 
 
 class _RouteRules:
-    """Checker of routes that reports the problems of each section and worker only once."""
+    """Checker that reports the problems in a section or worker once, even if routes share it."""
 
     def __init__(self, config: ApacheConfig, settings: Settings) -> None:
         self._silence = settings.silence
@@ -46,7 +46,7 @@ class _RouteRules:
         self._checked_workers: set[int] = set()
 
     def find(self, route: ApacheRoute) -> Iterator[Diagnostic]:
-        """Find the problems of a route that were not found for an earlier one."""
+        """Find the problems on a route that were not already found on an earlier route."""
         scopes = self._sections.around(route)
         around = tuple(id(scope) for scope in scopes)
         if around not in self._checked_sections:

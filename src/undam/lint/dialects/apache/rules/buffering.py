@@ -1,4 +1,4 @@
-"""APA101-APA103: buffers of FastCGI and AJP, and output filters that hold the stream."""
+"""Rules APA101-APA103: FastCGI and AJP buffers, and output filters that hold the stream."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ FASTCGI_HELD = ConfigRule(
         waits for a pause in the stream.
     """,
     why="""
-        Readers receive tokens in blocks of 4 KB; the first token arrives with the first full block.
+        Tokens reach the client in 4 KB blocks; the first token arrives with the first full block.
     """,
     detection="""
-        A streaming route has a ProxyPass or BalancerMember with fcgi:// or ajp://, and neither that
-        line nor a <Proxy> section for the same URL sets `flushpackets=on`.
+        The ProxyPass or BalancerMember line of a streaming route has an fcgi:// or ajp:// URL.
+        `flushpackets=on` is set neither on that line nor in a <Proxy> section for the same URL.
     """,
     measured="""
-        httpd 2.4.71 over FastCGI, with 150 events of 59 bytes sent 5 ms apart: 61 events arrived
-        per read, also with `auto`; with `flushpackets=on`, one. Over uwsgi and SCGI, each event was
-        forwarded at once by default. AJP was not measured.
+        httpd 2.4.71 over FastCGI, with 150 events of 59 bytes sent 5 ms apart: each read returned
+        61 events, both by default and with `auto`. With `flushpackets=on`, each read returned one
+        event. Over uwsgi and SCGI, httpd forwarded each event at once by default. AJP was not
+        measured.
     """,
     fix="""
         Set `flushpackets=on` on the ProxyPass or BalancerMember line. `SetHandler
-        "proxy:fcgi://..."` takes no parameters, so set `flushpackets=on` in a <Proxy> section for
+        "proxy:fcgi://..."` accepts no parameters, so set `flushpackets=on` in a <Proxy> section for
         the same URL.
 
             ProxyPass "/v1/" "fcgi://127.0.0.1:9000/" flushpackets=on
@@ -55,22 +56,22 @@ RATE_LIMITED = ConfigRule(
     severity=Severity.ERROR,
     message="the RATE_LIMIT filter holds the stream and sends data only every 200 ms",
     safety=Safety.NONE,
-    what="mod_ratelimit collects data for 200 ms, sends it, and sleeps.",
+    what="mod_ratelimit collects data for 200 ms, sends the data, and then sleeps.",
     why="""
-        Tokens arrive in bursts even if the stream never reaches the rate limit. With a low limit,
-        tokens arrive later and later.
+        Tokens arrive in bursts even if the stream never reaches the rate limit. If the limit is too
+        low, the delay grows throughout the stream.
     """,
     detection="""
         SetOutputFilter or AddOutputFilterByType applies RATE_LIMIT to a streaming route for which
         `rate-limit` is set.
     """,
     measured="""
-        httpd 2.4.71 with `rate-limit 400` (KiB/s) and 200 events sent 5 ms apart: 40 events arrived
-        per read, half of them more than 300 ms late. Without the RATE_LIMIT filter, events were at
-        most a few ms late.
+        httpd 2.4.71 with `rate-limit 400` (KiB/s) and 200 events sent 5 ms apart: each read
+        returned 40 events. Half of the events arrived more than 300 ms late. Without the RATE_LIMIT
+        filter, events arrived at most a few ms late.
     """,
     fix="""
-        Remove the filter from the streaming route only, because other routes may need the limit.
+        Remove the filter only from the streaming route; other routes may need the limit.
 
             <Location "/v1/">
                 SetOutputFilter NONE
@@ -90,20 +91,20 @@ EXTERNAL_FILTER = ConfigRule(
         only when a buffer is full or the response ends.
     """,
     why="""
-        Even `cat`, which does not buffer, turns a stream into blocks of 4 KB. A filter program with
-        buffers of its own makes the blocks even larger.
+        Even with `cat`, which does not buffer, the stream arrives in 4 KB blocks. A filter program
+        with its own buffers makes the blocks even larger.
     """,
     detection="""
         ExtFilterDefine defines an output filter, and SetOutputFilter or AddOutputFilterByType
         applies it to a streaming route.
     """,
     measured="""
-        httpd 2.4.71, with 200 events sent 5 ms apart through `cat` or `sed`: 19 events arrived per
-        read; without the filter, one. The built-in filters of httpd (DEFLATE, BROTLI_COMPRESS,
-        SUBSTITUTE, SED, INCLUDES, BUFFER) forwarded each event at once.
+        httpd 2.4.71, with 200 events sent 5 ms apart through `cat` or `sed`: each read returned 19
+        events. Without the filter, each read returned one event. httpd's built-in filters (DEFLATE,
+        BROTLI_COMPRESS, SUBSTITUTE, SED, INCLUDES, BUFFER) forwarded each event at once.
     """,
     fix="""
-        Remove the filter from the streaming route only, because other routes may need it.
+        Remove the filter only from the streaming route; other routes may need it.
 
             <Location "/v1/">
                 SetOutputFilter NONE
@@ -121,7 +122,7 @@ _BUFFERED_SCHEMES = frozenset({"fcgi", "ajp"})
 def find_unflushed(
     route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex
 ) -> Iterator[Diagnostic]:
-    """Find a FastCGI or AJP worker whose packets are not flushed."""
+    """Report a FastCGI or AJP worker whose packets are not flushed."""
     if worker.scheme not in _BUFFERED_SCHEMES or _is_flushed(worker, sections):
         return
     parameter = worker.parameter("flushpackets")
@@ -147,7 +148,7 @@ def _is_flushed(worker: ProxyWorker, sections: SectionIndex) -> bool:
 
 
 def external_filters(config: ApacheConfig) -> frozenset[str]:
-    """Return the names of the output filters that are external programs, in lower case."""
+    """Return the names, in lower case, of the output filters that run external programs."""
     return frozenset(
         one.texts[0].lower()
         for one in settings_of(list(config.root.all_scopes()), "extfilterdefine")
@@ -156,7 +157,7 @@ def external_filters(config: ApacheConfig) -> frozenset[str]:
 
 
 def find_filters(scopes: list[ApacheScope], external: frozenset[str]) -> Iterator[Diagnostic]:
-    """Find output filters that hold event streams.
+    """Find output filters that hold back event streams.
 
     Args:
         external: the names of external filters.
@@ -181,7 +182,7 @@ def _has_rate_limit(scopes: list[ApacheScope]) -> bool:
 
 
 def _output_filters(scopes: list[ApacheScope]) -> Iterator[tuple[ApacheDirective, Word]]:
-    """Yield each directive that applies filters to event streams, and the word that names them."""
+    """Yield each directive that applies output filters to streams, and the word with the names."""
     chosen = settings_of(scopes, "setoutputfilter")
     if chosen:
         yield chosen[-1], chosen[-1].args[0]

@@ -1,4 +1,4 @@
-"""APA104: a cache that stores streams."""
+"""Rule APA104: a cache that stores streams."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ CACHED = ConfigRule(
     message="mod_cache may store the streams of {path}",
     safety=Safety.SAFE,
     what="""
-        When a response to a GET request ends, mod_cache stores the response if its headers set a
-        freshness lifetime. Later requests for the same URL are served from the cache.
+        mod_cache stores a complete response to a GET request if the response headers set a
+        freshness lifetime. mod_cache then serves later requests for the same URL from the cache.
     """,
     why="""
-        A cached stream is sent in one piece, and users receive the answer to someone else's
+        A cached stream is sent all at once. Users also receive the answer to another user's
         request.
     """,
     detection="""
-        `CacheEnable` covers a streaming route, and no `CacheDisable` excludes the route. A
-        CacheDisable inside a <Location> does not affect a CacheEnable outside that section, because
-        httpd looks up the cache before it processes the section.
+        `CacheEnable` covers a streaming route, and no `CacheDisable` excludes the route. httpd
+        searches the cache before it processes a <Location>. A CacheDisable inside a <Location>
+        therefore does not affect a CacheEnable outside that section.
     """,
     measured="""
         httpd 2.4.71 with mod_cache_disk and a stream with `Cache-Control: max-age=60`: the first
-        reader received the events one by one, and the second reader received the whole stream at
-        once. `CacheDisable on` in the <Location> had no effect. With `CacheDisable "/v1/"`, every
-        reader received the events one by one.
+        client received the events one by one. The second client received the whole stream at once.
+        `CacheDisable on` in the <Location> had no effect. With `CacheDisable "/v1/"`, every client
+        received the events one by one.
     """,
     fix="""
-        Disable the cache for the streaming route. No automatic edit is offered for a CacheEnable
-        inside a <Location>.
+        Disable the cache for the streaming route. `undam fix` does not edit a CacheEnable inside a
+        <Location>.
 
             CacheDisable "/v1/"
     """,
@@ -48,7 +48,7 @@ RULES = (CACHED,)
 
 
 def find(route: ApacheRoute, scopes: list[ApacheScope]) -> Iterator[Diagnostic]:
-    """Find CacheEnable lines that cover a route."""
+    """Find CacheEnable directives that apply to a route."""
     prefix = route.prefix
     off = settings_of(scopes, "cachedisable")[-MAX_COMPARED:]
     if any(prefix.startswith(one.texts[0]) for one in off):

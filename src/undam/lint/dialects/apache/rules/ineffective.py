@@ -1,4 +1,4 @@
-"""APA201-APA202: settings that look like a fix but have no effect on streams."""
+"""Rules APA201-APA202: settings that look like a fix but do not affect streams."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ USELESS_FLUSH = ConfigRule(
         sends data as soon as the origin pauses.
     """,
     why="""
-        An ineffective flush setting suggests that this proxy holds the stream, so the real cause
-        may be overlooked.
+        The setting suggests that this proxy would hold the stream without it. The real cause of a
+        delay may therefore be overlooked.
     """,
     detection="""
-        A ProxyPass or BalancerMember with http:// or https:// on a streaming route has
-        `flushpackets` or `flushwait`.
+        The ProxyPass or BalancerMember line of a streaming route has an http:// or https:// URL and
+        sets `flushpackets` or `flushwait`.
     """,
     measured="""
         httpd 2.4.71, with 200 events sent 5 ms apart: each read returned one event with
-        `flushpackets=on`, with `off` and without the parameter.
+        `flushpackets=on`, with `flushpackets=off` and without the parameter.
     """,
     fix="""
         Remove the ineffective parameter.
@@ -51,17 +51,17 @@ ACCEL_HEADER = ConfigRule(
         `X-Accel-Buffering: no` disables buffering in nginx and in programs built on nginx. Apache
         httpd forwards X-Accel-Buffering but does not act on it.
     """,
-    why="If httpd holds the stream, X-Accel-Buffering does not change that.",
+    why="If httpd holds the stream, X-Accel-Buffering does not release it.",
     detection="""
-        `Header` or `RequestHeader` sets X-Accel-Buffering for a streaming route that is proxied.
+        `Header` or `RequestHeader` sets X-Accel-Buffering for a proxied streaming route.
     """,
     measured="""
-        httpd 2.4.71 over FastCGI held the stream in the same way with and without X-Accel-Buffering
-        on the response.
+        httpd 2.4.71 over FastCGI held the stream, whether or not the response contained
+        X-Accel-Buffering.
     """,
     fix="""
         Keep a `Header` line only if there is an nginx between httpd and the client; otherwise
-        remove it. In httpd itself, only FastCGI and AJP need a setting to stream:
+        remove the line. httpd itself needs a setting to stream only over FastCGI and AJP:
 
             ProxyPass "/v1/" "fcgi://127.0.0.1:9000/" flushpackets=on
     """,
@@ -74,7 +74,7 @@ _ACCEL = "x-accel-buffering"
 
 
 def find_flush_parameters(worker: ProxyWorker) -> Iterator[Diagnostic]:
-    """Find parameters of an HTTP worker that only FastCGI and AJP read."""
+    """Find parameters of an HTTP worker that affect only FastCGI and AJP workers."""
     if not worker.is_http:
         return
     for word in worker.parameters:
@@ -90,7 +90,7 @@ def find_flush_parameters(worker: ProxyWorker) -> Iterator[Diagnostic]:
 
 
 def find_headers(scopes: list[ApacheScope]) -> Iterator[Diagnostic]:
-    """Find lines that set X-Accel-Buffering."""
+    """Find directives that set X-Accel-Buffering."""
     for one in settings_of(scopes, "header", "requestheader"):
         for word in one.args[:3]:
             is_set = "unset" not in one.texts[:2] and one.texts[0] != "echo"

@@ -1,4 +1,4 @@
-"""APA401: timeouts that cut a silent stream."""
+"""Rule APA401: timeouts that cut off idle streams."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ SHORT_TIMEOUT = ConfigRule(
     message="a stream is cut after {limit} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        httpd ends a response when the origin has sent nothing for the duration of the worker's
-        `timeout`. If the worker has no `timeout`, httpd uses `ProxyTimeout`, then `Timeout` (300 s
-        in Debian's apache2.conf), then a default of 60 s.
+        httpd ends a response if the origin sends nothing for longer than the worker's `timeout`. If
+        the worker does not set `timeout`, httpd uses `ProxyTimeout`. If `ProxyTimeout` is not set
+        either, httpd uses `Timeout` (300 s in Debian's apache2.conf). If `Timeout` is not set
+        either, the limit is 60 s.
     """,
     why="""
         If the model sends nothing during queueing, reasoning or a tool call, the client receives a
@@ -33,18 +34,19 @@ SHORT_TIMEOUT = ConfigRule(
     """,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
-        error, and one below two intervals is a warning.
+        by default). If the heartbeat interval is known, an idle limit of at most one interval is an
+        error. A longer limit below two intervals is a warning.
     """,
     measured="""
-        httpd 2.4.71 with a limit of 1 s (in `timeout`, `ProxyTimeout`, `Timeout` or on a
-        BalancerMember) cut a stream during a silence of 2.5 s; a comment every 0.4 s kept the
-        stream open. `timeout` on a ProxyPass to a balancer, `connectiontimeout` and
-        RequestReadTimeout did not cut the stream.
+        httpd 2.4.71 with a limit of 1 s cut a stream during a silence of 2.5 s. The limit was set
+        in `timeout`, in `ProxyTimeout`, in `Timeout` or on a BalancerMember. A comment every 0.4 s
+        kept the stream open. `timeout` on a ProxyPass to a balancer, `connectiontimeout` and
+        `RequestReadTimeout` did not cut the stream.
     """,
     fix="""
-        Set a `timeout` of one hour on the line of the route. With a longer limit, a dead origin is
-        detected later. RewriteRule and SetHandler take no parameters, so set ProxyTimeout for them.
+        Set a `timeout` of one hour on the ProxyPass or BalancerMember line. With a longer limit, a
+        dead origin is detected later. RewriteRule and SetHandler accept no parameters, so set
+        `ProxyTimeout` for their routes.
 
             ProxyPass "/v1/" "http://127.0.0.1:9000/v1/" timeout=3600
     """,
@@ -62,7 +64,7 @@ _LONG_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimit:
-    """A limit in seconds, and the part of a line that sets it.
+    """A time limit in seconds, and its position in the line that sets it.
 
     Args:
         is_default: no line sets it; ``line`` is that of the worker.
@@ -77,14 +79,14 @@ class WorkerLimit:
 def find(
     route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find an idle limit of a worker that is shorter than the expected silence."""
+    """Report a worker's idle timeout if it is shorter than the expected idle periods."""
     limit = limit_in_force(route, worker, sections)
     severity = silence.severity(limit.seconds) if limit else None
     if limit is None or severity is None:
         return
     line, span = limit.line, limit.span
     edits = set_parameter(route, worker, "timeout", str(_LONG_S))
-    # A diagnostic must be located in the file that its edits change.
+    # A diagnostic must be in the file that its edits change.
     if line.source.path != worker.line.source.path and edits:
         line, span = worker.line, worker.line.span
     yield diagnostic_at(
@@ -101,7 +103,7 @@ def find(
 def limit_in_force(
     route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex
 ) -> WorkerLimit | None:
-    """Return the limit that applies to a worker; ``None`` if its value cannot be parsed."""
+    """Return the idle timeout that applies to a worker; ``None`` if its value cannot be parsed."""
     word, line = worker.parameter("timeout"), worker.line
     if word is None:
         for scope in sections.of_worker(worker):

@@ -1,4 +1,4 @@
-"""APA105: HTTP/1.0 for requests to the origin."""
+"""Rule APA105: HTTP/1.0 requests to the origin."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ HTTP_10 = ConfigRule(
     slug="old-http-to-origin",
     severity=Severity.WARNING,
     message=(
-        "force-proxy-request-1.0: if the origin crashes during a stream, the client sees a normal "
-        "end of the response"
+        "with force-proxy-request-1.0, a response ends normally even if the origin crashes during "
+        "the stream"
     ),
     safety=Safety.UNSAFE,
     what="""
-        `force-proxy-request-1.0` makes mod_proxy_http use HTTP/1.0, where the end of the connection
-        marks the end of the body.
+        `force-proxy-request-1.0` makes mod_proxy_http use HTTP/1.0, where a response body ends when
+        the connection closes.
     """,
     why="""
-        Over HTTP/1.0, httpd cannot distinguish a crash of the origin from the end of the response,
-        so it ends its own response normally. To the client, a truncated answer looks complete.
+        Over HTTP/1.0, httpd cannot distinguish an origin crash from the end of the response. httpd
+        therefore ends its own response normally. A truncated answer looks complete to the client.
     """,
     detection="""
         `SetEnv force-proxy-request-1.0` applies to a streaming route that is proxied over HTTP.
     """,
     measured="""
-        httpd 2.4.71 with an origin that dropped the connection after 50 of 200 events: with the
-        variable, the response ended normally; without it, the chunked body was truncated, which
-        every HTTP client reports as an error.
+        httpd 2.4.71 with an origin that dropped the connection after 50 of 200 events: with
+        `force-proxy-request-1.0`, the response ended normally. Without it, the chunked body was
+        truncated; every HTTP client reports a truncated chunked body as an error.
     """,
     fix="""
         Remove the `SetEnv` line. Without the `SetEnv` line, all proxied requests in the same
@@ -51,7 +51,7 @@ RULES = (HTTP_10,)
 
 
 def find(scopes: list[ApacheScope]) -> Iterator[Diagnostic]:
-    """Find SetEnv lines that force HTTP/1.0."""
+    """Find SetEnv directives that force HTTP/1.0."""
     for one in settings_of(scopes, "setenv")[-MAX_COMPARED:]:
         if one.texts[0].lower() == "force-proxy-request-1.0":
             is_one_line = "\n" not in one.source.text[one.start : one.end]

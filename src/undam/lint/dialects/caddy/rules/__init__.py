@@ -1,4 +1,4 @@
-"""The rules of Caddy and their checks, one module per topic."""
+"""Rules for Caddy and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULES: tuple[ConfigRule, ...] = (
 def find(
     config: CaddyConfig, routes: Sequence[CaddyRoute], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find all problems of the routes that stream or may stream, and those of the whole server."""
+    """Find all problems with routes that stream or may stream, and with the global options."""
     considered = [one for one in routes if one.assessed.assessment.is_considered]
     version = settings.target("caddy")
     whole = list(limits.find_global(config))

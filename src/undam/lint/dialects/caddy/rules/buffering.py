@@ -1,4 +1,4 @@
-"""CAD101: reverse_proxy options that buffer the response."""
+"""Rule CAD101: `reverse_proxy` options that buffer the response."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ BUFFERED = ConfigRule(
     message="{name} holds the response of a streaming route",
     safety=Safety.SAFE,
     what="""
-        With `buffer_responses`, Caddy reads the whole response before it sends the first byte;
-        Caddy 2.8 and later reject the option as unknown. `response_buffers SIZE`, available since
-        Caddy 2.7, holds a response until SIZE bytes have arrived or the response ends.
+        With `buffer_responses`, Caddy reads the whole response before it sends the first byte.
+        Caddy 2.8 and later reject `buffer_responses` as unknown. `response_buffers SIZE`, available
+        since Caddy 2.7, holds a response until SIZE bytes have arrived or the response ends.
     """,
     why="""
         The first token arrives together with the last one, and heartbeats are held as well.
         `flush_interval -1` in the same block does not prevent the buffering.
     """,
-    detection="`buffer_responses` or `response_buffers` is set in a reverse_proxy that streams.",
+    detection="""
+        `buffer_responses` or `response_buffers` is set in the `reverse_proxy` of a streaming route.
+    """,
     measured="""
         Caddy 2.6.2 with `buffer_responses` and 200 events sent 5 ms apart: all events arrived in
         one read after 1.0 s, with and without `flush_interval -1`. Without `buffer_responses`, each
@@ -43,7 +45,7 @@ RULES = (BUFFERED,)
 
 
 def find(route: CaddyRoute) -> Iterator[Diagnostic]:
-    """Find the options that buffer the response of a route."""
+    """Find options that buffer the response on a route."""
     for option in route.relay.inside("buffer_responses", "response_buffers"):
         edits = delete_directive(option)
         yield diagnostic_at(BUFFERED, option.source, option.span, *edits, name=option.name)

@@ -1,4 +1,4 @@
-"""CAD102: compression of event streams."""
+"""Rule CAD102: compression of event streams."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ ENCODED = ConfigRule(
     message="encode compresses event streams and does not flush the compressed data",
     safety=Safety.UNSAFE,
     what="""
-        Without a `match`, encode compresses every text/* response whose first write is at least
-        `minimum_length` long (512 bytes by default). Before Caddy 2.9, flushing the stream does not
-        flush the compressor.
+        Without a `match`, encode compresses every text/* response whose first write contains at
+        least `minimum_length` bytes (512 by default). Before Caddy 2.9, flushing the stream does
+        not flush the compressor.
     """,
     why="""
-        A stream with a long first event is held: zstd releases it at the end, and gzip in blocks.
-        Setting `flush_interval -1` does not release the compressed data.
+        A stream with a long first event is held: zstd releases it at the end, and gzip releases it
+        in blocks. Setting `flush_interval -1` does not release the compressed data.
     """,
     detection="""
         An `encode` that has no `match`, or whose `match` includes event streams, applies to a
-        streaming route. Since Caddy 2.9, only the response head is held, so the severity is info;
-        since 2.11.7, nothing is held. If no route in this file is known to stream, the severity is
-        info.
+        streaming route. Since Caddy 2.9, only the response head is held, so the severity is info.
+        Since Caddy 2.11.7, nothing is held. If no route in this file is known to stream, the
+        severity is info.
     """,
     measured="""
         Caddy 2.6.2, with 150 events of 700 bytes sent 5 ms apart: with zstd, all events arrived
-        after 0.75 s; with gzip, 66 events arrived per read. Events shorter than 512 bytes passed at
-        once; with `minimum_length 1`, they arrived at the end of the stream.
+        after 0.75 s. With gzip, each read returned 66 events. Caddy forwarded events shorter than
+        512 bytes at once; with `minimum_length 1`, they arrived at the end of the stream.
     """,
     fix="""
-        List the types to compress; other types are then no longer compressed.
+        List the content types to compress. Caddy then no longer compresses other types.
 
             encode gzip {
                 match {
@@ -62,7 +62,7 @@ _TYPES = ("text/html*", "text/css*", "application/javascript*", "application/jso
 
 
 def find(route: CaddyRoute, version: Version | None) -> Iterator[Diagnostic]:
-    """Find the `encode` directives that compress event streams of a route.
+    """Find the `encode` directives that compress event streams on a route.
 
     Args:
         version: version of Caddy; newer ones hold only the response head.
@@ -106,7 +106,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _add_type_list(encode: CaddyDirective) -> list[Edit]:
-    """Return the edit that limits a one-line `encode` to a list of types; empty if impossible."""
+    """Return the edit that adds a list of types to a one-line `encode`; empty if not possible."""
     written = encode.source.text[encode.start : encode.words[-1].end]
     if encode.block is not None or "\n" in written:
         return []

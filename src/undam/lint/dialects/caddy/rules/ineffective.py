@@ -1,4 +1,4 @@
-"""CAD201-CAD202: lines that look like a fix but have no effect on streams."""
+"""Rules CAD201-CAD202: lines that look like a fix but do not affect streams."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FLUSH_INTERVAL = ConfigRule(
     message="flush_interval {value} has no effect on streams: Caddy flushes each event anyway",
     safety=Safety.SAFE,
     what="""
-        A positive `flush_interval` sets how often responses of a known length are flushed. For
-        event streams and all other responses without a Content-Length, Caddy ignores the interval
-        and flushes after each write.
+        A positive `flush_interval` sets how often Caddy flushes responses that have a
+        Content-Length. For event streams and all other responses without a Content-Length, Caddy
+        ignores the interval and flushes after each write.
     """,
     why="""
-        An ineffective flush setting suggests that this proxy holds the stream, so the real cause
-        may be overlooked.
+        The setting suggests that this proxy would hold the stream without it. The real cause of a
+        delay may therefore be overlooked.
     """,
-    detection="A reverse_proxy that streams has a positive `flush_interval`.",
+    detection="The `reverse_proxy` of a streaming route has a positive `flush_interval`.",
     measured="""
-        Caddy 2.6.2, with 200 events sent 5 ms apart: each read returned one event with a
-        `flush_interval` of 200 ms or 5 s, and without the option.
+        Caddy 2.6.2, with 200 events sent 5 ms apart: each read returned one event, whether
+        `flush_interval` was 200 ms, 5 s or not set.
     """,
     fix="""
         Remove the `flush_interval` line.
@@ -47,14 +47,13 @@ ACCEL_HEADER = ConfigRule(
         `X-Accel-Buffering: no` disables buffering in nginx and in programs built on nginx. Caddy
         forwards X-Accel-Buffering but does not act on it.
     """,
-    why="If Caddy holds the stream, X-Accel-Buffering does not change that.",
+    why="If Caddy holds the stream, X-Accel-Buffering does not release it.",
     detection="""
-        `header`, `header_up` or `header_down` sets X-Accel-Buffering for a streaming route that is
-        proxied.
+        `header`, `header_up` or `header_down` sets X-Accel-Buffering for a proxied streaming route.
     """,
     measured="""
-        Caddy 2.6.2 with `buffer_responses` held a stream until its end, although X-Accel-Buffering
-        was set.
+        Caddy 2.6.2 with `buffer_responses` held a stream until the stream ended, although
+        X-Accel-Buffering was set.
     """,
     fix="""
         Keep the X-Accel-Buffering line only if there is an nginx between this proxy and the client;
@@ -71,7 +70,7 @@ _ACCEL = "x-accel-buffering"
 
 
 def find(route: CaddyRoute) -> Iterator[Diagnostic]:
-    """Find the lines of a route that have no effect on its streams."""
+    """Find directives on a route that were meant to affect its streams but do not."""
     relay = route.relay
     for option in relay.inside("flush_interval"):
         value = "".join(option.texts[:1])

@@ -1,4 +1,4 @@
-"""CAD401-CAD402: timeouts that cut streams."""
+"""Rules CAD401-CAD402: timeouts that cut off streams."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ READ_TIMEOUT = ConfigRule(
     message="a stream is cut after {limit:g} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        Caddy ends a response when the origin has sent nothing for the duration of `read_timeout`
-        (http transport). By default, `read_timeout` is not set.
+        Caddy ends a response if the origin sends nothing for longer than the `read_timeout` of the
+        http transport. By default, `read_timeout` is not set.
     """,
     why="""
         If the model sends nothing during queueing, reasoning or a tool call, the client receives an
@@ -28,13 +28,13 @@ READ_TIMEOUT = ConfigRule(
     """,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
-        error, and one below two intervals is a warning.
+        by default). If the heartbeat interval is known, an idle limit of at most one interval is an
+        error. A longer limit below two intervals is a warning.
     """,
     measured="""
-        With a limit of 1 s, Caddy ended a stream during a silence of 2.5 s: version 2.6.2 ended the
-        stream normally, and 2.11.7 truncated it. A comment every 0.4 s kept the stream open.
-        `write_timeout`, `keepalive` and `response_header_timeout` did not cut the stream.
+        With a limit of 1 s, Caddy ended a stream during a silence of 2.5 s. Version 2.6.2 ended the
+        stream normally, and version 2.11.7 truncated it. A comment every 0.4 s kept the stream
+        open. `write_timeout`, `keepalive` and `response_header_timeout` did not cut the stream.
     """,
     fix="""
         Raise `read_timeout` to one hour. With a longer limit, a dead origin is detected later.
@@ -51,18 +51,19 @@ WRITE_TIMEOUT = ConfigRule(
     message="every response is cut after {limit:g} s; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        `write` in the `timeouts` of the global option `servers` limits the whole response, counted
-        from the end of the request headers. By default, the duration of a response is not limited.
+        The `write` timeout in the global option `servers` limits the duration of the whole
+        response. The limit counts from the end of the request headers. By default, the duration of
+        a response is not limited.
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
     detection="""
         The `write` timeout is below one hour. A limit of up to one minute is reported as an error,
-        a longer one as a warning. If no route in this file is known to stream, the severity is
-        info.
+        and a longer limit as a warning. If no route in this file is known to stream, the severity
+        is info.
     """,
     measured="""
-        Caddy 2.6.2 with a limit of 1 s cut streams of 2.7 s, including one with a comment every 0.4
-        s. `idle`, `read_body` and `read_header` did not cut the streams.
+        Caddy 2.6.2 with a limit of 1 s cut streams that took 2.7 s, including a stream with a
+        comment every 0.4 s. `idle`, `read_body` and `read_header` did not cut the streams.
     """,
     fix="""
         Remove the `write` timeout. Removing the timeout affects all routes of the server.
@@ -80,7 +81,7 @@ RULES = (READ_TIMEOUT, WRITE_TIMEOUT)
 
 
 def find(route: CaddyRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than the expected silence."""
+    """Find idle timeouts on a route that are shorter than the expected idle periods."""
     for transport in route.relay.inside("transport"):
         for option in transport.inside("read_timeout"):
             limit = duration_s("".join(option.texts[:1])) or 0
@@ -99,7 +100,7 @@ def find(route: CaddyRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
 
 
 def find_global(config: CaddyConfig) -> Iterator[Diagnostic]:
-    """Find global options that limit the duration of all responses."""
+    """Find global options that limit the duration of every response."""
     for servers in config.globals:
         if servers.name != "servers":
             continue

@@ -1,1 +1,1 @@
-"""Readers of files that define resources of cloud platforms, one module per kind of file."""
+"""Readers for cloud resources, one module per kind of file."""

@@ -1,4 +1,4 @@
-"""Settings of application platforms: vercel.json, fly.toml, app.yaml and web.config."""
+"""Readers for application platforms: vercel.json, fly.toml, app.yaml and web.config."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FLY_IDLE = LimitSpec(CloudFact.IDLE, ("idle_timeout",), 60.0, "3600")
 
 
 def read_vercel(root: Node, source: Source) -> list[CloudResource]:
-    """Return the functions of a vercel.json, each named by a file pattern."""
+    """Return the functions in a vercel.json, each named by its file pattern."""
     table = root.get("functions")
     found = []
     for entry in table.entries if table is not None else ():
@@ -37,7 +37,7 @@ def read_vercel(root: Node, source: Source) -> list[CloudResource]:
 
 
 def read_fly(source: Source) -> list[CloudResource]:
-    """Return the services of a fly.toml.
+    """Return the services in a fly.toml.
 
     Raises:
         ConfigSyntaxError: the text is not TOML.
@@ -85,7 +85,7 @@ def _compressed(options: Node, source: Source) -> Iterator[CloudSetting]:
 
 
 def read_app_engine(root: Node, _source: Source) -> list[CloudResource]:
-    """Return the service of an app.yaml. Only the flexible environment can stream."""
+    """Return the service in an app.yaml. Only the flexible environment supports streaming."""
     runtime, environment = root.entry("runtime"), root.get("env")
     if runtime is None:
         return []
@@ -100,7 +100,7 @@ def read_app_engine(root: Node, _source: Source) -> list[CloudResource]:
 
 
 def read_web_config(source: Source) -> list[CloudResource]:
-    """Return IIS as a web.config describes it: a proxy or an application server.
+    """Return IIS as configured in a web.config: as a proxy or as an application server.
 
     Raises:
         ConfigSyntaxError: the text is not XML.
@@ -133,7 +133,7 @@ def read_web_config(source: Source) -> list[CloudResource]:
 
 
 def _runs_iisnode(key: Node, node: Node) -> bool:
-    """Return whether an element is the handler of a Node.js application."""
+    """Return whether an element registers iisnode, the handler for Node.js applications."""
     modules = node.get("modules") if key.text == "add" else None
     return modules is not None and "iisnode" in modules.text.lower()
 

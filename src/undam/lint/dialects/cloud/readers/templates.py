@@ -1,4 +1,4 @@
-"""Resources of CloudFormation and SAM templates, and of serverless.yml."""
+"""Readers for CloudFormation templates, SAM templates and serverless.yml."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _sam_function(entry: Entry, properties: Node, source: Source) -> Iterator[Cl
 
 
 def read_serverless(root: Node, source: Source) -> list[CloudResource]:
-    """Return the functions of a serverless.yml with the events and URLs that reach them."""
+    """Return the functions in a serverless.yml with the events and URLs that invoke them."""
     table = root.get("functions")
     found: list[CloudResource] = []
     for entry in table.entries if table is not None else ():
@@ -163,7 +163,7 @@ def _function(entry: Entry, source: Source) -> Iterator[CloudResource]:
 
 
 def _path_of(event: Node) -> str:
-    """Return the path of an event: ``{path: /chat}`` or ``POST /chat``."""
+    """Return the path of an HTTP event, given as ``{path: /chat}`` or ``POST /chat``."""
     text = event.text if event.kind == "scalar" else _text(event, "path")
     path = text.rpartition(" ")[2]
     return "" if path in {"", "*"} else "/" + path.lstrip("/")

@@ -1,4 +1,4 @@
-"""Resources of Terraform and OpenTofu."""
+"""Reader for Terraform and OpenTofu resources."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ _STREAM_TYPES = frozenset({"AWS_PROXY", "HTTP_PROXY"})
 
 
 def read_resources(source: Source) -> list[CloudResource]:
-    """Return the resources in a file that may carry streams.
+    """Return the resources in a Terraform file that may carry streams.
 
     Raises:
         ConfigSyntaxError: the text cannot be parsed.
@@ -108,7 +108,7 @@ def read_resources(source: Source) -> list[CloudResource]:
 
 
 class _ResourceGraph:
-    """The resources of a file, with the resources that they refer to."""
+    """The resources in a file, and the references between them."""
 
     def __init__(self, blocks: Mapping[str, Entry], source: Source) -> None:
         self.source = source
@@ -133,7 +133,7 @@ class _ResourceGraph:
 
 
 def _carries_http(kind: str, node: Node) -> bool:
-    """Return whether a resource relays HTTP; a network load balancer only relays bytes."""
+    """Return whether a resource carries HTTP. A network load balancer only relays bytes."""
     if kind not in _KINDS:
         return False
     if kind in {"aws_lb", "aws_alb"}:
@@ -168,7 +168,7 @@ def _resource(address: str, entry: Entry, graph: _ResourceGraph) -> CloudResourc
 
 
 def _add_listener(found: CloudResource, address: str, graph: _ResourceGraph) -> None:
-    """Add the paths and targets of a listener, rule or route to a resource."""
+    """Add the paths and targets of a listener, rule or route to a cloud resource."""
     node = graph.node(address)
     key = _text(node, "route_key")
     if " /" in key:
@@ -212,7 +212,7 @@ def _text(node: Node, name: str) -> str:
 def _buffering(
     kind: str, node: Node, owner: tuple[int, int], source: Source
 ) -> Iterator[CloudSetting]:
-    """Yield the setting or the default that makes a resource buffer responses."""
+    """Yield the setting or default that makes a resource buffer its responses."""
     if kind == "aws_api_gateway_integration":
         found = _mode(node, "response_transfer_mode", "STREAM", owner, source)
         yield from found
@@ -240,7 +240,7 @@ def _buffering(
 def _mode(
     node: Node, name: str, wanted: str, owner: tuple[int, int], source: Source
 ) -> list[CloudSetting]:
-    """Return the setting of ``name`` if it buffers; an expression is not evaluated."""
+    """Return the setting ``name`` if it enables buffering. Expressions are not evaluated."""
     entry = node.entry(name)
     if entry is None:
         edit = insert(node, name, wanted, source)

@@ -1,4 +1,4 @@
-"""The rules of cloud resources and their checks, one module per topic."""
+"""Rules for cloud resources and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RULES: tuple[ConfigRule, ...] = (*buffering.RULES, *compression.RULES, *limits.R
 def find(
     resource: CloudResource, source: Source, silence: ExpectedSilence, *, only_explicit: bool
 ) -> Iterator[Diagnostic]:
-    """Find all problems of a resource.
+    """Find all problems with a cloud resource.
 
     Args:
         only_explicit: do not report defaults, because nothing is known about the resource.

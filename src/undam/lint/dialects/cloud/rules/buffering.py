@@ -1,4 +1,4 @@
-"""CLD101: services that return a response only when it is complete."""
+"""Rule CLD101: services that return a response only when it is complete."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ WHOLE_RESPONSE = ConfigRule(
     message="{title} buffers the response: {name}",
     safety=Safety.UNSAFE,
     what="""
-        API Gateway buffers the whole response unless the integration of a REST API has the response
-        transfer mode STREAM. HTTP APIs of API Gateway cannot stream. A Lambda function URL buffers
-        the response unless its invoke mode is RESPONSE_STREAM. App Engine's standard environment
-        cannot stream. Azure Application Gateway, IIS with Application Request Routing, and the
-        handler of iisnode buffer responses by default.
+        API Gateway buffers the whole response unless a REST API integration uses the response
+        transfer mode STREAM. API Gateway HTTP APIs cannot stream. A Lambda function URL buffers the
+        response unless its invoke mode is RESPONSE_STREAM. App Engine's standard environment cannot
+        stream. Azure Application Gateway, IIS with Application Request Routing, and the iisnode
+        handler buffer responses by default.
     """,
     why="""
-        The client receives nothing while the model generates tokens, and then many tokens at once
-        or a timeout error.
+        The client receives nothing while the model generates tokens. The client later receives many
+        tokens at once, or a timeout error.
     """,
     detection="""
-        The paths, names or targets of a resource show that it carries streams, but the setting that
-        turns streaming on is missing. If it is unknown whether the resource streams, only an
-        explicit setting is reported, with severity info.
+        The paths, names or targets of a resource show that the resource streams, but the setting
+        that enables streaming is missing. If undam cannot determine whether the resource streams,
+        it reports only an explicit setting, with severity info.
     """,
     measured="""
         Not measured, because the services cannot be run locally; the rule relies on their
         documentation.
     """,
     fix="""
-        Turn on response streaming for the resource. A Lambda function must also write its response
-        as a stream. Clients that expect a complete response may need changes.
+        Turn on response streaming for the resource. A Lambda function must also stream its own
+        response. Clients that expect a complete response may need changes.
 
             response_transfer_mode = "STREAM"           # aws_api_gateway_integration
             invoke_mode            = "RESPONSE_STREAM"  # aws_lambda_function_url
@@ -54,7 +54,7 @@ RULES = (WHOLE_RESPONSE,)
 
 
 def find(resource: CloudResource, source: Source, *, only_explicit: bool) -> Iterator[Diagnostic]:
-    """Find services that buffer responses."""
+    """Find cloud services that buffer responses."""
     for one in resource.of(CloudFact.BUFFERING):
         if one.is_explicit or not only_explicit:
             edits = (one.edit,) if one.edit is not None else ()

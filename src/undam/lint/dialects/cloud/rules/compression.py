@@ -1,4 +1,4 @@
-"""CLD102: platforms that compress streams."""
+"""Rule CLD102: platforms that compress event streams."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ COMPRESSED = ConfigRule(
     """,
     why="Short events stay in the compressor, so the tokens arrive in bursts or at the end.",
     detection="""
-        fly.toml sets `compress = true` in `http_options`, or web.config sets
-        `doDynamicCompression="true"`, for a service that streams.
+        For a service that streams, fly.toml sets `compress = true` in `http_options`, or web.config
+        sets `doDynamicCompression="true"`.
     """,
     measured="Not measured; the rule relies on documentation.",
     fix="""
         Turn compression off. Alternatively, let the application send `Content-Encoding: none`
-        (Fly.io), or let it compress and flush the stream itself. If compression is off, other
-        responses are not compressed either.
+        (Fly.io), or let the application compress and flush the stream itself. If compression is
+        off, other responses are not compressed either.
 
             compress = false
     """,

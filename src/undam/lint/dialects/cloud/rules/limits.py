@@ -1,4 +1,4 @@
-"""CLD401-CLD402: limits of load balancers, CDNs, gateways and platforms."""
+"""Rules CLD401-CLD402: time limits of load balancers, CDNs, gateways and platforms."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ IDLE = ConfigRule(
     what="""
         Load balancers and CDNs end a response when the origin has sent nothing for a certain time.
         AWS load balancers end a silent response after `idle_timeout` (60 s by default, at most 4000
-        s), and CloudFront after `origin_read_timeout` (30 s by default, at most 120 s). Azure
-        Application Gateway ends a silent response after the request timeout of its backend
-        settings, and Azure Front Door after `response_timeout_seconds` (120 s in Terraform, at most
-        240 s). Fly.io ends a silent response after `idle_timeout` (60 s by default).
+        s). CloudFront ends a silent response after `origin_read_timeout` (30 s by default, at most
+        120 s). Azure Application Gateway ends a silent response after the request timeout in its
+        backend settings. Azure Front Door ends a silent response after `response_timeout_seconds`
+        (120 s in Terraform, at most 240 s). Fly.io ends a silent response after `idle_timeout` (60
+        s by default).
     """,
     why="""
         If the model sends nothing during queueing, reasoning or a tool call, the client receives a
         truncated stream or a 504. HTTP/2 pings do not reset the idle timeouts.
     """,
     detection="""
-        The configured or default idle limit of a resource that streams is below the expected
-        silence (setting `silence`, 300 s by default). If the heartbeat interval is known, an idle
-        limit of up to one interval is an error, and one below two intervals is a warning. If it is
-        unknown whether the resource streams, only an explicitly configured limit is reported, with
-        severity info.
+        For a streaming resource, the configured or default idle limit is below the expected silence
+        (setting `silence`, 300 s by default). If the heartbeat interval is known, an idle limit of
+        at most one interval is an error. A longer limit below two intervals is a warning. If undam
+        cannot determine whether the resource streams, it reports only an explicitly configured
+        limit, with severity info.
     """,
     measured="""
         Not measured, because the services cannot be run locally; the rule relies on their
@@ -41,7 +42,7 @@ IDLE = ConfigRule(
     """,
     fix="""
         Raise the limit as far as the service permits. If the maximum is still too short, let the
-        origin send heartbeats. The limit applies to all requests of the resource.
+        origin send heartbeats. The limit applies to all requests to the resource.
 
             idle_timeout = 3600
     """,
@@ -59,26 +60,27 @@ TOTAL = ConfigRule(
     message="{title}: {name} cuts each response after {limit}; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        Google's load balancers (`timeout_sec`), Cloud Run, API Gateway, Lambda functions, Vercel
-        functions (`maxDuration`) and CloudFront (if `response_completion_timeout` is set) limit the
-        duration of the whole response. The default limit is 30 s for Google's load balancers, 300 s
-        for Cloud Run and Vercel functions, and 29 s for API Gateway (15 minutes in the mode
-        STREAM).
+        Google's load balancers (`timeout_sec`), Cloud Run and API Gateway limit the duration of the
+        whole response. Lambda functions and Vercel functions (`maxDuration`) also limit the whole
+        response. CloudFront limits the whole response only if `response_completion_timeout` is set.
+        The default limit is 30 s for Google's load balancers, and 300 s for Cloud Run and Vercel
+        functions. The default limit of API Gateway is 29 s, or 15 minutes in the mode STREAM.
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
     detection="""
-        The configured or default limit on the whole response of a resource that streams is below
-        one hour. A limit of up to one minute is reported as an error, a longer one as a warning. A
-        limit that is already the maximum of the service is not reported. If it is unknown whether
-        the resource streams, only an explicitly configured limit is reported, with severity info.
+        For a streaming resource, the configured or default limit on the whole response is below one
+        hour. A limit of up to one minute is reported as an error, and a longer limit as a warning.
+        A limit that is already the service's maximum is not reported. If undam cannot determine
+        whether the resource streams, it reports only an explicitly configured limit, with severity
+        info.
     """,
     measured="""
         Not measured, because the services cannot be run locally; the rule relies on their
         documentation.
     """,
     fix="""
-        Raise the limit to one hour, or to the maximum of the service. With a longer limit, a
-        request that hangs occupies its instance for longer.
+        Raise the limit to one hour, or to the service's maximum if that is shorter. With a longer
+        limit, a hanging request occupies its instance for longer.
 
             timeout_sec = 3600
     """,
@@ -95,7 +97,7 @@ RULES = (IDLE, TOTAL)
 def find(
     resource: CloudResource, source: Source, silence: ExpectedSilence, *, only_explicit: bool
 ) -> Iterator[Diagnostic]:
-    """Find limits that are too short for a stream."""
+    """Find time limits that are too short for streams."""
     for one in resource.settings:
         if one.seconds is None or (only_explicit and not one.is_explicit):
             continue

@@ -1,4 +1,4 @@
-"""The rules of command lines and their checks, one module per topic."""
+"""Rules for command lines and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ RULES: tuple[ConfigRule, ...] = (*buffering.RULES, *limits.RULES)
 
 
 def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
-    """Find all problems of a command that streams or may stream."""
+    """Find all problems with a command whose server streams or may stream."""
     yield from buffering.find(server, source)
     yield from limits.find(server, source)

@@ -1,4 +1,4 @@
-"""CMD101: engines that send several tokens in one event."""
+"""Rule CMD101: engines that send several tokens in one event."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ STREAM_INTERVAL = ConfigRule(
     message="{name} {tokens}: the engine sends {tokens} tokens per event",
     safety=Safety.UNSAFE,
     what="""
-        `--stream-interval` of vLLM and SGLang, and `stream_interval` of TensorRT-LLM, set how many
-        tokens of a request the engine collects before it sends them (1 by default).
+        `--stream-interval` (vLLM and SGLang) and `stream_interval` (TensorRT-LLM) set how many
+        tokens of a request the engine collects before it sends them. The default is 1.
     """,
     why="""
         Users see bursts of words with pauses between them. At 20 tokens per second and an interval
         of 20, new text appears once per second. In vLLM, the first token is not delayed.
     """,
     detection="""
-        A command line, or a YAML file with engine options, sets an interval above 1. The severity
-        is warning for an interval of 5 tokens or more, and info for a shorter one.
+        A command line or a YAML file with engine options sets an interval above 1. The severity is
+        warning for an interval of 5 tokens or more, and info for a shorter interval.
     """,
     measured="""
         Not measured, because the engines need a GPU or large models; the rule relies on
@@ -55,7 +55,7 @@ _VISIBLE_TOKENS = 5
 
 
 def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
-    """Find a stream interval above one in the flags of an engine."""
+    """Find an engine flag that sets a stream interval greater than one."""
     flag = server.command.flag(_FLAG)
     tokens = number_of(flag.value) if flag is not None else None
     if flag is not None and tokens is not None and tokens > 1:
@@ -71,7 +71,7 @@ def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
 
 
 def find_options(roots: Iterable[Node], source: Source) -> Iterator[Diagnostic]:
-    """Find a stream interval above one in the options of an engine in YAML."""
+    """Find a stream interval greater than one in engine options that are given in YAML."""
     for root in roots:
         for node in walk(root):
             for entry in node.entries:

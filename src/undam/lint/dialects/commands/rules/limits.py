@@ -1,4 +1,4 @@
-"""CMD401-CMD403: servers that cut long responses, and engines without heartbeats."""
+"""Rules CMD401-CMD403: servers that cut off long responses, and engines without heartbeats."""
 
 from __future__ import annotations
 
@@ -29,29 +29,30 @@ SYNC_WORKER = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        A sync worker of gunicorn notifies the arbiter only between requests. If a worker has not
-        notified the arbiter for `--timeout` seconds (30 by default), the arbiter kills the worker,
-        which cuts the response.
+        A gunicorn sync worker notifies the arbiter only between requests. If a worker does not
+        notify the arbiter for `--timeout` seconds (30 by default), the arbiter kills the worker.
+        Killing the worker cuts the response.
     """,
     why="""
         An answer that takes longer than `--timeout` is cut; heartbeats do not help. Each stream
         also occupies a whole worker process.
     """,
     detection="""
-        A command starts gunicorn with the default worker class and without threads, and the image,
-        the name or a program in the same directory shows that the application streams. If gunicorn
-        also reads a configuration file, the severity is lower, because that file may set the worker
+        A command starts gunicorn with the default worker class and without threads. The image, the
+        name or a program in the same directory shows that the application streams. If gunicorn also
+        reads a configuration file, the severity is lower, because that file may set the worker
         class.
     """,
     measured="""
         gunicorn 27.0.1 with `--timeout 2`: a sync worker that sent an event every 0.2 s was killed
-        3.1 s after the request, and the response was truncated. With `--worker-class gthread
-        --threads 32`, the whole stream of 6 s arrived. `--timeout-keep-alive 1` of uvicorn 0.54 and
-        `--read-timeout 2` of hypercorn 0.18 did not cut the stream.
+        3.1 s after the request. The response was truncated. With `--worker-class gthread --threads
+        32`, the whole 6 s stream arrived. Neither uvicorn 0.54 with `--timeout-keep-alive 1` nor
+        hypercorn 0.18 with `--read-timeout 2` cut the stream.
     """,
     fix="""
-        Use gevent, or use threads; the number of threads limits the number of concurrent streams.
-        For an ASGI application, use the worker class asgi or uvicorn_worker.UvicornWorker.
+        Use gevent workers or threads. The number of threads limits the number of concurrent
+        streams. For an ASGI application, use the worker class `asgi` or
+        `uvicorn_worker.UvicornWorker`.
 
             gunicorn --worker-class gthread --threads 32 app:app
     """,
@@ -62,7 +63,7 @@ HARAKIRI = ConfigRule(
     code="CMD402",
     slug="uwsgi-harakiri",
     severity=Severity.WARNING,
-    message="harakiri kills the worker of each response that takes longer than {limit:g} s",
+    message="harakiri kills the worker if a response takes longer than {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
         uWSGI kills a worker that spends more than `--harakiri` seconds on one request. By default,
@@ -74,13 +75,13 @@ HARAKIRI = ConfigRule(
     """,
     detection="""
         A command starts uWSGI with a `--harakiri` limit below one hour, and the application is
-        known to stream. A limit of up to one minute is reported as an error, a longer one as a
-        warning.
+        known to stream. A limit of up to one minute is reported as an error, and a longer limit as
+        a warning.
     """,
     measured="Not measured; the rule relies on documentation.",
     fix="""
-        Raise the `--harakiri` limit. With a longer limit, a request that hangs occupies its worker
-        for longer.
+        Raise the `--harakiri` limit. With a longer limit, a hanging request occupies its worker for
+        longer.
 
             --harakiri 3600
     """,
@@ -98,7 +99,7 @@ NO_PINGS = ConfigRule(
         (30 by default). An interval of 0 or less turns the heartbeats off.
     """,
     why="""
-        Without heartbeats, nothing is sent during a long prefill, and each proxy on the path cuts
+        Without heartbeats, nothing is sent during a long prefill. Each proxy on the path then cuts
         the stream at its idle limit, often after 60 s.
     """,
     detection="A command sets `--sse-ping-interval` to 0 or a negative number.",
@@ -119,7 +120,7 @@ _CONFIG = ("-c", "--config")
 
 
 def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
-    """Find limits of a server, and heartbeats that are turned off."""
+    """Find server time limits and disabled heartbeats."""
     if server.program is GUNICORN:
         yield from _find_sync(server, source)
     elif server.program is UWSGI:
@@ -150,7 +151,7 @@ def _find_sync(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
 
 
 def _use_threads(server: ServerCommand, source: Source) -> list[Edit]:
-    """Return the edits that select threads; empty if the command sets a worker class or threads."""
+    """Return the edits that add threads; empty if threads or a worker class are already set."""
     named = server.command.flag("-k", "--worker-class", "--threads")
     if named is not None or server.word is None:
         return []

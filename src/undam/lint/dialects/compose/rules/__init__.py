@@ -1,4 +1,4 @@
-"""The rules of compose files. Traefik and Caddy labels are checked by those dialects' rules."""
+"""Rules for compose files. Traefik and Caddy labels are checked by the rules of those dialects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CMP401-CMP402: limits on streams in the settings of a service."""
+"""Rules CMP401-CMP402: limits on streams in the settings of a service."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STOP_GRACE = ConfigRule(
         default), SIGKILL.
     """,
     why="""
-        A server that finishes its streams after SIGTERM has at most `stop_grace_period` to do so.
-        Each deployment cuts the answers that take longer than `stop_grace_period`.
+        After SIGTERM, a server has at most `stop_grace_period` to finish its streams. Each
+        deployment cuts answers that take longer than `stop_grace_period`.
     """,
     detection="""
         The image or the name of a service shows that the service streams, and its
@@ -37,8 +37,8 @@ STOP_GRACE = ConfigRule(
     """,
     measured="Not measured; the rule relies on documentation.",
     fix="""
-        Set `stop_grace_period` to the usual duration of an answer. A server that has no open
-        streams stops before `stop_grace_period` has passed.
+        Set `stop_grace_period` to the usual duration of an answer. A server without open streams
+        stops before `stop_grace_period` has passed.
 
             stop_grace_period: 2m
     """,
@@ -49,17 +49,18 @@ CLIENT_TIMEOUT = ConfigRule(
     code="CMP402",
     slug="application-total-timeout",
     severity=Severity.WARNING,
-    message="{name}={limit:g}: {program} cuts each answer of the model after {limit:g} s",
+    message="{name}={limit:g}: {program} cuts each model answer after {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
-        `AIOHTTP_CLIENT_TIMEOUT` of Open WebUI and `REQUEST_TIMEOUT` of LiteLLM set the maximum
+        Open WebUI's `AIOHTTP_CLIENT_TIMEOUT` and LiteLLM's `REQUEST_TIMEOUT` set the maximum
         duration of a request to the model, in seconds. Without these variables, Open WebUI has no
         limit, and LiteLLM has a limit of 6000 s.
     """,
     why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
     detection="""
-        A service that runs the image of Open WebUI or LiteLLM sets its variable to less than one
-        hour. A limit of up to one minute is reported as an error, a longer one as a warning.
+        A service runs the Open WebUI or LiteLLM image and sets the corresponding variable to less
+        than one hour. A limit of up to one minute is reported as an error, and a longer limit as a
+        warning.
     """,
     measured="Not measured; the rule relies on documentation.",
     fix="""
@@ -83,7 +84,7 @@ _VARIABLES = {"open-webui": "AIOHTTP_CLIENT_TIMEOUT", "litellm": "REQUEST_TIMEOU
 
 
 def find(route: ServiceRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find limits of a service that cut its streams."""
+    """Find service settings with limits that cut off streams."""
     entry = route.service.node.entry("stop_grace_period")
     limit_s = _seconds(entry.value.text) if entry is not None else None
     if entry is not None and limit_s is not None and limit_s < _DEFAULT_GRACE_S:

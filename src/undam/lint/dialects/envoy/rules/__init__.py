@@ -1,4 +1,4 @@
-"""The rules of Envoy and their checks, one module per topic."""
+"""Rules for Envoy and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(manager: ConnectionManager, source: Source, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of a connection manager's routes that stream or may stream."""
+    """Find all problems with the routes of a connection manager that stream or may stream."""
     yield from buffering.find(manager, source)
     yield from compression.find(manager, source)
     for route in manager.routes:

@@ -1,4 +1,4 @@
-"""ENV101-ENV103: HTTP filters that hold the response body."""
+"""Rules ENV101-ENV103: HTTP filters that hold the response body."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ LUA_BODY = ConfigRule(
     severity=Severity.ERROR,
     message="the Lua filter reads the response body with {how}, so Envoy holds the whole stream",
     safety=Safety.UNSAFE,
-    what="`body()` in `envoy_on_response` waits until Envoy has received the whole body.",
+    what="`body()` in `envoy_on_response` does not return until Envoy has received the whole body.",
     why="""
         Nothing reaches the client before the model has finished, not even the response head.
     """,
     detection="""
-        The code of a Lua filter calls `body()` on the handle of `envoy_on_response`, and a
-        streaming route of the same listener does not disable the filter.
+        A Lua filter calls `body()` on the handle of `envoy_on_response`, and a streaming route of
+        the same listener does not disable the filter.
     """,
     measured="""
         Envoy 1.40, with 300 events sent 5 ms apart: all events arrived together at the end. With
-        the filter disabled, or with bodyChunks(), each event arrived at once.
+        the filter disabled, or with `bodyChunks()`, each event arrived at once.
     """,
     fix="""
-        Disable the filter on the streaming routes. Disabling the filter also disables everything
-        else that it does on those routes. If the code can work on pieces of the body,
-        `bodyChunks()` reads a stream without holding it.
+        Disable the filter on the streaming routes. Disabling the filter also disables its other
+        functions on those routes. If the code can process the body in pieces, use `bodyChunks()`,
+        which does not hold the stream.
 
             typed_per_filter_config:
               envoy.filters.http.lua:
@@ -57,24 +57,24 @@ EXT_PROC_BODY = ConfigRule(
     message="response_body_mode {how} buffers the response for the external processor",
     safety=Safety.UNSAFE,
     what="""
-        In the mode BUFFERED, Envoy sends the body to the processor only when the body is complete;
-        in the mode BUFFERED_PARTIAL, also when the buffer limit is reached.
+        In the mode BUFFERED, Envoy sends the body to the processor only when the body is complete.
+        In the mode BUFFERED_PARTIAL, Envoy also sends the body when the buffer limit is reached.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
         An ext_proc filter uses BUFFERED or BUFFERED_PARTIAL for the response, and a streaming route
         of the same listener does not override the filter. With `allow_mode_override`, the processor
-        may select STREAMED for a stream, so the severity is warning and no edit is offered.
+        may select STREAMED for a stream, so the severity is warning, and `undam fix` makes no edit.
     """,
     measured="""
-        Envoy 1.40 in both modes, with 300 events sent 5 ms apart: the head arrived after 1 ms and
-        all events together at the end, even with an unreachable processor and failure_mode_allow.
-        With the filter disabled, each event arrived at once.
+        Envoy 1.40 in both modes, with 300 events sent 5 ms apart: the head arrived after 1 ms, and
+        all events arrived together at the end. The result was the same with an unreachable
+        processor and `failure_mode_allow`. With the filter disabled, each event arrived at once.
     """,
     fix="""
         Disable the filter on the streaming routes. Without the filter, the processor no longer
-        protects the streaming routes. If the processor can work on pieces of the body, set this
-        mode instead:
+        processes the traffic of the streaming routes. If the processor can process the body in
+        pieces, set this mode instead:
 
             response_body_mode: STREAMED     (or FULL_DUPLEX_STREAMED)
     """,
@@ -101,7 +101,7 @@ FILE_BUFFER = ConfigRule(
     measured="Envoy 1.40, with 300 events sent 5 ms apart: all events arrived together at the end.",
     fix="""
         Disable the filter on the streaming routes. Disabling the filter on a route also disables it
-        for the requests of that route.
+        for requests on that route.
 
             typed_per_filter_config:
               envoy.filters.http.file_system_buffer:
@@ -127,7 +127,7 @@ def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
 
 
 def unread_code(manager: ConnectionManager, source: Source) -> Iterator[UnreadPart]:
-    """Yield the Lua code that is in separate files."""
+    """Yield references to Lua code in separate files, which is not analyzed."""
     for one in manager.filters:
         name = field_entry(field(one.config, "default_source_code"), "filename")
         if one.is_a("lua.v3.Lua") and name is not None and manager.routes:
@@ -136,7 +136,7 @@ def unread_code(manager: ConnectionManager, source: Source) -> Iterator[UnreadPa
 
 
 def holding_field(one: HttpFilter) -> HoldingField | None:
-    """Return the field that makes a filter hold the response; ``None`` if it does not."""
+    """Return the field that makes a filter hold the response; ``None`` if there is none."""
     if one.is_a("lua.v3.Lua"):
         return _lua(one.config)
     if one.is_a("ext_proc.v3.ExternalProcessor"):

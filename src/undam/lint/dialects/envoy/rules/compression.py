@@ -1,4 +1,4 @@
-"""ENV104-ENV105: compression of event streams."""
+"""Rules ENV104-ENV105: compression of event streams."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ZSTD = ConfigRule(
     severity=Severity.ERROR,
     message="{how} compresses text/event-stream and flushes only at the end",
     safety=Safety.SAFE,
-    what="Envoy's zstd compressor keeps its output until a block is full.",
+    what="Envoy's zstd compressor holds its output until a block is full.",
     why="The response head arrives at once, but no event arrives until the model has finished.",
     detection="""
         A compressor filter with the zstd library lists text/event-stream among its content types,
@@ -33,7 +33,8 @@ ZSTD = ConfigRule(
     """,
     fix="""
         Disable compression on the streaming routes only. Alternatively, send `Cache-Control:
-        no-transform` from the origin, or use gzip or brotli, which flush each event.
+        no-transform` from the origin. gzip and brotli are also possible, because Envoy flushes them
+        after each event.
 
             typed_per_filter_config:
               envoy.filters.http.compressor:
@@ -78,12 +79,12 @@ RULES = (ZSTD, GZIP)
 
 
 def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
-    """Find compressors of event streams."""
+    """Find filters that compress event streams."""
     return find_holding_filters(manager, source, holding_compressor)
 
 
 def holding_compressor(one: HttpFilter) -> HoldingField | None:
-    """Return the field that makes a compressor compress event streams; ``None`` if it does not."""
+    """Return the field that makes a filter compress event streams; ``None`` if there is none."""
     config = one.config
     if not one.is_a("compressor.v3.Compressor"):
         return None

@@ -1,4 +1,4 @@
-"""ENV401-ENV406: limits on the duration and the silence of a stream."""
+"""Rules ENV401-ENV406: limits on the duration and on the idle time of a stream."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ DEFAULT_TIMEOUT = ConfigRule(
     severity=Severity.ERROR,
     message="this route has no timeout of its own, so Envoy cuts each response after 15 s",
     safety=Safety.SAFE,
-    what="A route without `timeout` has a timeout of 15 s for the whole response.",
+    what="If a route does not set `timeout`, Envoy limits the whole response to 15 s.",
     why="""
         A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
         help.
     """,
-    detection="A streaming route leads to a cluster and has no `timeout`.",
+    detection="A streaming route forwards to a cluster and does not set `timeout`.",
     measured="""
-        Envoy 1.39 and 1.40: events and comments arrived for 15 s, then the connection was closed.
+        Envoy 1.39 and 1.40: events and comments arrived for 15 s, and then the connection was
+        closed.
     """,
     fix="""
-        Set `timeout: 0s`, which disables the timeout. The limit on silence (stream_idle_timeout, 5
-        min) stays in force.
+        Set `timeout: 0s`, which disables the timeout. The idle limit (`stream_idle_timeout`, 5 min)
+        stays in force.
 
             route:
               cluster: llm
@@ -57,15 +58,15 @@ TIMEOUT = ConfigRule(
     """,
     detection="""
         A streaming route has a `timeout` above 0 and below one hour. A limit of up to one minute is
-        an error, because long answers take longer; a longer limit is a warning.
+        an error, because long answers exceed it. A longer limit is a warning.
     """,
     measured="""
-        Envoy 1.40 with a timeout of 2s truncated the response 3.0 s after the request, while events
-        arrived every 100 ms.
+        Envoy 1.40 with a timeout of 2s truncated the response 3.0 s after the request, although
+        events arrived every 100 ms.
     """,
     fix="""
-        Remove the limit unless you need it for another purpose. Silence is still limited by
-        stream_idle_timeout.
+        Remove the limit unless you need it for another purpose. The idle limit
+        (`stream_idle_timeout`) stays in force.
 
             timeout: 0s
     """,
@@ -88,7 +89,7 @@ MAX_DURATION = ConfigRule(
     """,
     detection="""
         `max_stream_duration` applies to a streaming route and is above 0 and below one hour. A
-        limit of up to one minute is reported as an error, a longer one as a warning. The
+        limit of up to one minute is reported as an error, and a longer limit as a warning. The
         `max_stream_duration` of a route takes precedence over that of the connection manager.
     """,
     measured="""
@@ -97,8 +98,8 @@ MAX_DURATION = ConfigRule(
         manager.
     """,
     fix="""
-        Remove the limit unless you need it for another purpose. A value that is set on the route
-        affects only that route. A limit on a cluster can be removed only in the cluster itself.
+        Remove the limit unless you need it for another purpose. A value on the route affects only
+        that route. A limit on a cluster can be removed only in the cluster configuration.
 
             max_stream_duration:
               max_stream_duration: 0s
@@ -117,21 +118,21 @@ IDLE = ConfigRule(
     message="{setting} is {limit}, {expected}: a longer silence cuts the stream",
     safety=Safety.SAFE,
     what="""
-        `stream_idle_timeout` of the connection manager (5 min by default) ends a stream without
-        activity; `idle_timeout` of a route overrides it.
+        The connection manager's `stream_idle_timeout` (5 min by default) ends an inactive stream. A
+        route's `idle_timeout` overrides `stream_idle_timeout`.
     """,
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
-        error, and one below two intervals is a warning.
+        by default). If the heartbeat interval is known, an idle limit of at most one interval is an
+        error. A longer limit below two intervals is a warning.
     """,
     measured="""
         Envoy 1.40 with either limit set to 2s cut the stream 3.0 s after the last byte. A limit of
         60s on the route took precedence over 2s on the connection manager.
     """,
     fix="""
-        Raise the limit of the route, or send heartbeats more often.
+        Raise the route's limit, or send heartbeats more often.
 
             route:
               idle_timeout: 3600s
@@ -149,7 +150,7 @@ TRY_IDLE = ConfigRule(
     message="per_try_idle_timeout is {limit}, {expected}: a longer silence cuts the stream",
     safety=Safety.UNSAFE,
     what="""
-        `per_try_idle_timeout` of a retry policy limits how long an attempt may be idle, even after
+        A retry policy's `per_try_idle_timeout` limits how long an attempt may be idle, even after
         the response has begun.
     """,
     why="""
@@ -158,12 +159,12 @@ TRY_IDLE = ConfigRule(
     detection="""
         The retry policy of a streaming route, or of its virtual host, sets `per_try_idle_timeout`
         below the expected silence (setting `silence`, 300 s by default). If the heartbeat interval
-        is known, an idle limit of up to one interval is an error, and one below two intervals is a
-        warning.
+        is known, an idle limit of at most one interval is an error. A longer limit below two
+        intervals is a warning.
     """,
     measured="""
         Envoy 1.40 with a limit of 2s cut the stream 3.0 s after the last byte, with and without
-        retry_on.
+        `retry_on`.
     """,
     fix="""
         Raise the limit unless you need it for another purpose.
@@ -183,21 +184,22 @@ TRY = ConfigRule(
     message="per_try_timeout aborts a request whose response head takes longer than {limit}",
     safety=Safety.UNSAFE,
     what="""
-        If the response has not begun within `per_try_timeout`, Envoy aborts the attempt, and
-        retries the request if the retry policy allows that.
+        If the response does not begin within `per_try_timeout`, Envoy aborts the attempt. Envoy
+        then retries the request if the retry policy allows a retry.
     """,
     why="""
-        Many servers send the response head with the first token. If the prefill takes longer than
-        the limit, the request ends in a 504, or each attempt makes the model process the whole
-        prompt again, which increases the load.
+        Many servers send the response head together with the first token. If the prefill takes
+        longer than the limit, the request ends in a 504 or is retried. Each retry repeats the whole
+        prefill and increases the load.
     """,
     detection="""
         The retry policy of a streaming route, or of its virtual host, sets `per_try_timeout` below
         one minute. `per_try_timeout` does not cut a response that has begun.
     """,
     measured="""
-        Envoy 1.40 with a limit of 1s returned 504 if the response head took 2.5 s; with 0s, the
-        response streamed. Once the head had arrived, a limit of 2s did not cut a stream of 6 s.
+        Envoy 1.40 with a limit of 1s returned a 504 when the response head took 2.5 s. With a limit
+        of 0s, the response streamed. Once the head had arrived, a limit of 2s did not cut a 6 s
+        stream.
     """,
     fix="""
         Remove the limit unless you need it for another purpose.
@@ -213,14 +215,14 @@ TRY = ConfigRule(
 RULES = (DEFAULT_TIMEOUT, TIMEOUT, MAX_DURATION, IDLE, TRY_IDLE, TRY)
 
 _DEFAULT_IDLE_S = 300.0
-# Models send the response headers within a minute, so a longer limit is not a problem.
+# Model servers send the response headers within a minute, so a longer limit does no harm.
 _SLOW_HEAD_S = 60.0
 _NONE, _LONG = "0s", "3600s"
 
 
 @dataclass(frozen=True, slots=True)
 class _EnvoyLimit:
-    """A limit and its position."""
+    """A limit and its position in the configuration."""
 
     entry: Entry
     limit_s: float
@@ -243,7 +245,7 @@ def _limit(node: Node | None, name: str) -> _EnvoyLimit | None:
 def find(
     manager: ConnectionManager, route: EnvoyRoute, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find limits that end the streams of a route too early."""
+    """Find limits on a route that end its streams too early."""
     yield from _timeout(route, source)
     yield from _max_duration(manager, route, source)
     yield from _idle(manager, route, source, silence)
@@ -251,7 +253,7 @@ def find(
 
 
 def unread_limits(route: EnvoyRoute, source: Source) -> Iterator[UnreadPart]:
-    """Yield the limits of a route that are not valid durations."""
+    """Yield the limits on a route that are not valid durations."""
     for name in ("timeout", "idle_timeout"):
         entry = field_entry(route.action, name)
         if entry is not None and seconds_of(entry.value) is None:

@@ -1,4 +1,4 @@
-"""The rules of the Gateway API and their checks, one module per topic."""
+"""Rules for the Gateway API and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLICY_KINDS = frozenset({
 
 
 def find_in_rule(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find all problems of a rule that streams or may stream."""
+    """Find all problems with a route rule that streams or may stream."""
     yield from limits.find_in_rule(rule, cluster)
     yield from ineffective.find_in_rule(rule, cluster)
 
@@ -28,7 +28,7 @@ def find_in_rule(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnosti
 def find_in_policy(
     policy: Resource, rules: Sequence[GatewayRouteRule], cluster: Cluster
 ) -> Iterator[Diagnostic]:
-    """Find all problems of a policy that may affect streams.
+    """Find all problems with a policy that may affect streams.
 
     Args:
         rules: the known rules that the policy affects.

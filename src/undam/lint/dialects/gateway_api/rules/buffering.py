@@ -1,4 +1,4 @@
-"""GWA101-GWA103: policies that hold the response body."""
+"""Rules GWA101-GWA103: policies that hold the response body."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ EXT_PROC = ConfigRule(
     message="the response body is {how} for the external processor, so the whole stream is held",
     safety=Safety.UNSAFE,
     what="""
-        In the modes Buffered and BufferedPartial of an EnvoyExtensionPolicy, Envoy collects the
-        whole body, or the part up to the buffer limit, before it sends anything to the processor.
+        If an EnvoyExtensionPolicy selects the mode Buffered, Envoy collects the whole body before
+        it sends anything to the processor. In the mode BufferedPartial, Envoy collects the body up
+        to the buffer limit.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
         `extProc[].processingMode.response.body` of a policy for a streaming route is Buffered or
-        BufferedPartial. If it is unknown whether the routes of the policy stream, the severity is
-        info.
+        BufferedPartial. If it is unknown whether the policy's routes stream, the severity is info.
     """,
     measured="""
         Envoy 1.40, configured as in Envoy Gateway, with 300 events sent 5 ms apart: in both modes,
         all events arrived together at the end (ENV102).
     """,
     fix="""
-        If the processor can work on pieces of the body, use the mode Streamed.
+        If the processor can process the body in pieces, use the mode Streamed.
 
             processingMode:
               response:
@@ -52,18 +52,20 @@ PATCHED_FILTER = ConfigRule(
     message="the patch adds a filter that holds the response: {how}",
     safety=Safety.NONE,
     what="""
-        An EnvoyPatchPolicy adds a filter that needs the whole response body, or one that compresses
-        event streams with zstd.
+        An EnvoyPatchPolicy adds a filter that needs the whole response body, or a filter that
+        compresses event streams with zstd.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
-        A patch adds a Lua filter that calls `body()` on the response, an external processor in a
-        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. The filter
-        `envoy.filters.http.buffer` is not reported, because it collects only requests.
+        A patch adds a Lua filter that calls `body()` on the response, or an external processor in a
+        buffered mode. A patch that adds a file system buffer or a zstd compressor for
+        text/event-stream is reported as well. The filter `envoy.filters.http.buffer` is not
+        reported, because it collects only requests.
     """,
     measured="""
-        In Envoy 1.40, a Lua filter with `body()`, buffered external processing, a file system
-        buffer and zstd each held 300 events, sent 5 ms apart, until the end (ENV101 to ENV104).
+        With each of the filters in ENV101 to ENV104, Envoy 1.40 held 300 events, sent 5 ms apart,
+        until the end of the stream. These filters are a Lua filter with `body()`, buffered external
+        processing, a file system buffer and zstd compression.
     """,
     fix="""
         Remove the filter from the patch, or disable it for the streaming routes with a
@@ -77,23 +79,24 @@ NGINX_BUFFERING = ConfigRule(
     slug="proxy-settings-buffering",
     severity=Severity.WARNING,
     message=(
-        "buffering is on for a streaming route: the response head waits for the first byte of the "
-        "body, and a body that is not chunked arrives in blocks of 4 KB"
+        "buffering is on for a streaming route: the response head is delayed until the first body "
+        "byte arrives, and an unchunked body arrives in 4 KB blocks"
     ),
     safety=Safety.UNSAFE,
     what="""
-        A ProxySettingsPolicy of NGINX Gateway Fabric turns response buffering on, which is also
-        the default of nginx.
+        A ProxySettingsPolicy in NGINX Gateway Fabric turns on response buffering, which is also the
+        nginx default.
     """,
     why="""
-        NGINX Gateway Fabric uses HTTP/1.1 to the backend, so a chunked stream is not held. Even
-        over HTTP/1.1, the response head waits for the first byte of the body, and a body that ends
-        with the connection arrives in blocks of 4 KB.
+        NGINX Gateway Fabric connects to the backend over HTTP/1.1, so a chunked stream is not held.
+        The response head is still delayed until the first body byte arrives. A body delimited by
+        connection close arrives in 4 KB blocks.
     """,
     detection="A policy that affects a streaming route sets `buffering.disable: false`.",
     measured="""
-        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late if the origin sent a
-        chunked body, and 1651 ms late if it did not. NGINX Gateway Fabric itself was not run.
+        nginx 1.22.1 with buffering, over HTTP/1.1: events in a chunked body arrived 0.1 ms late.
+        Without chunked encoding, events arrived 1651 ms late. NGINX Gateway Fabric itself was not
+        tested.
     """,
     fix="""
         Turn buffering off. The change affects every route that the policy targets.
@@ -113,7 +116,7 @@ _HOLDING_MODES = frozenset({"Buffered", "BufferedPartial"})
 
 
 def find_in_policy(policy: Resource, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find settings of a policy that hold the response."""
+    """Find policy settings that hold the response."""
     source = cluster.source
     if policy.kind == "EnvoyExtensionPolicy":
         for processor in items_of(at(policy.spec, "extProc")):

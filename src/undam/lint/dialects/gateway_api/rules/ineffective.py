@@ -1,4 +1,4 @@
-"""GWA201-GWA202: timeouts that a policy makes ineffective."""
+"""Rules GWA201-GWA202: timeouts that have no effect because of a policy."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ REPLACED = ConfigRule(
     slug="gateway-policy-replaced",
     severity=Severity.ERROR,
     message=(
-        "the route's policy {name} replaces the Gateway's policy {outer} and its request timeout, "
-        "so Envoy Gateway cuts each response after 15 s"
+        "the route's policy {name} replaces the Gateway's policy {outer}, including its request "
+        "timeout, so Envoy Gateway cuts each response after 15 s"
     ),
     safety=Safety.UNSAFE,
     what="""
-        A BackendTrafficPolicy for a route completely replaces the BackendTrafficPolicy of the
-        Gateway, unless `mergeType` is set.
+        A route's BackendTrafficPolicy completely replaces the Gateway's BackendTrafficPolicy unless
+        `mergeType` is set.
     """,
     why="""
-        The policy of a Gateway can disable or raise the request timeout for all routes. A policy
-        that is added to one route, for instance for rate limits, discards the Gateway's timeout for
-        that route, so Envoy's default of 15 s applies again.
+        A Gateway's policy can disable or raise the request timeout for all routes. A policy that is
+        added to one route, for instance for rate limits, discards the Gateway's timeout for that
+        route. Envoy's default timeout of 15 s then applies again.
     """,
     detection="""
-        A streaming route has no timeouts, its policy has neither `requestTimeout` nor `mergeType`,
-        and a policy of its Gateway sets `requestTimeout`.
+        A streaming route does not set timeouts, and its policy sets neither `requestTimeout` nor
+        `mergeType`. The Gateway's policy, which the route's policy replaces, sets `requestTimeout`.
     """,
     fix="""
         Merge the two policies with `mergeType`. After the merge, the other settings of the
@@ -58,16 +58,19 @@ RESET = ConfigRule(
     ),
     safety=Safety.NONE,
     what="""
-        Before version 1.1.3, Envoy Gateway discards the timeouts of an HTTPRoute as soon as any
+        Before version 1.1.3, Envoy Gateway discards the timeouts of an HTTPRoute if any
         BackendTrafficPolicy applies to the route.
     """,
-    why="The line looks like a fix, but Envoy's default of 15 s for the whole response applies.",
+    why="""
+        The timeout looks like a fix, but Envoy still applies its default limit of 15 s to the whole
+        response.
+    """,
     detection="""
-        A rule that streams sets a timeout, a BackendTrafficPolicy targets its route, and the
-        version of Envoy Gateway is known to be affected (`--target envoy-gateway=1.1.2`).
+        A streaming rule sets a timeout, and a BackendTrafficPolicy targets the rule's route. The
+        Envoy Gateway version is known to be affected (for instance `--target envoy-gateway=1.1.2`).
     """,
     fix="""
-        Update Envoy Gateway to 1.1.3, 1.2.0 or later. Until the update, remove the policy from the
+        Update Envoy Gateway to version 1.1.3 or later. Until the update, remove the policy from the
         route.
     """,
     source=(
@@ -82,7 +85,7 @@ _RESETTING = VersionRange(until="1.1.3")
 
 
 def find_in_rule(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find timeouts of Envoy Gateway that do not apply to a rule."""
+    """Find Envoy Gateway timeouts that do not apply to a route rule."""
     policy = rule.own_policy
     if policy is None or rule.implementation is not ENVOY_GATEWAY:
         return

@@ -1,4 +1,4 @@
-"""The rules of HAProxy and their checks, one module per topic."""
+"""Rules for HAProxy and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(route: HaproxyRoute, source: Source, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of a streaming route."""
+    """Find all problems with a streaming route."""
     yield from buffering.find(route, source)
     yield from compression.find(route, source)
     yield from ineffective.find(route, source)

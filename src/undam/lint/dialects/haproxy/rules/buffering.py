@@ -1,4 +1,4 @@
-"""HAP101 and HAP104: packets that the kernel delays, and responses that wait for their body."""
+"""Rules HAP101 and HAP104: delayed packets, and responses that wait for their complete body."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ NO_DELAY = ConfigRule(
     message="{kind} {name} holds each event for about 200 ms: 'option http-no-delay' is missing",
     safety=Safety.SAFE,
     what="""
-        Without `option http-no-delay`, haproxy announces more data with each write (MSG_MORE), so
-        the kernel waits for a full segment or for about 200 ms. According to the release
-        announcement, haproxy 3.4.7 and later send event streams without the delay of 200 ms (not
-        measured; it is unknown whether the change was backported).
+        Without `option http-no-delay`, haproxy marks each write as incomplete (`MSG_MORE`). The
+        kernel then delays the data until a segment is full, or for about 200 ms. According to the
+        release announcement, haproxy 3.4.7 and later send event streams without this delay. The
+        claim was not measured, and it is unknown whether the change was backported.
     """,
     why="""
-        The response head, the first token and each heartbeat arrive up to 200 ms late. Readers
-        receive nine tokens at a time, although the model generates tokens at an even pace.
+        The response head, the first token and each heartbeat arrive up to 200 ms late. The client
+        receives nine tokens at a time, although the model generates tokens at a steady pace.
     """,
     detection="""
-        A section of mode http has a streaming route, and `option http-no-delay` is in effect
-        neither in this section nor in its frontend. It is enough to set the option in the frontend
-        or in the backend.
+        A section in `mode http` has a streaming route, and `option http-no-delay` is in effect
+        neither in this section nor in its frontend. Setting the option in either the frontend or
+        the backend is enough.
     """,
     measured="""
         With 120 events sent 25 ms apart, the first event arrived 202 ms late in haproxy 2.6.12 and
-        204 ms late in 2.8.25; with the option, it was 0.1 ms late in both. The option worked in the
-        frontend alone, in the backend alone and in defaults.
+        204 ms late in 2.8.25. With the option, the first event was 0.1 ms late in both versions.
+        The option was effective in the frontend alone, in the backend alone, and in the `defaults`
+        section.
     """,
     fix="""
-        Set `option http-no-delay`. The option changes only when data is sent, at the cost of more
-        and smaller packets.
+        Set `option http-no-delay`. The option affects only the timing of writes, at the cost of
+        more and smaller packets.
 
             backend llm
                 option http-no-delay
@@ -59,29 +60,29 @@ WAITS_FOR_BODY = ConfigRule(
     slug="response-body-awaited",
     severity=Severity.ERROR,
     message=(
-        "'wait-for-body' holds the response and returns 504 if the body takes longer than {time}"
+        "'wait-for-body' holds the response and returns a 504 if the body takes longer than {time}"
     ),
     safety=Safety.SAFE,
     what="""
-        `http-response wait-for-body` holds the response until its body is complete, until haproxy's
-        buffer (16 KB) is full, or until `at-least` bytes have arrived.
+        `http-response wait-for-body` holds the response until one of three conditions is met: the
+        body is complete, haproxy's buffer (16 KB) is full, or `at-least` bytes have arrived.
     """,
     why="""
         The first token arrives together with the last one. A response that takes longer than the
-        configured time is discarded, and the client receives 504 Gateway Timeout instead.
+        configured time is discarded, and the client receives a 504 (Gateway Timeout) instead.
     """,
     detection="""
-        `wait-for-body` applies to a streaming route, has no `at-least` of 256 bytes or less, and
-        has no condition that excludes text/event-stream.
+        A streaming route has a `wait-for-body` line without an `at-least` of 256 bytes or less. No
+        condition on that line excludes `text/event-stream`.
     """,
     measured="""
-        haproxy 2.6.12 with 50 events sent 25 ms apart: all events arrived at the end; with `time
-        500ms`, the client received 504. With `at-least 1`, or with a condition that excludes event
-        streams, the stream was not held.
+        haproxy 2.6.12 with 50 events sent 25 ms apart: all events arrived at the end. With `time
+        500ms`, the client received a 504. With `at-least 1`, or with a condition that excludes
+        event streams, the stream was not held.
     """,
     fix="""
-        Exclude event streams from `wait-for-body`. If the condition of the line has several parts
-        joined by `or`, no edit is offered; write two lines instead.
+        Exclude event streams from `wait-for-body`. If the line has an `if` condition that contains
+        `or`, no automatic fix is offered; write two lines instead.
 
             acl streams res.hdr(content-type) -m sub text/event-stream
             http-response wait-for-body time 10s unless streams
@@ -95,13 +96,14 @@ WAITS_FOR_BODY = ConfigRule(
 RULES = (NO_DELAY, WAITS_FOR_BODY)
 
 _OPTION = "http-no-delay"
-# The first event of every known API is longer than this, so a wait for so few bytes is harmless.
+# In every known API, the first event is larger than this, so waiting for this many bytes is
+# harmless.
 _SMALL_BYTES = 256
 _IS_EVENT_STREAM = f"{{ res.hdr(content-type) -m sub {EVENT_STREAM} }}"
 
 
 def find(route: HaproxyRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find the settings that buffer the responses of a route."""
+    """Find settings that buffer the responses on a route."""
     yield from _find_delayed_packets(route, source)
     yield from _find_awaited_bodies(route, source)
 
@@ -119,7 +121,7 @@ def _find_delayed_packets(route: HaproxyRoute, source: Source) -> Iterator[Diagn
 
 
 def _has_option(section: HaproxySection) -> bool:
-    """Return whether the option is set by its last line in the nearest section that has one."""
+    """Return whether the option is on, according to the nearest section that mentions it."""
     for one in section.chain():
         lines = [
             *((line.start, True) for line in one.own("option", _OPTION)),
@@ -157,13 +159,13 @@ def _time(line: HaproxyDirective) -> str:
 
 
 def _condition_index(line: HaproxyDirective) -> int:
-    """Return the index of ``if`` or ``unless``, or the number of words if there is neither."""
+    """Return the index of ``if`` or ``unless``; the number of words if there is no condition."""
     indexes = [index for index, text in enumerate(line.texts) if text in {"if", "unless"}]
     return indexes[0] if indexes else len(line.texts)
 
 
 def _exclude_streams(line: HaproxyDirective, condition: tuple[str, ...]) -> list[Edit]:
-    """Return the edit that excludes event streams from a line's condition, if there is one."""
+    """Return the edits that exclude event streams from the condition of a line, if it has one."""
     if not condition:
         return [Edit(line.end, line.end, f" unless {_IS_EVENT_STREAM}")]
     if condition[0] == "unless":

@@ -1,4 +1,4 @@
-"""HAP201: a timeout that looks like a fix but has no effect on event streams."""
+"""Rule HAP201: a timeout that looks like a fix but does not affect event streams."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TUNNEL_TIMEOUT = ConfigRule(
     safety=Safety.NONE,
     what="""
         `timeout tunnel` applies to upgraded connections (WebSocket, CONNECT). An event stream is an
-        ordinary response; its silences are limited by `timeout server`.
+        ordinary response, so `timeout server` limits its silences.
     """,
     why="""
-        Even with a `timeout tunnel` of one hour, streams are cut after 50 s of silence, which is
-        the `timeout server` of the sample configuration.
+        The sample configuration sets `timeout server` to 50 s. With this limit, a stream is cut
+        after 50 s of silence, even if `timeout tunnel` is one hour.
     """,
     detection="""
         On a streaming route, `timeout tunnel` is longer than `timeout server`. The severity is
@@ -48,7 +48,7 @@ RULES = (TUNNEL_TIMEOUT,)
 
 
 def find(route: HaproxyRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find a tunnel timeout that is longer than the server timeout of a route."""
+    """Find a tunnel timeout that exceeds the server timeout on a route."""
     server = route.back.nearest("timeout", "server")
     tunnel = route.back.nearest("timeout", "tunnel")
     server_s, tunnel_s = seconds_in(server, 2), seconds_in(tunnel, 2)

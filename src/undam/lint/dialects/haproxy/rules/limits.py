@@ -1,4 +1,4 @@
-"""HAP401: timeouts that cut a silent stream."""
+"""Rule HAP401: timeouts that cut off idle streams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVER_TIMEOUT = ConfigRule(
     message="a stream is cut after {limit} of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        `timeout server` (and `http-request set-timeout server`) limits how long the origin may be
+        `timeout server`, like `http-request set-timeout server`, limits how long the origin may be
         silent, even in the middle of a response.
     """,
     why="""
@@ -28,8 +28,8 @@ SERVER_TIMEOUT = ConfigRule(
     """,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, an idle limit of up to one interval is an
-        error, and one below two intervals is a warning.
+        by default). If the heartbeat interval is known, an idle limit of at most one interval is an
+        error. A longer limit below two intervals is a warning.
     """,
     measured="""
         haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
@@ -50,7 +50,7 @@ _LONG = "1h"
 
 
 def find(route: HaproxyRoute, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than the expected silence."""
+    """Find idle timeouts on a route that are shorter than the expected idle periods."""
     server = route.back.nearest("timeout", "server")
     if server is not None and server in route.back.lines:
         yield from _find_short(source, server, 2, silence)
@@ -70,7 +70,7 @@ def _find_short(
     silence: ExpectedSilence,
     edit: Edit | None = None,
 ) -> Iterator[Diagnostic]:
-    """Yield a diagnostic if the limit in a line is shorter than the expected silence.
+    """Yield a diagnostic if the timeout in a line is shorter than the expected idle periods.
 
     Args:
         index: index of the word that is the limit.

@@ -1,4 +1,4 @@
-"""The rules of ingress-nginx and their checks, one module per topic.
+"""Rules for ingress-nginx and their checks, one module per topic.
 
 By default ingress-nginx turns buffering off and uses HTTP/1.1, unlike nginx itself.
 """
@@ -25,7 +25,7 @@ RULES: tuple[ConfigRule, ...] = (
 def find_in_ingress(
     ingress: Ingress, config_maps: Sequence[StringMap], source: Source, settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find all problems of an Ingress that streams or may stream.
+    """Find all problems with an Ingress that streams or may stream.
 
     Args:
         config_maps: the settings of the controller in the same file.
@@ -40,7 +40,7 @@ def find_in_ingress(
 
 
 def find_in_config_map(data: StringMap, source: Source, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all settings of the ConfigMap that affect the streams of the cluster."""
+    """Find all ConfigMap settings that affect streams in the cluster."""
     yield from buffering.find_in_config_map(data, source)
     yield from ineffective.find_unquoted(data, source)
     yield from limits.find_in_config_map(data, source, settings.silence)

@@ -1,4 +1,4 @@
-"""ING101-ING103: buffering, for one Ingress and for the cluster."""
+"""Rules ING101-ING103: buffering for a single Ingress or for the whole cluster."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ BUFFERING_ON = ConfigRule(
     slug="proxy-buffering-on",
     severity=Severity.WARNING,
     message=(
-        "proxy-buffering is on for a streaming Ingress: the response head waits for the first byte "
-        "of the body, and a body that is not chunked arrives in blocks of 4 KB"
+        "proxy-buffering is on for a streaming Ingress: the response head is delayed until the "
+        "first byte of the body, and a body that is not chunked arrives in blocks of 4 KB"
     ),
     safety=Safety.SAFE,
     what="""
-        By default, ingress-nginx does not buffer responses; the annotation proxy-buffering turns
+        By default, ingress-nginx does not buffer responses; the annotation `proxy-buffering` turns
         buffering on.
     """,
     why="""
-        Over HTTP/1.1 to the service (the default), a chunked stream is not held. Even over
-        HTTP/1.1, the response head waits for the first byte of the body, and a body that ends with
-        the connection arrives in blocks of 4 KB. If proxy-http-version is "1.0" as well, every
+        Over HTTP/1.1 to the service (the default), a chunked stream is not held. However, the
+        response head is delayed until the first byte of the body arrives. A body delimited by
+        connection close arrives in blocks of 4 KB. If `proxy-http-version` is "1.0" as well, every
         stream arrives in blocks, and the severity is error.
     """,
     detection="""
-        The annotation proxy-buffering is "on", and the path or service name indicates that the
+        The annotation `proxy-buffering` is "on", and the path or service name indicates that the
         Ingress streams.
     """,
     measured="""
-        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late with a chunked body, and
-        1651 ms late with a body that was not chunked. Over HTTP/1.0, events were 1654 ms late and
-        arrived in bursts of 60 events of 60 bytes.
+        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late with a chunked body and
+        1651 ms late with a body that was not chunked. Over HTTP/1.0, events of 60 bytes were 1654
+        ms late and arrived 60 at a time.
     """,
     fix="""
-        Turn buffering off. An edit is offered if all paths of the Ingress stream; otherwise, first
-        move the streaming paths to a separate Ingress.
+        Turn buffering off. An automatic fix is offered if all paths of the Ingress serve streams.
+        Otherwise, first move the streaming paths to a separate Ingress.
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
     """,
@@ -58,17 +58,17 @@ BUFFERING_EVERYWHERE = ConfigRule(
     what="The ConfigMap of ingress-nginx turns buffering on for the whole cluster.",
     why="""
         If the ConfigMap turns buffering on, each streaming Ingress needs the annotation
-        proxy-buffering: "off". Without that annotation, the response head waits for the first byte
-        of the body, and a body that is not chunked arrives in blocks of 4 KB.
+        `proxy-buffering: "off"`. Without that annotation, the response head is delayed until the
+        first byte of the body arrives. A body that is not chunked arrives in blocks of 4 KB.
     """,
     detection="""
         The ConfigMap of the controller sets `proxy-buffering: "on"`. The severity is info, because
         the ConfigMap does not show which Ingresses stream.
     """,
-    measured="The measurements of ING101 apply (nginx 1.22.1).",
+    measured="The measurements for ING101 apply (nginx 1.22.1).",
     fix="""
-        Turn buffering off in the ConfigMap, which changes every Ingress, or set proxy-buffering:
-        "off" on each Ingress that streams.
+        Turn buffering off in the ConfigMap; this change affects every Ingress. Alternatively, set
+        `proxy-buffering: "off"` on each Ingress that streams.
 
             proxy-buffering: "off"
     """,
@@ -82,26 +82,28 @@ GZIP = ConfigRule(
     slug="gzip-of-event-streams",
     severity=Severity.WARNING,
     message=(
-        "gzip-types includes {kind} and proxy-buffering is on: event streams are held to their end"
+        "gzip-types includes {kind} and proxy-buffering is on: event streams are held until they "
+        "end"
     ),
     safety=Safety.UNSAFE,
     what="The controller buffers event streams and then compresses them.",
     why="""
-        Buffering and compression together hold a stream longer than buffering alone: a short answer
-        arrives only when it is complete, a long one in blocks of about 28 KB of compressed output.
-        Using HTTP/1.1 to the service does not help.
+        Buffering and compression together hold a stream longer than buffering alone. A short answer
+        arrives only when it is complete. A long answer arrives in blocks of about 28 KB of
+        compressed output. Using HTTP/1.1 to the service does not help.
     """,
     detection="""
-        The ConfigMap has `use-gzip: "true"`, gzip-types with text/event-stream or `*`, and
-        `proxy-buffering: "on"`. With buffering off (the default), nginx flushes after each event.
+        The ConfigMap sets `use-gzip: "true"` and `proxy-buffering: "on"`, and its `gzip-types`
+        include `text/event-stream` or `*`. With buffering off (the default), nginx flushes after
+        each event.
     """,
     measured="""
-        nginx 1.22.1 with 120 events in 3 s: all events arrived at once, the first one 3001 ms late;
-        with buffering off, the first event was 0.2 ms late.
+        nginx 1.22.1 with 120 events in 3 s: all events arrived together, and the first one was 3001
+        ms late. With buffering off, the first event was 0.2 ms late.
     """,
     fix="""
-        Turn buffering off, which changes every Ingress, or remove text/event-stream (or `*`) from
-        gzip-types.
+        Turn buffering off; this change affects every Ingress. Alternatively, remove
+        `text/event-stream` (or `*`) from `gzip-types`.
 
             proxy-buffering: "off"
     """,
@@ -117,7 +119,7 @@ RULES = (BUFFERING_ON, BUFFERING_EVERYWHERE, GZIP)
 def find_in_ingress(
     ingress: Ingress, annotations: StringMap, source: Source
 ) -> Iterator[Diagnostic]:
-    """Find buffering that an annotation turns on."""
+    """Find buffering that is enabled by an annotation."""
     if annotations.value("proxy-buffering").lower() == "on":
         is_http_10 = annotations.value("proxy-http-version") == "1.0"
         yield value_diagnostic(
@@ -131,7 +133,7 @@ def find_in_ingress(
 
 
 def find_in_config_map(data: StringMap, source: Source) -> Iterator[Diagnostic]:
-    """Find buffering, and compression with buffering, for the whole cluster."""
+    """Find cluster-wide buffering, and compression that buffers."""
     if data.value("proxy-buffering").lower() == "on":
         kind = _compressed_stream_type(data)
         rule = GZIP if kind else BUFFERING_EVERYWHERE
@@ -139,7 +141,7 @@ def find_in_config_map(data: StringMap, source: Source) -> Iterator[Diagnostic]:
 
 
 def _compressed_stream_type(data: StringMap) -> str:
-    """Return the item of gzip-types that includes event streams; empty if there is none."""
+    """Return the gzip-types item that matches event streams; empty if there is none."""
     if data.value("use-gzip").lower() != "true":
         return ""
     kinds = data.value("gzip-types").lower().replace(",", " ").split()

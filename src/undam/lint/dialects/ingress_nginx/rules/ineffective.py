@@ -1,4 +1,4 @@
-"""ING201-ING205: snippets and values that have no effect, or that are rejected."""
+"""Rules ING201-ING205: snippets and values that have no effect or are rejected."""
 
 from __future__ import annotations
 
@@ -31,22 +31,23 @@ SNIPPET_TWICE = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        The controller writes proxy_buffering, proxy_read_timeout and other directives into each
-        location, followed by the snippet. The result is rejected by nginx: `"proxy_buffering"
+        The controller writes `proxy_buffering`, `proxy_read_timeout` and other directives into each
+        location, and inserts the snippet after them. nginx rejects the result: `"proxy_buffering"
         directive is duplicate`.
     """,
     why="""
         The controller keeps its old configuration, or its webhook rejects the Ingress. In both
-        cases, the line has no effect and blocks all later changes.
+        cases, the snippet line has no effect and blocks all later changes.
     """,
     detection="""
-        The configuration-snippet of a streaming Ingress sets proxy_buffering,
-        proxy_request_buffering, proxy_http_version, proxy_buffer_size, proxy_buffers,
-        proxy_read_timeout, proxy_send_timeout or proxy_connect_timeout.
+        The `configuration-snippet` of a streaming Ingress sets a directive that the controller
+        writes: `proxy_buffering`, `proxy_request_buffering`, `proxy_http_version`,
+        `proxy_buffer_size`, `proxy_buffers`, `proxy_read_timeout`, `proxy_send_timeout` or
+        `proxy_connect_timeout`.
     """,
     fix="""
-        Use the annotation of the same name instead of the directive. An edit is offered if the line
-        only repeats the default.
+        Use the annotation of the same name instead of the directive. An automatic fix is offered if
+        the line only repeats the default.
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
             nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
@@ -65,23 +66,24 @@ ACCEL_UPSTREAM = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        X-Accel-Buffering is a response header, which nginx obeys if the service sends it;
-        proxy_set_header adds the header to the request instead.
+        `X-Accel-Buffering` is a response header that nginx obeys if the service sends it.
+        `proxy_set_header` adds the header to the request instead.
     """,
     why="""
-        By default, the line is harmless, because ingress-nginx does not buffer. If proxy-buffering
-        is "on", the line looks like a fix but has no effect, and the severity is warning.
+        By default, the line is harmless, because ingress-nginx does not buffer. If
+        `proxy-buffering` is "on", the line looks like a fix but has no effect. The severity is then
+        warning.
     """,
     detection="""
-        The configuration-snippet of a streaming Ingress sets X-Accel-Buffering with
-        proxy_set_header.
+        The `configuration-snippet` of a streaming Ingress sets `X-Accel-Buffering` with
+        `proxy_set_header`.
     """,
     measured="""
-        nginx 1.22.1 with buffering: the first event arrived 1651 ms late, with and without the
+        nginx 1.22.1 with buffering: the first event arrived 1651 ms late both with and without the
         header in the request.
     """,
     fix="""
-        Remove the proxy_set_header line. If buffering is on, set this annotation:
+        Remove the `proxy_set_header` line. If buffering is on, set this annotation:
 
             nginx.ingress.kubernetes.io/proxy-buffering: "off"
     """,
@@ -100,20 +102,20 @@ CHUNKS_OFF = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        `chunked_transfer_encoding off` changes only the framing of the body for HTTP/1.1 clients;
-        it does not change when data is sent.
+        `chunked_transfer_encoding off` changes only the framing of the body for HTTP/1.1 clients.
+        The directive does not affect the timing of writes.
     """,
     why="""
-        Many configuration recipes contain `chunked_transfer_encoding off`, but it does not release
-        a held stream. Without chunks, a client cannot distinguish a cut stream from a complete one,
-        and an nginx closer to the client sends blocks of 4 KB.
+        Many configuration recipes contain `chunked_transfer_encoding off`, but the directive does
+        not release a held stream. Without chunks, a client cannot distinguish a cut stream from a
+        complete one. An nginx closer to the client holds a body without chunks in blocks of 4 KB.
     """,
     detection="""
-        The configuration-snippet of a streaming Ingress contains `chunked_transfer_encoding off`.
+        The `configuration-snippet` of a streaming Ingress contains `chunked_transfer_encoding off`.
     """,
     measured="""
-        nginx 1.22.1: with `chunked_transfer_encoding off`, an nginx closer to the client that used
-        HTTP/1.1 held events for 1651 ms; without it, for 0.1 ms.
+        nginx 1.22.1 with a second nginx closer to the client, which used HTTP/1.1: the second nginx
+        held events for 1651 ms with `chunked_transfer_encoding off`, and for 0.1 ms without it.
     """,
     fix="Remove the `chunked_transfer_encoding` line.",
     source="measured on loopback with nginx 1.22.1; RFC 9112, section 8",
@@ -125,15 +127,15 @@ UNQUOTED = ConfigRule(
     message="{key}: {value} is not a string in YAML, and Kubernetes accepts only strings here",
     safety=Safety.SAFE,
     what="""
-        The values of annotations and of a ConfigMap are strings. In the YAML of Kubernetes, `off`
-        without quotes is a boolean, and `3600` is a number.
+        Annotation values and ConfigMap values must be strings. In Kubernetes YAML, `off` without
+        quotes is a boolean, and `3600` without quotes is a number.
     """,
     why="""
         The API server rejects the whole object, so the previous configuration stays in force.
     """,
     detection="""
         An annotation of a streaming Ingress, or a ConfigMap key of ingress-nginx that affects
-        streams, has an unquoted value that is a boolean, a number or null in YAML.
+        streams, has an unquoted value. YAML parses this value as a boolean, a number or null.
     """,
     fix="""
         Put the value in quotes.
@@ -153,14 +155,14 @@ UNIT = ConfigRule(
         "{key} takes seconds without a unit: {value} is ignored, and the default of 60 s applies"
     ),
     safety=Safety.SAFE,
-    what="Timeouts of ingress-nginx are whole numbers of seconds.",
+    what="ingress-nginx timeouts are whole numbers of seconds.",
     why="""
         A value such as "3600s" is not a number and is ignored. The limit stays at 60 s, and a
         silent stream is cut although the annotation seems to raise the limit.
     """,
     detection="""
-        The annotation proxy-read-timeout or proxy-send-timeout of a streaming Ingress is a time
-        with a unit, in the syntax of nginx.
+        The annotation `proxy-read-timeout` or `proxy-send-timeout` of a streaming Ingress has a
+        unit, such as `3600s`.
     """,
     fix="""
         Write the number of seconds without a unit.
@@ -175,7 +177,7 @@ UNIT = ConfigRule(
 
 RULES = (SNIPPET_TWICE, ACCEL_UPSTREAM, CHUNKS_OFF, UNQUOTED, UNIT)
 
-# Values that Kubernetes does not read as strings: booleans, null and numbers of YAML 1.1.
+# Values that Kubernetes does not accept as strings: booleans, nulls and numbers in YAML 1.1.
 _NOT_STRING = re.compile(
     r"(?:y|n|yes|no|on|off|true|false|null|~|[-+]?\d[\d_]*(?:\.\d*)?(?:e[-+]?\d+)?)?", re.IGNORECASE
 )
@@ -195,7 +197,7 @@ _DEFAULTS = {("proxy_buffering", "off"), ("proxy_http_version", "1.1")}
 
 
 def find_in_snippet(annotations: StringMap, source: Source) -> Iterator[Diagnostic]:
-    """Find lines of a configuration snippet that have no effect, or that nginx rejects."""
+    """Find lines in a configuration snippet that have no effect or are rejected by nginx."""
     entry = annotations.entry("configuration-snippet")
     if entry is None:
         return
@@ -225,7 +227,7 @@ def _sets_accel_header(directive: SnippetDirective) -> bool:
 
 
 def find_unquoted(values: StringMap, source: Source) -> Iterator[Diagnostic]:
-    """Find values that YAML does not read as strings."""
+    """Find values that YAML does not parse as strings."""
     for entry in values.node.entries:
         key, node = entry.key.text, entry.value
         is_ours = key.startswith(PREFIX) if values.prefix else key in CONFIG_KEYS

@@ -1,4 +1,4 @@
-"""ING401-ING403: timeouts that cut streams."""
+"""Rules ING401-ING403: timeouts that cut off streams."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ READ_TIMEOUT = ConfigRule(
     safety=Safety.SAFE,
     what="""
         nginx ends a response when the service has sent nothing for the duration of
-        proxy-read-timeout.
+        `proxy-read-timeout`.
     """,
     why="During a long prefill or a tool call, nothing is sent for a minute or more.",
     detection="""
-        The proxy-read-timeout of a streaming Ingress (60 s without the annotation) is below the
+        The `proxy-read-timeout` of a streaming Ingress (60 s without the annotation) is below the
         expected silence (setting `silence`, 300 s by default). If the heartbeat interval is known,
-        an idle limit of up to one interval is an error, and one below two intervals is a warning.
+        an idle limit of at most one interval is an error. A longer limit below two intervals is a
+        warning.
     """,
     measured="""
-        nginx 1.22.1 cut a silent stream at its limit (60.06 s); a comment every second kept it
-        open.
+        nginx 1.22.1 cut a silent stream at the limit (after 60.06 s); a comment every second kept
+        it open.
     """,
     fix="""
-        Raise proxy-read-timeout to one hour.
+        Raise `proxy-read-timeout` to one hour.
 
             nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
     """,
@@ -55,23 +56,23 @@ READ_TIMEOUT_EVERYWHERE = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        The ConfigMap of ingress-nginx sets proxy-read-timeout for the whole cluster; the default is
-        60 s.
+        The ConfigMap of ingress-nginx sets `proxy-read-timeout` for the whole cluster; the default
+        is 60 s.
     """,
     why="""
-        If the limit in the ConfigMap is too short, each streaming Ingress needs a
-        proxy-read-timeout annotation of its own. Without that annotation, streams are cut while the
-        model is reasoning.
+        If the limit in the ConfigMap is too short, each streaming Ingress needs its own
+        `proxy-read-timeout` annotation. Without that annotation, streams are cut while the model is
+        reasoning.
     """,
     detection="""
-        proxy-read-timeout in the ConfigMap of the controller is below the expected silence
+        The `proxy-read-timeout` in the controller's ConfigMap is below the expected silence
         (setting `silence`, 300 s by default). The severity is info, because the ConfigMap does not
         show which Ingresses stream.
     """,
-    measured="The measurements of ING401 apply (nginx 1.22.1).",
+    measured="The measurements for ING401 apply (nginx 1.22.1).",
     fix="""
-        Raise the limit in the ConfigMap, which changes every Ingress, or set the annotation on each
-        Ingress that streams.
+        Raise the limit in the ConfigMap; this change affects every Ingress. Alternatively, set the
+        annotation on each Ingress that streams.
 
             proxy-read-timeout: "3600"
     """,
@@ -85,22 +86,22 @@ SHUTDOWN = ConfigRule(
     slug="worker-shutdown-cuts-streams",
     severity=Severity.INFO,
     message=(
-        "worker-shutdown-timeout: each configuration change cuts the streams that are still open "
-        "after {limit}"
+        "worker-shutdown-timeout: {limit} after each configuration change, streams that are still "
+        "open are cut"
     ),
     safety=Safety.UNSAFE,
     what="""
-        After a reload, old workers have at most worker-shutdown-timeout to finish their open
+        After a reload, old workers have at most `worker-shutdown-timeout` to finish their open
         requests.
     """,
     why="""
-        Any change of an Ingress in the cluster reloads nginx, and streams that are still open after
-        the timeout are cut, even while data or heartbeats are arriving.
+        Any change to an Ingress in the cluster reloads nginx. Streams that are still open after the
+        timeout are cut, even while data or heartbeats are arriving.
     """,
-    detection="The ConfigMap sets worker-shutdown-timeout below the default of 240 s.",
+    detection="The ConfigMap sets `worker-shutdown-timeout` below the default of 240 s.",
     fix="""
-        Raise worker-shutdown-timeout to one hour. With a longer timeout, old workers use memory for
-        longer.
+        Raise `worker-shutdown-timeout` to one hour. With a longer timeout, old workers use memory
+        for longer.
 
             worker-shutdown-timeout: "3600s"
     """,
@@ -125,7 +126,7 @@ def find_in_ingress(
     source: Source,
     silence: ExpectedSilence,
 ) -> Iterator[Diagnostic]:
-    """Find a read timeout of an Ingress, whether set or by default, that is too short."""
+    """Find a read timeout, explicit or default, that is too short for the streams of an Ingress."""
     annotations = ingress.annotations
     if annotations is not None and annotations.entry(_READ_TIMEOUT) is not None:
         yield from _find_read_timeout(READ_TIMEOUT, annotations, source, silence)
@@ -152,7 +153,7 @@ def _annotate(source: Source, annotations: StringMap) -> Edit | None:
 
 
 def _first_line(source: Source, node: Node) -> tuple[int, int]:
-    """Return the part of a node's span that is on its first line."""
+    """Return the span of a node on its first line."""
     _, end = source.line_span(node.start)
     text = source.text[node.start : max(min(node.end, end), node.start + 1)]
     return node.start, node.start + max(1, len(text.rstrip()))
@@ -161,7 +162,7 @@ def _first_line(source: Source, node: Node) -> tuple[int, int]:
 def find_in_config_map(
     data: StringMap, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find limits of the whole cluster that are too short."""
+    """Find cluster-wide limits that are too short."""
     yield from _find_read_timeout(READ_TIMEOUT_EVERYWHERE, data, source, silence)
     shutdown = _TIME.fullmatch(data.value("worker-shutdown-timeout"))
     if shutdown and int(shutdown[1]) * _UNITS_S[shutdown[2]] < _DEFAULT_SHUTDOWN_S:

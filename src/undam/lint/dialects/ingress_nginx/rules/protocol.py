@@ -1,4 +1,4 @@
-"""ING104: HTTP/1.0 for requests to the service."""
+"""Rule ING104: HTTP/1.0 requests to the service."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ OLD_HTTP = ConfigRule(
     slug="old-http-upstream",
     severity=Severity.WARNING,
     message=(
-        'proxy-http-version "1.0": if the service crashes during a stream, the client sees a '
-        "normal end of the response"
+        'proxy-http-version "1.0": if the service crashes during a stream, the response '
+        "to the client still ends normally"
     ),
     safety=Safety.UNSAFE,
     what="""
-        The annotation proxy-http-version: "1.0" selects HTTP/1.0 to the service, where the end of
-        the connection marks the end of the body.
+        The annotation `proxy-http-version: "1.0"` makes nginx use HTTP/1.0 to the service. Over
+        HTTP/1.0, the end of the connection marks the end of the body.
     """,
     why="""
         nginx cannot distinguish the end of a response from a crash, so a truncated answer looks
-        complete. Over HTTP/1.0, each request also needs a new connection, and with buffering, the
+        complete. Over HTTP/1.0, each request also needs a new connection. With buffering, the
         stream arrives in blocks of 4 KB.
     """,
     detection="""
-        A streaming Ingress sets the annotation proxy-http-version to "1.0"; the default is 1.1.
+        A streaming Ingress sets the annotation `proxy-http-version` to "1.0"; the default is 1.1.
     """,
     measured="""
         nginx 1.22.1 with an origin that dropped the connection: over HTTP/1.0, the response ended

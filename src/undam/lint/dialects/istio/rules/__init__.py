@@ -1,4 +1,4 @@
-"""The rules of Istio and their checks, one module per topic."""
+"""Rules for Istio and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULES: tuple[ConfigRule, ...] = (*buffering.RULES, *limits.RULES)
 
 
 def find_in_route(route: MeshRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find all problems of a route that streams or may stream."""
+    """Find all problems with a route that streams or may stream."""
     yield from limits.find_in_route(route, source)
 
 

@@ -1,4 +1,4 @@
-"""IST101: filters that hold the response body."""
+"""Rule IST101: filters that hold the response body."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ FILTER = ConfigRule(
     message="the EnvoyFilter adds a filter that holds the response: {how}",
     safety=Safety.NONE,
     what="""
-        An EnvoyFilter inserts a filter that needs the whole response body, or one that compresses
-        event streams with zstd.
+        An EnvoyFilter inserts a filter that needs the whole response body, or a filter that
+        compresses event streams with zstd.
     """,
     why="The client receives nothing until the model has finished.",
     detection="""
-        A patch adds a Lua filter that calls `body()` on the response, an external processor in a
-        buffered mode, a file system buffer, or a zstd compressor for text/event-stream. If the
-        workload selector and the known routes do not show whether anything streams, the severity is
-        info. The filter `envoy.filters.http.buffer` collects only requests and is not reported.
+        A patch adds a Lua filter that calls `body()` on the response, or an external processor in a
+        buffered mode. A patch that adds a file system buffer or a zstd compressor for
+        text/event-stream is reported as well. If the workload selector and the known routes do not
+        show whether anything streams, the severity is info. The filter `envoy.filters.http.buffer`
+        collects only requests and is not reported.
     """,
     measured="""
-        In Envoy 1.40, a Lua filter with `body()`, buffered external processing, a file system
-        buffer and zstd each held 300 events, sent 5 ms apart, until the end (ENV101 to ENV104).
+        With each of the filters in ENV101 to ENV104, Envoy 1.40 held 300 events, sent 5 ms apart,
+        until the end of the stream. These filters are a Lua filter with `body()`, buffered external
+        processing, a file system buffer and zstd compression.
     """,
     fix="""
-        Remove the filter, or restrict it to other workloads with a workloadSelector. Alternatively,
-        read the body in pieces: use `bodyChunks()` in Lua, or the mode STREAMED for an external
-        processor.
+        Remove the filter, or use a `workloadSelector` to restrict the filter to other workloads.
+        Alternatively, read the body in pieces: use `bodyChunks()` in Lua, or the `STREAMED` mode
+        for an external processor.
     """,
     source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read in 2026-11",
 )

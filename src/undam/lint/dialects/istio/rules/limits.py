@@ -1,4 +1,4 @@
-"""IST401-IST404: limits on the duration and the silence of a stream, and on its connection."""
+"""Rules IST401-IST404: limits on the duration, idle time and connections of streams."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TIMEOUT = ConfigRule(
     """,
     detection="""
         A streaming route has a `timeout` above 0 and below one hour. A limit of up to one minute is
-        an error, because long answers take longer; a longer limit is a warning.
+        an error, because long answers exceed it. A longer limit is a warning.
     """,
     measured="""
         Envoy 1.40 with a route timeout of 2s truncated the response 3.0 s after the request, while
@@ -59,17 +59,16 @@ TRY = ConfigRule(
         retries the request.
     """,
     why="""
-        Many servers send the response head with the first token. If the prefill takes longer than
-        the limit, each attempt makes the model process the whole prompt again, which increases the
-        load.
+        Many servers send the response head together with the first token. If the prefill takes
+        longer than the limit, each retry repeats the whole prefill and increases the load.
     """,
     detection="""
-        A streaming route sets `retries.perTryTimeout` to more than 0 and at most one minute.
+        A streaming route sets `retries.perTryTimeout` to a value above 0 and at most one minute.
         `perTryTimeout` does not cut a response that has begun.
     """,
     measured="""
-        Envoy 1.40 with a limit of 1s returned 504 if the response head took 2.5 s; once the head
-        had arrived, a limit of 2s did not cut a stream of 6 s (ENV406).
+        Envoy 1.40 with a limit of 1s returned a 504 when the response head took 2.5 s. Once the
+        head had arrived, a limit of 2s did not cut a 6 s stream (ENV406).
     """,
     fix="""
         Raise the limit unless you need it for another purpose.
@@ -87,15 +86,16 @@ ONE_REQUEST = ConfigRule(
     message="maxRequestsPerConnection {limit} opens a new connection for each stream",
     safety=Safety.UNSAFE,
     what="""
-        `maxRequestsPerConnection: 1` of a DestinationRule disables keep-alive to the server.
+        `maxRequestsPerConnection: 1` in a DestinationRule disables keep-alive to the server.
     """,
     why="""
         The setting does not cut streams, but each request needs a new connection and, with mutual
         TLS, a handshake. The connection and the handshake increase the time to first token.
     """,
     detection="""
-        A destination that streams sets `maxRequestsPerConnection` to 1. `idleTimeout` of the same
-        pool is not reported, because it closes only connections without an open request.
+        The DestinationRule of a streaming host sets `maxRequestsPerConnection` to 1. `idleTimeout`
+        of the same pool is not reported, because it closes only connections without an open
+        request.
     """,
     fix="""
         Remove the limit unless you need it for another purpose; 0 means unlimited.
@@ -115,13 +115,13 @@ PATCHED_LIMIT = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         An EnvoyFilter sets a limit on streams that Istio does not set by default:
-        `stream_idle_timeout`, `max_stream_duration`, or the timeouts of a route.
+        `stream_idle_timeout`, `max_stream_duration`, or a route timeout.
     """,
     why="A stream that exceeds the limit is cut while the model is still working.",
     detection="""
-        The limit is below the expected silence (`stream_idle_timeout`, `idle_timeout`), or below
-        one hour (`max_stream_duration`, `timeout`). If the workload selector and the known routes
-        do not show whether anything streams, the severity is info.
+        `stream_idle_timeout` or `idle_timeout` is below the expected silence, or
+        `max_stream_duration` or `timeout` is below one hour. If the workload selector and the known
+        routes do not show whether anything streams, the severity is info.
     """,
     measured="""
         Envoy 1.40 cut the stream when `stream_idle_timeout`, `max_stream_duration` or a route
@@ -137,12 +137,12 @@ PATCHED_LIMIT = ConfigRule(
 
 RULES = (TIMEOUT, TRY, ONE_REQUEST, PATCHED_LIMIT)
 
-# Models send the response headers within a minute, so a longer limit is not a problem.
+# Model servers send the response headers within a minute, so a longer limit does no harm.
 _SLOW_HEAD_S = 60.0
 
 
 def find_in_route(route: MeshRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find timeouts of an HTTP route."""
+    """Find timeouts on an HTTP route that cut off streams."""
     entry = entry_at(route.node, "timeout")
     seconds = seconds_in(entry.value.text) if entry else None
     severity = total_limit_severity(seconds) if seconds else None
@@ -165,7 +165,7 @@ def find_in_route(route: MeshRoute, source: Source) -> Iterator[Diagnostic]:
 
 
 def find_in_destination(rule: Resource, source: Source) -> Iterator[Diagnostic]:
-    """Find a connection pool that permits only one request per connection to a streaming host."""
+    """Find connection pools that permit only one request per connection to a streaming host."""
     entry = entry_at(
         rule.spec, "trafficPolicy", "connectionPool", "http", "maxRequestsPerConnection"
     )
@@ -180,12 +180,12 @@ def find_in_destination(rule: Resource, source: Source) -> Iterator[Diagnostic]:
 def find_in_filter(
     resource: Resource, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find limits in the patches of an EnvoyFilter."""
+    """Find limits on streams in the patches of an EnvoyFilter."""
     for patch in patches_of(resource):
         for limit in patched_limits(patch):
             if limit.is_idle:
                 severity = silence.severity(limit.seconds)
-                effect = f"which cuts a stream that is silent for that long, {silence.reason}"
+                effect = f"{silence.reason}: a longer silence cuts the stream"
             else:
                 severity = total_limit_severity(limit.seconds)
                 effect = "which limits the whole response"

@@ -1,4 +1,4 @@
-"""The rules of JavaScript programs and their checks, one module per topic."""
+"""Rules for JavaScript programs and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULES: tuple[ConfigRule, ...] = tuple(
 def find(
     script: JavaScriptProgram, routes: list[ScriptRoute], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find all problems of a program.
+    """Find all problems in a JavaScript program.
 
     Args:
         routes: the routes that may stream.

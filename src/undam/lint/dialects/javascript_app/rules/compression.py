@@ -1,4 +1,4 @@
-"""JSA101, JSA103 and JSA105: compression that does not flush each event."""
+"""Rules JSA101, JSA103 and JSA105: compression that does not flush after each event."""
 
 from __future__ import annotations
 
@@ -37,20 +37,21 @@ MIDDLEWARE = ConfigRule(
     safety=Safety.SAFE,
     what="""
         A compression middleware of Express, Koa or Fastify also compresses event streams, because
-        their type counts as compressible.
+        it treats `text/event-stream` as compressible.
     """,
     why="""
-        The compressor is flushed only at the end, or after about 10 KB of output. The browser
-        receives the response head at once, but all events of an answer arrive together.
+        The compressor is flushed only at the end of the response, or after about 10 KB of output.
+        The browser receives the response head immediately, but all events of an answer arrive
+        together.
     """,
     detection="""
-        `compression()` or `compress()` is used without a `filter` before a handler that sends an
-        event stream without `no-transform` and without calling `flush()`. The plugin
-        @fastify/compress does not compress event streams unless `customTypes` includes them.
+        `compression()` or `compress()` is used without a `filter`. A handler after it sends an
+        event stream without `no-transform` and does not call `flush()`. The plugin
+        `@fastify/compress` does not compress event streams unless `customTypes` includes them.
     """,
     measured="""
-        compression 1.8.2: 120 events arrived in one read after 3.0 s. With `Cache-Control:
-        no-transform`, or with a filter that excludes event streams, each event arrived at once.
+        `compression` 1.8.2: 120 events arrived in one read after 3.0 s. With `Cache-Control:
+        no-transform`, or with a filter that excludes event streams, each event arrived immediately.
     """,
     fix="""
         Exclude event streams from compression.
@@ -70,22 +71,25 @@ REWRITES = ConfigRule(
     severity=Severity.WARNING,
     message="Next.js compresses responses through rewrites() and holds the streams of {path}",
     safety=Safety.UNSAFE,
-    what="`rewrites()` of Next.js forwards a stream from another server while `compress` is on.",
+    what="`rewrites()` in Next.js forwards a stream from another server while `compress` is on.",
     why="""
-        Next.js compresses what it forwards without flushing, so all events arrive at the end. The
-        compression applies only to clients that accept gzip, as browsers do; by default, curl does
-        not.
+        Next.js compresses the forwarded response without flushing the compressor, so all events
+        arrive at the end. Only clients that accept gzip are affected. Browsers accept gzip; by
+        default, curl does not.
     """,
     detection="""
-        The configuration has a rewrite to another server and no `compress: false`; the default is
-        true. Streams of route handlers are flushed and are not affected. A response with
-        `no-transform` is not compressed; whether the server sends `no-transform` is not visible in
-        this file.
+        The configuration has a rewrite to another server and does not set `compress: false` (the
+        default is true). Streams of route handlers are flushed and are not affected. A response
+        with `no-transform` is not compressed, but the file does not show whether the server sends
+        `no-transform`.
     """,
-    measured="next 16.4.6: 60 events arrived in one read at the end; route handlers streamed.",
+    measured="""
+        Next.js 16.4.6: through a rewrite, 60 events arrived in one read at the end; route handlers
+        streamed.
+    """,
     fix="""
-        Turn compression off and leave it to the proxy in front, or let the backend send
-        `Cache-Control: no-transform`.
+        Turn compression off in Next.js, and let the proxy in front of it compress responses.
+        Alternatively, let the backend send `Cache-Control: no-transform`.
 
             module.exports = { compress: false }
     """,
@@ -96,18 +100,18 @@ DEV_SERVER = ConfigRule(
     code="JSA105",
     slug="dev-server-compresses",
     severity=Severity.WARNING,
-    message="webpack-dev-server compresses what its proxy forwards and holds the streams of {path}",
+    message="webpack-dev-server compresses proxied responses and holds the streams of {path}",
     safety=Safety.SAFE,
-    what="The development server of webpack forwards a stream while `compress` is on.",
+    what="webpack's development server forwards a stream while `compress` is on.",
     why="""
         The development server uses the `compression` middleware, which does not flush. Streams work
         in production but arrive in one block during development.
     """,
     detection="""
-        `devServer` has a `proxy` and no `compress: false`; the default is true since version 4. The
-        development proxy of Vite does not compress responses.
+        `devServer` sets `proxy` but not `compress: false`. Since version 4, `compress` is true by
+        default. Vite's development proxy does not compress responses.
     """,
-    measured="compression 1.8.2, which webpack-dev-server uses: all events arrived at the end.",
+    measured="`compression` 1.8.2, which webpack-dev-server uses: all events arrived at the end.",
     fix="""
         Turn compression off in development.
 
@@ -129,7 +133,7 @@ _COMPRESSES_STREAMS = re.compile(r"event-stream|text\\?/(?:\\?\*|\.\*)|/\.\*/|=>
 
 
 def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
-    """Find compression of the streams of a program."""
+    """Find compression that affects the streams in a program."""
     handlers = [one for one in routes if one.use in {RouteUse.RESPONSE, RouteUse.MIDDLEWARE}]
     for call in script.calls:
         library = _library(script, call)
@@ -178,11 +182,11 @@ def _leaves_streams(script: JavaScriptProgram, call: Node, library: str) -> bool
 
 
 def _covers(script: JavaScriptProgram, call: Node, route: ScriptRoute) -> bool:
-    """Return whether a middleware compresses the responses of a route."""
+    """Return whether a compression middleware applies to the responses of a route."""
     if _FREE.search(script.text(route.function)) and route.function.type != "program":
         return False
     if "reply.raw" in script.text(route.function):
-        return False  # writing to reply.raw bypasses the hooks of Fastify
+        return False  # writing to reply.raw bypasses Fastify hooks
     registration = next((one for one in parents(call) if one.type == "call_expression"), None)
     if registration is None:
         return True
@@ -197,7 +201,7 @@ def _covers(script: JavaScriptProgram, call: Node, route: ScriptRoute) -> bool:
 
 
 def _filter(script: JavaScriptProgram, call: Node, library: str) -> list[Edit]:
-    """Return the edit that excludes event streams from compression."""
+    """Return the edits that exclude event streams from compression."""
     function = call.child_by_field_name("function")
     assert function is not None  # the grammar requires this field
     if function.type != "identifier":
@@ -219,7 +223,7 @@ def _filter(script: JavaScriptProgram, call: Node, library: str) -> list[Edit]:
 
 
 def _configured(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
-    """Find compression in the configurations of Next.js and of webpack."""
+    """Find compression in Next.js and webpack configurations."""
     for route in routes:
         rule = {RouteUse.REWRITE: REWRITES, RouteUse.DEV_SERVER: DEV_SERVER}.get(route.use)
         is_vite = route.assessed.hop is not None and route.assessed.hop.title == "Vite"

@@ -1,4 +1,4 @@
-"""JSA601 and JSA602: readers that lose characters or lines between two chunks."""
+"""Rules JSA601 and JSA602: readers that lose characters or lines at chunk boundaries."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DECODER = ConfigRule(
         both halves with U+FFFD, so users occasionally see broken letters and emoji.
     """,
     detection="""
-        `TextDecoder.decode` is called with one argument in a loop that reads a stream, or in a
-        handler of `data` events. A call without arguments flushes the decoder at the end of a
-        stream and is not reported.
+        `TextDecoder.decode` is called with one argument, either in a loop that reads a stream or in
+        a `data` event handler. A call without arguments flushes the decoder at the end of a stream
+        and is not reported.
     """,
     measured="""
-        Node.js 20: the bytes of "é" in two chunks became "\\ufffd\\ufffd"; with `stream: true`,
-        "é".
+        Node.js 20: the bytes of "é", split between two chunks, were decoded to "\\ufffd\\ufffd".
+        With `stream: true`, they were decoded to "é".
     """,
     fix="""
         Use one decoder for the whole stream, and pass `stream: true`.
@@ -53,20 +53,21 @@ LINES = ConfigRule(
     code="JSA602",
     slug="lines-split-per-chunk",
     severity=Severity.WARNING,
-    message="each chunk is split into lines on its own, so a line that spans two chunks is broken",
+    message="each chunk is split into lines separately, so a line that spans two chunks is broken",
     safety=Safety.NONE,
     what="A reader splits each chunk of a stream into lines or events without a buffer.",
     why="""
-        A chunk can end inside a line. `JSON.parse` of the first half fails and the second half has
-        no field name, so a token is lost or the reader stops. Chunks often end inside a line under
-        load, but rarely in tests.
+        A chunk can end inside a line. `JSON.parse` fails on the first half, and the second half
+        does not begin with a field name. As a result, a token is lost or the reader stops. Chunks
+        often end inside a line under load, but rarely in tests.
     """,
     detection="""
-        A loop that reads a stream calls `split` with a line break on the decoded chunk itself.
-        Splitting a buffer to which the chunk was appended is correct.
+        A loop that reads a stream calls `split` with a line break on the decoded chunk itself. A
+        call that splits a buffer to which the chunk was appended is correct and is not reported.
     """,
     measured="""
-        Node.js 20: an event in two chunks made such a reader fail with `SyntaxError`.
+        Node.js 20: when an event was split between two chunks, such a reader failed with
+        `SyntaxError`.
     """,
     fix="""
         Append each chunk to a buffer, and keep the incomplete last line for the next chunk.
@@ -82,7 +83,7 @@ RULES = (DECODER, LINES)
 
 
 def find(script: JavaScriptProgram) -> Iterator[Diagnostic]:
-    """Find readers that lose text that is split between two chunks."""
+    """Find readers that lose text at chunk boundaries."""
     for call in script.calls:
         if not _reads_chunk(script, call):
             continue
@@ -93,7 +94,7 @@ def find(script: JavaScriptProgram) -> Iterator[Diagnostic]:
 
 
 def _reads_chunk(script: JavaScriptProgram, call: Node) -> bool:
-    """Return whether a call is in a loop that reads a stream, or in a handler of its chunks."""
+    """Return whether a call is in a loop that reads a stream, or in a handler for its chunks."""
     for loop in loops_of(call):
         text = script.text(loop)
         if ".read()" in text or text.startswith("for await"):
@@ -101,13 +102,13 @@ def _reads_chunk(script: JavaScriptProgram, call: Node) -> bool:
     function = function_of(call)
     for one in walk(function):
         if one.type == "call_expression" and script.method(one) == "read" and one.id != call.id:
-            # A function that calls itself for the next chunk: reader.read().then(process)
+            # A function that calls itself for each chunk: reader.read().then(process)
             return "then" in script.text(function) or script.callee(one).endswith("reader.read")
     return any(_gives_chunks(script, one) for one in list(parents(function))[:3])
 
 
 def _gives_chunks(script: JavaScriptProgram, node: Node) -> bool:
-    """Return whether a call passes each chunk of a stream to a function."""
+    """Return whether a call passes each chunk of a stream to a callback."""
     if node.type not in {"call_expression", "new_expression"}:
         return False
     callee = script.callee(node)
@@ -175,7 +176,7 @@ def _is_chunk(script: JavaScriptProgram, value: Node, near: Node) -> bool:
 
 
 def _is_appended(script: JavaScriptProgram, name: str, near: Node) -> bool:
-    """Return whether a variable is a buffer that something is appended to."""
+    """Return whether a variable is a buffer to which text is appended."""
     return any(
         script.text(left) == name
         for one in script.of_type("augmented_assignment_expression")

@@ -1,4 +1,4 @@
-"""JSA401: limits on silence."""
+"""Rule JSA401: idle timeouts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ PROXY_TIMEOUT = ConfigRule(
     code="JSA401",
     slug="rewrites-idle-timeout",
     severity=Severity.WARNING,
-    message="rewrites() of Next.js cuts {path} after {limit:g} s of silence{default}, {reason}",
+    message="rewrites() in Next.js cuts {path} after {limit:g} s of silence{default}, {reason}",
     safety=Safety.UNSAFE,
-    what="`experimental.proxyTimeout` of Next.js is shorter than the silences of a stream.",
+    what="`experimental.proxyTimeout` in Next.js is shorter than the longest silence of a stream.",
     why="""
         A model is silent until its first token and while it calls tools. When the limit expires,
         Next.js ends the response, and the client receives a truncated body.
     """,
     detection="""
-        The limit of a rewrite to another server (`experimental.proxyTimeout`, 30 s by default) is
-        too short for the known heartbeat interval or, without known heartbeats, for the setting
-        `silence`.
+        For a rewrite to another server, `experimental.proxyTimeout` (30 s by default) is too short
+        for the known heartbeat interval. If no heartbeat interval is known, the limit is compared
+        with the setting `silence`.
     """,
-    measured="next 16.4.6: a silent stream was cut after the limit; a stream with data was not.",
+    measured="""
+        Next.js 16.4.6: a silent stream was cut at the limit; a stream with data was not cut.
+    """,
     fix="""
         Raise the limit, and let the backend send heartbeats.
 
@@ -50,7 +52,7 @@ _NEW_MS = "3_600_000"
 def find(
     script: JavaScriptProgram, routes: list[ScriptRoute], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find rewrites whose limit on silence is too short."""
+    """Find rewrites whose idle timeout is too short."""
     for route in routes:
         if route.use is not RouteUse.REWRITE or route.config is None:
             continue

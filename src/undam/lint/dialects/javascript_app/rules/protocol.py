@@ -1,4 +1,4 @@
-"""JSA201 and JSA301: headers of event streams, and connections of browsers."""
+"""Rules JSA201 and JSA301: headers of event streams, and browser connection limits."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ HEADERS = ConfigRule(
     code="JSA201",
     slug="proxy-headers-missing",
     severity=Severity.INFO,
-    message="the stream has no {missing}, so proxies may compress or buffer it",
+    message="the response headers lack {missing}, so proxies may compress or buffer the stream",
     safety=Safety.SAFE,
-    what="An event stream is sent without the headers that keep proxies from holding it.",
+    what="An event stream is sent without the headers that prevent proxies from holding it.",
     why="""
-        By default, nginx buffers a response unless the response has the header `X-Accel-Buffering:
+        By default, nginx buffers every response that does not have the header `X-Accel-Buffering:
         no`. Compression in proxies, CDNs and middleware holds small events unless `Cache-Control`
         contains `no-transform`.
     """,
     detection="""
-        A function sends text/event-stream, and its source code lacks `no-transform` or
-        `X-Accel-Buffering`. `undam check` reports missing headers as UD202.
+        A function sends `text/event-stream`, and its source code lacks `no-transform`,
+        `X-Accel-Buffering`, or both. `undam check` reports missing headers as UD202.
     """,
     measured="""
         nginx 1.22.1 held a stream in blocks of 4 KB; with `X-Accel-Buffering: no`, each event
-        arrived at once.
+        arrived immediately.
     """,
     fix="""
         Send `Cache-Control: no-transform` and `X-Accel-Buffering: no`.
@@ -55,12 +55,12 @@ CONNECTIONS = ConfigRule(
     code="JSA301",
     slug="event-source-connections",
     severity=Severity.WARNING,
-    message="{count} can exceed the six connections that browsers open to a server with HTTP/1.1",
+    message="{count} can exceed the six HTTP/1.1 connections that a browser opens to a server",
     safety=Safety.NONE,
     what="A page opens several `EventSource` connections to the same server.",
     why="""
-        Browsers open at most six HTTP/1.1 connections to a server, for all tabs together. Each
-        `EventSource` keeps one connection open, so further requests of the page wait without an
+        Browsers open at most six HTTP/1.1 connections to a server, shared by all tabs. Each
+        `EventSource` keeps one connection open, so further requests from the page wait without an
         error.
     """,
     detection="""
@@ -68,7 +68,7 @@ CONNECTIONS = ConfigRule(
         file. HTTP/2 has no such limit, but the HTTP version is not visible in the file.
     """,
     measured="""
-        Not measured here; the limit is documented for Chrome and Firefox.
+        The limit was not measured, but is documented for Chrome and Firefox.
     """,
     fix="""
         Serve the page over HTTP/2, or receive all events through one connection.
@@ -101,13 +101,13 @@ def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagn
             edits = _edits(script, route, missing)
             found = diagnostic_at(
                 HEADERS, script.source, script.span(route.node), *edits,
-                missing=" and no ".join(missing),
+                missing=" and ".join(missing),
             )  # fmt: skip
             yield from for_route(route.assessed, [found])
 
 
 def _edits(script: JavaScriptProgram, route: ScriptRoute, missing: list[str]) -> list[Edit]:
-    """Return the edits that add the headers beside the content type."""
+    """Return the edits that add the missing headers next to the content type."""
     around = next(parents(route.node))
     edits: list[Edit] = []
     new: list[tuple[str, str]] = []
@@ -134,7 +134,7 @@ def _edits(script: JavaScriptProgram, route: ScriptRoute, missing: list[str]) ->
     callee = script.callee(call)
     _, line_end = script.source.line_span(script.end(statement))
     rest = script.source.text[script.end(statement) : line_end].strip()
-    if rest:  # the line has further statements
+    if rest:  # other statements follow on the same line
         text = "".join(f" {callee}({quote}{n}{quote}, {quote}{v}{quote});" for n, v in new)
         return [*edits, Edit(script.end(statement), script.end(statement), text)]
     indent = script.source.indent_at(script.start(statement))
@@ -143,7 +143,7 @@ def _edits(script: JavaScriptProgram, route: ScriptRoute, missing: list[str]) ->
 
 
 def _cache_control(script: JavaScriptProgram, function: Node) -> Node | None:
-    """Return the string with the value of Cache-Control in a function."""
+    """Return the string literal that contains the Cache-Control value in a function."""
     for one in walk(function):
         if one.type == "object":
             value = option(script, one, "cache-control")
@@ -158,7 +158,7 @@ def _cache_control(script: JavaScriptProgram, function: Node) -> Node | None:
 
 
 def find_connections(script: JavaScriptProgram) -> Iterator[Diagnostic]:
-    """Find pages that may open more EventSource connections than a browser permits."""
+    """Find pages that may open more EventSource connections than browsers permit."""
     opened = [
         node for node in script.of_type("new_expression") if script.callee(node) == "EventSource"
     ]

@@ -1,4 +1,4 @@
-"""JSA102 and JSA104: handlers that collect a stream before they respond."""
+"""Rules JSA102 and JSA104: handlers that collect an entire stream before they respond."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ INTERCEPTOR = ConfigRule(
     severity=Severity.ERROR,
     message="responseInterceptor collects the whole response of {path} before it sends a byte",
     safety=Safety.NONE,
-    what="`responseInterceptor` of http-proxy-middleware processes a streamed response.",
+    what="`responseInterceptor` from `http-proxy-middleware` processes a streamed response.",
     why="""
-        The interceptor needs the complete body, so it reads the whole stream first. The response
-        gets a Content-Length and arrives as one block.
+        The interceptor needs the complete body, so it reads the whole stream first. The interceptor
+        adds a `Content-Length`, and the response arrives as one block.
     """,
     detection="A route that streams uses `createProxyMiddleware` with `responseInterceptor`.",
-    measured="http-proxy-middleware 3.0.10: 15 events arrived in one read at the end.",
+    measured="`http-proxy-middleware` 3.0.10: 15 events arrived in one read at the end.",
     fix="""
         Use a proxy without an interceptor for streaming routes.
 
@@ -55,7 +55,7 @@ COLLECTS = ConfigRule(
         A handler requests a stream from a model and collects the whole stream before it sends a
         response.
     """,
-    why="Users wait for the whole answer, although the model sends each token at once.",
+    why="Users wait for the whole answer, although the model sends each token immediately.",
     detection="""
         The result of a request with `stream: true` is read with `text()` or `json()`, or collected
         in a loop that only appends. Reading the body of an error response is not reported. If
@@ -88,7 +88,7 @@ _ANSWERS = re.compile(
 
 
 def find(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
-    """Find handlers that collect a stream before they respond."""
+    """Find handlers that collect an entire stream before they respond."""
     for route in routes:
         if route.use is RouteUse.MIDDLEWARE:
             for call in walk(route.node):
@@ -133,7 +133,7 @@ def _reads_error(script: JavaScriptProgram, call: Node) -> bool:
 
 
 def _requests_stream(script: JavaScriptProgram, request: Node, function: Node) -> bool:
-    """Return whether a request is for a stream, by its text or by the variable with its body."""
+    """Return whether a request asks for a stream, in its own text or in its body variable."""
     text = script.text(request)
     if "fetch(" not in text and ".post(" not in text and ".create(" not in text:
         return False
@@ -149,7 +149,7 @@ def _requests_stream(script: JavaScriptProgram, request: Node, function: Node) -
 
 
 def _is_handler(script: JavaScriptProgram, node: Node) -> bool:
-    """Return whether a node is in a function that answers a request."""
+    """Return whether a node is inside a function that handles requests."""
     for one in parents(node):
         if one.type not in FUNCTIONS:
             continue
@@ -164,7 +164,7 @@ def _is_handler(script: JavaScriptProgram, node: Node) -> bool:
 
 
 def _collected(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
-    """Find a `for await` loop that only collects a stream, in a function that then responds."""
+    """Find a `for await` loop that only collects a stream, and whose function then responds."""
     right, body = loop.child_by_field_name("right"), loop.child_by_field_name("body")
     if right is None or body is None or not script.text(loop).startswith("for await"):
         return
@@ -180,7 +180,7 @@ def _collected(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
 
 
 def _read_in_loop(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]:
-    """Find a `reader.read()` loop that only collects a stream, in a function that then responds."""
+    """Find a `reader.read()` loop that only collects a stream, and whose function then responds."""
     function = function_of(loop)
     read = next(
         (
@@ -203,7 +203,7 @@ def _read_in_loop(script: JavaScriptProgram, loop: Node) -> Iterator[Diagnostic]
 
 
 def _only_collects(script: JavaScriptProgram, loop: Node, text: str) -> bool:
-    """Return whether a loop appends without sending, and its function responds afterwards."""
+    """Return whether a loop only appends, and its function sends the response after the loop."""
     if not _COLLECTING.search(text) or _SENDS.search(text):
         return False
     rest = script.raw[loop.end_byte : function_of(loop).end_byte].decode("utf-8", "replace")

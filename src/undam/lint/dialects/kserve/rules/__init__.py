@@ -1,4 +1,4 @@
-"""The rules of KServe and Knative, one module per topic."""
+"""Rules for KServe and Knative, one module per topic."""
 
 from __future__ import annotations
 

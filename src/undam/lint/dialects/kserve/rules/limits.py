@@ -1,4 +1,4 @@
-"""KSV401-KSV404: limits of components and revisions."""
+"""Rules KSV401-KSV404: timeouts of components and revisions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TIMEOUT = ConfigRule(
     message="{setting} {limit} s limits the whole response; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        `timeout` of a component of an InferenceService, and `timeoutSeconds` of a Knative revision,
-        limit the duration of the whole response. Without Knative, KServe copies `timeout` into the
-        HTTPRoute.
+        `timeout` limits the duration of the whole response of an InferenceService component.
+        `timeoutSeconds` does the same for a Knative revision. Without Knative, KServe copies
+        `timeout` into the HTTPRoute.
     """,
     why="""
         A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
@@ -37,8 +37,8 @@ TIMEOUT = ConfigRule(
     """,
     fix="""
         Raise the limit on the response. Knative rejects a limit above
-        `max-revision-timeout-seconds` in the ConfigMap config-defaults (600 by default), so raise
-        that maximum as well.
+        `max-revision-timeout-seconds` (600 by default). Raise that maximum in the ConfigMap
+        `config-defaults` as well.
 
             timeout: 3600
     """,
@@ -56,8 +56,9 @@ TIMEOUT_DEFAULT = ConfigRule(
     safety=Safety.NONE,
     what="""
         A Knative revision without `timeoutSeconds` uses the default from the ConfigMap
-        config-defaults: 300 s for the whole response. For an InferenceService in Standard mode
-        (RawDeployment) that uses the Gateway API, KServe writes `request: 60s` into the HTTPRoute.
+        `config-defaults`, which is 300 s for the whole response. For an InferenceService in
+        Standard mode (RawDeployment) that uses the Gateway API, KServe writes `request: 60s` into
+        the HTTPRoute.
     """,
     why="""
         A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
@@ -68,8 +69,8 @@ TIMEOUT_DEFAULT = ConfigRule(
         annotation shows that Knative serves the component.
     """,
     fix="""
-        Set a limit on the response. Knative rejects a limit above `max-revision-timeout-seconds` in
-        the ConfigMap config-defaults (600 by default), so raise that maximum as well.
+        Set a limit on the response. Knative rejects a limit above `max-revision-timeout-seconds`
+        (600 by default). Raise that maximum in the ConfigMap `config-defaults` as well.
 
             timeout: 3600
     """,
@@ -83,15 +84,18 @@ RESPONSE_START = ConfigRule(
     code="KSV403",
     slug="response-start-timeout",
     severity=Severity.WARNING,
-    message="responseStartTimeoutSeconds {limit} aborts a request whose response begins later",
+    message=(
+        "responseStartTimeoutSeconds: Knative aborts a request if its response does not begin "
+        "within {limit} s"
+    ),
     safety=Safety.UNSAFE,
     what="""
         `responseStartTimeoutSeconds` of a Knative revision limits the time until the first byte of
         the response.
     """,
     why="""
-        Many servers send the response head with the first token. If the prefill, or the start of a
-        pod, takes longer than the limit, the client receives a 504.
+        Many servers send the response head with the first token. If the prefill or the start of a
+        pod takes longer than the limit, the client receives a 504.
     """,
     detection="The component streams, and the limit is above 0 and at most one minute.",
     fix="""
@@ -108,11 +112,11 @@ IDLE = ConfigRule(
     code="KSV404",
     slug="revision-idle-timeout",
     severity=Severity.ERROR,
-    message="idleTimeoutSeconds {limit} cuts a stream that is silent for that long, {expected}",
+    message="idleTimeoutSeconds: Knative cuts a stream after {limit} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        `idleTimeoutSeconds` of a Knative revision ends a response after this many seconds without
-        data.
+        `idleTimeoutSeconds` is the longest silence, in seconds, that a Knative revision allows
+        within a response. A longer silence ends the response.
     """,
     why="""
         Nothing is sent during a long prefill or a slow tool call, so the limit expires and the
@@ -122,8 +126,7 @@ IDLE = ConfigRule(
         The component streams, and the limit is below the expected silence (setting `silence`, 300 s
         by default). If heartbeats are known, the limit is compared with twice their interval
         instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
-        a higher limit is a warning. A revision without `idleTimeoutSeconds` has no limit on
-        silence.
+        a higher limit is a warning. Without `idleTimeoutSeconds`, Knative does not limit silence.
     """,
     fix="""
         Raise `idleTimeoutSeconds`, but not above `timeoutSeconds`.
@@ -139,16 +142,16 @@ _DEFAULTS = {
     True: "Knative cuts each response after 300 s",
     False: "KServe limits each response to 60 s, if it uses the Gateway API",
     None: (
-        "each response is cut after 300 s in the mode Knative (Serverless), and after 60 s in the "
-        "mode Standard with the Gateway API"
+        "each response is cut after 300 s in Knative mode (Serverless), and after 60 s in Standard "
+        "mode with the Gateway API"
     ),
 }
-# Models send the response headers within a minute, so a longer limit is not a problem.
+# Model servers send the response headers within a minute, so a longer limit does no harm.
 _SLOW_HEAD_S = 60.0
 
 
 def find(one: ServingComponent, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find limits, explicit or default, of a component that streams."""
+    """Find timeouts, explicit or default, that affect a streaming component."""
     entry = entry_at(one.node, one.timeout_key)
     seconds = seconds_in(entry.value.text) if entry else None
     if entry is None:

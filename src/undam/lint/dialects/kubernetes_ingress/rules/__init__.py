@@ -1,4 +1,4 @@
-"""The rules of ingress controllers and their checks, one module per topic."""
+"""Rules for ingress controllers and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ RULES: tuple[ConfigRule, ...] = (*buffering.RULES, *limits.RULES)
 
 
 def find_in_route(route: EdgeRoute, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find all problems of a route that streams or may stream."""
+    """Find all problems with a route that streams or may stream."""
     yield from buffering.find(route, cluster.source)
     yield from limits.find_in_route(route, cluster)

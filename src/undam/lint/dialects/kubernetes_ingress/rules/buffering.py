@@ -1,4 +1,4 @@
-"""KIN101: response buffering that is turned on."""
+"""Rule KIN101: response buffering that is turned on."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ BUFFERING = ConfigRule(
     slug="response-buffering-on",
     severity=Severity.WARNING,
     message=(
-        "{setting} turns on response buffering of {title}: the head waits for the first byte, and "
-        "a body without chunks arrives in blocks of 4 KB"
+        "{setting} turns on response buffering in {title}: the response head is delayed until the "
+        "first byte of the body, and a body without chunks arrives in blocks of 4 KB"
     ),
     safety=Safety.SAFE,
     what="""
-        These settings turn on the buffering of nginx: nginx.org/proxy-buffering and `buffering` of
-        a VirtualServer (F5 NGINX Ingress Controller), and konghq.com/response-buffering and
-        `response_buffering` (Kong).
+        In F5 NGINX Ingress Controller, the annotation `nginx.org/proxy-buffering` and `buffering`
+        in a VirtualServer turn on nginx buffering. In Kong, `konghq.com/response-buffering` and
+        `response_buffering` do the same.
     """,
     why="""
-        F5 NGINX and Kong use HTTP/1.1 to the service, so a chunked stream passes. The response head
-        still waits for the first byte of the body, and a body that ends when the connection is
-        closed is held.
+        F5 NGINX and Kong use HTTP/1.1 to the service, so a chunked stream is not held. However, the
+        response head is delayed until the first byte of the body, and a body delimited by
+        connection close is held.
     """,
     detection="""
-        Response buffering is set to true for a streaming route. Response buffering is also the
-        default of F5 NGINX and Kong, but the default is not reported, because chunked streams pass.
+        Response buffering is set to true for a streaming route. Response buffering is also on by
+        default in F5 NGINX and Kong. The default is not reported, because chunked streams are not
+        held.
     """,
     measured="""
-        nginx 1.22.1 with buffering, over HTTP/1.1: events were 0.1 ms late if the origin sent a
-        chunked body, and 1651 ms late if it did not. The ingress controllers themselves were not
-        measured.
+        nginx 1.22.1 with buffering, over HTTP/1.1: events in a chunked body arrived 0.1 ms late.
+        Without chunked encoding, events arrived 1651 ms late. The ingress controllers themselves
+        were not measured.
     """,
     fix="""
         Turn response buffering off. An automatic fix is offered if all paths of the resource serve
@@ -58,7 +59,7 @@ _OFF = {"True": "False", "true": "false", "TRUE": "FALSE"}
 
 
 def find(route: EdgeRoute, source: Source) -> Iterator[Diagnostic]:
-    """Find response buffering that is turned on for a route."""
+    """Find settings that turn on response buffering for a route."""
     entry = route.buffering
     if entry is None or entry.value.text not in _OFF:
         return

@@ -1,4 +1,4 @@
-"""KIN401-KIN404: limits on the silence and on the duration of a stream."""
+"""Rules KIN401-KIN404: limits on the duration and on the idle time of a stream."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ IDLE = ConfigRule(
     code="KIN401",
     slug="idle-timeout",
     severity=Severity.ERROR,
-    message="{setting}: {title} cuts a stream that is silent for {limit}, {expected}",
+    message="{setting}: {title} cuts a stream after {limit} of silence, {expected}",
     safety=Safety.SAFE,
     what="""
-        Each of these limits ends a response after a silence of the service: the idle_timeout of an
-        AWS load balancer, the read timeout of F5 NGINX, Kong and APISIX, and the server timeout of
-        HAProxy and of the OpenShift router.
+        Each of these limits ends a response when the service is silent for too long: the
+        `idle_timeout` of an AWS load balancer, the read timeout of F5 NGINX, Kong and APISIX, and
+        the server timeout of HAProxy and the OpenShift router.
     """,
     why=_WHY_IDLE,
     detection="""
@@ -66,14 +66,11 @@ IDLE_DEFAULT = ConfigRule(
     code="KIN402",
     slug="idle-timeout-default",
     severity=Severity.WARNING,
-    message=(
-        "{title} cuts a stream that is silent for {limit}, because {setting} is not set, {expected}"
-    ),
+    message=("{setting} is not set: {title} cuts a stream after {limit} of silence, {expected}"),
     safety=Safety.SAFE,
     what="""
-        Without an annotation, a stream is cut after 60 s of silence by AWS load balancers, F5
-        NGINX, Kong and APISIX, after 50 s by HAProxy Ingress, and after 30 s by the OpenShift
-        router.
+        Without an annotation, AWS load balancers, F5 NGINX, Kong and APISIX cut a stream after 60 s
+        of silence. HAProxy Ingress cuts it after 50 s, and the OpenShift router after 30 s.
     """,
     why=_WHY_IDLE,
     detection="""
@@ -96,14 +93,14 @@ TOTAL = ConfigRule(
     message="{setting} {limit} limits the whole response; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        These limits apply to the whole response: `timeoutSec` of a BackendConfig (GKE), and
-        `timeoutPolicy.response` and the annotation response-timeout of Contour.
+        In GKE, `timeoutSec` in a BackendConfig limits the whole response. In Contour,
+        `timeoutPolicy.response` and the annotation `response-timeout` do the same.
     """,
     why=_WHY_TOTAL,
     detection="""
-        The limit applies to a streaming route, and is above 0 and below one hour. A limit of at
-        most one minute is an error, because long answers take longer; a higher limit is a warning.
-        If no known Service refers to a BackendConfig, the severity is info unless the name of the
+        A limit above 0 and below one hour applies to a streaming route. A limit of at most one
+        minute is an error, because long answers take longer; a higher limit is a warning. If no
+        known Service refers to a BackendConfig, the severity is info unless the name of the
         BackendConfig indicates streams.
     """,
     fix="""
@@ -130,14 +127,14 @@ TOTAL_DEFAULT = ConfigRule(
     """,
     why=_WHY_TOTAL,
     detection="""
-        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, has no limit of its own.
-        The severity is lower if the Service of a GKE Ingress, or the BackendConfig of that Service,
-        is not found.
+        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, does not set its own limit.
+        The severity is lower if the Service of a GKE Ingress, or that Service's BackendConfig, is
+        not found.
     """,
     fix="""
-        In Contour, set the response timeout at the route. In GKE, set the response timeout in a
-        BackendConfig, and refer to the BackendConfig in the Service's annotation
-        cloud.google.com/backend-config.
+        In Contour, set the response timeout on the route. In GKE, set the response timeout in a
+        BackendConfig. Then refer to the BackendConfig in the Service annotation
+        `cloud.google.com/backend-config`.
 
             timeoutPolicy:
               response: infinity
@@ -152,7 +149,7 @@ RULES = (IDLE, IDLE_DEFAULT, TOTAL, TOTAL_DEFAULT)
 
 
 def find_in_route(route: EdgeRoute, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits, explicit or default, of a route that may cut streams."""
+    """Find limits, explicit or default, that may cut off streams on a route."""
     silence = cluster.settings.silence
     if route.idle is not None and route.idle.seconds is not None:
         severity = silence.severity(route.idle.seconds)
@@ -205,7 +202,7 @@ def _diagnostic(
 
 
 def _insert(route: EdgeRoute, cluster: Cluster) -> Edit | None:
-    """Return the edit that inserts the annotation, or adds to one with other attributes."""
+    """Return the edit that inserts the annotation, or appends to an existing annotation."""
     assert route.annotations is not None
     key = route.controller.idle_keys[0]
     for prefix_key in route.controller.idle_keys:

@@ -1,4 +1,4 @@
-"""The rules of lighttpd and their checks, one module per topic."""
+"""Rules for lighttpd and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(route: LighttpdRoute, config: LighttpdConfig, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of a streaming route."""
+    """Find all problems with a streaming route."""
     yield from buffering.find(route, config, settings.hints)
     yield from ineffective.find(route, config)
     yield from limits.find(route, config, settings)

@@ -1,4 +1,4 @@
-"""LTD101: responses that lighttpd buffers completely."""
+"""Rule LTD101: responses that lighttpd buffers completely."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ HELD = ConfigRule(
     message="lighttpd holds the whole response: {what}",
     safety=Safety.SAFE,
     what="""
-        With `server.stream-response-body = 0`, the default, lighttpd collects the whole response of
-        a backend before it sends the first byte, and adds a Content-Length.
+        By default (`server.stream-response-body = 0`), lighttpd collects the whole backend response
+        before it sends the first byte. It also adds a `Content-Length`.
     """,
     why="""
         The first token arrives together with the last one, and heartbeats are held as well. A
-        stream that the origin cut looks complete, and the origin is not notified when the client
-        disconnects.
+        stream that the origin cut looks complete, and a client disconnect is not passed on to the
+        origin.
     """,
     detection="""
         A streaming route uses `proxy.server` (or fastcgi, scgi, uwsgi, ajp13), and
         `server.stream-response-body` is not set to 1 or 2 for the route or globally.
     """,
     measured="""
-        lighttpd 1.4.69, 120 events 25 ms apart: all of them arrived after 3.0 s; with a value of 1
-        or 2, the first event was 0.1 ms late. `X-Accel-Buffering` and mod_deflate made no
+        lighttpd 1.4.69, 120 events 25 ms apart: all events arrived after 3.0 s. With a value of 1
+        or 2, the first event was 0.1 ms late. `X-Accel-Buffering` and `mod_deflate` made no
         difference at any value of `server.stream-response-body`.
     """,
     fix="""
-        Set `server.stream-response-body` under the conditions of the streaming route only. If
+        Set `server.stream-response-body` only inside the conditions of the streaming route. If
         `proxy.server` is outside any condition and serves all paths, the directive applies to all
-        of them.
+        paths.
 
             server.stream-response-body = 1
     """,
@@ -58,7 +58,7 @@ _STREAM = "server.stream-response-body"
 
 
 def find(route: LighttpdRoute, config: LighttpdConfig, hints: RouteHints) -> Iterator[Diagnostic]:
-    """Find a route whose response is not streamed."""
+    """Report a route if lighttpd buffers its entire response."""
     relay, current = route.relay, effective(config, _STREAM, route.relay)
     if number_or_default(current) != 0:
         return

@@ -1,4 +1,4 @@
-"""LTD201: a header that looks like a fix but has no effect in lighttpd."""
+"""Rule LTD201: a header that looks like a fix but has no effect in lighttpd."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ACCEL_HEADER = ConfigRule(
     ),
     safety=Safety.NONE,
     what="""
-        X-Accel-Buffering asks nginx, and programs built on it, not to buffer. lighttpd forwards the
-        header without acting on it.
+        `X-Accel-Buffering: no` turns buffering off in nginx and in programs based on nginx.
+        lighttpd forwards the header without acting on it.
     """,
-    why="lighttpd holds the whole response, with or without X-Accel-Buffering.",
-    detection="mod_setenv adds or sets X-Accel-Buffering on a proxied streaming route.",
+    why="lighttpd holds the whole response, with or without `X-Accel-Buffering`.",
+    detection="`mod_setenv` adds or sets `X-Accel-Buffering` on a proxied streaming route.",
     measured="lighttpd 1.4.69 held a response with the added header until the response ended.",
     fix="""
         Keep the header if an nginx is closer to the client; otherwise remove it. To stop lighttpd

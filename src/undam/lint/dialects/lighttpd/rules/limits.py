@@ -1,4 +1,4 @@
-"""LTD401-LTD402: timeouts that cut a silent stream."""
+"""Rules LTD401-LTD402: timeouts that cut off idle streams."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ WRITE_IDLE = ConfigRule(
     message="a stream is cut after {limit} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        `server.max-write-idle` (360 s by default) ends a response to which nothing has been written
-        for this long. While the origin of a stream is silent, nothing is written.
+        If nothing is written to a client for the duration of `server.max-write-idle` (360 s by
+        default), lighttpd ends the response. While the origin of a stream is silent, nothing is
+        written.
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, so the limit expires and
@@ -43,7 +44,7 @@ WRITE_IDLE = ConfigRule(
         0.5 s kept it open. `server.max-read-idle` did not cut the stream.
     """,
     fix="""
-        Set `server.max-write-idle` to one hour, under the conditions of the streaming route. A
+        Set `server.max-write-idle` to one hour, inside the conditions of the streaming route. A
         client that has stopped reading then keeps its connection for up to one hour.
 
             server.max-write-idle = 3600
@@ -55,26 +56,26 @@ READ_TIMEOUT = ConfigRule(
     code="LTD402",
     slug="short-backend-read-timeout",
     severity=Severity.WARNING,
-    message=("a backend that is silent for {limit} s is disconnected, {expected}"),
+    message="lighttpd disconnects the backend after {limit} s of silence, {expected}",
     safety=Safety.UNSAFE,
     what="""
-        "read-timeout" of a server in `proxy.server` ends a response when the backend has sent
-        nothing for this long. Without "read-timeout", lighttpd does not limit the wait for a
-        backend.
+        lighttpd ends a response when the backend has sent nothing for the duration of
+        "read-timeout". This option belongs to a server in `proxy.server`. Without "read-timeout",
+        lighttpd does not limit the wait for a backend.
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, so the limit expires and
         the client receives a truncated stream.
     """,
     detection="""
-        The timeout of a server on a streaming route is below the expected silence (setting
+        The "read-timeout" of a server on a streaming route is below the expected silence (setting
         `silence`, 300 s by default). If heartbeats are known, the limit is compared with twice
         their interval instead. If heartbeats are known, a limit of at most one heartbeat interval
         is an error, and a higher limit is a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
-        every 0.5 s kept it open. "write-timeout" did not cut the stream.
+        every 0.5 s kept it open. The option "write-timeout" did not cut the stream.
     """,
     fix="""
         Set "read-timeout" to one hour. With a longer limit, a dead backend is detected later.
@@ -91,7 +92,7 @@ _LONG_S = 3600
 
 
 def find(route: LighttpdRoute, config: LighttpdConfig, settings: Settings) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than the expected silence."""
+    """Find idle timeouts on a route that are shorter than the expected idle periods."""
     yield from _find_read_timeouts(route, settings.silence)
     yield from _find_write_idle(route, config, settings)
 
@@ -125,7 +126,7 @@ def _find_write_idle(
     if any(silence.severity(other) is None for other in limits):
         return
     change = set_for_route(route, _WRITE_IDLE, _LONG_S, current)
-    # A diagnostic must be located in the file that its edits change.
+    # A diagnostic must be in the file that its edits change.
     if not change.changes_current and current.source.path != relay.source.path:
         span, source = relay.name_span, relay.source
     else:

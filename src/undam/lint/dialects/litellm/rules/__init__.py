@@ -1,4 +1,4 @@
-"""The rules of LiteLLM and their checks, one module per topic."""
+"""Rules for LiteLLM and their checks, one module per topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LIT101: guardrails that hold a stream until they have examined all of it."""
+"""Rule LIT101: guardrails that hold a stream until they have checked all of it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ HELD_BY_GUARDRAIL = ConfigRule(
         the whole answer has been moderated. Bedrock guardrails withhold the chunks by default.
     """,
     why="""
-        The client receives nothing while the model generates, and then the whole answer at once.
-        Proxies in front of LiteLLM receive nothing until the answer is complete, so their limits on
-        silence may cut the stream.
+        The client receives nothing while the model generates, and then the whole answer in one
+        piece. Proxies in front of LiteLLM receive nothing until the answer is complete, so their
+        limits on silence may cut the stream.
     """,
     detection="""
         A post_call guardrail sets `streaming_buffer_until_moderated: true`, or a Bedrock post_call
-        guardrail does not set it to false.
+        guardrail does not set this option to false.
     """,
-    measured="Documented, not measured; LiteLLM's own tests cover the behaviour.",
+    measured="""
+        The behaviour is documented and covered by LiteLLM's own tests, but was not measured.
+    """,
     fix="""
         Let the chunks pass, and let the guardrail examine the complete answer afterwards. The
         guardrail can then report an unsafe answer but not withhold it, so weigh safety against

@@ -1,4 +1,4 @@
-"""LIT401-LIT402: limits on responses, and on the wait for their first chunk."""
+"""Rules LIT401-LIT402: limits on the whole response and on the time to the first chunk."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TIMEOUT = ConfigRule(
     message="{name} {limit:g} cuts each answer that takes longer than {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
-        `timeout` of a model or of the router limits the whole call to the model; `request_timeout`
-        applies where neither is set. LiteLLM's default for this limit is 6000 s. For /v1/messages
-        and /v1/responses, `request_timeout` limits each wait for the next chunk instead.
+        `timeout` of a model or of the router limits the whole call to the model. If neither is set,
+        `request_timeout` applies. LiteLLM's default for this limit is 6000 s. For /v1/messages and
+        /v1/responses, `request_timeout` limits the wait for each chunk instead.
     """,
     why="A long answer is cut while tokens are still arriving, even if heartbeats are sent.",
     detection="""
         The limit on the whole call is below one hour. A limit of at most one minute is an error; a
-        higher limit is a warning. The `timeout` of a model takes precedence over that of the router
+        higher limit is a warning. A model's `timeout` takes precedence over the router's `timeout`
         and over `request_timeout`.
     """,
     measured="The limit is documented, but was not measured.",
@@ -51,8 +51,8 @@ FIRST_CHUNK = ConfigRule(
     what="`stream_timeout` limits the wait for the first chunk of a stream.",
     why="""
         A model may need longer than the limit for its first token, because the request is queued,
-        the prompt is long, or the model reasons. The request then fails, or is retried on another
-        deployment, which processes the whole prompt again.
+        the prompt is long, or the model is reasoning. The request then fails, or is retried on
+        another deployment, which processes the whole prompt again.
     """,
     detection="The `stream_timeout` of a model, or of the router, is below one minute.",
     measured="The limit is documented, but was not measured.",
@@ -66,12 +66,12 @@ FIRST_CHUNK = ConfigRule(
 
 RULES = (TIMEOUT, FIRST_CHUNK)
 
-# Models send the first token within a minute, so a longer limit is not a problem.
+# Model servers send the first token within a minute, so a longer limit does no harm.
 _SLOW_FIRST_CHUNK_S = 60.0
 
 
 def find(model: LiteLlmModel, source: Source) -> Iterator[Diagnostic]:
-    """Find limits of one model."""
+    """Find limits in the settings of one model."""
     if model.parameters is not None:
         yield from _find_total(model.parameters.entry("timeout"), source)
         yield from _find_first(model.parameters.entry("stream_timeout"), source)

@@ -1,4 +1,4 @@
-"""The rules of nginx and their checks, one module per topic."""
+"""Rules for nginx and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of a streaming route."""
+    """Find all problems with a streaming route."""
     yield from buffering.find(route, settings.target("nginx"))
     yield from sub_filter.find(route)
     yield from protocol.find(route)

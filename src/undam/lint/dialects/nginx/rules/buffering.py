@@ -1,4 +1,4 @@
-"""NGX101-NGX106, NGX108-NGX109: nginx holds the stream in its buffers.
+"""Rules NGX101-NGX106 and NGX108-NGX109: nginx buffers the stream.
 
 At most one of these is reported for a route: the most direct cause. Its fix removes the others.
 """
@@ -24,30 +24,31 @@ BUFFERING_ON = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        nginx buffers responses, and before 1.29.7 uses HTTP/1.0 to the upstream by default. A body
-        over HTTP/1.0 has no chunks, so nginx forwards it whenever a buffer of 4096 bytes is full.
+        By default, nginx buffers responses and, before version 1.29.7, uses HTTP/1.0 to the
+        upstream. An HTTP/1.0 body is not chunked, so nginx forwards data only when a buffer of 4096
+        bytes is full.
     """,
     why="""
-        The first token waits for the first 4 KB, about 24 OpenAI chunks. The response head and
-        every heartbeat wait in the same buffer.
+        The first token is held until 4 KB have arrived, which is about 24 OpenAI chunks. The
+        response head and every heartbeat are held in the same buffer.
     """,
     detection="""
-        Neither `proxy_buffering off` nor `proxy_http_version` 1.1 or later is in force on a
-        streaming route, in the location or at an outer level.
+        On a streaming route, neither `proxy_buffering off` nor `proxy_http_version` 1.1 or later is
+        in force. Directives in the location and at outer levels are considered.
     """,
     measured="""
-        nginx 1.22.1, 120 events of 60 bytes, 25 ms apart: the first event arrived 1654 ms late, 60
-        events at a time. nginx 1.22.1 with `proxy_buffering off`, and nginx 1.31.3 with defaults:
-        0.1 ms late, one event per read.
+        nginx 1.22.1, 120 events of 60 bytes, 25 ms apart: the first event arrived 1654 ms late, and
+        events arrived 60 at a time. In nginx 1.22.1 with `proxy_buffering off`, and in nginx 1.31.3
+        with defaults, the first event was 0.1 ms late, and each read returned one event.
     """,
     fix="""
-        Turn buffering off in the location that streams. Without buffering, proxy_cache is also off
-        in that location.
+        Turn buffering off in the location that streams. Without buffering, `proxy_cache` is also
+        off in that location.
 
             proxy_buffering off;
 
-        If the origin sends `X-Accel-Buffering: no`, nginx does not buffer its responses; allow
-        NGX101 in that case. From nginx 1.29.7 on (stable since 1.30), HTTP/1.1 is the default, and
+        If the origin sends `X-Accel-Buffering: no`, nginx does not buffer the response. In that
+        case, allow NGX101. Since nginx 1.29.7 (stable since 1.30), HTTP/1.1 is the default, and
         NGX102 applies instead.
     """,
     source=(
@@ -61,23 +62,24 @@ CLOSE_DELIMITED = ConfigRule(
     slug="buffering-of-close-delimited",
     severity=Severity.INFO,
     message=(
-        "proxy_buffering is on: over HTTP/1.1 or HTTP/2 a chunked stream passes, "
-        "but the head waits for the first byte, and a body without chunks arrives in blocks"
+        "proxy_buffering is on: over HTTP/1.1 or HTTP/2, a chunked stream is not held, but the "
+        "response head is delayed until the first byte, and a body without chunks arrives in blocks"
     ),
     safety=Safety.SAFE,
     what="""
-        Over HTTP/1.1, and over HTTP/2 to the upstream (since 1.29.4), nginx passes on each piece of
-        the body even though buffering is on. nginx still holds the response head until the first
-        byte of the body, and an HTTP/1 body that ends when the connection is closed.
+        Over HTTP/1.1 to the upstream, and over HTTP/2 (since 1.29.4), nginx forwards each piece of
+        the body as it arrives, even if buffering is on. nginx still holds the response head until
+        the first byte of the body arrives. It also holds an HTTP/1 body delimited by connection
+        close.
     """,
     why="""
         The client receives nothing before the first token, not even the response head. If the
-        origin responds without chunks, the stream arrives in blocks of 4 KB.
+        origin's response is not chunked, the stream arrives in blocks of 4 KB.
     """,
     detection="`proxy_http_version 1.1` or `2` is in force, and `proxy_buffering off` is not.",
     measured="""
-        nginx 1.22.1: with a chunked origin events arrived 0.1 ms late; with an origin that ends the
-        body by closing the connection, 1651 ms late, 60 events at a time.
+        nginx 1.22.1: with a chunked body, events arrived 0.1 ms late. With a body delimited by
+        connection close, events arrived 1651 ms late and 60 at a time.
     """,
     fix="""
         Turn buffering off in the location that streams.
@@ -92,30 +94,31 @@ GZIP = ConfigRule(
     severity=Severity.ERROR,
     message=(
         "gzip compresses text/event-stream here and proxy_buffering is on: "
-        "the stream is held until its end"
+        "the stream is held until it ends"
     ),
     safety=Safety.SAFE,
     what="""
-        `gzip_types` includes text/event-stream (or `*`), and the compressor collects data until it
+        `gzip_types` includes `text/event-stream` (or `*`). The compressor collects data until it
         has a block of output or the response ends.
     """,
     why="""
-        Compression holds a stream longer than any other cause, and HTTP/1.1 to the upstream does
-        not help. A short answer arrives in one piece when it ends; a long one arrives in blocks of
-        about 28 KB of compressed output.
+        Compression holds a stream longer than any other cause does. Using HTTP/1.1 to the upstream
+        does not help. A short answer arrives in one piece when it ends. A long answer arrives in
+        blocks of about 28 KB of compressed output.
     """,
     detection="""
-        A streaming route has `gzip on` and gzip_types that include text/event-stream, but not
-        `proxy_buffering off`. Clients that do not accept gzip are not affected.
+        On a streaming route, `gzip on` is in force, and `gzip_types` includes `text/event-stream`
+        or `*`. `proxy_buffering off` is not in force. Clients that do not accept gzip are not
+        affected.
     """,
     measured="""
-        nginx 1.22.1, 120 events in 3 s: all of them arrived together, the first one 3001 ms late.
-        With `proxy_buffering off`, the first event was 0.2 ms late, because nginx then flushes the
-        compressor after each event.
+        nginx 1.22.1, 120 events in 3 s: all events arrived together, and the first one was 3001 ms
+        late. With `proxy_buffering off`, the first event was 0.2 ms late, because nginx then
+        flushes the compressor after each event.
     """,
     fix="""
-        Turn buffering off in the location that streams, or remove text/event-stream from
-        gzip_types.
+        Turn buffering off in the location that streams, or remove `text/event-stream` from
+        `gzip_types`.
 
             proxy_buffering off;
     """,
@@ -129,15 +132,15 @@ CACHE = ConfigRule(
     safety=Safety.SAFE,
     what="nginx can store responses of a streaming route and send them to other clients.",
     why="""
-        A stored event stream is replayed as one block. With proxy_cache_lock, a second reader waits
-        until the stream of the first reader has ended. Caching requires buffering, so buffering
-        cannot be turned off while the cache stays on.
+        A stored event stream is replayed as one block. With `proxy_cache_lock`, a second client
+        receives nothing until the first client's stream has ended. Caching requires buffering, so
+        buffering cannot be turned off while the cache stays on.
     """,
-    detection="A proxy_cache other than `off` is in force, and `proxy_buffering off` is not.",
+    detection="A `proxy_cache` zone is in force, and `proxy_buffering off` is not.",
     measured="""
-        nginx 1.22.1 with proxy_cache: the first reader waited 1476 ms over HTTP/1.0 and 6.6 ms over
-        HTTP/1.1. A repeated GET is answered from the cache, with all events at once. With
-        `proxy_buffering off`, the first reader waited 0.2 ms.
+        nginx 1.22.1 with `proxy_cache`: the delay for the first client was 1476 ms over HTTP/1.0
+        and 6.6 ms over HTTP/1.1. A repeated GET was answered from the cache, with all events
+        together. With `proxy_buffering off`, the delay for the first client was 0.2 ms.
     """,
     fix="""
         Turn buffering off in the location that streams. nginx does not cache what it does not
@@ -152,27 +155,29 @@ ACCEL_IGNORED = ConfigRule(
     slug="x-accel-buffering-ignored",
     severity=Severity.ERROR,
     message=(
-        "proxy_ignore_headers makes nginx ignore the X-Accel-Buffering header of the origin, "
+        "proxy_ignore_headers makes nginx ignore the origin's X-Accel-Buffering header, "
         "and proxy_buffering is on: the stream arrives in blocks of 4 KB"
     ),
     safety=Safety.SAFE,
     what="""
-        An origin can turn buffering off for its own response with `X-Accel-Buffering: no`.
+        With `X-Accel-Buffering: no`, an origin can turn buffering off for its own response.
         `proxy_ignore_headers X-Accel-Buffering` makes nginx ignore that header.
     """,
     why="""
-        Streams that pass every other nginx are held by this one in blocks of 4096 bytes.
+        This nginx holds the stream in blocks of 4096 bytes, although every other nginx would
+        forward it without buffering.
     """,
     detection="""
-        proxy_ignore_headers names X-Accel-Buffering on a streaming route with HTTP/1.0 to the
-        upstream, and `proxy_buffering off` is not in force.
+        On a streaming route with HTTP/1.0 to the upstream, `proxy_ignore_headers` includes
+        `X-Accel-Buffering`. `proxy_buffering off` is not in force.
     """,
     measured="""
         nginx 1.22.1 with an origin that sends `X-Accel-Buffering: no`: the first event arrived 1651
-        ms late, 60 events at a time; without proxy_ignore_headers, 0.1 ms late.
+        ms late, and events arrived 60 at a time. Without `proxy_ignore_headers`, the first event
+        was 0.1 ms late.
     """,
     fix="""
-        Turn buffering off in the location that streams. The proxy_ignore_headers line may stay.
+        Turn buffering off in the location that streams. The `proxy_ignore_headers` line may stay.
 
             proxy_buffering off;
     """,
@@ -186,27 +191,28 @@ BUFFER_SIZE = ConfigRule(
     slug="buffer-size-of-a-hold",
     severity=Severity.ERROR,
     message=(
-        "proxy_buffer_size {size} with proxy_buffering on: the first token waits until {size} of "
-        "the stream have arrived"
+        "proxy_buffer_size {size} with proxy_buffering on: the first token is held until {size} "
+        "of the stream has arrived"
     ),
     safety=Safety.SAFE,
-    what="Buffering is on over HTTP/1.0, and the configuration sets the size of the buffer.",
+    what="nginx buffers responses over HTTP/1.0, and the configuration sets the buffer size.",
     why="""
-        The buffer size determines how long the first token waits: with 16k, four times as long as
-        with the default. A smaller buffer shortens this wait but does not remove it.
-        proxy_buffer_size is usually set for large response headers, and is correct for them.
+        The buffer size determines how long the first token is held. With 16k, the delay is four
+        times as long as with the default. A smaller buffer shortens the delay but does not remove
+        it. `proxy_buffer_size` is usually set for large response headers, and is correct for this
+        purpose.
     """,
     detection="""
-        proxy_buffer_size is in force on a streaming route, with neither `proxy_buffering off` nor
-        `proxy_http_version` 1.1 or later.
+        On a streaming route, `proxy_buffer_size` is in force, but neither `proxy_buffering off` nor
+        `proxy_http_version` 1.1 or later is.
     """,
     measured="""
         nginx 1.22.1 with `proxy_buffer_size 1k; proxy_buffers 8 1k`: the first event arrived 376 ms
-        late, 17 events at a time; with the default (4k), 1654 ms late. With events of 220 bytes, a
-        buffer of 16k held 72 events, and one of 4k held 19.
+        late, and events arrived 17 at a time. With the default (4k), the first event was 1654 ms
+        late. With events of 220 bytes, a buffer of 16k held 72 events, and a buffer of 4k held 19.
     """,
     fix="""
-        Turn buffering off in the location that streams. proxy_buffer_size may stay: without
+        Turn buffering off in the location that streams. `proxy_buffer_size` may stay: without
         buffering, it only limits the response head.
 
             proxy_buffering off;
@@ -217,22 +223,22 @@ LIMIT_RATE = ConfigRule(
     code="NGX108",
     slug="proxy-limit-rate-on-stream",
     severity=Severity.ERROR,
-    message="proxy_limit_rate {rate} reads the stream in bursts, about one per second",
+    message="proxy_limit_rate {rate} makes nginx read the stream in bursts, about one per second",
     safety=Safety.UNSAFE,
     what="""
-        proxy_limit_rate limits how fast nginx reads from the upstream. nginx reads a piece, and
-        then waits until the average rate is below the limit again.
+        `proxy_limit_rate` limits how fast nginx reads from the upstream. nginx reads some data, and
+        then pauses until the average rate is below the limit again.
     """,
-    why="While nginx waits for the rate to fall, no event passes, however slow the stream is.",
+    why="During each pause, nginx forwards no events, however slow the stream is.",
     detection="""
-        A proxy_limit_rate other than 0 is in force on a streaming route, and buffering is on.
+        A `proxy_limit_rate` other than 0 is in force on a streaming route, and buffering is on.
     """,
     measured="""
-        nginx 1.22.1 over HTTP/1.1, 150 events of 220 bytes, 10 ms apart: with `proxy_limit_rate 5k`
-        half of them arrived more than 2 s late, 18 at a time.
+        nginx 1.22.1 over HTTP/1.1, 150 events of 220 bytes, 10 ms apart: with `proxy_limit_rate
+        5k`, events arrived 18 at a time, and half of them were more than 2 s late.
     """,
     fix="""
-        Turn buffering off in the location that streams; proxy_limit_rate then has no effect.
+        Turn buffering off in the location that streams; `proxy_limit_rate` then has no effect.
 
             proxy_buffering off;
 
@@ -249,22 +255,25 @@ GATEWAY = ConfigRule(
     message="{directive} is on: the stream arrives in blocks of 4 KB",
     safety=Safety.SAFE,
     what="nginx buffers responses over uwsgi, FastCGI and SCGI in the same way as over HTTP.",
-    why="The first token, the response head and every heartbeat wait for 4096 bytes.",
+    why="""
+        The first token, the response head and every heartbeat are held until 4096 bytes have
+        arrived.
+    """,
     detection="""
-        A streaming route has uwsgi_pass, fastcgi_pass or scgi_pass, and the buffering directive of
-        that protocol is not off. grpc_pass does not have such a buffer.
+        A streaming route uses `uwsgi_pass`, `fastcgi_pass` or `scgi_pass`, and the buffering
+        directive of that protocol is not off. `grpc_pass` does not have such a buffer.
     """,
     measured="""
-        nginx 1.22.1, events of 60 bytes, 10 ms apart: over each of the three protocols, 60 to 69
-        events arrived at a time, the first after 0.6 to 0.7 s. With the buffering directive off,
-        each event arrived at once.
+        nginx 1.22.1, events of 60 bytes, 10 ms apart: over each of the three protocols, events
+        arrived 60 to 69 at a time, and the first event arrived after 0.6 to 0.7 s. With the
+        buffering directive off, each event arrived immediately.
     """,
     fix="""
         Turn off the buffering directive of the protocol in the location that streams.
 
             uwsgi_buffering off;   or   fastcgi_buffering off;   or   scgi_buffering off;
 
-        An application can also turn buffering off itself by sending `X-Accel-Buffering: no`.
+        Alternatively, the application can turn buffering off by sending `X-Accel-Buffering: no`.
     """,
     source=(
         "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_uwsgi_module, "
@@ -287,7 +296,7 @@ _OFF = "proxy_buffering off;"
 
 
 def find(route: NginxRoute, version: Version | None) -> Iterator[Diagnostic]:
-    """Find the most direct cause of held streams on a route.
+    """Find the most direct cause of buffering on a route.
 
     Args:
         version: version of nginx, which decides the default of proxy_http_version.
@@ -308,7 +317,7 @@ def find(route: NginxRoute, version: Version | None) -> Iterator[Diagnostic]:
 
 
 def find_compression(route: NginxRoute) -> Iterator[Diagnostic]:
-    """Find compression of event streams on a route without evidence of streaming."""
+    """Find compression of event streams on a route that is not known to stream."""
     is_buffered = route.protocol == "proxy" and route.scope.is_on("proxy_buffering", default=True)
     if is_buffered and route.scope.is_on("gzip", default=False) and _compresses_streams(route):
         yield route.insert(_OFF).diagnostic(GZIP)
@@ -325,7 +334,7 @@ def _compresses_streams(route: NginxRoute) -> bool:
 
 def _held_in_blocks(route: NginxRoute) -> Diagnostic:
     scope = route.scope
-    # If the location itself has `proxy_buffering on`, that line is the cause.
+    # If the location itself contains `proxy_buffering on`, that line is the cause.
     if scope.own("proxy_buffering"):
         return route.set_value("proxy_buffering", "off").diagnostic(BUFFERING_ON)
     if (supposed := find_supposed_fix(route)) is not None:

@@ -1,4 +1,4 @@
-"""NGX201-NGX204: lines that look like a fix but have no effect or a different one."""
+"""Rules NGX201-NGX204: lines that look like a fix but have no effect or a different one."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ SET_HEADER = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        X-Accel-Buffering is a response header: nginx obeys it when the origin sends it.
-        proxy_set_header adds a header to the request.
+        `X-Accel-Buffering` is a response header that nginx obeys if the origin sends it.
+        `proxy_set_header` adds a header to the request.
     """,
     why="""
         The directive looks like the fix for buffering, but the stream still arrives in blocks of 4
         KB.
     """,
     detection="""
-        proxy_set_header X-Accel-Buffering is in force on a streaming route. The severity is error
+        `proxy_set_header X-Accel-Buffering` is in force on a streaming route. The severity is error
         if the stream is held, and info if `proxy_buffering off` is in force as well.
     """,
     measured="""
-        nginx 1.22.1 with proxy_set_header X-Accel-Buffering: the first event arrived 1651 ms late,
-        60 events at a time; with `proxy_buffering off`, 0.1 ms late.
+        nginx 1.22.1 with `proxy_set_header X-Accel-Buffering`: the first event arrived 1651 ms
+        late, and events arrived 60 at a time. With `proxy_buffering off`, the first event was 0.1
+        ms late.
     """,
     fix="""
-        Replace the proxy_set_header line. The automatic fix keeps the line if, without it, request
-        headers of an outer level would come into force.
+        Replace the `proxy_set_header` line. The automatic fix keeps the line if its removal would
+        put request headers of an outer level into force.
 
             proxy_buffering off;
     """,
@@ -49,27 +50,27 @@ ADD_HEADER = ConfigRule(
     slug="x-accel-buffering-added-for-the-client",
     severity=Severity.ERROR,
     message=(
-        "add_header X-Accel-Buffering sends the header to the client; this nginx does not read it "
-        "and still buffers"
+        "add_header X-Accel-Buffering sends the header to the client; this nginx ignores it and "
+        "still buffers"
     ),
     safety=Safety.SAFE,
     what="""
-        add_header adds a header to the response that leaves nginx. nginx decides whether to buffer
-        before it adds the header, so only a header from the origin can turn buffering off.
+        `add_header` adds a header to the response that leaves nginx. nginx decides whether to
+        buffer before it adds the header, so only a header from the origin can turn buffering off.
     """,
     why="""
         The directive looks like the fix for buffering, but the stream still arrives in blocks of 4
         KB.
     """,
     detection="""
-        add_header X-Accel-Buffering is in force on a streaming route, and nginx holds the stream.
+        `add_header X-Accel-Buffering` is in force on a streaming route, and nginx holds the stream.
     """,
     measured="""
-        nginx 1.22.1 with add_header X-Accel-Buffering: the first event arrived 1652 ms late, 60
-        events at a time; with `proxy_buffering off`, 0.1 ms late.
+        nginx 1.22.1 with `add_header X-Accel-Buffering`: the first event arrived 1652 ms late, and
+        events arrived 60 at a time. With `proxy_buffering off`, the first event was 0.1 ms late.
     """,
     fix="""
-        Turn buffering off in the location that streams. The add_header line may stay, because it
+        Turn buffering off in the location that streams. The `add_header` line may stay, because it
         helps another nginx closer to the client.
 
             proxy_buffering off;
@@ -86,20 +87,20 @@ CHUNKS_OFF = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        `chunked_transfer_encoding off` changes how the body is framed for HTTP/1.1 clients, not
-        when the body is sent.
+        `chunked_transfer_encoding off` changes only the framing of the body for HTTP/1.1 clients.
+        The directive does not affect the timing of writes.
     """,
     why="""
-        Many recipes contain chunked_transfer_encoding as part of the fix, but it does not release a
-        held stream. Without chunks, a client cannot distinguish a cut from an end, and each answer
-        needs a new connection. An nginx closer to the client holds a body without chunks in blocks
-        of 4 KB.
+        Many recipes contain `chunked_transfer_encoding off` as part of the fix, but the directive
+        does not release a held stream. Without chunks, a client cannot distinguish a cut stream
+        from a complete one. Each answer also needs a new connection. An nginx closer to the client
+        holds a body without chunks in blocks of 4 KB.
     """,
     detection="`chunked_transfer_encoding off` is in force on a streaming route.",
     measured="""
-        nginx 1.22.1 with its other defaults: the first event arrived 1651 ms late with and without
-        `chunked_transfer_encoding off`. A second nginx closer to the client, which uses HTTP/1.1,
-        held the first event for 1651 ms without chunks and for 0.1 ms with chunks.
+        nginx 1.22.1 with defaults otherwise: the first event arrived 1651 ms late both with and
+        without `chunked_transfer_encoding off`. A second nginx closer to the client, which uses
+        HTTP/1.1, held the first event for 1651 ms without chunks and for 0.1 ms with chunks.
     """,
     fix="""
         Remove `chunked_transfer_encoding off`. If the directive is set at an outer level, override
@@ -107,33 +108,37 @@ CHUNKS_OFF = ConfigRule(
 
             chunked_transfer_encoding on;
     """,
-    source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_core_module; RFC 9112, 8",
+    source=(
+        "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_core_module; "
+        "RFC 9112, section 8"
+    ),
 )
 REQUEST_BUFFERING = ConfigRule(
     code="NGX204",
     slug="request-buffering-is-not-it",
     severity=Severity.ERROR,
     message=(
-        "proxy_request_buffering only affects uploads: responses of this route are still buffered"
+        "proxy_request_buffering affects only uploads: responses of this route are still buffered"
     ),
     safety=Safety.SAFE,
     what="""
         `proxy_request_buffering off` forwards the request body as it arrives. A separate directive,
-        proxy_buffering, controls responses.
+        `proxy_buffering`, controls responses.
     """,
     why="""
         The directive looks like the fix for buffering, but the stream still arrives in blocks of 4
         KB.
     """,
     detection="""
-        proxy_request_buffering is off in a streaming location, and proxy_buffering is not.
+        `proxy_request_buffering` is off in a streaming location, but `proxy_buffering` is on.
     """,
     measured="""
-        nginx 1.22.1: blocks of 4096 bytes with and without `proxy_request_buffering off`; with
-        `proxy_buffering off`, each event arrived at once.
+        nginx 1.22.1: the stream arrived in blocks of 4096 bytes both with and without
+        `proxy_request_buffering off`. With `proxy_buffering off`, each event arrived immediately.
     """,
     fix="""
-        Turn buffering off in the location that streams. The proxy_request_buffering line may stay.
+        Turn buffering off in the location that streams. The `proxy_request_buffering` line may
+        stay.
 
             proxy_buffering off;
     """,
@@ -150,7 +155,7 @@ _OFF = "proxy_buffering off;"
 
 
 def find_supposed_fix(route: NginxRoute) -> Diagnostic | None:
-    """Find a line, on a held route, that was meant to release the stream."""
+    """Find a line that was meant to prevent buffering on a route that is still buffered."""
     for name, rule in (("proxy_set_header", SET_HEADER), ("add_header", ADD_HEADER)):
         for one in _accel_lines(route, name):
             if rule is SET_HEADER and _can_replace(route, one):
@@ -163,7 +168,7 @@ def find_supposed_fix(route: NginxRoute) -> Diagnostic | None:
 
 
 def find(route: NginxRoute) -> Iterator[Diagnostic]:
-    """Find lines that neither hold nor release the streams of a route."""
+    """Find lines on a route that neither cause nor prevent buffering."""
     scope = route.scope
     if not scope.is_on("chunked_transfer_encoding", default=True):
         for one in scope.own("chunked_transfer_encoding"):
@@ -183,6 +188,6 @@ def _accel_lines(route: NginxRoute, name: str) -> list[NginxDirective]:
 
 
 def _can_replace(route: NginxRoute, one: NginxDirective) -> bool:
-    """Return whether a line can be replaced: it must be in this location and in the same file."""
+    """Return whether a line can be replaced; it must be in this location and the same file."""
     own = one in route.scope.own(one.name) and one.source is route.opener.source
     return own and route.scope.can_remove(one)

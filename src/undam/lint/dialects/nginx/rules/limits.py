@@ -1,4 +1,4 @@
-"""NGX401-NGX402: timeouts that cut a slow stream."""
+"""Rules NGX401-NGX402: timeouts that cut off slow streams."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ READ_TIMEOUT = ConfigRule(
     code="NGX401",
     slug="read-timeout-near-heartbeat",
     severity=Severity.WARNING,
-    message=("{directive} is {limit} s: a silence of that length ends the stream, {expected}"),
+    message="{directive} is {limit} s, {expected}: a longer silence cuts the stream",
     safety=Safety.SAFE,
     what="""
-        nginx ends a response when the upstream has sent nothing for the length of the read timeout.
+        nginx ends a response when the upstream has sent nothing for the duration of the read
+        timeout.
     """,
     why="""
         During a long prefill or a tool call, a model may send nothing for a minute or more. With
@@ -25,10 +26,10 @@ READ_TIMEOUT = ConfigRule(
     """,
     detection="""
         The limit in force on a streaming route, 60 s by default, is below the expected silence
-        (setting `silence`, 300 s by default). If heartbeats are known, from the setting `heartbeat`
-        or from the flags of an engine in a neighbouring file, the limit is compared with twice
-        their interval instead. If heartbeats are known, a limit of at most one heartbeat interval
-        is an error, and a higher limit is a warning.
+        (setting `silence`, 300 s by default). Heartbeats may be known from the setting `heartbeat`,
+        or from engine flags in a neighbouring file. In that case, the limit is compared with twice
+        the heartbeat interval instead. If heartbeats are known, a limit of at most one heartbeat
+        interval is an error, and a higher limit is a warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.
@@ -38,9 +39,9 @@ READ_TIMEOUT = ConfigRule(
 
             proxy_read_timeout 3600s;
 
-        nginx detects a crashed origin process at once, because its connection is closed; only a
-        host that disappears is detected after the limit. If the origin sends heartbeats, the limit
-        can stay short.
+        nginx detects a crashed origin process immediately, because the crash closes the connection.
+        Only the loss of a whole host is detected after the limit. If the origin sends heartbeats,
+        the limit can stay short.
     """,
     source=(
         "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, "
@@ -51,24 +52,24 @@ SEND_TIMEOUT = ConfigRule(
     code="NGX402",
     slug="short-send-timeout",
     severity=Severity.INFO,
-    message="send_timeout {limit} s: a reader that stalls for this long loses its stream",
+    message="send_timeout {limit} s: nginx disconnects a client that reads nothing for this long",
     safety=Safety.UNSAFE,
     what="""
-        nginx disconnects a client that reads nothing for the duration of send_timeout while data is
-        waiting to be sent.
+        nginx disconnects a client that reads nothing for the duration of `send_timeout` while data
+        is waiting to be sent.
     """,
     why="""
-        A phone that changes networks, or a busy page, may stop reading for some seconds, and its
+        A phone that changes networks, or a busy page, may stop reading for several seconds. Its
         answer is then truncated. Heartbeats do not help, because they cannot be sent while the
         client does not read.
     """,
-    detection="send_timeout is set to 10 s or less on a streaming route; the default is 60 s.",
+    detection="`send_timeout` is set to 10 s or less on a streaming route; the default is 60 s.",
     measured="""
         nginx 1.22.1 with `send_timeout 2s`: a reader that paused for 4 s in a long stream received
-        a truncated stream; with 60 s, the reader received the whole stream.
+        a truncated stream. With `send_timeout 60s`, the reader received the whole stream.
     """,
     fix="""
-        Raise send_timeout, but keep a limit, because it also protects against clients that never
+        Raise `send_timeout`, but keep a limit, because it also protects against clients that never
         read.
 
             send_timeout 60s;
@@ -82,7 +83,7 @@ _SHORT_SEND_S = 10.0
 
 
 def find(route: NginxRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find limits that are too short, at most one of each kind."""
+    """Find limits that are too short; at most one of each kind is reported."""
     directive = f"{route.protocol}_read_timeout"
     limit = seconds_of(route.scope.value(directive, "60s"))
     severity = None if limit is None else silence.severity(limit)

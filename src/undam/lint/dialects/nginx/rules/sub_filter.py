@@ -1,4 +1,4 @@
-"""NGX107: a sub_filter that holds the end of each event."""
+"""Rule NGX107: a `sub_filter` that holds the end of each event."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ SUB_FILTER = ConfigRule(
     severity=Severity.WARNING,
     message=(
         "sub_filter searches for a pattern that begins with a line break: "
-        "the end of each event is held until the next event"
+        "the end of each event is held until the next event arrives"
     ),
     safety=Safety.UNSAFE,
     what="""
-        sub_filter holds back any data that could be the beginning of its pattern. Each event ends
+        `sub_filter` holds back any data that could be the beginning of its pattern. Each event ends
         with line breaks, so a pattern that begins with a line break holds back the end of every
         event.
     """,
     why="""
-        The end of each event is sent only with the next event, so each event reaches the client one
-        event late. The last event before a pause is held for the whole pause.
+        The end of each event is sent only with the next event, so the client receives each complete
+        event one event late. The last event before a pause is held for the whole pause.
     """,
     detection="""
-        `sub_filter_types` includes text/event-stream (or `*`) on a streaming route, and the pattern
-        of a sub_filter begins with \\n or \\r.
+        `sub_filter_types` includes `text/event-stream` (or `*`) on a streaming route, and the
+        pattern of a `sub_filter` begins with \\n or \\r.
     """,
     measured="""
-        nginx 1.22.1 with buffering off, events 10 ms apart: with `sub_filter '\\n\\ndata: …'` each
-        event arrived 10 ms late. With other patterns, and with `ssi on`, each event was 0.2 ms
+        nginx 1.22.1 with buffering off and events 10 ms apart: with `sub_filter '\\n\\ndata: …'`,
+        each event arrived 10 ms late. With other patterns, and with `ssi on`, each event was 0.2 ms
         late.
     """,
     fix="""
-        Remove text/event-stream from sub_filter_types, so that the filter skips event streams, or
-        begin the pattern with a visible character.
+        Remove `text/event-stream` from `sub_filter_types`, so that the filter skips event streams,
+        or begin the pattern with a visible character.
 
             sub_filter_types text/css;
     """,
@@ -52,7 +52,7 @@ _STREAM_TYPES = frozenset({"*", "text/event-stream"})
 
 
 def find(route: NginxRoute) -> Iterator[Diagnostic]:
-    """Find the patterns that hold events; yield one diagnostic for each pattern."""
+    """Yield a diagnostic for each pattern that holds the end of an event."""
     types = route.scope.in_force("sub_filter_types")
     if not any(arg.lower() in _STREAM_TYPES for one in types for arg in one.args):
         return
@@ -64,11 +64,11 @@ def find(route: NginxRoute) -> Iterator[Diagnostic]:
 
 
 def _exclude_streams(route: NginxRoute, types: list[NginxDirective]) -> Edit | None:
-    """Remove event streams from the types, if a single line of this location sets these."""
+    """Return the edit that removes event streams from the types, if one line here sets them."""
     if len(types) != 1 or types[0] not in route.scope.own("sub_filter_types"):
         return None
     left = [word.text for word in types[0].words[1:] if word.text.lower() not in _STREAM_TYPES]
-    # Without the line, nginx uses text/html, or the types of an outer level.
+    # Without the line, nginx uses text/html or the types from an outer level.
     outside = route.scope.parent.in_force("sub_filter_types") if route.scope.parent else []
     if left:
         return types[0].replace_value(" ".join(left))

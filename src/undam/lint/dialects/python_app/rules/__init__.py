@@ -1,4 +1,4 @@
-"""The rules of Python programs and their checks, one module per topic."""
+"""Rules for Python programs and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STREAM_WORDS = re.compile(r"text/event-stream|^data:|^\[DONE\]$")
 
 
 def find(program: PythonProgram, route: StreamingRoute, settings: Settings) -> Iterator[Diagnostic]:
-    """Find the problems of a streaming response, except those of middleware."""
+    """Find problems with a streaming response, except problems that are caused by middleware."""
     yield from generators.find(program, route)
     yield from framing.find(program, route)
     yield from protocol.find(program, route)
@@ -50,7 +50,7 @@ def find(program: PythonProgram, route: StreamingRoute, settings: Settings) -> I
 def find_in_readers(
     program: PythonProgram, routes: list[StreamingRoute], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find the problems of functions that read a stream and are not part of a response."""
+    """Find problems in functions that read a stream but do not produce a response."""
     used = {function for route in routes for function in route.functions}
     for scope in (*program.functions, program.tree):
         if scope not in used and _reads_stream(program, scope):
@@ -60,7 +60,7 @@ def find_in_readers(
 
 
 def _reads_stream(program: PythonProgram, scope: ast.AST) -> bool:
-    """Return whether a function requests or reads a stream, by the constants in it."""
+    """Return whether a function requests or reads a stream, based on its string constants."""
     for node in program.own_nodes(scope):
         text = text_of(node)
         if text is not None and _STREAM_WORDS.search(text):

@@ -1,4 +1,4 @@
-"""PYA101, PYA109: compression middleware that does not flush each event."""
+"""Rules PYA101 and PYA109: compression middleware that does not flush after each event."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ STARLETTE_GZIP = ConfigRule(
         middleware does not flush the compressor after an event.
     """,
     why="""
-        The compressor keeps its output until it has a block of some kilobytes or the stream ends.
-        Users wait for the whole answer, although the model sends each token at once.
+        The compressor holds its output until a block of some kilobytes is full or the stream ends.
+        Users see nothing until the whole answer is complete, although the model sends each token at
+        once.
     """,
     detection="""
         A program adds `GZipMiddleware` and has a streaming response. Since 0.46.0, Starlette does
         not compress `text/event-stream`, and since 1.5.0 it flushes each chunk of all other types.
-        The version is taken from requirements.txt, pyproject.toml or a lock file if it is pinned
-        there; otherwise, the severity is lower. If the version is not pinned, state it with
-        `--target starlette=VERSION`.
+        The version is read from requirements.txt, pyproject.toml or a lock file. If none of them
+        pins it, the severity is lower. If the version is not pinned, state it with `--target
+        starlette=VERSION`.
     """,
     measured="""
         Starlette 0.45.3 held an event stream of 120 events until its end. Starlette 1.10.0 sent
@@ -70,9 +71,10 @@ DJANGO_GZIP = ConfigRule(
         answer arrive together at its end.
     """,
     detection="""
-        A file uses `GZipMiddleware` or the decorator `gzip_page`, and a `StreamingHttpResponse`
-        with a synchronous generator. Since 6.1, Django flushes each item; older versions do so only
-        for asynchronous generators. State the version of Django with `--target django=VERSION`.
+        A file uses `GZipMiddleware` or the decorator `gzip_page`. The same file passes a
+        synchronous generator to `StreamingHttpResponse`. Since 6.1, Django flushes each item; older
+        versions do so only for asynchronous generators. State the Django version with `--target
+        django=VERSION`.
     """,
     measured="""
         Django 5.2.19: a synchronous stream of 15 events arrived in one read at its end.
@@ -97,7 +99,7 @@ _DJANGO_GZIP = "django.middleware.gzip.GZipMiddleware"
 def find(
     program: PythonProgram, routes: list[StreamingRoute], settings: Settings
 ) -> Iterator[tuple[StreamingRoute, Diagnostic]]:
-    """Find compression middleware, and yield it with each route whose stream it holds."""
+    """Yield a diagnostic for compression middleware, with each route whose stream it holds."""
     uses = [one for one in program.nodes if _is_gzip(program, one)]
     for route in routes:
         if route.framework == "Django":
@@ -108,7 +110,7 @@ def find(
 
 
 def find_elsewhere(program: PythonProgram) -> Iterator[Diagnostic]:
-    """Report compression middleware as remarks in a program whose streams are in other files."""
+    """Report compression middleware as a remark if the streams are in other files."""
     includes = any(last_name(program.called(one)) in _INCLUDES for one in program.calls)
     for node in program.nodes:
         if includes and _is_gzip(program, node):
@@ -140,7 +142,7 @@ def _starlette(
     is_sse = route.kind is StreamKind.SSE
     held = _SSE_HELD if is_sse else _OTHERS_HELD
     kind = "event streams" if is_sse else "streams that are not text/event-stream"
-    # Only old versions hold event streams, so an unknown version is unlikely to hold them.
+    # Only old versions hold event streams, so an unknown version probably does not.
     unknown = Severity.INFO if is_sse else Severity.WARNING
     found = _for_version(
         STARLETTE_GZIP, program, node, (held, settings.target("starlette"), unknown), kind=kind
@@ -163,7 +165,7 @@ def _django(
 
 
 def _django_gzip(program: PythonProgram, route: StreamingRoute) -> Iterator[ast.AST]:
-    """Yield the middleware in the settings, and the decorator of the view."""
+    """Yield the gzip middleware in the settings and the gzip decorator on the view."""
     yield from (one for one in program.nodes if text_of(one) == _DJANGO_GZIP)
     for one in route.handler.decorator_list if route.handler else ():
         if last_name(program.dotted(one)) == "gzip_page":
@@ -177,7 +179,7 @@ def _for_version(
     held: tuple[VersionRange, Version | None, Severity],
     **evidence: object,
 ) -> Diagnostic | None:
-    """Return the diagnostic, if the version of the framework is affected."""
+    """Return the diagnostic if the framework version is affected."""
     affected, version, unknown = held
     name = "django" if rule is DJANGO_GZIP else "starlette"
     known = f"; state the version with --target {name}=VERSION"

@@ -1,4 +1,4 @@
-"""PYA601, PYA602: texts that are not the events that their author intended."""
+"""Rules PYA601 and PYA602: generators whose output is not parsed as the intended events."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UNFRAMED = ConfigRule(
     message="{what}, so clients of text/event-stream receive no event",
     safety=Safety.NONE,
     what="""
-        A generator of an event stream yields text without `data:`, never ends an event with a blank
-        line, or relays lines from `iter_lines` without adding the line breaks that `iter_lines`
+        An event stream's generator yields text without `data:` or never ends an event with a blank
+        line. It may also relay lines from `iter_lines` without the line breaks that `iter_lines`
         removes.
     """,
     why="""
-        A client ignores lines that do not begin with the name of a field, and delivers an event
-        only when a blank line follows. The stream arrives, but the application receives nothing.
+        A client ignores lines that do not begin with a field name, and delivers an event only when
+        a blank line follows. The stream arrives, but the application receives nothing.
     """,
     detection="""
         The response has the type text/event-stream, and its generator is in the same file. The
@@ -41,7 +41,7 @@ UNFRAMED = ConfigRule(
         `undam check` received the bytes of such a stream, but no event (UD604).
     """,
     fix="""
-        Write `data:` before the text of each event, and a blank line after it.
+        Write `data:` before each event's text, and a blank line after the text.
 
             yield f"data: {json.dumps(token)}\\n\\n"
     """,
@@ -54,9 +54,9 @@ NEWLINE = ConfigRule(
     severity=Severity.WARNING,
     message="a line break in {value} ends the event early, and the rest of the text is lost",
     safety=Safety.NONE,
-    what="The text of a model is written after `data:` without being encoded.",
+    what="Model output is written after `data:` without being encoded.",
     why="""
-        Models produce line breaks, often two at once. Lines after the first have no field name, so
+        Models produce line breaks, often two in a row. Lines after the first have no field name, so
         clients ignore them, and an empty line ends the event.
     """,
     detection="""
@@ -64,8 +64,7 @@ NEWLINE = ConfigRule(
         that is not the result of `json.dumps` or a similar function.
     """,
     measured="""
-        A stream with a token that had two line breaks between "a" and "b" delivered "a" and lost
-        "b".
+        A token contained two line breaks between "a" and "b". The client received "a" and lost "b".
     """,
     fix="""
         Encode the text of each event as JSON.
@@ -84,20 +83,20 @@ _TEXT_NAMES = re.compile(
 )
 _TEXT_KEYS = frozenset({"content", "text", "response", "token", "delta", "message"})
 _TEXT_ATTRIBUTES = frozenset({"content", "text", "token", "delta", "output_text"})
-# Functions whose result has no line breaks.
+# Functions whose result contains no line breaks.
 _ENCODERS = frozenset({
     "dumps", "model_dump_json", "json", "to_json", "quote", "quote_plus", "b64encode",
     "urlsafe_b64encode", "repr", "replace", "range", "enumerate", "splitlines", "iter_lines",
     "aiter_lines", "split", "strip", "encode_json", "escape", "hex", "isoformat",
 })  # fmt: skip
-# Functions that remove line breaks, and methods that do not add any to a line.
+# Functions that remove line breaks, and methods that do not add line breaks.
 _LINE_LOOPS = frozenset({"iter_lines", "aiter_lines", "splitlines"})
 _LINE_METHODS = frozenset({"decode", "encode", "strip", "rstrip"})
 _MAX_NESTED = 30
 
 
 def find(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnostic]:
-    """Find the problems of the texts that the generator of an event stream yields."""
+    """Find problems in the text that the generator of an event stream yields."""
     name = last_name(program.called(route.call))
     frames_itself = name in {"EventSourceResponse", "EventStream", "StreamResponse", "post", "get"}
     if frames_itself or not route.generators:
@@ -111,7 +110,7 @@ def find(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnostic]:
 
 
 def pieces(expression: ast.AST | None) -> list[str | ast.expr]:
-    """Return the constants and the values that a string expression consists of, in order."""
+    """Return the constants and values that a string expression consists of, in order."""
     found: list[str | ast.expr] = []
     pending: list[ast.AST | None] = [expression]
     for _ in range(_MAX_NESTED):
@@ -139,7 +138,7 @@ def _is_encode(call: ast.Call) -> bool:
 
 
 def _formatted(one: ast.expr) -> list[str | ast.expr]:
-    """Return the pieces of ``"…{}…".format(value)`` and ``"…%s…" % value`` with one value."""
+    """Return the pieces of ``"…{}…".format(value)`` or ``"…%s…" % value`` with a single value."""
     if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Mod):
         text, mark, value = text_of(one.left), "%s", one.right
     elif isinstance(one, ast.Call) and last_name_of(one) == "format" and len(one.args) == 1:
@@ -154,7 +153,7 @@ def _formatted(one: ast.expr) -> list[str | ast.expr]:
 
 
 def last_name_of(call: ast.Call) -> str:
-    """Return the name of the method that is called; empty for a call of a function."""
+    """Return the name of the called method; empty for a function call."""
     return call.func.attr if isinstance(call.func, ast.Attribute) else ""
 
 
@@ -174,7 +173,7 @@ def _unframed(
     node = yields[0]
     if not any(one and isinstance(one[0], str) and _FIELD.match(one[0]) for one in texts):
         what = "no yield of this generator begins with a field such as `data:`"
-        # A variable named `token` may be an event that its source has already framed.
+        # A variable named `token` may contain an event that was already framed.
         is_certain = not all(isinstance(one, ast.Name) for text in texts for one in text)
         severity = Severity.ERROR if is_certain else Severity.WARNING
         span = program.span(node)
@@ -185,7 +184,7 @@ def _unframed(
 
 
 def _is_bare_line(program: PythonProgram, text: list[str | ast.expr]) -> bool:
-    """Return whether a text is a line from which its loop has removed the line ending."""
+    """Return whether a text is a line whose line ending was removed by the loop that reads it."""
     value = text[0] if len(text) == 1 else None
     while isinstance(value, ast.Call) and last_name_of(value) in _LINE_METHODS:
         assert isinstance(value.func, ast.Attribute)
@@ -203,7 +202,7 @@ def _is_bare_line(program: PythonProgram, text: list[str | ast.expr]) -> bool:
 
 
 def _is_known(program: PythonProgram, text: list[str | ast.expr]) -> bool:
-    """Return whether the beginning and the end of a text are known."""
+    """Return whether the start and the end of a text are known."""
     first = text[0] if text else ""
     if not isinstance(first, str) and not _is_model_text(program, first):
         return False
@@ -214,14 +213,14 @@ def _is_known(program: PythonProgram, text: list[str | ast.expr]) -> bool:
 
 
 def _ends_event(text: list[str | ast.expr]) -> bool:
-    if text in (["\n"], ["\r\n"]):  # the previous text ended its line
+    if text in (["\n"], ["\r\n"]):  # the previous text ended with a line break
         return True
     return isinstance(text[-1], str) and _ENDED.search(text[-1]) is not None
 
 
 def _is_model_text(program: PythonProgram, value: ast.expr) -> bool:
-    """Return whether an expression has a name that is commonly used for the output of a model."""
-    if isinstance(value, ast.BoolOp):  # such as `content or ""`
+    """Return whether an expression has a name that is commonly used for model output."""
+    if isinstance(value, ast.BoolOp):  # for example, `content or ""`
         value = value.values[0]
     if isinstance(value, ast.Attribute):
         return value.attr in _TEXT_ATTRIBUTES

@@ -1,4 +1,4 @@
-"""PYA106-PYA108, PYA201, PYA205: generators that block, never pause, or ignore cancellation."""
+"""Rules PYA106-PYA108, PYA201 and PYA205: generators that block or ignore cancellation."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ BLOCKS = ConfigRule(
     what="An asynchronous generator or handler calls a function that blocks while it waits.",
     why="""
         While the call waits, the event loop runs nothing else. Every other stream of the process
-        pauses, heartbeats are not sent, and client disconnects are not detected.
+        pauses. The process sends no heartbeats and does not detect client disconnects.
     """,
     detection="""
-        An asynchronous function that produces a stream calls `time.sleep`, requests, urllib, the
-        synchronous client of httpx, or a synchronous SDK. For a call outside the generator, the
-        severity is lower. Calls inside `asyncio.to_thread` and `run_in_executor` are not reported.
+        An asynchronous function that produces a stream calls `time.sleep`, `requests`, `urllib`,
+        the synchronous `httpx` client, or a synchronous SDK. For a call outside the generator, the
+        severity is lower. Calls that run through `asyncio.to_thread` or `run_in_executor` are not
+        reported.
     """,
     measured="""
-        uvicorn 0.54.0: while one stream called `time.sleep(0.3)` three times, another stream, which
-        had an event due every 40 ms, paused for 0.9 s.
+        uvicorn 0.54.0: one stream called `time.sleep(0.3)` three times. Meanwhile, another stream
+        with an event due every 40 ms paused for 0.9 s.
     """,
     fix="""
         Use the asynchronous form of the call, or move it to a thread.
@@ -55,19 +56,18 @@ NEVER_AWAITS = ConfigRule(
     severity=Severity.WARNING,
     message="the loop of the asynchronous generator {name} never awaits, so no other task runs",
     safety=Safety.NONE,
-    what="A loop of an asynchronous generator yields events and contains no `await`.",
+    what="An asynchronous generator yields events in a loop that contains no `await`.",
     why="""
-        The generator occupies the event loop until it has produced all events. Meanwhile, other
-        streams pause, heartbeats are not sent, and client disconnects are not detected.
+        The generator blocks the event loop until it has produced all events. Meanwhile, other
+        streams pause, the server sends no heartbeats, and it does not detect client disconnects.
     """,
     detection="""
         An asynchronous generator has a loop around a `yield`, and the loop contains no `await`,
         `async for` or `async with`. The rule cannot determine how long the loop runs.
     """,
     measured="""
-        uvicorn 0.54.0: while a generator without `await` produced 20 events and spent 50 ms on
-        each, the events of another stream paused for 1.0 s. The events of the generator itself were
-        sent one by one.
+        uvicorn 0.54.0: a generator without `await` produced 20 events and spent 50 ms on each.
+        Meanwhile, another stream paused for 1.0 s. The generator's own events were sent one by one.
     """,
     fix="""
         Iterate over an asynchronous source. If the source is synchronous, make the generator
@@ -87,10 +87,11 @@ THREADS = ConfigRule(
     safety=Safety.NONE,
     what="A synchronous generator produces the events of a `StreamingResponse`.",
     why="""
-        Starlette runs each step of the generator in a thread of AnyIO, whose default limit is 40
-        threads. The 41st stream waits, and so do all synchronous handlers.
+        Starlette runs each step of the generator in an AnyIO worker thread. AnyIO allows 40 such
+        threads by default. If 40 streams occupy them, the next stream and all synchronous handlers
+        have to wait.
     """,
-    detection="The content of a `StreamingResponse` is a synchronous generator.",
+    detection="A synchronous generator is passed to `StreamingResponse` as its content.",
     measured="""
         Starlette 1.10.0: with a limit of 2 threads and pauses of 0.4 s, three streams took twice as
         long as two.
@@ -115,12 +116,12 @@ SLEEP_ZERO = ConfigRule(
         `asyncio.sleep(0)` only adds a pass through the event loop for each event.
     """,
     detection="""
-        A generator of a stream has `await asyncio.sleep(0)` and also awaits something else. If
+        A stream's generator contains `await asyncio.sleep(0)` and also awaits something else. If
         `asyncio.sleep(0)` is the only `await`, it is not reported, because it lets other tasks run.
     """,
     measured="""
-        uvicorn 0.54.0: with and without `asyncio.sleep(0)`, each event of a stream arrived in a
-        read of its own.
+        uvicorn 0.54.0: each event of a stream arrived in a separate read, with and without
+        `asyncio.sleep(0)`.
     """,
     fix="Remove the `asyncio.sleep(0)` call.",
     source="measured on loopback with uvicorn 0.54.0; docs.python.org, asyncio.sleep",
@@ -132,16 +133,17 @@ SWALLOWED = ConfigRule(
     severity=Severity.WARNING,
     message="{caught} is caught without being raised again, so a cancelled stream {effect}",
     safety=Safety.SAFE,
-    what="A generator catches the exception that cancels it and continues.",
+    what="A generator catches its own cancellation exception and continues.",
     why="""
-        When a client disconnects, the server cancels the generator. If the exception is swallowed
-        in a loop, the model keeps producing tokens that nobody receives, and the request keeps its
+        When a client disconnects, the server cancels the generator. If a loop swallows the
+        exception, the model keeps producing tokens that nobody receives, and the request keeps its
         slot.
     """,
     detection="""
-        An `except` without a type, or with `BaseException`, `CancelledError` or `GeneratorExit`,
-        covers an `await` or a `yield` and contains no `raise`, `return` or `break`. Outside a loop
-        the severity is lower, because the generator ends anyway.
+        An `except` clause without a type, or with `BaseException`, `CancelledError` or
+        `GeneratorExit`, covers an `await` or a `yield`. The clause contains neither `raise` nor
+        `return` nor `break`. Outside a loop the severity is lower, because the generator ends
+        anyway.
     """,
     fix="""
         Raise the exception again after cleaning up.
@@ -175,7 +177,7 @@ _PAUSES = (ast.Await, ast.AsyncFor, ast.AsyncWith)
 
 
 def find(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnostic]:
-    """Find the problems of the functions that produce a stream."""
+    """Find problems in the functions that produce a stream."""
     for function in route.functions:
         is_generator = function in route.generators
         blocking: list[Diagnostic] = []
@@ -218,7 +220,7 @@ def _waits(program: PythonProgram, call: ast.Call) -> bool:
 def _pauses(
     program: PythonProgram, route: StreamingRoute, function: FunctionNode
 ) -> Iterator[Diagnostic]:
-    # For a decorated generator, FastAPI pauses after each event.
+    # FastAPI pauses after each event of a decorated generator.
     is_decorated = route.call in function.decorator_list
     if isinstance(function, ast.FunctionDef):
         if route.framework in {"FastAPI", "Starlette"}:
@@ -295,11 +297,11 @@ def _swallowed(program: PythonProgram, function: FunctionNode) -> Iterator[Diagn
             if caught and not _leaves(handler):
                 yield _swallowing(program, node, handler, caught)
             if caught:
-                break  # Later handlers do not receive this exception.
+                break  # Later handlers never receive this exception.
 
 
 def _cancels(program: PythonProgram, handler: ast.ExceptHandler) -> str:
-    """Return the exception type by which a handler catches cancellation; empty if there is none."""
+    """Return the exception type with which a handler catches cancellation; empty if it does not."""
     if handler.type is None:
         return "every exception"
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -1,4 +1,4 @@
-"""PYA401, PYA402: read timeouts of clients, and heartbeats that are never sent during a silence."""
+"""Rules PYA401 and PYA402: read timeouts of clients, and heartbeats that are never sent."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ READ_TIMEOUT = ConfigRule(
     severity=Severity.WARNING,
     message="the client cuts a stream after {limit:g} s of silence{default}, {reason}",
     safety=Safety.UNSAFE,
-    what="An HTTP client has a read timeout that is shorter than the silences of the upstream.",
+    what="An HTTP client has a read timeout that is shorter than the upstream's silences.",
     why="""
         A model is silent until its first token and while it calls tools. When the limit expires,
         the client raises `ReadTimeout`, and the user's stream breaks off.
     """,
     detection="""
-        A program calls `stream()` of an httpx client, whose default timeout is 5 s, or passes
-        `timeout=` to a streaming request of requests. The limit is compared with the interval of
-        known heartbeats, or with the setting `silence`.
+        A program calls `stream()` on an `httpx` client, whose default timeout is 5 s, or passes
+        `timeout=` to a streaming `requests` call. The limit is compared with the heartbeat interval
+        if it is known, and with the setting `silence` otherwise.
     """,
     measured="httpx 0.28.1: a stream with a silence of 6 s was cut after 5.0 s.",
     fix="""
@@ -56,14 +56,14 @@ HEARTBEAT = ConfigRule(
     severity=Severity.WARNING,
     message="the heartbeat is sent only when the next item arrives, so never during a silence",
     safety=Safety.NONE,
-    what="A loop over the output of a model sends a comment if enough time has passed.",
+    what="A loop over model output sends a comment if enough time has passed.",
     why="""
         The body of the loop runs only when an item arrives. During a silence nothing is sent, and
-        proxies cut the connection. The comment is sent only together with the item that ends the
+        proxies cut the connection. The loop sends the comment only when the next item ends the
         silence.
     """,
     detection="""
-        A comment is yielded inside `for` or `async for` under a condition that compares times.
+        A `for` or `async for` loop yields a comment under a condition that compares times.
     """,
     measured="""
         `undam check` reported UD401 for such a generator: a silence of 25 s had no heartbeat.
@@ -88,7 +88,7 @@ _ENDS = (ast.While, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True, slots=True)
 class ReadLimit:
-    """Limit on the silence of one streaming request.
+    """The read timeout of one streaming request.
 
     Args:
         call: the call that sets the limit, or whose default it is.
@@ -102,7 +102,7 @@ class ReadLimit:
 
 
 def read_limits(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[ReadLimit]:
-    """Yield the known limits of the streaming requests among the nodes of a scope."""
+    """Yield the known read timeouts of the streaming requests in a scope."""
     for node in nodes:
         if not isinstance(node, ast.Call):
             continue
@@ -125,7 +125,7 @@ def read_limits(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[Re
 def find(
     program: PythonProgram, nodes: Iterable[ast.AST], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find the read timeouts that are shorter than the silences of a stream."""
+    """Find read timeouts that are shorter than the expected idle periods of a stream."""
     for one in read_limits(program, nodes):
         severity = None if math.isinf(one.limit_s) else settings.silence.severity(one.limit_s)
         if severity is not None:
@@ -133,7 +133,7 @@ def find(
 
 
 def _client(program: PythonProgram, call: ast.Call) -> ast.Call | None:
-    """Return the call that creates the httpx client of a request."""
+    """Return the call that creates the httpx client for a request."""
     if program.called(call) == "httpx.stream":
         return call
     value: ast.AST | None = call.func.value if isinstance(call.func, ast.Attribute) else None
@@ -146,7 +146,7 @@ def _client(program: PythonProgram, call: ast.Call) -> ast.Call | None:
 
 
 def _attribute(program: PythonProgram, name: str) -> ast.expr | None:
-    """Return the value assigned to an attribute, if the file has exactly one such assignment."""
+    """Return the value assigned to an attribute, if the file contains exactly one assignment."""
     found = [
         node.value
         for node in program.nodes
@@ -193,7 +193,7 @@ def _read_limit(program: PythonProgram, value: ast.expr) -> float | None:
 
 
 def find_heartbeats(program: PythonProgram, generator: FunctionNode) -> Iterator[Diagnostic]:
-    """Find heartbeats that cannot be sent during a silence, because their loop waits for items."""
+    """Find heartbeats that are never sent in idle periods, because their loop waits for items."""
     for node in program.own_nodes(generator):
         if isinstance(node, ast.Yield) and _is_comment(node) and _waits_for_item(program, node):
             yield diagnostic_at(HEARTBEAT, program.source, program.span(node))

@@ -1,4 +1,4 @@
-"""PYA102, PYA103: HTTP middleware around streams."""
+"""Rules PYA102 and PYA103: HTTP middleware that collects or wraps streams."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ COLLECTS = ConfigRule(
         body, and returns a new response afterwards.
     """,
     why="""
-        The client receives nothing until the generator of the stream has ended. The middleware
-        also holds the whole answer in memory.
+        The client receives nothing until the stream's generator has ended. The middleware also
+        holds the whole answer in memory.
     """,
     detection="""
         A function in the program iterates over an attribute `body_iterator` and is not a generator.
@@ -54,9 +54,9 @@ WRAPS = ConfigRule(
         receive each chunk of the body through a memory stream.
     """,
     why="""
-        Events are not held, but each one costs at least one more switch between tasks. Context
-        variables and cancellation behave differently inside the middleware, so faults in streams
-        are hard to debug.
+        Events are not held, but each event requires at least one more task switch. Context
+        variables and cancellation behave differently inside the middleware, so stream errors are
+        hard to debug.
     """,
     detection="""
         A program uses `BaseHTTPMiddleware` or `@app.middleware("http")`, and has a streaming
@@ -85,7 +85,7 @@ _SELECTS = re.compile(
 
 
 def find_collecting(program: PythonProgram) -> Iterator[Diagnostic]:
-    """Find functions that read the body of a response before they return it."""
+    """Find middleware functions that read the entire response body before they return it."""
     for node in program.nodes:
         if not (isinstance(node, ast.Attribute) and node.attr == "body_iterator"):
             continue
@@ -97,7 +97,7 @@ def find_collecting(program: PythonProgram) -> Iterator[Diagnostic]:
 
 
 def _selects(scope: ast.AST) -> bool:
-    """Return whether a function compares the content type or the path."""
+    """Return whether a function checks the content type or the path."""
     tests = [one.test for one in ast.walk(scope) if isinstance(one, ast.If | ast.IfExp)]
     return any(_SELECTS.search(ast.unparse(one)) for one in tests)
 

@@ -1,4 +1,4 @@
-"""PYA202 to PYA204: headers of a stream, and handlers that lose the request."""
+"""Rules PYA202-PYA204: headers, prompts in query strings, and lost request contexts."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ HEADERS = ConfigRule(
     safety=Safety.SAFE,
     what="An event stream is sent without the headers that keep proxies from holding it.",
     why="""
-        nginx buffers a response unless `X-Accel-Buffering: no` is set, and compression in proxies
-        and CDNs holds small events unless `Cache-Control` has `no-transform`.
+        nginx buffers a response unless it has the header `X-Accel-Buffering: no`. Proxies and CDNs
+        that compress the response hold small events unless `Cache-Control` contains `no-transform`.
     """,
     detection="""
-        A response of type text/event-stream, whose headers are written in the file, lacks
-        `no-transform` or `X-Accel-Buffering`. In a running service, `undam check` reports missing
-        headers as UD202.
+        The file sets the headers of a text/event-stream response, and `no-transform`,
+        `X-Accel-Buffering`, or both are missing. In a running service, `undam check` reports
+        missing headers as UD202.
     """,
     measured="""
-        nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB; with `X-Accel-Buffering:
+        nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB. With `X-Accel-Buffering:
         no`, each event arrived at once.
     """,
     fix="""
@@ -61,8 +61,8 @@ QUERY = ConfigRule(
     what="A POST handler declares the prompt as a parameter of type `str`.",
     why="""
         FastAPI takes parameters of simple types from the query string. A client that sends the
-        prompt as JSON receives status 422, and prompts in URLs are logged by every proxy on the
-        path.
+        prompt as JSON receives status 422. If the client sends the prompt in the URL instead, every
+        proxy on the path logs it.
     """,
     detection="""
         A streaming POST handler of FastAPI has a parameter such as `prompt: str` without `Body`,
@@ -93,8 +93,8 @@ CONTEXT = ConfigRule(
     """,
     why="""
         Flask ends the request context when the handler returns, before the server runs the
-        generator. The first access to these objects raises `RuntimeError`, and the response breaks
-        off.
+        generator. The generator's first access to one of these objects raises `RuntimeError`, and
+        the response breaks off.
     """,
     detection="""
         The generator of a streaming response uses an object of the request context, and neither the
@@ -123,7 +123,7 @@ _BODY_METHODS = frozenset({"post", "put", "patch"})
 
 
 def find(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnostic]:
-    """Find the problems of a response and of its handler."""
+    """Find problems with a response and its handler."""
     if route.kind is StreamKind.SSE:
         yield from _headers(program, route)
     if route.framework == "FastAPI" and route.handler is not None:

@@ -1,4 +1,4 @@
-"""PYA104, PYA105: clients that read a stream as a whole or in blocks of fixed size."""
+"""Rules PYA104 and PYA105: clients that read a stream as a whole or in fixed-size blocks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ WHOLE = ConfigRule(
     message="{what}, so the program receives nothing before the response has ended",
     safety=Safety.SAFE,
     what="""
-        A program iterates over the response of a model as a stream, but made the request without
-        the client's streaming mode.
+        A program iterates over a model response as a stream, but made the request without the
+        client's streaming mode.
     """,
     why="""
         `requests` and `httpx` read the whole body before the call returns, and the OpenAI SDK
@@ -33,7 +33,7 @@ WHOLE = ConfigRule(
     """,
     detection="""
         A method such as `iter_lines`, `iter_content` or `iter_bytes` is called on the result of a
-        request without `stream=True` (requests) or outside `stream()` (httpx). A loop over the
+        request without `stream=True` (`requests`) or outside `stream()` (`httpx`). A loop over the
         result of `create()` without `stream=True` is reported as well.
     """,
     measured="""
@@ -58,18 +58,19 @@ BLOCKS = ConfigRule(
     safety=Safety.SAFE,
     what="A program reads a stream of events in blocks of a fixed size.",
     why="""
-        An event that is shorter than the block waits for the events after it. The last events wait
-        for the end of the stream.
+        An event shorter than the block is held until later events fill the block. The last events
+        are held until the stream ends.
     """,
     detection="""
         `iter_content(n)`, `iter_lines()` with its default of 512 bytes, `iter_bytes(n)` or
-        `iter_raw(n)` is called on a response that streams. The methods of requests wait only if the
-        body is not chunked. The methods of httpx always wait, so their severity is error.
+        `iter_raw(n)` is called on a response that streams. The `requests` methods wait for a full
+        block only if the body is not chunked. The `httpx` methods always wait for a full block, so
+        their severity is error.
     """,
     measured="""
-        requests 2.34.2: `iter_lines()` was 603 ms late on a body that ends when the connection is
-        closed, and not late with `chunk_size=1`. httpx 0.28.1: `aiter_bytes(4096)` held a short
-        stream until its end.
+        requests 2.34.2: on a body delimited by connection close, `iter_lines()` returned events 603
+        ms late, and without delay if `chunk_size=1` was set. httpx 0.28.1: `aiter_bytes(4096)` held
+        a short stream until its end.
     """,
     fix="""
         Read the bytes as they arrive.
@@ -95,7 +96,7 @@ _CREATES = ("chat.completions.create", "completions.create", "responses.create",
 
 
 def find(program: PythonProgram, nodes: Iterable[ast.AST]) -> Iterator[Diagnostic]:
-    """Find clients in a scope that delay the stream they read."""
+    """Find clients that delay the stream they read."""
     for node in nodes:
         if isinstance(node, ast.Call):
             if last_name(program.called(node)) in _ITERATIONS:
@@ -130,7 +131,7 @@ def _iteration(program: PythonProgram, call: ast.Call) -> Iterator[Diagnostic]:
 
 
 def _is_requests(program: PythonProgram, target: str) -> bool:
-    """Return whether a call uses the `requests` library, through its module or a session."""
+    """Return whether a call uses the `requests` library, directly or through a session."""
     if target.startswith("requests."):
         return True
     return program.imports_any("requests") and not program.imports_any("httpx", "aiohttp")
@@ -165,7 +166,7 @@ def _may_be_true(expression: ast.expr) -> bool:
 
 
 def add_argument(program: PythonProgram, call: ast.Call, text: str) -> Edit:
-    """Return the edit that adds an argument at the end of a call."""
+    """Return the edit that appends an argument to a call."""
     arguments = [*call.args, *(one.value for one in call.keywords)]
     if arguments:
         end = max(program.end(one) for one in arguments)
@@ -200,7 +201,7 @@ def _blocks(program: PythonProgram, call: ast.Call, name: str) -> Iterator[Diagn
 
 
 def _is_httpx_lines(program: PythonProgram, call: ast.Call) -> bool:
-    """Return whether `iter_lines` is that of httpx, which does not delay lines."""
+    """Return whether an `iter_lines` call is the httpx method, which does not delay lines."""
     if last_name(program.called(call)) != "iter_lines" or call.args or call.keywords:
         return False
     return not program.imports_any("requests")

@@ -1,4 +1,4 @@
-"""The rules of Squid and their checks, one module per topic."""
+"""Rules for Squid and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RULES: tuple[ConfigRule, ...] = (*throttling.RULES, *limits.RULES)
 
 
 def find(config: SquidConfig, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of the streams that pass through Squid."""
+    """Find all problems with the streams that pass through Squid."""
     yield from throttling.find(config)
     yield from limits.find(config, settings)
 

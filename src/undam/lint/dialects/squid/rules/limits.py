@@ -1,4 +1,4 @@
-"""SQD401-SQD403: limits on silence, duration and size."""
+"""Rules SQD401-SQD403: limits on idle time, duration and size."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ READ_TIMEOUT = ConfigRule(
         every 0.5 s kept it open.
     """,
     fix="""
-        Set read_timeout to one hour. read_timeout applies to every origin, so a dead origin is
-        detected later.
+        Set `read_timeout` to one hour. The limit applies to every origin, so Squid detects a dead
+        origin later.
 
             read_timeout 1 hour
     """,
@@ -61,7 +61,8 @@ LIFETIME = ConfigRule(
         less is reported as an error.
     """,
     measured="""
-        squid 5.7 with `client_lifetime 2 seconds` cut a stream that carried a comment every 0.5 s.
+        squid 5.7 with `client_lifetime 2 seconds` cut a stream although a comment was sent every
+        0.5 s.
     """,
     fix="""
         Restore Squid's default of one day. `client_lifetime` applies to every client.
@@ -83,7 +84,7 @@ BODY_SIZE = ConfigRule(
     """,
     why="""
         A long answer is cut after its status and headers have been sent. In OpenAI chunks, an
-        answer of 4000 tokens has a size of one megabyte.
+        answer of 4000 tokens takes up one megabyte.
     """,
     detection="""
         Streams pass through this Squid, and a limit below 8 MB applies to all responses or to an
@@ -91,8 +92,8 @@ BODY_SIZE = ConfigRule(
     """,
     measured="squid 5.7 with `reply_body_max_size 4 KB` cut a stream of 40 KB.",
     fix="""
-        Exempt streams from the limit in a line before the others, because the first matching line
-        applies. There is no automatic fix, because the exemption needs an ACL of your own.
+        Exempt streams in a line before the other limits, because the first matching line applies.
+        There is no automatic fix, because the exemption needs an ACL of your own.
 
             acl streams urlpath_regex ^/v1/
             reply_body_max_size none streams
@@ -118,7 +119,7 @@ _ENOUGH_BYTES = 8 << 20
 
 
 def find(config: SquidConfig, settings: Settings) -> Iterator[Diagnostic]:
-    """Find limits that cut streams."""
+    """Find limits that cut off streams."""
     yield from _find_timeouts(config, settings.silence)
     yield from _find_sizes(config, settings.hints)
 
@@ -142,7 +143,7 @@ def find_total(config: SquidConfig) -> Iterator[Diagnostic]:
 
 
 def _find_sizes(config: SquidConfig, hints: RouteHints) -> Iterator[Diagnostic]:
-    """Find the effective size limit of streams, which is the first that applies to them."""
+    """Find the effective size limit for streams, which is the first applicable one."""
     for line in config.all("reply_body_max_size"):
         acls = [text for text in line.texts[1:] if text.lower() not in _UNITS_BYTES]
         is_for_all = not acls or acls == ["all"]

@@ -1,4 +1,4 @@
-"""SQD101: delay pools that are slower than a stream."""
+"""Rule SQD101: delay pools that are slower than a stream."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ THROTTLED = ConfigRule(
     message="delay pool {pool} allows {rate} bytes per second, less than many streams need",
     safety=Safety.NONE,
     what="""
-        A delay pool limits the bytes per second, for all clients together or for each of them,
-        depending on its class.
+        A delay pool limits the bytes per second. Depending on the pool's class, the limit applies
+        to all clients together or to each client.
     """,
     why="""
-        A chat chunk has about 250 bytes, so 50 tokens per second need 12 KB/s for each reader. Data
-        above the rate waits, so the tokens arrive in bursts.
+        A chat chunk has about 250 bytes, so 50 tokens per second need 12 KB/s for each reader.
+        Squid delays data above the rate, so the tokens arrive in bursts.
     """,
     detection="""
-        `delay_parameters` of a pool that a streaming service uses has a rate below 16 KB/s, and no
-        `delay_access` of the pool begins with `deny`.
+        A streaming service uses a delay pool whose `delay_parameters` set a rate below 16 KB/s. No
+        `delay_access` line of the pool begins with `deny`.
     """,
     measured="""
         squid 5.7 with `delay_parameters 1 4000/4000`, 150 events of 270 bytes, 10 ms apart: the
-        events arrived 3 s late and in bursts.
+        events arrived in bursts and 3 s late.
     """,
     fix="""
         Exclude streams from the delay pool before other requests are allowed. There is no automatic
@@ -42,7 +42,7 @@ THROTTLED = ConfigRule(
 
 RULES = (THROTTLED,)
 
-# 50 chunks of 250 bytes per second, with a reserve for heartbeats.
+# 50 chunks of 250 bytes per second, with a margin for heartbeats.
 _ENOUGH_RATE = 16 << 10
 
 
@@ -59,7 +59,7 @@ def find(config: SquidConfig) -> Iterator[Diagnostic]:
 
 
 def _bytes_per_s(text: str) -> int | None:
-    """Return the first number of ``restore/max``; ``None`` for -1, which means no limit."""
+    """Return the first number in ``restore/max``; ``None`` for -1, which means no limit."""
     first = text.partition("/")[0]
     return int(float(first)) if is_number(first) else None
 

@@ -1,4 +1,4 @@
-"""The rules of Traefik and their checks, one module per topic."""
+"""Rules for Traefik and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(config: TraefikConfig, router: TraefikRouter, source: Source) -> Iterator[Diagnostic]:
-    """Find all problems of a streaming router. Limits of entry points are found separately."""
+    """Find all problems with a streaming router, except limits on entry points."""
     for middleware in config.middlewares_of(router)[0]:
         yield from buffering.find(middleware, source)
         yield from compression.find(middleware, source)

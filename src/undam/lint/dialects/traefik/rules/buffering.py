@@ -1,4 +1,4 @@
-"""TRF101: the buffering middleware."""
+"""Rule TRF101: the buffering middleware."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUFFERING = ConfigRule(
     message="the middleware {name} reads the whole response before it sends the first byte",
     safety=Safety.UNSAFE,
     what="""
-        The `buffering` middleware reads the whole request and the whole response, in memory or on
+        The `buffering` middleware reads the whole request and the whole response into memory or to
         disk.
     """,
     why="""
@@ -34,8 +34,8 @@ BUFFERING = ConfigRule(
         middleware, each event arrived at once.
     """,
     fix="""
-        Remove the `buffering` middleware from the streaming router. The middleware's limit on the
-        request size then no longer applies to this router.
+        Remove the `buffering` middleware from the streaming router. Without the middleware, its
+        limit on the request size no longer applies to this router.
 
             routers:
               chat:
@@ -50,7 +50,7 @@ RULES = (BUFFERING,)
 def find(
     middleware: Middleware, source: Source, rule: ConfigRule = BUFFERING
 ) -> Iterator[Diagnostic]:
-    """Find a middleware that buffers the response.
+    """Report a middleware if it buffers the response.
 
     Args:
         rule: the rule to report; resources of Kubernetes have rules of their own.
@@ -64,7 +64,7 @@ def find(
 
 
 def response_buffer_switch(middleware: Middleware) -> Entry | None:
-    """Return the `disableResponseBuffer: true` of a buffering middleware."""
+    """Return the `disableResponseBuffer: true` entry of a buffering middleware."""
     entry = entry_at(middleware.node, "buffering")
     switch = entry_at(entry.value, "disableresponsebuffer") if entry else None
     return switch if switch is not None and switch.value.text.lower() == "true" else None

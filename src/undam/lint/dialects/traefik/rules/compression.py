@@ -1,4 +1,4 @@
-"""TRF102: compression of event streams."""
+"""Rule TRF102: compression of event streams."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ COMPRESS = ConfigRule(
     safety=Safety.SAFE,
     what="By default `compress` compresses every content type except gRPC.",
     why="""
-        Compression has little effect, because each event is flushed. The next hop can no longer
-        read the compressed events, and small events compress poorly. Older Traefik versions could
-        hold the first 1024 bytes.
+        Compression has little effect, because each event is flushed. Small events compress poorly,
+        and the next hop cannot read compressed events. Older Traefik versions could hold the first
+        1024 bytes.
     """,
     detection="""
         A streaming router uses a `compress` middleware whose `excludedContentTypes` does not list
@@ -34,7 +34,7 @@ COMPRESS = ConfigRule(
     measured="""
         Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived at once. With
         the middleware, the response head arrived only with the first event, even if event streams
-        were excluded; without the middleware, the head arrived at once.
+        were excluded. Without the middleware, the head arrived at once.
     """,
     fix="""
         Exclude event streams from compression.
@@ -54,7 +54,7 @@ _EVENT_STREAM = "text/event-stream"
 def find(
     middleware: Middleware, source: Source, rule: ConfigRule = COMPRESS
 ) -> Iterator[Diagnostic]:
-    """Find a middleware that compresses event streams.
+    """Report a middleware if it compresses event streams.
 
     Args:
         rule: the rule to report; resources of Kubernetes have rules of their own.
@@ -69,7 +69,8 @@ def find(
         streams = [item for item in items_of(included.value) if _is_event_stream(item)]
         if not streams:
             return
-        # An empty list would mean that every type is compressed.
+        # The last item is not removed, because an empty list would mean that all types are
+        # compressed.
         if len(included.value.items) > 1:
             edit = remove_item(source, included, streams[0])
     elif excluded is None:

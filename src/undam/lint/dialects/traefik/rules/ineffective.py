@@ -1,4 +1,4 @@
-"""TRF201-TRF202: settings that look like a fix but have no effect on streams."""
+"""Rules TRF201-TRF202: settings that look like a fix but do not affect streams."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NO_RESPONSE_BUFFER = ConfigRule(
     message="disableResponseBuffer does not stop the middleware {name} from holding the response",
     safety=Safety.UNSAFE,
     what="""
-        According to the documentation of Traefik, `disableResponseBuffer` streams the response
-        while the request size is limited.
+        According to Traefik's documentation, `disableResponseBuffer` streams the response while the
+        request size is limited.
     """,
     why="""
         Traefik 3.7.15 accepts `disableResponseBuffer`, but still holds the whole response.
-        According to the source of Traefik 3.7.9, the option can be set only in code. A later
-        Traefik version may support the option.
+        According to the Traefik 3.7.9 source, the option can be set only in code. A later Traefik
+        version may support the option.
     """,
     detection="A streaming router uses a `buffering` middleware that sets `disableResponseBuffer`.",
     measured="""
@@ -34,9 +34,9 @@ NO_RESPONSE_BUFFER = ConfigRule(
         arrived together at the end.
     """,
     fix="""
-        Remove the `buffering` middleware from the streaming router. The middleware's limit on the
-        request size then no longer applies to this router. With a Traefik version other than
-        3.7.15, measure before you remove the middleware:
+        Remove the `buffering` middleware from the streaming router. Without the middleware, its
+        limit on the request size no longer applies to this router. With a Traefik version other
+        than 3.7.15, measure before you remove the middleware:
 
             undam check URL --beacon
     """,
@@ -72,7 +72,7 @@ RULES = (NO_RESPONSE_BUFFER, FLUSH_INTERVAL)
 def find_buffer_switch(
     middleware: Middleware, source: Source, rule: ConfigRule = NO_RESPONSE_BUFFER
 ) -> Iterator[Diagnostic]:
-    """Find a buffering middleware that was meant not to buffer responses, but does.
+    """Report a buffering middleware that was meant to leave responses unbuffered but does not.
 
     Args:
         rule: the rule to report; resources of Kubernetes have rules of their own.
@@ -86,7 +86,7 @@ def find_buffer_switch(
 
 
 def find_flush_interval(service: Entry, source: Source) -> Iterator[Diagnostic]:
-    """Find a flush interval of a service."""
+    """Report a service that sets a flush interval."""
     forwarding = at(service.value, "loadbalancer", "responseforwarding")
     interval = entry_at(forwarding, "flushinterval")
     if interval and seconds_of(interval.value):

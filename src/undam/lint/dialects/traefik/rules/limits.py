@@ -1,4 +1,4 @@
-"""TRF401-TRF402: limits of entry points and transports."""
+"""Rules TRF401-TRF402: limits on entry points and transports."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ WRITE_TIMEOUT = ConfigRule(
         are sent.
     """,
     detection="""
-        An entry point has a limit above 0 and below one hour, and a streaming router of the same
-        file uses it, or `--stream` is given. A limit of at most one minute is an error; a higher
-        limit is a warning. If the routers are in other files, the severity is info.
+        An entry point has a limit above 0 and below one hour. Either a streaming router in the same
+        file uses this entry point, or `--stream` is given. A limit of at most one minute is an
+        error; a higher limit is a warning. If the routers are in other files, the severity is info.
     """,
     measured="""
         Traefik 3.7.15 with a limit of 2 s cut the response 2.0 s after the request, while events
@@ -63,16 +63,16 @@ HEADER_TIMEOUT = ConfigRule(
         response head.
     """,
     why="""
-        Many servers send the response head with the first token. If the prefill takes longer than
-        the limit, the client receives a 504.
+        Many servers send the response head together with the first token. If the prefill takes
+        longer than the limit, the client receives a 504.
     """,
     detection="""
-        `responseHeaderTimeout` is above 0 and below one minute, in the transport that the service
-        of a streaming router uses, or in the static `serversTransport`.
+        `responseHeaderTimeout` is above 0 and below one minute in the static `serversTransport` or
+        in the transport of a streaming router's service.
     """,
     measured="""
-        Traefik 3.7.15 with a limit of 1 s, in the static and in a dynamic transport, returned 504
-        for a response head that came after 2.5 s.
+        Traefik 3.7.15 with a limit of 1 s, in the static and in a dynamic transport, returned a 504
+        because the response head arrived only after 2.5 s.
     """,
     fix="""
         Set responseHeaderTimeout to 0, the default, which means no limit. The change applies to all
@@ -86,12 +86,12 @@ HEADER_TIMEOUT = ConfigRule(
 
 RULES = (WRITE_TIMEOUT, HEADER_TIMEOUT)
 
-# Models send the response headers within a minute, so a longer limit is not a problem.
+# Model servers send the response headers within a minute, so a longer limit does no harm.
 _SLOW_HEAD_S = 60.0
 
 
 def find(config: TraefikConfig, service: Entry, source: Source) -> Iterator[Diagnostic]:
-    """Find limits of the transport that the service of a streaming router uses."""
+    """Find limits on the transport that the service of a streaming router uses."""
     name = at(service.value, "loadbalancer", "serverstransport")
     if name is not None:
         used = config.transports.get(local_name(name.text))
@@ -101,7 +101,7 @@ def find(config: TraefikConfig, service: Entry, source: Source) -> Iterator[Diag
 def find_static(
     config: TraefikConfig, routers: Iterable[TraefikRouter], source: Source, *, has_hints: bool
 ) -> Iterator[Diagnostic]:
-    """Find limits of the static configuration.
+    """Find limits in the static configuration.
 
     Args:
         routers: the streaming routers of the same file.
@@ -132,7 +132,7 @@ def find_static(
 def find_header_timeout(
     transport: Node | None, source: Source, *, streams: bool, rule: ConfigRule = HEADER_TIMEOUT
 ) -> Iterator[Diagnostic]:
-    """Find a limit of a transport on the wait for response headers that is too short.
+    """Report a transport whose timeout for response headers is too short.
 
     Args:
         rule: the rule to report; resources of Kubernetes have rules of their own.
@@ -152,6 +152,6 @@ def find_header_timeout(
 
 
 def _remove_limit(source: Source, entry: Entry) -> Edit | None:
-    """Return the edit that sets a limit to 0, with a unit unless the limit is a bare number."""
+    """Return the edit that disables a limit: ``0`` for a bare number, otherwise ``0s``."""
     is_bare = not entry.value.quoted and entry.value.text.isdecimal()
     return replace_value(source, entry.value, "0" if is_bare else "0s")

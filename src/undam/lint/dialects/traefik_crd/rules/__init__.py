@@ -1,4 +1,4 @@
-"""The rules of Traefik in Kubernetes, one module per topic.
+"""Rules for Traefik in Kubernetes, one module per topic.
 
 Each diagnostic is in the linted file: at the middleware or transport if it is defined there, or
     else where a route of this file refers to it.
@@ -32,7 +32,7 @@ RULES: tuple[ConfigRule, ...] = (
 def find_in_middleware(
     use: MiddlewareUse, route: IngressRouteRule, source: Source
 ) -> Iterator[Diagnostic]:
-    """Find problems of a middleware that a streaming route uses."""
+    """Find problems with a middleware that a streaming route uses."""
     middleware, defined_in = use.resource, use.resource.source
     is_here, is_route_here = defined_in is source, route.resource.source is source
     if middleware.spec is None or not (is_here or is_route_here):
@@ -49,12 +49,12 @@ def find_in_middleware(
 
 
 def find_in_transports(route: IngressRouteRule, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits of the transports in this file that a streaming route uses."""
+    """Find limits on transports in this file that a streaming route uses."""
     yield from limits.find_in_transports(route, cluster)
 
 
 def _at_reference(one: Diagnostic, use: MiddlewareUse, source: Source) -> Diagnostic:
-    """Move a diagnostic about a middleware in another file to the reference in this file."""
+    """Move a diagnostic about a middleware in another file to its reference in this file."""
     line, column = source.position(use.reference.start)
     length = use.reference.end - use.reference.start
     edit = None

@@ -1,4 +1,4 @@
-"""TRK101: the buffering middleware."""
+"""Rule TRK101: the buffering middleware."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ BUFFERING = ConfigRule(
     message="the middleware {name} reads the whole response before it sends the first byte",
     safety=Safety.UNSAFE,
     what="""
-        A Middleware with `buffering` reads the whole request and the whole response, in memory or
-        on disk.
+        A Middleware with `buffering` reads the whole request and the whole response into memory or
+        to disk.
     """,
     why="Nothing reaches the client before the model has finished, not even the response head.",
     detection="""
@@ -26,8 +26,8 @@ BUFFERING = ConfigRule(
         (TRF101).
     """,
     fix="""
-        Remove the `buffering` middleware from the streaming route. The middleware's limit on the
-        request size then no longer applies to this route.
+        Remove the `buffering` middleware from the streaming route. Without the middleware, its
+        limit on the request size no longer applies to this route.
 
             routes:
               - match: PathPrefix(`/v1`)

@@ -1,4 +1,4 @@
-"""TRK102: compression of event streams."""
+"""Rule TRK102: compression of event streams."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COMPRESS = ConfigRule(
     safety=Safety.SAFE,
     what="By default `compress` compresses every content type except gRPC.",
     why="""
-        Compression has little effect, because each event is flushed. The next hop can no longer
-        read the compressed events, and small events compress poorly.
+        Compression has little effect, because each event is flushed. Small events compress poorly,
+        and the next hop cannot read compressed events.
     """,
     detection="""
         A streaming route uses a `compress` middleware whose `excludedContentTypes` does not list

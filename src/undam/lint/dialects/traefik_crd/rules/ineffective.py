@@ -1,4 +1,4 @@
-"""TRK201: a setting that looks like a fix but has no effect on streams."""
+"""Rule TRK201: a setting that looks like a fix but does not affect streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TRK401-TRK402: limits of entry points and transports."""
+"""Rules TRK401-TRK402: limits on entry points and transports."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ WRITE_TIMEOUT = ConfigRule(
     ),
     safety=Safety.UNSAFE,
     what="""
-        The argument `respondingTimeouts.writeTimeout` of Traefik limits the time from the end of
-        the request head to the end of the response.
+        Traefik's argument `respondingTimeouts.writeTimeout` limits the time from the end of the
+        request head to the end of the response.
     """,
     why="""
         A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
@@ -61,16 +61,16 @@ HEADER_TIMEOUT = ConfigRule(
         may take to send the response head.
     """,
     why="""
-        Many servers send the response head with the first token. If the prefill takes longer than
-        the limit, the client receives a 504.
+        Many servers send the response head together with the first token. If the prefill takes
+        longer than the limit, the client receives a 504.
     """,
     detection="""
         A service of a streaming route uses a ServersTransport in this file whose limit is above 0
         and below one minute.
     """,
     measured="""
-        Traefik 3.7.15 with a limit of 1 s returned 504 for a response head that came after 2.5 s
-        (TRF402).
+        Traefik 3.7.15 with a limit of 1 s returned a 504 because the response head arrived only
+        after 2.5 s (TRF402).
     """,
     fix="""
         Set responseHeaderTimeout to 0s, the default, which means no limit. The change applies to
@@ -89,7 +89,7 @@ RULES = (WRITE_TIMEOUT, HEADER_TIMEOUT)
 
 
 def find_in_transports(route: IngressRouteRule, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits of the transports that the services of a route use."""
+    """Find limits on the transports that the services of a route use."""
     for service in route.services:
         name = text_at(service, "serversTransport")
         for transport in cluster.own_of("ServersTransport"):
@@ -103,7 +103,7 @@ def find_in_transports(route: IngressRouteRule, cluster: Cluster) -> Iterator[Di
 
 
 def find_in_arguments(routes: Sequence[IngressRouteRule], cluster: Cluster) -> Iterator[Diagnostic]:
-    """Find limits in the arguments of a Traefik Deployment of this file."""
+    """Find limits in the arguments of Traefik Deployments in this file."""
     streams = bool(cluster.settings.stream_paths) or any(
         one.assessed.outcome is RouteOutcome.STREAMS for one in routes
     )

@@ -1,4 +1,4 @@
-"""The rules of Traffic Server and their checks, one module per topic."""
+"""Rules for Traffic Server and their checks, one module per topic."""
 
 from __future__ import annotations
 

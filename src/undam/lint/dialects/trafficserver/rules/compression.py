@@ -1,4 +1,4 @@
-"""ATS101: a compressor that is not flushed."""
+"""Rule ATS101: compression without flushing."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ NO_FLUSH = ConfigRule(
     """,
     why="The response head arrives at once, but no event arrives until the model has finished.",
     detection="""
-        A section of compress.config is enabled, has a compressible-content-type that matches event
-        streams, and does not have `flush true`. If event streams match only through a wildcard
-        (text/*), the severity is error with `--stream`, and info otherwise.
+        An enabled section of compress.config has a compressible-content-type that matches event
+        streams, but the section does not set `flush true`. If event streams match only through a
+        wildcard (text/*), the severity is error with `--stream` and info without it.
     """,
     measured="""
         Traffic Server 9.2, with events sent 25 ms apart for 3 s: the head arrived after 1 ms, and
-        all events arrived together after 3.0 s. With `flush true`, events were 0.3 ms late. A
+        all events arrived together after 3.0 s. With `flush true`, events arrived 0.3 ms late. A
         pattern without `*` does not match a Content-Type with a charset parameter.
     """,
     fix="""
-        Set `flush true`, so that the compressor sends each event. With `flush true`, the compressed
-        data consists of more pieces and is slightly larger.
+        Set `flush true`, so that the compressor sends each event at once. With `flush true`, the
+        compressed data is split into more pieces and is slightly larger.
 
             compressible-content-type text/event-stream*
             flush true
@@ -52,9 +52,10 @@ NO_FLUSH = ConfigRule(
 
 RULES = (NO_FLUSH,)
 
-# With and without a charset, because the plugin compares the whole header.
+# Both forms are checked, because the plugin matches against the whole header, including any
+# charset.
 _EVENT_STREAMS = ("text/event-stream", "text/event-stream; charset=utf-8")
-# A pattern longer than any real type is ignored, because it would be slow to match.
+# Longer patterns are ignored, because they match no real type and would be slow to match.
 _MAX_PATTERN_CHARS = 100
 
 
@@ -88,7 +89,7 @@ def _set_flush(source: Source, section: CompressSection, start: int) -> Edit:
 
 
 def _matching_type(section: CompressSection) -> Word | None:
-    """Return the type pattern that includes event streams; the last matching one has precedence."""
+    """Return the last type pattern that includes event streams; the last match takes precedence."""
     for stream in _EVENT_STREAMS:
         for word in reversed(section.types):
             bare = word.text.removeprefix("!").lower()
@@ -100,5 +101,5 @@ def _matching_type(section: CompressSection) -> Word | None:
 
 
 def _glob(pattern: str) -> str:
-    """Merge repeated stars, which are slow to match, and escape brackets, which are literal."""
+    """Merge repeated stars, because they are slow to match, and escape literal brackets."""
     return re.sub(r"\*+", "*", pattern).replace("[", "[[]")

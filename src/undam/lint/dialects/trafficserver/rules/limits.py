@@ -1,4 +1,4 @@
-"""ATS401-ATS402: timeouts in records.config, records.yaml and remap.config."""
+"""Rules ATS401-ATS402: timeouts in records.config, records.yaml and remap.config."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ NO_ACTIVITY = ConfigRule(
     message="{name} is {limit} s, {expected}: a longer silence cuts the stream",
     safety=Safety.UNSAFE,
     what="""
-        transaction_no_activity_timeout_in and _out (30 s by default) end a transaction after a time
-        without activity on the client side and on the origin side, respectively.
+        Traffic Server ends a transaction after a period of inactivity (30 s by default).
+        `transaction_no_activity_timeout_in` applies to the client side, and
+        `transaction_no_activity_timeout_out` applies to the origin side.
     """,
     why="Nothing is sent during a long prefill or a slow tool call, so the stream is cut.",
     detection="""
         One of the two idle limits is below the expected silence (setting `silence`, 300 s by
-        default). If the heartbeat interval is known, an idle limit of up to one interval is an
-        error, and one below two intervals is a warning. A limit in a line of remap.config applies
-        only to the map in that line. A limit in records.config or records.yaml applies to all maps;
-        its severity is info, unless `--stream` is given or the remap.config in the same directory
-        has a streaming map.
+        default). If the heartbeat interval is known, an idle limit of at most one interval is an
+        error. A longer limit below two intervals is a warning. A limit on a remap.config line
+        applies only to the map on that line. A limit in records.config or records.yaml applies to
+        all maps. For a limit in records.config or records.yaml, the severity is info unless
+        `--stream` is given or remap.config in the same directory has a streaming map.
     """,
     measured="""
-        Traffic Server 9.2 with either timeout set to 2 s cut the stream 2.5 s after the last byte;
-        with the defaults, it cut the stream after 31.3 s. Neither default_inactivity_timeout nor
-        keep_alive_no_activity_timeout cut the stream.
+        Traffic Server 9.2 with either timeout set to 2 s cut the stream 2.5 s after the last byte.
+        With the default timeouts, Traffic Server cut the stream after 31.3 s. Neither
+        default_inactivity_timeout nor keep_alive_no_activity_timeout cut the stream.
     """,
     fix="""
         Raise the limit, or send heartbeats more often. In records.config and records.yaml, the
@@ -63,8 +64,8 @@ ACTIVE = ConfigRule(
     message="{name} limits the whole transaction to {limit} s; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
-        transaction_active_timeout_in (900 s by default) limits the duration of a transaction, with
-        or without activity.
+        transaction_active_timeout_in (900 s by default) limits the duration of a transaction,
+        regardless of activity.
     """,
     why="""
         A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
@@ -72,13 +73,14 @@ ACTIVE = ConfigRule(
     """,
     detection="""
         transaction_active_timeout_in is above 0 and below one hour. A limit of up to one minute is
-        reported as an error, a longer one as a warning. A limit in a line of remap.config applies
-        only to the map in that line. In records.config and records.yaml, the severity is info,
-        unless `--stream` is given or the remap.config in the same directory has a streaming map.
+        reported as an error, and a longer limit as a warning. A limit on a remap.config line
+        applies only to the map on that line. For a limit in records.config or records.yaml, the
+        severity is info unless `--stream` is given or remap.config in the same directory has a
+        streaming map.
     """,
     measured="""
-        Traffic Server 9.2 with a limit of 2 s, set in records.config or through conf_remap,
-        truncated the stream after 2.9 s, while events arrived every 100 ms. A
+        Traffic Server 9.2 with a limit of 2 s truncated the stream after 2.9 s, although events
+        arrived every 100 ms. The limit was set in records.config or through conf_remap. A
         transaction_active_timeout_out of 2 s did not cut the stream.
     """,
     fix="""
@@ -113,7 +115,7 @@ _NUMBER = re.compile(r"\d{1,12}", re.ASCII)
 def find(
     source: Source, records: Iterable[TimeoutRecord], silence: ExpectedSilence, *, streams: bool
 ) -> Iterator[Diagnostic]:
-    """Find limits that cut a stream.
+    """Find timeouts that cut off streams.
 
     Args:
         streams: something is known to stream under these limits. If not, the severity is info and
@@ -146,7 +148,7 @@ def find(
 def find_default(
     source: Source, records: Iterable[TimeoutRecord], silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find idle limits that records.config leaves at 30 s, if that is too short."""
+    """Report idle timeouts that are left at the default of 30 s, if that is too short."""
     severity = silence.severity(_DEFAULT_IDLE_S)
     present = {record.name for record in records}
     first = _ANY_RECORD.search(source.text)

@@ -1,4 +1,4 @@
-"""The rules of Varnish and their checks, one module per topic."""
+"""Rules for Varnish and their checks, one module per topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(vcl: VclFile, routes: VclRoutes, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of the streams that pass through Varnish."""
+    """Find all problems with the streams that pass through Varnish."""
     yield from buffering.find(vcl, routes)
     yield from ineffective.find(vcl, routes)
     yield from limits.find(vcl, routes, settings.silence)

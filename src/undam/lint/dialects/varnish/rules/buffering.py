@@ -1,4 +1,4 @@
-"""VRN101-VRN103: flags of the backend response that make Varnish hold it."""
+"""Rules VRN101-VRN103: backend response flags that make Varnish hold the response."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ NO_STREAM = ConfigRule(
         also holds the response headers.
     """,
     detection="""
-        The statement `set beresp.do_stream = false` applies to a streaming response. Conditions on
-        the URL and on Content-Type are evaluated; a statement with any other condition is not
-        reported.
+        The statement `set beresp.do_stream = false` applies to a streaming response. `undam`
+        evaluates conditions on the URL and on Content-Type. A statement with any other condition is
+        not reported.
     """,
     measured="""
-        varnish 7.1.1, 120 events 25 ms apart: all of them arrived after 3.0 s; with the default,
-        events were 0.2 ms late.
+        varnish 7.1.1, 120 events 25 ms apart: all of them arrived after 3.0 s; with the default
+        setting, events were 0.2 ms late.
     """,
     fix="""
-        Exclude event streams from the `set` statement. If only streams satisfy the condition of the
-        statement, the automatic fix inverts the value instead.
+        Exclude event streams from the `set` statement. If only streams satisfy the statement's
+        condition, the automatic fix inverts the value instead.
 
             if (beresp.http.Content-Type !~ "text/event-stream") {
                 set beresp.do_stream = false;
@@ -54,18 +54,21 @@ ESI = ConfigRule(
     what="""
         To process ESI tags, Varnish reads the whole response before it delivers the first byte.
     """,
-    why="The first token arrives together with the last one. Event streams have no ESI tags.",
+    why="""
+        The first token arrives together with the last one. Event streams do not contain ESI tags.
+    """,
     detection="""
-        The statement `set beresp.do_esi = true` applies to a streaming response. A statement that
-        depends on Surrogate-Control, or on a type other than text/event-stream, is not reported.
+        The statement `set beresp.do_esi = true` applies to a streaming response. A statement whose
+        condition depends on Surrogate-Control, or on a type other than text/event-stream, is not
+        reported.
     """,
     measured="""
         varnish 7.1.1, 120 events 25 ms apart: all of them arrived after 3.0 s, with a
         Content-Length.
     """,
     fix="""
-        Exclude event streams from the `set` statement. If only streams satisfy the condition of the
-        statement, the automatic fix inverts the value instead.
+        Exclude event streams from the `set` statement. If only streams satisfy the statement's
+        condition, the automatic fix inverts the value instead.
 
             if (beresp.http.Content-Type !~ "text/event-stream") {
                 set beresp.do_esi = true;
@@ -80,10 +83,12 @@ GZIP = ConfigRule(
     severity=Severity.ERROR,
     message="'beresp.do_gzip = true' holds a stream in blocks of 16 KB of gzip",
     safety=Safety.SAFE,
-    what="Varnish compresses the response in blocks, and does not flush the compressor in between.",
+    what="""
+        Varnish compresses the response in blocks and does not flush the compressor between events.
+    """,
     why="""
-        The headers arrive at once, and then nothing: 16 KB of gzip output is more than a whole
-        answer. `do_stream = true` does not prevent the hold.
+        The headers arrive at once, but no event follows until the end, because a whole answer
+        produces less than 16 KB of gzip output. `do_stream = true` does not prevent the hold.
     """,
     detection="""
         The statement `set beresp.do_gzip = true` applies to a streaming response. A condition on
@@ -95,8 +100,8 @@ GZIP = ConfigRule(
         3.0 s.
     """,
     fix="""
-        Exclude event streams from the `set` statement. If only streams satisfy the condition of the
-        statement, the automatic fix inverts the value instead.
+        Exclude event streams from the `set` statement. If only streams satisfy the statement's
+        condition, the automatic fix inverts the value instead.
 
             if (beresp.http.Content-Type !~ "text/event-stream") {
                 set beresp.do_gzip = true;
@@ -107,7 +112,7 @@ GZIP = ConfigRule(
 
 RULES = (NO_STREAM, ESI, GZIP)
 
-# Maps a variable to its rule, the value that holds the response, and the value that does not.
+# Maps each variable to its rule, the value that holds the response, and the value that releases it.
 _FLAGS = {
     "beresp.do_stream": (NO_STREAM, "false", "true"),
     "beresp.do_esi": (ESI, "true", "false"),
@@ -116,14 +121,14 @@ _FLAGS = {
 
 
 def find(vcl: VclFile, routes: VclRoutes) -> Iterator[Diagnostic]:
-    """Find flags that hold a streaming response, unless a later statement resets them."""
+    """Find flags that hold a streaming response and are not reset by a later statement."""
     holding: dict[str, list[VclStatement]] = {}
     for statement in vcl.statements:
         if statement.sub.startswith("vcl_") and statement.sub != "vcl_backend_response":
             continue
         is_return = statement.texts[0] == "return" and statement.sub.startswith("vcl_")
         if is_return and routes.applies(statement):
-            break  # streams do not reach later statements
+            break  # streams never reach later statements
         name, value = statement.assignment
         if name not in _FLAGS or value is None or not routes.applies(statement):
             continue
@@ -138,7 +143,7 @@ def find(vcl: VclFile, routes: VclRoutes) -> Iterator[Diagnostic]:
 
 
 def unread_flags(vcl: VclFile, routes: VclRoutes) -> Iterator[UnreadPart]:
-    """Yield the flags that may apply to a stream, under a condition that is not evaluated."""
+    """Yield flags whose effect on a stream depends on a condition that is not evaluated."""
     for statement in vcl.statements:
         name, value = statement.assignment
         holds = _FLAGS[name][1] if name in _FLAGS else None

@@ -1,4 +1,4 @@
-"""VRN201: a timeout that is set too late to have an effect."""
+"""Rule VRN201: a timeout that is set too late to take effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ TOO_LATE = ConfigRule(
         Varnish reads the limits of a fetch when the fetch starts. `set bereq.between_bytes_timeout`
         compiles in vcl_backend_response, but that subroutine runs after the fetch has started.
     """,
-    why="Streams are still cut after 60 s of silence, although the limit was raised for them.",
+    why="""
+        Varnish still cuts streams after 60 s of silence, although the configuration raises the
+        limit.
+    """,
     detection="""
         A `set` of bereq.between_bytes_timeout or bereq.first_byte_timeout in vcl_backend_response
         applies to a streaming response.
@@ -48,7 +51,7 @@ _LIMITS = frozenset({"bereq.between_bytes_timeout", "bereq.first_byte_timeout"})
 
 
 def find(vcl: VclFile, routes: VclRoutes) -> Iterator[Diagnostic]:
-    """Find limits of a fetch that are set after it has started."""
+    """Find timeouts for a fetch that are set after the fetch has started."""
     for statement in vcl.statements:
         name, value = statement.assignment
         is_late = name in _LIMITS and statement.sub == "vcl_backend_response"

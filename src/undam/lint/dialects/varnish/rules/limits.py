@@ -1,4 +1,4 @@
-"""VRN401-VRN402: timeouts that cut a stream or replace it with an error."""
+"""Rules VRN401-VRN402: timeouts that cut off a stream or replace it with an error."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ BETWEEN_BYTES = ConfigRule(
         the client receives a truncated stream.
     """,
     detection="""
-        The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below the expected silence (setting `silence`, 300 s by default). If heartbeats are
-        known, the limit is compared with twice their interval instead. If heartbeats are known, a
-        limit of at most one heartbeat interval is an error, and a higher limit is a warning.
+        The limit is set in a streaming backend or for its streams in vcl_backend_fetch, and is
+        below the expected silence (setting `silence`, 300 s by default). If heartbeats are known,
+        the limit is compared with twice their interval instead. If heartbeats are known, a limit of
+        at most one heartbeat interval is an error, and a higher limit is a warning.
         between_bytes_timeout does not apply to piped requests.
     """,
     measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
@@ -63,12 +63,15 @@ FIRST_BYTE = ConfigRule(
         long prompt is processed or queued. The client receives a 503 instead of the answer.
     """,
     detection="""
-        The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below the expected silence (setting `silence`, 300 s by default). The severity is only
-        warning, because the limit does not affect servers that send the head and heartbeats at
-        once.
+        The limit is set in a streaming backend or for its streams in vcl_backend_fetch, and is
+        below the expected silence (setting `silence`, 300 s by default). The severity is only
+        `warning`, because the limit does not affect servers that send the response head at once and
+        then heartbeats.
     """,
-    measured="varnish 7.1.1 with a limit of 1 s returned 503 for a head that came after 2.5 s.",
+    measured="""
+        varnish 7.1.1 with a limit of 1 s returned a 503 because the response head arrived only
+        after 2.5 s.
+    """,
     fix="""
         Set first_byte_timeout to one hour. With a longer limit, a dead backend is detected later.
 
@@ -87,7 +90,7 @@ _DEFAULT_S = 60.0
 
 
 def find(vcl: VclFile, routes: VclRoutes, silence: ExpectedSilence) -> Iterator[Diagnostic]:
-    """Find limits of backends and fetches that are shorter than the expected silence."""
+    """Find timeouts for backends and fetches that are shorter than the expected idle periods."""
     for name, rule in _RULES_BY_LIMIT.items():
         is_set_for_fetch = False
         for statement in vcl.statements:
@@ -112,7 +115,7 @@ def find(vcl: VclFile, routes: VclRoutes, silence: ExpectedSilence) -> Iterator[
 def _find_default(
     rule: ConfigRule, source: Source, address: Token, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find a default limit of varnishd that is too short; its command line can change it."""
+    """Report a varnishd default that is too short. The command line of varnishd can override it."""
     severity = silence.severity(_DEFAULT_S)
     if severity is not None:
         yield diagnostic_at(
@@ -144,6 +147,6 @@ def _find_short(
 
 
 def duration_s(text: str) -> float | None:
-    """Parse a duration of VCL; ``None`` if it is an expression."""
+    """Parse a VCL duration; ``None`` if it is an expression."""
     match = _DURATION.fullmatch(text)
     return None if match is None else float(match[1]) * _UNITS_S[match[2] or "s"]
