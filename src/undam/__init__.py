@@ -7,8 +7,8 @@ __all__ = ["__version__"]
 
 
 def __getattr__(name: str) -> str:
-    # Package metadata is read only on demand, because this takes milliseconds that would delay
-    # `undam --help`.
+    # Reading package metadata takes milliseconds and would delay `undam --help`, so it is read on
+    # demand.
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 

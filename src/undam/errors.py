@@ -28,15 +28,15 @@ Phase = Literal["dns", "connect", "proxy", "tls", "send", "headers", "body"]
 
 
 class UndamError(Exception):
-    """Base class; the message is one line with what happened and what to do."""
+    """Base class. The message is one line that states what happened and what to do."""
 
 
 class ProtocolError(UndamError):
-    """Bytes violate a protocol."""
+    """The bytes violate a protocol."""
 
 
 class LocalProtocolError(ProtocolError):
-    """This program was about to send something that the protocol forbids."""
+    """undam was about to send something that the protocol forbids."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -76,7 +76,7 @@ class RedirectError(ResponseError):
 
 
 class AnswerError(UndamError):
-    """The answer is not complete.
+    """The answer is incomplete.
 
     Args:
         text: the part of the answer that arrived.
@@ -98,11 +98,11 @@ class StreamError(AnswerError):
 
 
 class MalformedStream(AnswerError):
-    """An event is too large, or its data does not follow the API."""
+    """An event is too large, or its data does not conform to the API."""
 
 
 class IdleTimeout(AnswerError):
-    """No byte arrived within the time limit, not even a heartbeat."""
+    """Nothing arrived within the time limit, not even a heartbeat."""
 
 
 class TtftTimeout(AnswerError):
@@ -110,7 +110,7 @@ class TtftTimeout(AnswerError):
 
 
 class ConfigSyntaxError(UndamError):
-    """A configuration cannot be parsed at ``path``, ``line``, ``column`` (from 1)."""
+    """The configuration cannot be parsed at ``path``, ``line``, ``column`` (counted from 1)."""
 
     def __init__(self, message: str, *, path: str, line: int, column: int) -> None:
         super().__init__(f"{path}:{line}:{column}: {message}")

@@ -1,4 +1,4 @@
-"""Anonymous name of this host, and its limit of open files."""
+"""Anonymous ID of this host, and its limit on open files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def host_name() -> str:
-    """Return a hash that is the same for all processes during one boot of one host.
+    """Return a hash that is the same for all processes on a host until the host reboots.
 
     Processes with the same name share a clock, so their timestamps are comparable. Containers on
     one kernel have the same name. Without /proc, the hash is that of the host name.
@@ -22,7 +22,7 @@ def host_name() -> str:
 
 
 def raise_file_limit() -> int | None:
-    """Raise the limit of open files to the hard limit; many shells start with 1024.
+    """Raise the limit on open files to the hard limit; many shells start with 1024.
 
     Returns:
         The new limit, or ``None`` if there is none.

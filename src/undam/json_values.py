@@ -1,4 +1,4 @@
-"""Type checks for values of parsed JSON: each returns its argument or raises.
+"""Type checks for values from parsed JSON. Each check returns its argument or raises an error.
 
 A value of the wrong type raises TypeError, a number outside its range ValueError. Callers turn both
 into an error that names the file or the line.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import isfinite
 from sys import float_info
 
-# Deeper values are hostile, and json.dumps raises a RecursionError for very deep ones.
+# Deeper values are malicious, and json.dumps raises a RecursionError if a value is very deep.
 _MAX_DEPTH = 16
 
 MAX_INT = (1 << 63) - 1
@@ -32,10 +32,10 @@ def require_array(value: object) -> list[object]:
 
 
 def require_text(value: object) -> str:
-    """Return ``value``, which must be a string that UTF-8 can encode."""
+    """Return ``value``, which must be a string that can be encoded as UTF-8."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
-    value.encode()  # This raises a ValueError for half of a surrogate pair.
+    value.encode()  # Encoding raises a ValueError for a lone surrogate.
     return value
 
 
@@ -65,7 +65,7 @@ def require_number(value: object, *, least: float, most: float) -> float:
 
 
 def legal_value(value: object, depth: int = _MAX_DEPTH) -> object:
-    """Return ``value``, which must be JSON that every reader of the result accepts.
+    """Return ``value``, which must be JSON that all readers of the result accept.
 
     Strings can be encoded as UTF-8, numbers are finite, integers have at most 63 bits, and values
     are nested at most 16 levels deep.
@@ -86,7 +86,7 @@ def legal_value(value: object, depth: int = _MAX_DEPTH) -> object:
 
 
 def finite_or_none(value: object) -> object:
-    """Return a JSON value with each NaN and infinity, which JSON does not have, replaced by null.
+    """Return a JSON value in which null replaces NaN and infinities, which JSON does not support.
 
     Raises:
         RecursionError: the value is nested too deeply.
@@ -101,5 +101,5 @@ def finite_or_none(value: object) -> object:
 
 
 def encodable(text: str) -> str:
-    """Return ``text`` with each half of a surrogate pair replaced, so that UTF-8 can encode it."""
+    """Return ``text`` with lone surrogates replaced, so that it can be encoded as UTF-8."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

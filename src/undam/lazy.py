@@ -1,4 +1,4 @@
-"""Lazy exports: import a package's public names on first use (PEP 562)."""
+"""Lazy exports: a package's public names are imported on first use (PEP 562)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readiness of many sockets: with epoll on Linux, with `selectors` on other systems."""
+"""Readiness of many sockets: epoll on Linux, `selectors` on other systems."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ DISCONNECTED = 0x2000
 
 
 class Poller(Protocol):
-    """Set of watched file descriptors, each with a mask of ``READABLE`` and similar flags."""
+    """Watched file descriptors, each with a mask of flags such as ``READABLE``."""
 
     def register(self, fd: int, mask: int) -> None:
         """Watch ``fd``."""
 
     def modify(self, fd: int, mask: int) -> None:
-        """Change the mask of ``fd``."""
+        """Change the mask for ``fd``."""
 
     def unregister(self, fd: int) -> None:
         """Stop watching ``fd``."""
 
     def poll(self, timeout_s: float, most: int) -> list[tuple[int, int]]:
-        """Return ready descriptors with their masks, at most about ``most`` of them."""
+        """Return at most about ``most`` ready descriptors, each with its mask."""
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable while a watched one is ready, or -1."""
+        """Return a descriptor that is readable while any watched one is ready, or -1."""
 
     def forget(self, fd: int) -> None:
         """Stop watching ``fd``, which is about to be closed."""
@@ -44,7 +44,7 @@ class _EpollPoller:
 
     def __init__(self) -> None:
         epoll = select.epoll()
-        # Bound methods, because a call through another function would delay each read.
+        # Bound methods are stored, because a wrapper function would delay each read.
         self.register = epoll.register
         self.modify = epoll.modify
         self.unregister = epoll.unregister
@@ -53,7 +53,7 @@ class _EpollPoller:
         self.close = epoll.close
 
     def forget(self, fd: int) -> None:
-        """Do nothing: epoll forgets a descriptor when it is closed."""
+        """Do nothing, because epoll removes a descriptor when it is closed."""
 
 
 class SelectorPoller:
@@ -80,7 +80,7 @@ class SelectorPoller:
         return [(key.fd, _mask(events)) for key, events in ready]
 
     def fileno(self) -> int:
-        """Return -1: only some selectors have a descriptor."""
+        """Return -1, because only some selectors have a file descriptor."""
         return -1
 
     def forget(self, fd: int) -> None:
@@ -102,12 +102,12 @@ def _mask(events: int) -> int:
 
 
 def make_poller() -> Poller:
-    """Return the best poller of this system."""
+    """Return the best poller that this system supports."""
     return _EpollPoller() if hasattr(select, "epoll") else SelectorPoller()
 
 
 def missing_features() -> str | None:
-    """Return the missing feature that measurements need, or ``None`` if nothing is missing.
+    """Return the feature that measurements need and this system lacks, or ``None``.
 
     Windows has no `recvmsg`, with which the arrival times are read.
     """

@@ -1,1 +1,1 @@
-"""Shared utilities for asyncio programs: deadlines and deferred work."""
+"""Shared asyncio utilities: deadlines and deferred work."""

@@ -1,4 +1,4 @@
-"""One timer for all deadlines of an event loop.
+"""A single timer that serves all deadlines of an event loop.
 
 A connection has several deadlines (heartbeat, idle limit, send limit), and every byte moves them.
 Re-arming a loop timer for each byte would cost more than forwarding the byte. Instead, a connection
@@ -16,18 +16,18 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-# Minimum time between two calls of the same object. Deadlines that are close together then share
-# one wake-up of the loop.
+# Minimum time between two calls for the same object, so that deadlines that are close together
+# share one wake-up of the loop.
 _COALESCE_S = 0.002
-# uvloop counts whole milliseconds, from a clock that it reads once per iteration, so a timer may
-# fire up to 1 ms early. Without this margin the loop would spin until the deadline is reached.
+# uvloop timers count whole milliseconds and use a clock that is read once per iteration, so a timer
+# may fire up to 1 ms early. Without this margin, the loop would spin until the deadline is reached.
 _EARLY_FIRE_S = 0.001
-# A timer that fires later than this indicates that the loop was blocked. Pending data is then read
-# for some iterations before deadlines are handled.
+# If a timer fires later than this, the loop was blocked. Pending data is then read for some
+# iterations before deadlines are handled.
 _MAX_LATE_S = 0.25
 _CATCH_UP_S = 0.05
-# Minimum number of stale entries for a rebuild of the heap: with fewer, the scan would cost more
-# than their memory.
+# The heap is rebuilt only if it has at least this many stale entries. With fewer, the scan would
+# cost more than the memory that it frees.
 _MIN_STALE = 64
 # Fraction of an interval by which `coalesced` may delay a deadline.
 _INTERVAL_SHARE = 1 / 64
@@ -46,7 +46,7 @@ class Timed(Protocol):
     closed: bool
 
     def on_deadline(self, now: float) -> float:
-        """Handle everything that is due at ``now``.
+        """Handle all deadlines that are due at ``now``.
 
         Returns:
             Time of the next call (s, monotonic clock), or ``inf`` for no further call.
@@ -55,7 +55,7 @@ class Timed(Protocol):
 
 
 class DeadlineTimer:
-    """Scheduler that calls ``on_deadline`` of registered objects with one timer of ``loop``.
+    """Scheduler that calls ``on_deadline`` of registered objects, with a single timer of ``loop``.
 
     An entry of the heap is *stale* if an earlier deadline replaced it or its object was cancelled.
     Stale entries are skipped when they are popped. If more than half of the heap is stale, it is
@@ -67,15 +67,16 @@ class DeadlineTimer:
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # `loop_timer` maps loops to timers; a strong reference would keep each loop alive.
+        # The reference is weak: `loop_timer` maps loops to timers, and a strong reference would
+        # keep each loop alive.
         self._loop = weakref.ref(loop)
         self._heap: list[tuple[float, int, Timed]] = []
-        # Orders entries with equal deadlines, because objects cannot be compared.
+        # Tie-breaker for entries with equal deadlines, because the objects cannot be compared.
         self._sequence = 0
         self._stale = 0
         self._handle: asyncio.TimerHandle | None = None
         self._fires_at = inf
-        # True if the timer fired late: pending data is read before deadlines are handled.
+        # True after the timer fired late, while pending data is read before deadlines are handled.
         self._late = False
 
     def schedule(self, timed: Timed, deadline: float) -> None:
@@ -94,7 +95,7 @@ class DeadlineTimer:
         self._arm(deadline)
 
     def cancel(self, timed: Timed) -> None:
-        """Remove ``timed``: it is not called again, and its memory can be freed."""
+        """Unregister ``timed``, so that it is not called again and its memory can be freed."""
         if timed.next_deadline != inf:
             timed.next_deadline = inf
             self._add_stale()
@@ -118,7 +119,7 @@ class DeadlineTimer:
         if self._stale == len(self._heap):
             self._clear()
         elif self._stale > _MIN_STALE and self._stale * 2 > len(self._heap):
-            # An object can have two entries for the same deadline. One call is enough.
+            # An object can have two entries for the same deadline. Only one of them is kept.
             live = {
                 id(entry[2]): entry for entry in self._heap if entry[0] == entry[2].next_deadline
             }
@@ -130,8 +131,8 @@ class DeadlineTimer:
         self._handle = None
         now = monotonic()
         if now - self._fires_at > _MAX_LATE_S and not self._late:
-            # The loop or the whole process was blocked. Data that arrived meanwhile is read first,
-            # so that a peer that sent in time is not treated as silent.
+            # The loop or the whole process was blocked. Data that arrived in the meantime is read
+            # first. Otherwise, a peer that sent in time would be treated as idle.
             self._late = True
             loop = self._loop()
             if loop is not None:
@@ -141,7 +142,7 @@ class DeadlineTimer:
         self._late = False
         self._fires_at = inf
         try:
-            # `on_deadline` may close other objects, which may replace the heap.
+            # `on_deadline` may close other objects. That may replace the heap.
             while self._heap and self._heap[0][0] <= now:
                 deadline, _, timed = heapq.heappop(self._heap)
                 if deadline != timed.next_deadline:

@@ -1,4 +1,4 @@
-"""Deferred, low-priority work of an event loop, such as metrics and access-log lines.
+"""Deferred, low-priority work for an event loop, such as metrics and access-log lines.
 
 Jobs start a few milliseconds after they were queued and run one per loop iteration, so that pending
 I/O is served in between. If they ran immediately, they would delay the first token of a client
@@ -28,7 +28,7 @@ class DeferredQueue:
         self._scheduled = False
 
     def put(self, job: Callable[[], None]) -> None:
-        """Run ``job`` in a few milliseconds.
+        """Schedule ``job`` to run in a few milliseconds.
 
         uvloop polls for I/O before each job. The standard loop may run two jobs between polls.
         An exception in a job is passed to the loop's exception handler; the other jobs still run.
@@ -36,8 +36,8 @@ class DeferredQueue:
         self._jobs.append(job)
         if not self._scheduled:
             self._scheduled = True
-            # In uvloop, timers run before the poll, and callbacks that they schedule with
-            # `call_soon` run after it.
+            # uvloop runs timers before it polls for I/O. Callbacks that a timer schedules with
+            # `call_soon` run after the poll.
             self._loop.call_later(_DELAY_S, self._loop.call_soon, self._run_some)
 
     def flush(self) -> None:
@@ -46,7 +46,7 @@ class DeferredQueue:
             self._jobs.popleft()()
 
     def _run_some(self) -> None:
-        # The queue is empty here if `flush` ran in the meantime.
+        # `flush` may have emptied the queue in the meantime.
         count = min(len(self._jobs), 1 + len(self._jobs) // _BACKLOG_PER_EXTRA_JOB)
         # The next run is scheduled first, so that an exception in a job does not stop later jobs.
         self._scheduled = len(self._jobs) > count

@@ -31,7 +31,7 @@ _BY_PATH = (
 
 
 def api_for_path(path: str) -> Api:
-    """Return the API that a URL's path (without its query) suggests, or ``PLAIN``."""
+    """Return the API that the path of a URL (without its query) suggests, or ``PLAIN``."""
     trimmed = path.rstrip("/")
     for suffix, api in _BY_PATH:
         if trimmed.endswith(suffix):

@@ -47,7 +47,7 @@ _LANGCHAIN_EVENTS = {
 
 
 def is_langchain_event(event: str) -> bool:
-    """Return whether an event name is one of LangServe or LangGraph, subgraphs included."""
+    """Return whether an event name is used by LangServe or LangGraph (including subgraphs)."""
     return event.partition("|")[0] in _LANGCHAIN_EVENTS
 
 
@@ -57,12 +57,12 @@ def is_astream_events(_event: str, payload: Mapping[str, object]) -> bool:
 
 
 def read_langchain(event: str, data: str) -> Meaning:
-    """Read one event of LangServe or LangGraph."""
+    """Read one LangServe or LangGraph event."""
     return read_json(read_langchain_value)(event, data or "null")
 
 
 def read_langchain_value(event: str, value: object) -> Meaning:
-    """Read one event of LangServe or LangGraph from its parsed data."""
+    """Read one LangServe or LangGraph event from its parsed data."""
     name = event.partition("|")[0]
     if name == "end":
         return Meaning(Kind.FINISH, ends=True, payload=value)
@@ -71,7 +71,7 @@ def read_langchain_value(event: str, value: object) -> Meaning:
     if name in {"metadata", "messages/metadata", "values", "debug", "tasks", "checkpoints"}:
         return Meaning(Kind.EMPTY, payload=value)
     if name.startswith("messages"):
-        # The data is either a pair of message chunk and metadata, or a list of messages.
+        # The data is either a pair (message chunk, metadata) or a list of messages.
         first = mapping(next(iter(sequence(value)), value))
         tool = text_in(first.get("tool_call_chunks"))
         return content_or_empty(text_in(first.get("content")) + tool, value, tool=tool)
@@ -79,7 +79,7 @@ def read_langchain_value(event: str, value: object) -> Meaning:
 
 
 def read_astream_event(_event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one item of ``astream_events``; only streamed chunks are content."""
+    """Read one ``astream_events`` item; only streamed chunks are content."""
     if not text(payload.get("event")).endswith("_stream"):
         return Meaning(Kind.EMPTY, payload=payload)
     chunk = mapping(payload.get("data")).get("chunk")
@@ -94,18 +94,18 @@ _DIFY_TEXT = ("answer", "text", "thought")
 
 
 def is_dify(_event: str, payload: Mapping[str, object]) -> bool:
-    """Return whether a payload is an event of Dify."""
+    """Return whether a payload is a Dify event."""
     return "task_id" in payload and bool(text(payload.get("event")))
 
 
 def read_dify(_event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one event of Dify's chat, agent and workflow streams."""
+    """Read one event from a Dify chat, agent or workflow stream."""
     kind = text(payload.get("event"))
     if kind == "error":
         return Meaning(Kind.ERROR, text(payload.get("message")) or kind, payload=payload)
     if kind == "ping":
         return Meaning(Kind.HEARTBEAT, payload=payload)
-    # A chatflow sends both: first "workflow_finished", then "message_end".
+    # A chatflow sends two end events: first "workflow_finished", then "message_end".
     if kind in {"message_end", "workflow_finished"}:
         return Meaning(Kind.FINISH, ends=True, payload=payload)
     data = mapping(payload.get("data"))

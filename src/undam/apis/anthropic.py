@@ -1,4 +1,4 @@
-"""Anthropic's messages API in its streaming form."""
+"""The streaming form of Anthropic's Messages API."""
 
 from __future__ import annotations
 

@@ -15,14 +15,14 @@ _EVENTS = {
 
 
 def is_converse(event: str, payload: Mapping[str, object]) -> bool:
-    """Return whether an event belongs to ConverseStream, framed or as plain JSON."""
+    """Return whether an event belongs to ConverseStream, in binary framing or as plain JSON."""
     return (event in _EVENTS and event != "metadata") or any(
         name in payload for name in _EVENTS if name != "metadata"
     )
 
 
 def read_converse(event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one ConverseStream event, named by the event or by a key of its payload."""
+    """Read one ConverseStream event; its type is the event name or a key of the payload."""
     name = event if event in _EVENTS else next((key for key in payload if key in _EVENTS), event)
     body = mapping(payload.get(name)) or payload
     if event.endswith(("Exception", "exception", "error")):
@@ -39,7 +39,7 @@ def read_converse(event: str, payload: Mapping[str, object]) -> Meaning:
 
 
 def invoke_chunk(event: str, payload: Mapping[str, object]) -> str | None:
-    """Return the model's own JSON inside an InvokeModelWithResponseStream chunk, else ``None``."""
+    """Return the model's JSON from an InvokeModelWithResponseStream chunk, or ``None``."""
     encoded = payload.get("bytes")
     if event != "chunk" or not isinstance(encoded, str):
         return None

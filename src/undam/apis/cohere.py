@@ -1,4 +1,4 @@
-"""Cohere's chat stream, versions 2 and 1."""
+"""Cohere's chat stream, API versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_cohere(_event: str, payload: Mapping[str, object]) -> bool:
 
 
 def read_cohere(_event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one event of Cohere's chat stream."""
+    """Read one event from Cohere's chat stream."""
     if "event_type" in payload:
         return _read_version_1(payload)
     kind = text(payload.get("type"))

@@ -1,4 +1,4 @@
-"""Native streams of engines: Ollama, Text Generation Inference, llama.cpp."""
+"""Native stream formats of engines: Ollama, Text Generation Inference, llama.cpp."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from undam.apis.meaning import (
 
 
 def is_ollama(_event: str, payload: Mapping[str, object]) -> bool:
-    """Return whether a payload is a line of Ollama's /api/chat or /api/generate."""
+    """Return whether a payload is a line from Ollama's /api/chat or /api/generate."""
     return isinstance(payload.get("done"), bool) and ("message" in payload or "response" in payload)
 
 
 def read_ollama(_event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one line of Ollama's stream."""
+    """Read one line from an Ollama stream."""
     error = error_text(payload)
     if error is not None:
         return Meaning(Kind.ERROR, error, payload=payload)
@@ -43,12 +43,12 @@ def read_ollama(_event: str, payload: Mapping[str, object]) -> Meaning:
 
 
 def is_tgi(_event: str, payload: Mapping[str, object]) -> bool:
-    """Return whether a payload is an event of TGI's /generate_stream."""
+    """Return whether a payload is an event from TGI's /generate_stream."""
     return isinstance(payload.get("token"), dict) and "generated_text" in payload
 
 
 def read_tgi(_event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one event of TGI's stream; the last one carries the whole text."""
+    """Read one event from a TGI stream; the last event carries the whole text."""
     token = mapping(payload.get("token"))
     content = "" if token.get("special") is True else text(token.get("text"))
     ends = payload.get("generated_text") is not None
@@ -57,12 +57,12 @@ def read_tgi(_event: str, payload: Mapping[str, object]) -> Meaning:
 
 
 def is_llamacpp(_event: str, payload: Mapping[str, object]) -> bool:
-    """Return whether a payload is an event of llama.cpp's /completion."""
+    """Return whether a payload is an event from llama.cpp's /completion."""
     return isinstance(payload.get("stop"), bool) and isinstance(payload.get("content"), str)
 
 
 def read_llamacpp(_event: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one event of llama.cpp's own stream."""
+    """Read one event in llama.cpp's native stream format."""
     ends = payload.get("stop") is True
     tokens = count(payload.get("tokens_predicted")) if ends else None
     return content_or_empty(text(payload.get("content")), payload, ends=ends, tokens=tokens)

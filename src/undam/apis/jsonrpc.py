@@ -37,7 +37,7 @@ def read_jsonrpc(_event: str, payload: Mapping[str, object]) -> Meaning:
 
 
 def is_a2a_result(result: Mapping[str, object]) -> bool:
-    """Return whether a result is an event of A2A's message/stream."""
+    """Return whether a result is an event from A2A's message/stream method."""
     kinds = {"status-update", "artifact-update", "task", "message"}
     wrapped = {"statusUpdate", "artifactUpdate", "task", "message"}
     return text(result.get("kind")) in kinds or bool(result.keys() & wrapped)

@@ -1,4 +1,4 @@
-"""Meaning of one event of a stream, for every API."""
+"""Meaning of one stream event, in a form that all APIs share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Kind of an event in a stream."""
+    """Kind of a stream event."""
 
     CONTENT = "content"
     """Non-empty text, reasoning, audio, or part of a tool call. The first such event ends TTFT."""
@@ -71,7 +71,7 @@ class Api:
 
 
 def read_json(read_value: Callable[[str, object], Meaning]) -> Callable[[str, str], Meaning]:
-    """Return a reader of data that must be JSON, given a reader of the parsed value."""
+    """Return a reader for JSON text that parses the text and calls ``read_value``."""
 
     def read(event: str, data: str) -> Meaning:
         try:
@@ -86,7 +86,7 @@ def read_json(read_value: Callable[[str, object], Meaning]) -> Callable[[str, st
 MAX_COUNT = 10**12
 """Largest count that is accepted from a server; no answer has a trillion tokens."""
 
-# Maximum number of JSON values in one text: parsed values take up to 20 times as much memory as
+# Maximum number of JSON values in one text. Parsed values take up to 20 times as much memory as
 # their text.
 _MAX_VALUES = 200_000
 _SEPARATORS = "[{,"
@@ -127,7 +127,7 @@ def count(value: object) -> int | None:
 
 
 def error_text(payload: Mapping[str, object]) -> str | None:
-    """Return the message of an ``{"error": …}`` payload in any known form, else ``None``."""
+    """Return the message of an ``{"error": …}`` payload of any known form, or ``None``."""
     error = payload.get("error")
     if error is None or error in (False, ""):
         return None
@@ -144,7 +144,7 @@ _SKIPPED_KEYS = {"type", "id", "index", "role", "name", "kind", "signature"}
 
 
 def text_in(value: object, depth: int = _MAX_DEPTH) -> str:
-    """Return all text in a nested value, without types, identifiers and roles."""
+    """Return all text in a nested value, except types, identifiers and roles."""
     if isinstance(value, str):
         return value
     if depth <= 0:
@@ -161,7 +161,7 @@ def text_in(value: object, depth: int = _MAX_DEPTH) -> str:
 def content_or_empty(
     content: str, payload: object, *, tool: str = "", ends: bool = False, tokens: int | None = None
 ) -> Meaning:
-    """Return a content event, or an empty (or finishing) one if there is no content."""
+    """Return a content event if there is content, otherwise an empty or finishing event."""
     if content:
         return Meaning(Kind.CONTENT, content, ends, tokens, payload, tool)
     return Meaning(Kind.FINISH if ends else Kind.EMPTY, "", ends, tokens, payload)

@@ -17,7 +17,8 @@ from undam.apis.meaning import (
     text_in,
 )
 
-# Keys of text in a delta. vLLM and DeepSeek send `reasoning_content`, OpenRouter sends `reasoning`.
+# Keys in a delta whose values are text. vLLM and DeepSeek send `reasoning_content`, OpenRouter
+# sends `reasoning`.
 _DELTA_TEXT = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -55,7 +56,7 @@ _NOT_CONTENT = {"role", "index", "id", "type"}
 
 
 def _choices(payload: Mapping[str, object]) -> tuple[str, str, bool]:
-    """Return the content of all choices, its tool arguments, and whether a choice is finished."""
+    """Return the content and tool arguments of all choices, and whether any choice is finished."""
     parts: list[str] = []
     tools: list[str] = []
     ends = False
@@ -73,13 +74,13 @@ def _choices(payload: Mapping[str, object]) -> tuple[str, str, bool]:
 
 
 def calls_in(delta: Mapping[str, object]) -> list[object]:
-    """Return the pieces of tool calls in a delta, in the current and the legacy form."""
+    """Return the tool-call fragments in a delta, in the current and the legacy form."""
     legacy = delta.get("function_call")
     return [*sequence(delta.get("tool_calls")), *([legacy] if legacy else [])]
 
 
 def _other_content(delta: Mapping[str, object]) -> str:
-    """Return the text of a delta in a form that is not OpenAI's own.
+    """Return the text of a delta in a form that OpenAI itself does not use.
 
     A delta that is not empty apart from its role is content: Mistral sends a list of parts, audio
     models use a separate key, and OpenRouter uses ``reasoning_details``.
@@ -88,7 +89,7 @@ def _other_content(delta: Mapping[str, object]) -> str:
 
 
 def _call(call: Mapping[str, object]) -> list[str]:
-    """Return the name and arguments in a piece of a tool call, in the current or legacy form."""
+    """Return the name and arguments in a tool-call fragment, in the current or legacy form."""
     function = mapping(call.get("function")) or call
     values = (
         function.get("name"),
@@ -99,7 +100,7 @@ def _call(call: Mapping[str, object]) -> list[str]:
 
 
 def read_chunk(event: str, data: str) -> Meaning:
-    """Read one chunk of chat completions or completions."""
+    """Read one chunk from the Chat Completions or the Completions API."""
     return _DONE if data.strip() == "[DONE]" else read_json(read_chunk_value)(event, data)
 
 
@@ -127,7 +128,7 @@ _RESPONSE_ERRORS = {"response.failed", "error"}
 
 
 def read_response(event: str, data: str) -> Meaning:
-    """Read one event of the responses API."""
+    """Read one event from the Responses API."""
     return _DONE if data.strip() == "[DONE]" else read_json(_read_response_value)(event, data)
 
 

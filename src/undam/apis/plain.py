@@ -9,7 +9,8 @@ from undam.apis.openai import read_chunk_value
 
 _ERROR_NAMES = {"error", "exception"}
 HEARTBEAT_NAMES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive"})
-# Names of events without content, used as the event name or as "type" of the payload.
+# Names of events without content. Applications send them as event names or as "type" in the
+# payload.
 _EMPTY_NAMES = {
     "start", "begin", "started", "init", "open", "connected", "ready", "metadata", "session",
     "end", "done", "finish", "finished", "complete", "completed", "close", "stop", "usage",
@@ -17,7 +18,7 @@ _EMPTY_NAMES = {
 
 
 def read_plain(event: str, data: str) -> Meaning:
-    """Read one event of an unknown application."""
+    """Read one event from an unknown application."""
     if data.strip() == "[DONE]":
         return Meaning(Kind.DONE, ends=True)
     try:
@@ -28,7 +29,7 @@ def read_plain(event: str, data: str) -> Meaning:
 
 
 def read_plain_payload(event: str, data: str, payload: Mapping[str, object]) -> Meaning:
-    """Read one event; ``payload`` is its parsed data, or empty if that is not a JSON object."""
+    """Read one event; ``payload`` is its parsed data, or empty if the data is not a JSON object."""
     if event in HEARTBEAT_NAMES:
         return Meaning(Kind.HEARTBEAT)
     if "choices" in payload:

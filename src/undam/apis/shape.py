@@ -1,4 +1,4 @@
-"""Recognition of an API by the shape of its events, independent of the URL's path."""
+"""Recognition of an API by the form of its events, independent of the URL's path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Payload = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Form of events that identifies an API.
+    """Event form that identifies an API.
 
     Args:
         recognises: ``(event name, payload) -> bool``.
@@ -93,7 +93,7 @@ _RESPONSE_ENDS = {"transcript.text.done", "speech.audio.done", "image_generation
 
 
 class ShapeReader:
-    """Reader of the events of one stream, which also detects their API.
+    """Reader for the events of one stream, which also detects the API of the stream.
 
     Args:
         hint: the API that the URL suggests; it is used only if the events are ambiguous.
@@ -127,7 +127,7 @@ class ShapeReader:
         if inner is not None:
             return self.read("message", inner)
         if self._is_langchain(event, value):
-            if event == "metadata":  # Both LangServe and LangGraph streams begin with it.
+            if event == "metadata":  # LangServe and LangGraph streams both begin with this event.
                 return _read_as(LANGGRAPH, event, data, value)
             api = LANGSERVE if event in {"data", "end"} else LANGGRAPH
             return self._as(api, event, data, value)
@@ -164,7 +164,7 @@ class ShapeReader:
 
 
 def _api_of(event: str, payload: _Payload) -> Api | None:
-    """Return the API of a payload in a form of OpenAI or Anthropic."""
+    """Return the API of a payload that has an OpenAI or Anthropic form."""
     if isinstance(payload.get("choices"), list):
         return COMPLETIONS if _has_text(payload) else CHAT
     kind = text(payload.get("type")) or event
@@ -187,7 +187,7 @@ def _json(data: str) -> object:
 
 
 def _read_as(api: Api, event: str, data: str, value: object) -> Meaning:
-    """Read an event of ``api``; ``value`` is its parsed data, or ``None`` if it is not known."""
+    """Read an event of ``api``; ``value`` is the parsed data, or ``None`` if it was not parsed."""
     if value is None or api.read_value is None:
         return api.read(event, data)
     return api.read_value(event, value)

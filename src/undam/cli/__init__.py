@@ -1,4 +1,4 @@
-"""Command line of undam: one module or package per command. Only this package prints."""
+"""The `undam` command line: one module or package per command. No other package prints."""
 
 from undam.cli.main import main
 

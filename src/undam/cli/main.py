@@ -1,4 +1,4 @@
-"""The command `undam`. The module of a subcommand is imported only when it runs."""
+"""Entry point of `undam`. A subcommand's module is imported only when the subcommand runs."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ EXIT_COULD_NOT_RUN = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-# Name -> (module in undam.cli.commands, summary). The summaries are here to keep --help fast.
+# Command name -> (module in undam.cli.commands, summary). The summaries are stored here, so that
+# --help does not import the commands.
 _COMMANDS = {
     "bench": ("bench", "Measure an endpoint under load and find the cause of slow tokens."),
     "check": ("check", "Find the hop that holds a stream, and the line that fixes it."),
-    "compare": ("compare", "Compare two load tests, with the noise taken into account."),
-    "completion": ("completion", "Print the completion script of a shell."),
+    "compare": ("compare", "Compare two load tests, taking noise into account."),
+    "completion": ("completion", "Print the completion script for a shell."),
     "doctor": ("doctor", "Report which features work on this machine."),
     "explain": ("explain", "Explain a finding or the behavior of a proxy."),
     "fix": ("lint.fix", "Fix configurations: print a diff, or write the files."),
     "gateway": ("gateway", "Run a gateway that relays streams without delay."),
     "lab": ("lab", "Run experiments on real proxies."),
     "lint": ("lint", "Find lines in configurations that hold or cut streams."),
-    "mcp": ("mcp", "Offer the diagnosis to coding agents (Model Context Protocol)."),
+    "mcp": ("mcp", "Serve tools for coding agents (Model Context Protocol)."),
     "monitor": ("monitor", "Check targets continuously and report changes."),
     "render": ("render", "Write a proxy configuration that streams."),
     "report": ("report", "Re-analyze a record and print text, JSON, or a page with charts."),
     "rules": ("rules", "List all findings of check, bench and lint."),
     "sim": ("sim", "Run a simulated model server with a known schedule."),
     "tap": ("tap", "Find the hop that holds streams in captured traffic."),
-    "watch": ("watch", "Print a stream as it arrives, then a line of timing."),
+    "watch": ("watch", "Print a stream as it arrives, then a line with timing metrics."),
 }
 
 
-# Commands that read or send streams with arrival times.
+# Commands that measure or generate the timing of streams.
 _MEASURING = frozenset({"bench", "check", "gateway", "lab", "sim", "watch"})
 
 
@@ -113,7 +114,7 @@ def main() -> NoReturn:
     reason.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Escape characters that the output's encoding does not contain.
+        # Escape characters that the output's encoding cannot represent.
         sys.stdout.reconfigure(errors="backslashreplace")
     with _terminable() as signals:
         code = _run(signals)
@@ -144,7 +145,7 @@ def _run(signals: list[int]) -> int:
 def _usage(error: click.UsageError) -> str:
     text = error.format_message().strip().rstrip(".")
     if text.startswith("Got unexpected extra argument"):
-        # The argument is not quoted: it may be a key from an unquoted header.
+        # The message does not quote the argument, which may be a key from an unquoted header.
         text = "too many arguments; quote values that contain spaces, such as -H 'Name: value'"
     command = error.ctx.command_path if error.ctx is not None else "undam"
     return f"{text} (see {command} --help)"
@@ -157,12 +158,12 @@ def _print_error(text: str) -> None:
     try:
         click.echo(f"undam: {one_line(text)}", err=True)
     except OSError:
-        return  # Standard error is closed.
+        return  # Standard error is closed, so nothing can be reported.
 
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """Make SIGTERM stop a command as Ctrl-C does, including its cleanup.
+    """Make SIGTERM stop a command like Ctrl-C, including the cleanup.
 
     After SIGTERM, the yielded list contains the number of the signal.
     """

@@ -66,7 +66,7 @@ class AsyncChat(ChatSession, AsyncIterator[Delta]):
         return await anext(self._iterator)
 
     async def aclose(self) -> None:
-        """Close the stream, so that the server detects the disconnect. May be called again."""
+        """Close the stream, so that the server detects the disconnect. May be called repeatedly."""
         await self._iterator.aclose()
         await self._close_all()
 
@@ -148,7 +148,7 @@ class AsyncChat(ChatSession, AsyncIterator[Delta]):
 
 
 def _anyio() -> Any:
-    # anyio is a dependency of httpx, which is installed whenever a request is in progress.
+    # anyio is available here, because it is a dependency of httpx.
     return importlib.import_module("anyio")
 
 

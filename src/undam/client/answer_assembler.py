@@ -1,4 +1,4 @@
-"""Assembly of an answer from the reads of its stream, and the check that it is complete.
+"""Assembly of an answer from stream reads, and the check that the answer is complete.
 
 This module does no I/O and reads no clock.
 """
@@ -67,7 +67,7 @@ class AnswerAssembler:
 
     @property
     def text(self) -> str:
-        """Text received so far. With several choices, their texts are mixed in order of arrival."""
+        """Text received so far. The texts of several choices are mixed in order of arrival."""
         return "".join(self._text)
 
     @property
@@ -83,7 +83,7 @@ class AnswerAssembler:
     @property
     def is_complete(self) -> bool:
         """True once the stream has confirmed that the answer is complete."""
-        # In these APIs, the finish reason precedes the final event.
+        # In these APIs, the finish reason precedes the final event, which completes the answer.
         if self._api in {MESSAGES, RESPONSES}:
             return self.is_over
         wanted = max(self._choices, len(self._begun))
@@ -95,7 +95,7 @@ class AnswerAssembler:
         return self._failure is not None
 
     def receive_data(self, data: bytes) -> list[Delta]:
-        """Return the deltas in ``data``; an error in it is raised by the next `check`."""
+        """Return the deltas in ``data``. The next `check` raises any error in ``data``."""
         found: list[Delta] = []
         try:
             items = self._parser.receive_data(data)
@@ -112,7 +112,7 @@ class AnswerAssembler:
         return found
 
     def receive_eof(self) -> None:
-        """Process the end of the body. An error is raised by the next `check`."""
+        """Process the end of the body. The next `check` raises any error that this reveals."""
         try:
             self._parser.receive_eof()
         except RemoteProtocolError as error:
@@ -146,7 +146,7 @@ class AnswerAssembler:
             return []
         meaning = self._api.read(event.event, event.data)
         if event.event in _ERROR_EVENTS and meaning.kind is not Kind.ERROR:
-            # LangGraph and others send the error without the member that the API defines.
+            # LangGraph and others send error events without the JSON member that the API defines.
             self._fail(StreamError, f"the server sent an error event: {_error_text(event.data)}")
         elif meaning.kind is Kind.ERROR:
             self._fail(StreamError, f"the server sent an error event: {meaning.text}")
@@ -167,9 +167,9 @@ class AnswerAssembler:
         return last or meaning.kind is Kind.DONE
 
     def _is_new(self, ident: str) -> bool:
-        """Return whether an event is new. If it is not, the server has restarted the stream."""
+        """Return whether an event is new. If it is not, the server restarted the stream."""
         if ident == self._id:
-            return True  # an event without an ID inherits the last one
+            return True  # an event without an ID keeps the previous ID
         self._id = ident
         if self._resumed and ident in self._ids:
             self._fail(
@@ -219,7 +219,7 @@ class AnswerAssembler:
 
 
 def _error_text(data: str) -> str:
-    """Return the message in the data of an error event of any form."""
+    """Extract the message from the data of an error event in any format."""
     try:
         payload = json.loads(data)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Forms of a streamed body: events, JSON lines, or something that is not a stream.
+"""Forms of a response body: an event stream, JSON lines, or something else.
 
 No I/O. A body whose Content-Type is not that of a stream is accepted if it begins like an event
 stream, because some servers send no or another type.
@@ -34,7 +34,7 @@ Items = Sequence[Event | Comment]
 
 
 class BodyForm(Protocol):
-    """Decoder of a body.
+    """Decoder for one form of response body.
 
     Attributes:
         last_event_id: value for ``Last-Event-ID``; empty without IDs.
@@ -57,12 +57,12 @@ class BodyForm(Protocol):
         ...
 
     def receive_eof(self) -> tuple[Items, int]:
-        """Return the items that the end completes, and the size of the discarded rest."""
+        """Return the items completed by the end of the body, and the size of the discarded rest."""
         ...
 
 
 class EventStreamForm:
-    """Event stream of a body."""
+    """Decoder for a body that is an event stream."""
 
     def __init__(self, max_event_bytes: int) -> None:
         self._parser = Parser(max_event_bytes=max_event_bytes)
@@ -83,7 +83,7 @@ class EventStreamForm:
 
 
 class LineForm:
-    """JSON lines: one event per line."""
+    """Decoder for JSON lines, with one event per line."""
 
     last_event_id = ""
     retry_ms = None
@@ -99,7 +99,7 @@ class LineForm:
 
 
 class CheckedForm(EventStreamForm):
-    """Event stream of a response, which may be a page or an error instead.
+    """Decoder for a body that should be an event stream, but may be a page or an error.
 
     Args:
         kind: content type of the response.

@@ -91,7 +91,7 @@ class Chat(ChatSession, Iterator[Delta]):
         return next(self._iterator)
 
     def close(self) -> None:
-        """Close the stream, so that the server detects the disconnect. May be called again."""
+        """Close the stream, so that the server detects the disconnect. May be called repeatedly."""
         self._iterator.close()
         self._close_response()
         if self._owns_client:
@@ -192,7 +192,8 @@ class _ReadAlarm:
     def _fire(self) -> None:
         self.has_fired = True
         with contextlib.suppress(OSError):
-            # SSLSocket.shutdown would discard the TLS state while the reader is using it.
+            # Bypass SSLSocket.shutdown, which would discard the TLS state while the reader is using
+            # it.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:

@@ -168,7 +168,7 @@ def _without_system_role(messages: Sequence[Mapping[str, object]]) -> dict[str, 
 def _headers(api: Api, api_key: str | None, given: Mapping[str, str]) -> dict[str, str]:
     own = {
         "Accept": "text/event-stream",
-        # A hop that compresses a stream also buffers it.
+        # Accept no compression, because a hop that compresses a stream also buffers it.
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
     }

@@ -38,8 +38,8 @@ MAX_REFUSAL_BYTES = 65536
 """Maximum number of bytes to read from an error response, whose beginning is shown."""
 _SHOWN_CHARACTERS = 600
 
-# Maximum number of consecutive reconnects without new data. An EventSource never gives up, but here
-# a caller waits for the answer.
+# Maximum number of consecutive reconnects without new data. A browser's EventSource never gives up,
+# but a caller of this client is waiting for the answer.
 _MAX_ATTEMPTS = 3
 _RETRY_S = 0.5
 _MAX_RETRY_S = 30.0
@@ -55,7 +55,7 @@ _NO_STREAM = JSON_LINES | {
 
 
 def library_for(client: object) -> Any:
-    """Return the module of an HTTP client; without a client, httpx if installed, else httpx2.
+    """Return the library of an HTTP client. Without a client, prefer httpx to httpx2.
 
     Raises:
         UsageError: the client is from another library, or neither library is installed.
@@ -147,8 +147,9 @@ class ChatSession:
         self.timing.head()
         self.status = response.status_code
         self.headers = response.headers
-        # Until now, the read limit also included the time left for the first content. The HTTP
-        # library reads this field once, at the first read of the body.
+        # So far, the read timeout also included the time left for the first content. Set the idle
+        # timeout now, because the HTTP library reads this field only once, at the first read of the
+        # body.
         response.request.extensions["timeout"]["read"] = self._request.idle_s
         return 200 <= response.status_code < 300 and self._kind not in _NO_STREAM
 
@@ -210,7 +211,7 @@ class ChatSession:
         return self._answer.error(TtftTimeout, f"{what}; {heartbeats}")
 
     def _receive_eof(self) -> None:
-        """Check the answer after an orderly end of the body.
+        """Check the answer after the body has ended without an error.
 
         Raises:
             IncompleteStream, MalformedStream: the answer is not complete.
@@ -222,7 +223,7 @@ class ChatSession:
             raise self._answer.error(IncompleteStream, what)
 
     def _translated(self, error: Exception, phase: Phase) -> UndamError:
-        """Return the error of this package for an error of the HTTP library."""
+        """Convert an error of the HTTP library to an undam error."""
         lib, reason = self._lib, str(error) or type(error).__name__
         if isinstance(error, lib.UnsupportedProtocol | lib.InvalidURL):
             return UsageError(f"{self._where}: {reason}")
@@ -265,7 +266,7 @@ class ChatSession:
 
     def _can_resume(self, error: UndamError) -> bool:
         broke = isinstance(error, IncompleteStream | IdleTimeout | NetworkError)
-        # A server that is restarting may answer with such a status; other error statuses are final.
+        # A restarting server may return such a status; other error statuses are final.
         transient = isinstance(error, ResponseError) and (self.status or 0) in _TRANSIENT_STATUS
         if not (self._request.resume and self._answer.last_event_id and (broke or transient)):
             return False

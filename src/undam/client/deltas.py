@@ -62,7 +62,7 @@ Delta = Text | Reasoning | ToolCall | Usage | Finish
 CONTENT = (Text, Reasoning, ToolCall)
 """Deltas with content; the first of them is the first token (TTFT)."""
 
-# Keys of reasoning text: vLLM and DeepSeek use the first, OpenRouter the second.
+# Keys for reasoning text: vLLM and DeepSeek use the first, OpenRouter the second.
 _REASONING = ("reasoning_content", "reasoning")
 
 

@@ -1,4 +1,4 @@
-"""Wrapper for clients of openai-python, which fails on the heartbeats of some servers.
+"""Wrapper for openai-python clients, which fail on the heartbeats of some servers.
 
 `undam.client.sdks` has the wrappers for other libraries.
 """

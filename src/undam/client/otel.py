@@ -1,4 +1,4 @@
-"""OpenTelemetry metrics from a `Timing`, with the names of the gen_ai conventions.
+"""OpenTelemetry metrics from a `Timing`, named according to the gen_ai conventions.
 
 The conventions (semantic-conventions, gen-ai-metrics) define client histograms for the duration of
 an operation and, for streams, for the time to the first chunk and between chunks. The two server
@@ -26,7 +26,7 @@ _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304
 
 
 class GenAIMetrics:
-    """Histograms of one meter. Create one instance and call `record` for each finished stream.
+    """Histograms for one meter. Create one instance and call `record` for each finished stream.
 
         metrics = GenAIMetrics()
         with chat(url, "hi", model="m") as answer:
@@ -81,7 +81,7 @@ class GenAIMetrics:
         error: BaseException | None = None,
         attributes: Mapping[str, str | int] | None = None,
     ) -> None:
-        """Record one stream. Values that do not exist, such as a missing first token, are omitted.
+        """Record one stream. Values that were not measured, such as a missing TTFT, are omitted.
 
         Args:
             timing: times of the finished stream.

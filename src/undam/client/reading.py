@@ -1,4 +1,4 @@
-"""Event readers for any source of bytes, which return each event when its last byte arrives."""
+"""Readers that return each event of a byte stream as soon as its last byte arrives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 class ReadObserver(Protocol):
-    """Observer of the items of each read, including comments, before the reader returns them."""
+    """Observer that receives all items of a read, including comments, before they are returned."""
 
     def read(self, items: Sequence[object]) -> None:
         """Handle the items of one read; ``items`` may be empty."""
@@ -31,7 +31,7 @@ class ReadObserver(Protocol):
 
 
 class _EventQueue(Generic[Item]):
-    """Shared base of `Events` and `AsyncEvents` without I/O, which parses bytes into items."""
+    """Shared base of `Events` and `AsyncEvents`: parses bytes into items, without I/O."""
 
     def __init__(self, form: BodyForm, *, comments: bool) -> None:
         self._form = form
@@ -48,7 +48,7 @@ class _EventQueue(Generic[Item]):
 
     @property
     def retry_ms(self) -> int | None:
-        """Latest reconnection time in ms that the server has sent."""
+        """Latest reconnection time that the server has sent, in ms."""
         return self._form.retry_ms
 
     @property

@@ -67,7 +67,7 @@ def astream(
 def astream(
     response: object, *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
-    """Return an async iterator over the events of a response of httpx, httpx2, aiohttp or niquests.
+    """Return an async iterator over the events of an httpx, httpx2, aiohttp or niquests response.
 
     The other arguments and the exceptions are the same as for `stream`.
     """
@@ -85,7 +85,7 @@ def library_of(thing: object, known: tuple[str, ...]) -> str | None:
 
 
 def reads_of(response: object) -> Iterator[bytes]:
-    """Return an iterator over the reads of a response's decoded body.
+    """Return an iterator over the decoded body of a response, read by read.
 
     Raises:
         UsageError, ResponseError: as for `stream`.
@@ -95,13 +95,14 @@ def reads_of(response: object) -> Iterator[bytes]:
         other = library_of(response, tuple(_ASYNC))
         hint = f"; read it with astream(), as {other} is asynchronous" if other else ""
         raise UsageError(f"stream() does not support this response: {type(response)!r}{hint}")
-    # Check the status first: a library or a hook may have read the body of an error or a redirect.
+    # Check the status first. For an error or a redirect, a library or a hook may have read the
+    # body.
     _check_status(response)
     return _SYNC[library](response)
 
 
 def areads_of(response: object) -> AsyncIterator[bytes]:
-    """Return an async iterator over the reads of a response's decoded body.
+    """Return an async iterator over the decoded body of a response, read by read.
 
     Raises:
         UsageError, ResponseError: as for `stream`.
@@ -162,8 +163,9 @@ def _requests(response: Any) -> Iterator[bytes]:
 
 
 def _requests_reads(response: Any) -> Iterator[bytes]:
-    # iter_content() waits until its chunk size is reached. With chunk_size=None, it waits for the
-    # end of a body that is not chunked. Its exceptions are reproduced for callers that catch them.
+    # iter_content() waits for a full chunk or, with chunk_size=None, for the end of a body that is
+    # not chunked. So the raw body is read instead, and errors are raised as iter_content() raises
+    # them.
     raised = sys.modules["requests"].exceptions
     kinds = sys.modules["urllib3"].exceptions
     try:
@@ -223,7 +225,8 @@ def _check_niquests(response: Any) -> None:
 
 
 def _aiohttp(response: Any) -> AsyncIterator[bytes]:
-    # A closed response is allowed, because a short body may have arrived without being read.
+    # A closed response is accepted, because a short body may have arrived completely before it is
+    # read.
     if response._body is not None:
         how = "async with session.get(…), and do not call read() or text()"
         raise UsageError(_READ_BEFORE.format(how=how))

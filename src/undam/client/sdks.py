@@ -1,4 +1,4 @@
-"""Tolerant clients for the libraries that read model APIs, one function per library.
+"""Functions that make clients of model API libraries tolerate heartbeats, one per library.
 
 Each function returns arguments for the constructor of its library, or a tolerant client.
 docs/client.md lists the streams on which each library fails otherwise. No library is imported or
@@ -61,7 +61,7 @@ def cohere(client: Client) -> Client:
     inner: Any = getattr(wrapper, "httpx_client", None)
     if library_of(client, ("cohere",)) is None or not hasattr(inner, "httpx_client"):
         raise UsageError(f"sdks.cohere() requires a cohere client, not {type(client)!r}")
-    # The methods of a copy would use the same wrapper object, so the client is changed in place.
+    # A copy would share this wrapper object, so the client is changed in place.
     inner.httpx_client = tolerant(inner.httpx_client)
     return client
 

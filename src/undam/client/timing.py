@@ -25,7 +25,7 @@ class _Observed(Protocol):
 
 
 class Timing:
-    """Times of one stream by this program's clock, counted from the creation of the object.
+    """Times of one stream on the local clock, counted from the creation of this object.
 
     Create it just before the request is sent, and wrap the iterator of the events. The results are
     available at any time, including during the stream and after an error:
@@ -104,7 +104,7 @@ class Timing:
             self._end_ns = self._clock()
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the same items and record their times; close ``items`` at the end.
+        """Yield ``items`` unchanged and record their times; close ``items`` at the end.
 
         Args:
             items: events, deltas, or reads of bytes.
@@ -153,7 +153,7 @@ class Timing:
 
     @property
     def gaps_ms(self) -> tuple[float, ...]:
-        """Time between consecutive content events; 0 between events of the same read."""
+        """Times between consecutive content events; 0 between events of the same read."""
         return tuple(gap / 1e6 for gap in self._gaps)
 
     @property

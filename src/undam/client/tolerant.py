@@ -1,4 +1,4 @@
-"""Wrapper for HTTP clients, so that a library reads only the events of its API.
+"""HTTP client wrapper that removes heartbeats, so that a library reads only API events.
 
 Many libraries fail on a heartbeat that their own server does not send. Comments, empty events,
 retry fields, pings and a byte order mark are removed from event streams, and blank lines from JSON
@@ -20,7 +20,8 @@ from undam.client.responses import library_of
 from undam.errors import UsageError
 from undam.sse import Event, LineParser, Parser, encode_event
 
-# Headers that describe the body on the wire. The body that is passed on is decoded and shorter.
+# Headers that describe the body on the wire. They do not apply to the body that is passed on, which
+# is decoded and shorter.
 _WIRE_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 
@@ -71,7 +72,7 @@ class BodyFilter(Protocol):
 
 
 class HeartbeatFilter:
-    """Filter for event streams that returns the events of the API and drops everything else."""
+    """Filter for event streams that passes on API events and drops everything else."""
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, keep_ids: bool = False) -> None:
         self._parser = Parser(max_event_bytes=max_event_bytes)
@@ -91,7 +92,7 @@ class HeartbeatFilter:
         )
 
     def receive_eof(self) -> bytes:
-        """Return the unfinished event at the end as it is, unless it is a heartbeat.
+        """Return the unfinished event at the end unchanged, unless it is a heartbeat.
 
         Some libraries, such as google-genai, read an event whose blank line is missing.
         """
@@ -103,7 +104,7 @@ class HeartbeatFilter:
         return rest
 
     def _encoded(self, event: Event) -> bytes:
-        # An event without an ID of its own has the last ID of the stream.
+        # An event without its own ID has the previous event's ID, which is not sent again.
         is_new = self._keep_ids and event.id != self._id
         self._id = event.id
         return encode_event(Event(event.data, event.event, event.id if is_new else ""))
@@ -195,7 +196,7 @@ def _async_transport(library: Any) -> Any:
 
 
 def _response(library: Any, response: Any, filtered_body: Any, keep_ids: bool) -> Any:
-    """Return the response for the outer client. Only streams are filtered.
+    """Return the response for the outer client, filtered if it is a stream.
 
     The body of any other response stays encoded, and the outer client decodes it.
     """

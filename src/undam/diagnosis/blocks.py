@@ -1,4 +1,4 @@
-"""Detection of blocks: bursts from a fixed-size buffer, which cuts events anywhere."""
+"""Detection of blocks: bursts from a fixed-size buffer, which can end inside an event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEW_BURSTS = 3
 
 
 def are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
-    """Return whether a hop cuts events in two: servers write whole events, buffers do not.
+    """Return whether bursts end inside events: buffers split events, servers do not.
 
     A single cut proves nothing (a large event crosses several segments), so most bursts must end
     inside an event. In addition, either all have the same size to the byte, or they carry several
@@ -51,9 +51,9 @@ def _are_blocks(sizes: Sequence[int]) -> bool:
 
 
 def block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
-    """Return the block size of a stream whose events are cut, or ``None`` if the sizes differ."""
+    """Return the block size of a stream whose events are split, or ``None`` if sizes differ."""
     sizes = _sizes(held, compressed=compressed)
-    # A compressor writes blocks of one size, but reads show that size only approximately.
+    # A compressor writes blocks of one size, but the sizes of reads show it only approximately.
     return int(median(sizes)) if compressed or _are_blocks(sizes) else None
 
 
@@ -71,7 +71,7 @@ def threshold_of(held: Sequence[Burst]) -> int | None:
 
 
 def fills_by_bytes(held: Sequence[Burst]) -> bool:
-    """Return whether bytes limit the bursts, which shows in varying numbers of events.
+    """Return whether bytes limit the bursts: the number of events per burst then varies.
 
     An engine that emits a fixed number of tokens per step also reaches the same size each time.
     """
@@ -80,7 +80,7 @@ def fills_by_bytes(held: Sequence[Burst]) -> bool:
 
 
 def is_buffer_size(size: int | None) -> bool:
-    """Return whether buffers usually have this size: a power of two from 1 KB on.
+    """Return whether this is a usual buffer size: a power of two, at least 1 KB.
 
     TCP segments and windows do not, so one such block that ends inside an event is enough.
     """
@@ -88,7 +88,7 @@ def is_buffer_size(size: int | None) -> bool:
 
 
 def are_equal_blocks(held: Sequence[Burst]) -> bool:
-    """Return whether all bursts of a body without events have the same typical buffer size.
+    """Return whether all bursts of a body without events have the same usual buffer size.
 
     The first block may be smaller.
     """

@@ -9,7 +9,7 @@ from itertools import pairwise
 from undam.diagnosis.reading import Reading
 from undam.timing import median
 
-# Data of two reads that are closer together than this left the last buffer at once. Model servers
+# If two reads are closer together than this, their data left the last buffer at once. Model servers
 # take at least about 0.5 ms per token, while a burst that a hop releases arrives within tens of
 # microseconds.
 _TOGETHER_MIN_NS = 300_000
@@ -41,21 +41,21 @@ class Burst:
 
 
 def together_ns(times_ns: Sequence[int]) -> int:
-    """Return the maximum gap between two arrivals of the same burst in this stream."""
+    """Return the gap above which two arrivals in this stream belong to different bursts."""
     gaps = [b - a for a, b in pairwise(times_ns)]
     if not gaps:
         return _TOGETHER_MIN_NS
     typical = median(gaps)
     if typical >= _TOGETHER_MIN_NS:
         return int(min(_TOGETHER_MAX_NS, max(_TOGETHER_MIN_NS / 2, typical / 10)))
-    # Most events arrive together, so the pauses between the bursts set the scale.
+    # Most events arrive in bursts, so the pauses between the bursts set the scale.
     pauses = [gap for gap in gaps if gap >= _TOGETHER_MIN_NS]
     mean = sum(pauses) / len(pauses) if pauses else 0
     return int(min(_TOGETHER_MAX_NS, max(_TOGETHER_MIN_NS, mean / 20)))
 
 
 def find_bursts(reading: Reading) -> list[Burst]:
-    """Return the bursts of a stream from its first content; heartbeats alone do not count."""
+    """Return the bursts of a stream, from its first content on; heartbeats alone do not count."""
     contents = reading.contents
     if not contents:
         return []
@@ -80,7 +80,7 @@ def _at(reading: Reading, index: int) -> int:
 
 
 def _grew(reading: Reading, index: int) -> bool:
-    """Return whether the read left more bytes of an unfinished event than there were before."""
+    """Return whether the read added bytes to an unfinished event."""
     before = reading.pending[index - 1] if index else 0
     return reading.pending[index] > before
 

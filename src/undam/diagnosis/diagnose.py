@@ -46,5 +46,5 @@ def find_findings(hops: Sequence[Hop], offset: ClockOffset | None = None) -> lis
 
 
 def by_severity(found: Sequence[Finding]) -> list[Finding]:
-    """Return the findings, the most severe first, otherwise in the order given."""
+    """Return the findings by severity, the most severe first; equal ones keep their order."""
     return sorted(found, key=lambda one: _ORDER[one.severity])

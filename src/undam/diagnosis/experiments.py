@@ -1,4 +1,4 @@
-"""Experiments: further streams of a hop that settle a question left open by its first stream.
+"""Experiments: further streams from a hop that settle a question left open by its first stream.
 
 `undam.probe.followup` sends the requests; everything here is computation on their readings.
 """
@@ -23,13 +23,15 @@ UNPREDICTABLE = "unpredictable-prompt"
 IDENTITY = "identity"
 LONGER = "longer-answer"
 
-# Bursts of two streams coincide by chance in one case of ten, so one coincidence proves nothing.
+# Bursts of two streams coincide by chance in one case out of ten, so one coincidence proves
+# nothing.
 _ENOUGH_PAIRS = 5
 _TOGETHER_SHARE = 0.8
-# An engine writes a step to all streams of its batch within a small part of the period.
+# An engine writes the tokens of a step to all streams of its batch within a small part of the
+# period.
 _TOGETHER_PART = 0.05
 _TOGETHER_NS = 3_000_000
-# A drafting engine accepts far fewer tokens of a text that it cannot predict.
+# An engine that drafts tokens gets far fewer of them accepted if it cannot predict the text.
 _SHRUNK = 0.6
 
 
@@ -53,7 +55,7 @@ class Experiment:
 
 
 def compare_streams(hop: str, first: Reading, second: Reading) -> Experiment:
-    """Return the result of two streams that started out of phase.
+    """Return the result of the experiment with two streams that started out of phase.
 
     The steps of one engine's batch arrive together, but a hop's timer runs per connection. Streams
     that do not coincide may come from two engines, so only their ends count then.
@@ -80,7 +82,7 @@ def compare_streams(hop: str, first: Reading, second: Reading) -> Experiment:
 
 
 def compare_prompts(hop: str, usual: Shape, unpredictable: Reading) -> Experiment:
-    """Return the result of a prompt whose answer an engine cannot predict.
+    """Return the result of the experiment with an answer that an engine cannot predict.
 
     The bursts of a drafting engine shrink. Those of a hop's timer and of fixed steps do not.
     """
@@ -100,7 +102,7 @@ def compare_prompts(hop: str, usual: Shape, unpredictable: Reading) -> Experimen
 
 
 def compare_coding(hop: str, coding: str, identity: Reading) -> Experiment:
-    """Return the result of a request for an uncompressed response."""
+    """Return the result of the experiment with an uncompressed response."""
     shape = classify_pattern(identity)
     head = identity.exchange.head
     if head is not None and (head.get("content-encoding") or "identity").lower() != "identity":
@@ -116,7 +118,7 @@ def compare_coding(hop: str, coding: str, identity: Reading) -> Experiment:
 
 
 def compare_length(hop: str, longer: Reading) -> Experiment:
-    """Return the result of a request for a longer answer."""
+    """Return the result of the experiment with a longer answer."""
     shape = classify_pattern(longer)
     if shape.verdict is Verdict.UNKNOWN:
         return Experiment(LONGER, hop, f"no result: {shape.reason}")
@@ -137,7 +139,7 @@ def with_experiments(hop: Hop, experiments: Sequence[Experiment]) -> Hop:
 
 
 def with_reading(hop: Hop, reading: Reading) -> Hop:
-    """Return the hop with the shape of another stream, if that stream has a verdict."""
+    """Return the hop with the shape of ``reading``, if that stream has a verdict."""
     shape = classify_pattern(reading)
     if shape.verdict is Verdict.UNKNOWN and shape.hold is None:
         return hop
@@ -153,7 +155,7 @@ def _cause_in(shape: Shape) -> Cause:
 
 
 def _coinciding(first: Reading, second: Reading) -> float | None:
-    """Return the share of bursts that coincide while both streams run; ``None`` if too few."""
+    """Return the share of bursts that coincide in both streams; ``None`` if there are too few."""
     starts = [[burst.start_ns for burst in find_bursts(one)] for one in (first, second)]
     if not all(starts):
         return None

@@ -1,4 +1,4 @@
-"""Holds: the delay of each event whose due time is known.
+"""Holds: the delay of each event with a known due time.
 
 A beacon stamps each event with its due time. An inner hop shows when the events of the same prompt
 arrived there. Both give a hold per event, while the shape gives only the pattern.
@@ -16,29 +16,29 @@ from undam.diagnosis.shape import Release, Shape, classify_pattern, unknown
 from undam.rules import Verdict
 from undam.timing import median, quantile
 
-# Delay of a path without a buffering hop on a busy machine. It is half of the smallest hold that a
-# hop is known to cause (one event late at 25 ms per token).
+# Delay of a path without a buffering hop on a busy machine. It is half of the smallest known hold
+# that a hop causes (one event late at 25 ms per token).
 NOISE_NS = 12_000_000
 
-# A stream is held if more than one event in ten is held; a scheduler delays only single events.
+# A stream is held if more than one event in ten is held. A scheduler delays only single events.
 _HELD_SHARE = 0.1
 
-# Events that were late together count once, because one pause of a machine explains them. A rule
-# requires at least three occurrences.
+# Events that were late together count once, because a single pause of a machine explains them. A
+# rule requires at least three occurrences.
 _FEW_TIMES = 3
 
-# Without a recognised rule, holds must be well beyond noise: a very busy machine delays everything
+# If no rule is recognised, holds must be well beyond noise. A very busy machine delays everything
 # two or three times as much, and TCP then delivers several events at once.
 _MUCH = 2.5
 
-# A busy machine may stop a program for tens of ms. An answer that is due within that time may
+# A busy machine may suspend a process for tens of ms. An answer that is due within that time may
 # therefore arrive at once without a hold.
 _SHORTEST_SPREAD_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """Offset of the far end's clock from ours, and the delay of the path without a hold.
+    """Offset between the beacon's clock and ours, and the delay of the path without a hold.
 
     Args:
         uncertainty_ns: maximum error of ``offset_ns``; 0 on one host.
@@ -51,7 +51,7 @@ class ClockOffset:
 
     @property
     def noise_ns(self) -> int:
-        """Return the largest delay that counts as noise; long paths jitter more."""
+        """Return the largest delay that counts as noise, which is larger on long paths."""
         return NOISE_NS + self.uncertainty_ns + self.path_ns // 2
 
 
@@ -69,7 +69,7 @@ class EventHold:
 
     @property
     def early_ns(self) -> int:
-        """Return how early the event arrived; only a wrong clock can cause this."""
+        """Return how early the event arrived. Only a wrong clock offset can cause this."""
         return self.due_ns - self.at_ns
 
 
@@ -184,7 +184,7 @@ def is_one_late(holds: Sequence[EventHold], noise_ns: int = NOISE_NS) -> bool:
 
 
 def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
-    """Return whether ``is_one_late`` holds for two answers with possibly different TTFT.
+    """Return whether ``is_one_late`` is true for two answers whose TTFT may differ.
 
     With even gaps, an answer that began one gap later looks the same. Therefore either the gaps and
     the holds must vary together, or the last event must have arrived together with the previous
@@ -198,7 +198,7 @@ def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
         return True
     kept = [item.hold_ns for item in holds]
     gaps = [b.due_ns - a.due_ns for a, b in pairwise(holds)]
-    # If the answer had only begun later, every event would be late by the same amount.
+    # If the answer had only started later, all events would be late by the same amount.
     same, middle = median(kept), NOISE_NS / 2
     strays = median([abs(hold - same) for hold in kept])
     misses = median([abs(hold - gap) for hold, gap in zip(kept, gaps, strict=False)])
@@ -242,7 +242,7 @@ def _classify_by_holds(
 
 
 def _are_regular(bursts: Sequence[Burst], holds: Sequence[EventHold]) -> bool:
-    """Return whether a timer explains bursts of equal size as well as a block does.
+    """Return whether a timer explains bursts of equal size as well as a block buffer does.
 
     A timer turns a steady source into bursts of equal size. A block buffer turns it into bursts at
     equal intervals. The caller has already recognised blocks that end in the middle of an event.

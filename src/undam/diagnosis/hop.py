@@ -34,15 +34,15 @@ from undam.record import Ending, Exchange
 from undam.rules import Verdict
 from undam.timing import quantile
 
-# A speculative decoder emits at least half of its tokens together with another one.
+# A speculative decoder emits at least half of its tokens together with another token.
 _SINGLY = 0.9
-# Tolerance for sizes and times of bursts, because two answers to one prompt differ.
+# Tolerance for burst sizes and times, because two answers to the same prompt differ.
 _SAME = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Result for one hop, from one or more streams of the same prompt.
+    """Result for one hop, from one or more streams for the same prompt.
 
     Args:
         readings: one per stream; the first one represents the hop, and its verdict is the hop's.
@@ -63,12 +63,12 @@ class Hop:
 
     @property
     def reading(self) -> Reading:
-        """Return the first reading, which has the verdict of the hop."""
+        """Return the first reading, which has the same verdict as the hop."""
         return self.readings[0]
 
     @property
     def exchange(self) -> Exchange:
-        """Return the exchange of the first reading, which has the verdict of the hop."""
+        """Return the exchange of the first reading, which has the same verdict as the hop."""
         return self.readings[0].exchange
 
 
@@ -89,7 +89,7 @@ def analyze_hop(
     judged = [(reading, *_analyze_stream(reading, inner, offset)) for reading in readings]
     counts = Counter(shape.verdict for _, shape, _ in judged)
     free = {shape.verdict for _, shape, _ in judged if not shape.held}
-    # A buffering hop holds every stream, so in a tie, a verdict without a hold wins.
+    # A buffering hop holds every stream. In a tie, a verdict without a hold therefore wins.
     verdict = max(counts, key=lambda one: (counts[one], one in free))
     judged.sort(key=lambda item: item[1].verdict is not verdict)
     first = readings[0].exchange
@@ -163,7 +163,7 @@ def _is_same_rhythm(outer: Shape, inner: Shape) -> bool:
 
 
 def comes_singly(reading: Reading) -> bool:
-    """Return whether events arrive one by one here, which rules out a speculative decoder."""
+    """Return whether events arrive one by one at this hop, unlike with a speculative decoder."""
     if len(reading.contents) < MIN_EVENTS:
         return False
     bursts = find_bursts(reading)
@@ -172,7 +172,7 @@ def comes_singly(reading: Reading) -> bool:
 
 
 def hop_metrics(hop: Hop) -> dict[str, object]:
-    """Return the hop's entry in the report (`hops` of `undam check --json`), in ms and bytes."""
+    """Return the hop's entry for the report (`hops` in `undam check --json`), in ms and bytes."""
     exchange, reading = hop.exchange, hop.reading
     stamps, contents = exchange.stamps, reading.contents
     return {
@@ -233,7 +233,7 @@ def _integrity_json(integrity: AnswerIntegrity) -> dict[str, object]:
 
 
 def events_per_read(reading: Reading) -> Mapping[str, int]:
-    """Return the content events per read, over the reads that contain any."""
+    """Return the number of content events per read, for reads that contain any."""
     counts = sorted(Counter(item.read for item in reading.contents).values())
     if not counts:
         return {"p50": 0, "max": 0}

@@ -29,10 +29,11 @@ from undam.record import Ending
 from undam.timing import median
 from undam.timing.numbered_text import fragments_in, pieces_in
 
-# Maximum number of compared events, because the comparison takes quadratic time.
+# Maximum number of compared events. The comparison takes quadratic time.
 _MAX_COMPARED = 2000
 _ALIKE = 0.8
-# Events that a hop repeats arrive together; a token that a model repeats takes its usual time.
+# Events that a hop repeats arrive together, while a token that a model repeats takes its usual
+# time.
 _TOGETHER = 0.1
 _FEW_REPEATS = 2
 _MANY_REPEATS = 4
@@ -42,7 +43,7 @@ UNKNOWN = AnswerIntegrity("events")
 
 
 def analyze_integrity(reading: Reading) -> AnswerIntegrity:
-    """Return the integrity of the answer in ``reading``, from the best evidence in it."""
+    """Return the integrity of the answer in ``reading``, from the best available evidence."""
     contents = reading.contents
     text = join_texts(item.shown for item in contents)
     if pieces := list(pieces_in(text)):
@@ -130,7 +131,7 @@ def _sequence_number(item: TimedEvent, api: str) -> int | None:
 
 
 def _from_events(contents: Sequence[TimedEvent]) -> AnswerIntegrity:
-    """Return the repetitions among events without a number."""
+    """Return the repeated events among events without numbers."""
     plain = AnswerIntegrity("events", received=len(contents))
     if len(contents) < FEW:
         return plain
@@ -146,7 +147,7 @@ def _from_events(contents: Sequence[TimedEvent]) -> AnswerIntegrity:
 
 
 def _doubled(contents: Sequence[TimedEvent]) -> list[int]:
-    """Return the second event of each pair, if all events are equal in pairs."""
+    """Return the second event of each pair if the answer consists of pairs of equal events."""
     runs = [len(list(run)) for _, run in groupby(contents, key=_content)]
     texts = {_content(item) for item in contents}
     if len(texts) < _MANY_REPEATS or any(length % 2 for length in runs):
@@ -155,7 +156,7 @@ def _doubled(contents: Sequence[TimedEvent]) -> list[int]:
 
 
 def _repeated_at_once(contents: Sequence[TimedEvent]) -> list[int]:
-    """Return the repeated events, if events that arrived together are equal and others are not."""
+    """Return the repeated events, if only events that arrived together are equal."""
     pairs = [(b.at_ns - a.at_ns, _content(a) == _content(b)) for a, b in pairwise(contents)]
     together = _TOGETHER * median([gap for gap, _ in pairs])
     near = [(index, same) for index, (gap, same) in enumerate(pairs, 1) if gap < together]
@@ -163,7 +164,7 @@ def _repeated_at_once(contents: Sequence[TimedEvent]) -> list[int]:
     equal = [index for index, same in near if same]
     if len(equal) < _FEW_REPEATS or len(equal) <= 0.8 * len(near):
         return []
-    # A model that repeats itself also does so in events that arrive one by one.
+    # If the model repeated itself, events that arrived one by one would be equal as well.
     return equal if sum(far) <= 0.1 * len(far) else []
 
 
@@ -172,7 +173,7 @@ def _content(item: TimedEvent) -> object:
 
 
 def _final_text_differs(reading: Reading) -> bool:
-    """Return whether the deltas of the responses API differ from the text in its final event."""
+    """Return whether the deltas of the Responses API differ from the text in the final event."""
     deltas, finals = [], []
     for item in reading.items:
         payload = mapping(item.meaning.payload) if item.meaning is not None else {}

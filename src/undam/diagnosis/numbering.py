@@ -1,4 +1,4 @@
-"""Faults in the numbers and the text of an answer, independent of how it was received. Pure.
+"""Detection of faults in the numbering and the text of an answer. No I/O.
 
 `diagnosis.integrity` decides which evidence a stream has; load tests use it for each response.
 """
@@ -14,12 +14,13 @@ from undam.timing.numbered_text import NumberedPiece
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# With fewer events, a numbering cannot be distinguished from other integers.
+# With fewer events, event numbers cannot be distinguished from other integers.
 FEW = 8
-# A numbering is regular if most steps are +1; a hop that loses half of the events is still found.
+# A numbering is regular if most steps are +1. It is then recognised even if a hop loses half of the
+# events.
 _REGULAR = 0.5
 TORN = re.compile("[\N{REPLACEMENT CHARACTER}\ud800-\udfff]+")
-# A text about the character itself shows it in quotation marks, or names it.
+# A text about the replacement character quotes or names it. Such a text is not damaged.
 _QUOTED = re.compile(
     "[\"'`(\\[\u00ab\u2018\u201c]\N{REPLACEMENT CHARACTER}[\"'`)\\]\u00bb\u2019\u201d]"
 )
@@ -29,7 +30,7 @@ _NUMBER = re.compile(r"(.*?)(\d{1,18})")
 
 @dataclass(frozen=True, slots=True)
 class AnswerIntegrity:
-    """Events of an answer that did not arrive as they were sent.
+    """Faults of an answer: events that did not arrive as they were sent.
 
     Args:
         evidence: "numbered-text", "stamps", "sequence-numbers", "event-ids", "events",
@@ -54,7 +55,7 @@ class AnswerIntegrity:
 
     @property
     def is_exact(self) -> bool:
-        """Return whether the evidence reveals every fault."""
+        """Return whether the evidence is sufficient to reveal every fault."""
         return self.evidence == "numbered-text"
 
     @property
@@ -64,16 +65,16 @@ class AnswerIntegrity:
 
     @property
     def faults(self) -> int:
-        """Return the number of faults of all kinds."""
+        """Return the number of faults, of all kinds together."""
         return self.lost + self.duplicated + self.reordered + self.altered + self.torn + self.mixed
 
     def first_of(self, kind: str) -> str:
-        """Return the first place of a kind of fault; empty if it did not occur."""
+        """Return the first place for a kind of fault; empty if that kind did not occur."""
         return dict(self.first).get(kind, "")
 
 
 def count_pieces(pieces: Sequence[NumberedPiece], fragments: int, *, cut: bool) -> AnswerIntegrity:
-    """Return the integrity of a numbered text.
+    """Return the integrity of an answer with numbered text.
 
     Args:
         fragments: number of pieces that are damaged beyond recognition.
@@ -104,7 +105,7 @@ def count_pieces(pieces: Sequence[NumberedPiece], fragments: int, *, cut: bool) 
             highest = max(highest, piece.seq)
     end = highest + 1 if cut else known.total
     missing = [seq for seq in range(end) if seq not in seen and seq not in others]
-    # If a fragment of a piece arrived, the piece was altered, not lost.
+    # If a fragment of a piece arrived, the piece counts as altered, not as lost.
     fragments = min(fragments, len(missing))
     if fragments:
         counts["altered"] += fragments
@@ -121,14 +122,14 @@ def count_pieces(pieces: Sequence[NumberedPiece], fragments: int, *, cut: bool) 
 
 
 def count_numbers(numbers: Sequence[int], evidence: str) -> AnswerIntegrity | None:
-    """Return the integrity of events with sequence numbers; ``None`` if they do not count up."""
+    """Return the integrity of events with ascending sequence numbers, otherwise ``None``."""
     if len(numbers) < FEW or not _is_regular(numbers):
         return None
     return count_gaps(numbers, evidence)
 
 
 def count_ids(events: Sequence[tuple[str, object]]) -> AnswerIntegrity | None:
-    """Return the integrity of events with counted IDs, if each event has its own.
+    """Return the integrity of events with counted IDs, if each event has a different ID.
 
     Args:
         events: ID and content of each event.
@@ -139,7 +140,7 @@ def count_ids(events: Sequence[tuple[str, object]]) -> AnswerIntegrity | None:
     own = len(set(numbers)) > 0.8 * len(events) and len({prefix for prefix, _ in found}) == 1
     if len(numbers) < FEW or not own or not _is_regular(numbers):
         return None
-    # An event without an ID inherits that of the previous event. Equal IDs with different content
+    # An event without an ID inherits the ID of the previous event. Equal IDs with different content
     # are therefore not repetitions.
     repeated = {
         index for index, (a, b) in enumerate(pairwise(events), 1) if a[0] == b[0] and a[1] != b[1]
@@ -154,7 +155,7 @@ def _is_regular(numbers: Sequence[int]) -> bool:
 
 
 def count_gaps(numbers: Sequence[int], evidence: str) -> AnswerIntegrity:
-    """Return the integrity of numbered events; only gaps between them count as losses."""
+    """Return the integrity of numbered events; only gaps inside the numbering count as losses."""
     seen: set[int] = set()
     duplicated: list[int] = []
     reordered: list[int] = []
@@ -184,7 +185,7 @@ def count_gaps(numbers: Sequence[int], evidence: str) -> AnswerIntegrity:
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Return the joined texts of events; halves of a surrogate pair in two events are joined."""
+    """Return the joined texts of events; surrogate pairs split between events are restored."""
     text = "".join(texts)
     try:
         text.encode()
@@ -194,7 +195,7 @@ def join_texts(texts: Iterable[str]) -> str:
 
 
 def find_torn(text: str) -> tuple[int, str]:
-    """Return the number of damaged places in a text, and the surroundings of the first."""
+    """Return the number of damaged places in a text, and the text around the first of them."""
     if _NAMED.search(text):
         return 0, ""
     places = list(TORN.finditer(_QUOTED.sub("", text)))
@@ -206,5 +207,5 @@ def find_torn(text: str) -> tuple[int, str]:
 
 
 def places_of(**numbers: int | None) -> tuple[tuple[str, str], ...]:
-    """Return the first place of each kind of fault that occurred, as (kind, place)."""
+    """Return the first place for each kind of fault that occurred, as (kind, place)."""
     return tuple((kind, f"event {n}") for kind, n in numbers.items() if n is not None)

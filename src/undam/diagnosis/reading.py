@@ -20,17 +20,17 @@ from undam.timing import Due, due_of
 from undam.timing.numbered_text import pieces_in
 from undam.work_budget import WorkBudget, WorkLimitError, pieces
 
-# A chunk of a chat answer takes about 0.2 KB, a tool call or an image up to some MB. Larger events
-# do not occur in token streams; without a limit, a server could exhaust our memory.
+# A chunk of a chat answer takes about 0.2 KB, a tool call or an image up to some MB. Token streams
+# contain no larger events. Without a limit, a server could exhaust our memory.
 MAX_EVENT_BYTES = 4 << 20
 
-# Parsed JSON takes ten to twenty times as much memory as its text. Therefore only the first
-# payloads are kept; later ones are kept only if they report token counts.
+# Parsed JSON takes ten to twenty times as much memory as its text. Therefore, only the first
+# payloads are kept, and of the later ones only those that report token counts.
 _KEPT_PAYLOAD_BYTES = 4 << 20
 _KEPT_USAGE_BYTES = 1 << 20
 
 
-# A shorter body of HTML, such as an error message, is not a stream.
+# A shorter HTML body, such as an error message, is not a stream.
 _SHORT_PAGE_BYTES = 256
 
 
@@ -60,7 +60,7 @@ class TimedEvent:
 
     @property
     def shown(self) -> str:
-        """Return the text that a client shows to its user, without the JSON around it."""
+        """Return the text that a client shows to its user, without the surrounding JSON."""
         payload = mapping(self.meaning.payload) if self.meaning is not None else {}
         return text_in(payload) if payload and self.text.startswith("{") else self.text
 
@@ -104,7 +104,7 @@ class Reading:
 
     @property
     def sent_ns(self) -> int:
-        """Return the time at which the request was sent completely. TTFT is measured from it."""
+        """Return the time at which the whole request had been sent, from which TTFT is measured."""
         stamps = self.exchange.stamps
         return stamps.start_ns if stamps.sent_ns is None else stamps.sent_ns
 
@@ -117,7 +117,7 @@ class Reading:
 
     @property
     def is_framed(self) -> bool:
-        """Return whether the body has a framing that divides it into events."""
+        """Return whether the framing of the body divides the body into events."""
         return self.framing not in {Framing.TEXT, Framing.BYTES}
 
     @property
@@ -148,7 +148,7 @@ class Reading:
 
 
 def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Reading:
-    """Parse the body of an exchange. A malformed body sets ``problem``; nothing is raised.
+    """Parse the body of an exchange. A malformed body sets ``problem`` and raises no error.
 
     If the budget is used up, the exchange of the result ends there, with the ending ``LIMIT``.
     """
@@ -163,7 +163,7 @@ def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Readi
     problem: str | None = None
     try:
         for index, arrival in enumerate(exchange.arrivals):
-            # A read of binary data is one event, whatever its size.
+            # For binary data, each read is one event, whatever its size.
             data = [arrival.data] if framing is Framing.BYTES else pieces(arrival.data)
             for piece in data:
                 read = decoder.receive_data(piece)
@@ -186,7 +186,7 @@ def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Readi
 
 
 def is_whole_page(exchange: Exchange) -> bool:
-    """Return whether a body of HTML is a whole page or a short message, rather than a stream."""
+    """Return whether an HTML body is a whole page or a short message, rather than a stream."""
     beginning = _beginning(exchange)
     short = len(exchange.arrivals) <= 1 and len(beginning) < _SHORT_PAGE_BYTES
     return short or is_page(beginning)
@@ -203,7 +203,7 @@ def _beginning(exchange: Exchange) -> bytes:
 
 
 def _ended_at_limit(exchange: Exchange, reads: int, limit: str) -> Exchange:
-    """Return the exchange up to the read in which a limit was reached."""
+    """Return the exchange, cut after the read in which a limit was reached."""
     arrivals = exchange.arrivals[:reads]
     return replace(
         exchange,
@@ -215,7 +215,7 @@ def _ended_at_limit(exchange: Exchange, reads: int, limit: str) -> Exchange:
 
 
 class _EventReader:
-    """Reader of the events of one stream that limits the memory of their payloads."""
+    """Reader for the events of one stream that limits the memory for event payloads."""
 
     def __init__(self, api: str) -> None:
         self._reader = ShapeReader(api_named(api))
@@ -224,11 +224,11 @@ class _EventReader:
 
     @property
     def api(self) -> Api:
-        """API of the stream so far."""
+        """API that has been detected so far."""
         return self._reader.api
 
     def timed(self, item: Event | Comment, at_ns: int, read: int) -> TimedEvent:
-        """Return an event or comment with the time at which it became readable."""
+        """Return an event or comment, with the time at which it became readable."""
         if isinstance(item, Comment):
             return TimedEvent(at_ns, read, None, item.text)
         if item.event == BINARY:
@@ -249,7 +249,7 @@ class _EventReader:
 
 
 def _with_stamps_in_text(items: list[TimedEvent]) -> list[TimedEvent]:
-    """Return the events with the due times in the text of a numbered answer.
+    """Return the events, with the due times that the text of a numbered answer contains.
 
     A stamp belongs to the event that completes it. An event with several stamps, which a hop has
     merged from several events, has the earliest due time.

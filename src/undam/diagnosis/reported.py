@@ -6,7 +6,7 @@ import math
 
 from undam.record import Head
 
-# Header names with the quantity that each reports and the factor that converts it to ms.
+# Header names, each with the quantity that it reports and the factor that converts it to ms.
 _REPORTED = {
     "x-litellm-overhead-duration-ms": ("gateway_overhead", 1.0),
     "x-litellm-response-duration-ms": ("gateway_total", 1.0),
@@ -22,7 +22,7 @@ _REPORTED = {
 
 
 def reported_ms(head: Head | None) -> dict[str, float]:
-    """Return the durations in a response head, in ms, by the name of the measured quantity.
+    """Return the durations in a response head in ms, keyed by the measured quantity.
 
     They are the values of the hop that sent them; this program did not measure them.
     """

@@ -1,4 +1,4 @@
-"""Rhythm of bursts of whole events, and its cause: the steps of an engine, or a hop that holds.
+"""Rhythm of bursts of whole events, and its cause: the steps of an engine, or a hop's buffer.
 
 A speculative decoder, multi-step scheduling, a diffusion model and the tick of an event loop emit
 several events at a time, at regular times. A hop with a timer or a buffer does the same. The two
@@ -24,16 +24,16 @@ from undam.diagnosis.bursts import Burst
 from undam.diagnosis.reading import Reading
 from undam.timing import median, quantile
 
-# A timer has even periods, which differ by at most one gap of the source.
+# The periods of a timer are even: they differ by at most one gap of the source.
 _EVEN_SPREAD = 0.25
-# Minimum number of bursts for a rhythm.
+# Minimum number of bursts for any statement about the rhythm.
 _FEW = 3
 _ENOUGH = 6
-# The last content and the end of the response belong together if they are at most this far apart.
+# The end of the response belongs to the last content if they are at most this far apart.
 _END_NS = 25_000_000
-# Limit on the variance of counts relative to their mean. Exponentially distributed gaps give 1.
+# Maximum variance of counts relative to their mean. Exponentially distributed gaps give 1.
 _VARIED = 2.5
-# Clocks and schedulers move the time of a burst by this much.
+# Clocks and schedulers shift the time of a burst by up to this much.
 _NOISE_NS = 2_000_000
 
 
@@ -73,7 +73,7 @@ class Rhythm:
 
     @property
     def spread_ns(self) -> float:
-        """Return the range of the times between bursts, without the extremes."""
+        """Return the range of the times between bursts, without outliers."""
         ordered = sorted(self.steps_ns)
         return quantile(ordered, 0.9) - quantile(ordered, 0.1)
 
@@ -132,7 +132,7 @@ def cause_of(rhythm: Rhythm, *, far: bool = False) -> Cause:
 
 
 def ends_early(rhythm: Rhythm) -> bool:
-    """Return whether the end of the response released the last burst.
+    """Return whether the last burst was released by the end of the response.
 
     Its events are then as many as the source emits in the shorter time.
     """
@@ -146,7 +146,7 @@ def ends_early(rhythm: Rhythm) -> bool:
 
 
 def ends_late(rhythm: Rhythm) -> bool:
-    """Return whether the last burst has few events and took as long as the others."""
+    """Return whether the last burst has few events but took as long as the others."""
     return (
         len(rhythm.steps_ns) >= _FEW
         and _ends_with_content(rhythm)
@@ -174,12 +174,12 @@ def _samples_even_source(counts: Sequence[int]) -> bool:
 
 
 def _is_varied(rhythm: Rhythm) -> bool:
-    """Return whether the counts vary more than evenly timed reads of any source can explain."""
+    """Return whether the counts vary too much for a source that is read at even intervals."""
     return len(rhythm.counts) >= _ENOUGH and rhythm.dispersion > _VARIED
 
 
 def _is_wide(rhythm: Rhythm) -> bool:
-    """Return whether the times vary more than those of a timer would.
+    """Return whether the times between bursts vary more than those of a timer would.
 
     A timer that starts with the first held byte waits for that byte, about one gap of the source.
     """
@@ -189,7 +189,7 @@ def _is_wide(rhythm: Rhythm) -> bool:
 
 
 def _has_floor(rhythm: Rhythm) -> bool:
-    """Return whether many times are just above the shortest one, and the others far above it.
+    """Return whether many times are just above the minimum, and the others far above it.
 
     A timer that starts with the first held byte of an irregular source causes such times.
     """
@@ -226,7 +226,7 @@ def _varies(rhythm: Rhythm) -> bool:
 
 
 def _reported_step(reading: Reading) -> float:
-    """Return the mean tokens per step that llama.cpp reports in ``timings``, or 0."""
+    """Return the mean number of tokens per step that llama.cpp reports in ``timings``, or 0."""
     for item in reversed(reading.items):
         if item.meaning is None:
             continue

@@ -40,14 +40,15 @@ from undam.timing import median
 MIN_EVENTS = 8
 """Minimum number of content events for a verdict without a beacon's due times."""
 
-# The fastest engines take about 0.5 ms per token. An answer that arrived sooner was not generated
-# during the request, so its timing shows nothing.
+# The fastest engines take about 0.5 ms per token. If an answer arrives sooner, it was not generated
+# during the request, so its timing proves nothing.
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
 
-# Minimum number of bursts for a rhythm, without the one that the end of the response releases.
+# Minimum number of bursts for a rhythm, not counting the burst that the end of the response
+# releases.
 _FEW_HELD = 4
-# Steps and timers of a few events count as streaming if they are shorter than this.
+# Steps and timers of a few events count as streaming if their period is shorter than this.
 _SLOW_TICK_NS = 80_000_000
 
 
@@ -120,8 +121,8 @@ def classify_pattern(reading: Reading) -> Shape:
 
 
 def _classify_single(reading: Reading, burst: Burst) -> Shape:
-    """Classify a stream of one burst: held to the end, or generated too fast for a verdict."""
-    # One round trip passes before the first byte, and nothing is generated in that time.
+    """Classify a stream of one burst: held to the end, or too fast for a verdict."""
+    # The first byte takes at least one round trip, in which nothing is generated.
     wait = burst.start_ns - reading.sent_ns - round_trip_ns(reading.exchange)
     span = burst.end_ns - burst.start_ns
     evidence = {
@@ -152,7 +153,7 @@ def _together(reading: Reading) -> int:
 
 
 def _client_was_late(bursts: Sequence[Burst]) -> bool:
-    """Return whether late reads by this program may have caused most of the bursts."""
+    """Return whether most bursts may be due to late reads by undam."""
     many = [burst for burst in bursts if burst.events > 1]
     if not many:
         return False
@@ -160,7 +161,7 @@ def _client_was_late(bursts: Sequence[Burst]) -> bool:
 
 
 def _classify_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
-    """Classify bursts, unless the network or chance explains the pattern."""
+    """Classify bursts, unless the network or chance can explain the pattern."""
     shape = _match_pattern(reading, bursts)
     hold = shape if shape.held else shape.hold
     if hold is None:
@@ -182,7 +183,7 @@ def _classify_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
 
 
 def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
-    # The last burst is released by the end of the response, not by a rule of the hop.
+    # The last burst is left out, because the end of the response releases it.
     held = bursts[:-1]
     counts = [burst.events for burst in held]
     together = sum(n for n in counts if n > 1)
@@ -204,7 +205,7 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         if block is None:
             return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
-    # Parallel answers (the API's n) produce one event each at every step.
+    # Parallel answers (parameter `n` of the API) produce one event each at every step.
     rhythm = rhythm_of(reading, bursts)
     singly = together < 0.5 * sum(counts) or typical < 2 * reading.choices
     if singly and not (rhythm.is_reported and together):
@@ -221,7 +222,7 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
 
 
 def by_cause(hold: Shape, cause: Cause) -> Shape:
-    """Return the shape of bursts of whole events with a known cause.
+    """Return the shape of a stream with bursts of whole events that have a known cause.
 
     Args:
         hold: the shape if a hop causes them.
@@ -235,7 +236,7 @@ def by_cause(hold: Shape, cause: Cause) -> Shape:
 
 
 def _hold(rhythm: Rhythm, held: Sequence[Burst], evidence: Mapping[str, object]) -> Shape:
-    """Return the shape of a hop that causes bursts of whole events."""
+    """Return the shape of a stream with bursts of whole events that are caused by a hop."""
     if rhythm.is_even and len(held) >= _FEW_HELD:
         return Shape(Verdict.BATCHED, Release.TIMER, None, rhythm.period_ns / 1e6, evidence)
     threshold = threshold_of(held)
@@ -252,7 +253,7 @@ def median_events(shape: Shape) -> object:
 
 
 def _why_open(hold: Shape) -> str:
-    """Return the reason for the verdict on bursts that an engine or a hop may cause."""
+    """Return why the bursts may come either from an engine or from a hop."""
     rhythm = f"every {hold.period_ms:.0f} ms" if hold.release is Release.TIMER else "at a time"
     other = {
         Release.TIMER: "a hop's timer",
@@ -265,7 +266,7 @@ def _why_open(hold: Shape) -> str:
 
 
 def _classify_small_bursts(rhythm: Rhythm, evidence: dict[str, object]) -> Shape:
-    """Classify bursts of a few whole events each, which a speculative decoder produces as well.
+    """Classify bursts of a few whole events each, as a speculative decoder also sends them.
 
     A hop is never reported here, because a few gaps of a model vary too much.
     """

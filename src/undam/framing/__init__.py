@@ -1,4 +1,4 @@
-"""Framings of a streamed body: how its bytes divide into events, independent of Content-Type."""
+"""Framings of a streamed body: how its bytes are divided into events, whatever its Content-Type."""
 
 from undam.framing.decoder import BodyDecoder, Framing
 

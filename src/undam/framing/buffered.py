@@ -1,4 +1,4 @@
-"""Base class of the decoders that keep the bytes of an unfinished event."""
+"""Base class for decoders that keep the bytes of an unfinished event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.sse import Comment, Event
 
 
 class BufferedDecoder(ABC):
-    """Decoder whose first error is final: all later calls raise it again.
+    """Decoder whose first error is final: later calls raise the same error.
 
     Args:
         max_event_bytes: maximum size of one event.
@@ -23,7 +23,7 @@ class BufferedDecoder(ABC):
 
     @property
     def pending_bytes(self) -> int:
-        """Return the number of bytes of the unfinished event."""
+        """Return the size of the unfinished event in bytes."""
         return len(self._held)
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
@@ -59,11 +59,11 @@ class BufferedDecoder(ABC):
         """
 
     def _number(self, out: list[Event | Comment]) -> int:
-        """Return the number of the unfinished event, from 1."""
+        """Return the number of the unfinished event, counted from 1."""
         return self._count + len(out) + 1
 
     def _check_size(self, kind: str, out: list[Event | Comment]) -> None:
-        """Raise an error, which names ``kind``, if the unfinished event is too large."""
+        """Raise an error that names ``kind`` if the unfinished event is too large."""
         if len(self._held) > self._max_bytes:
             number = self._number(out)
             raise RemoteProtocolError(f"{kind} {number} is larger than {self._max_bytes} bytes")

@@ -1,4 +1,4 @@
-"""Decoding of a body into events, whatever its framing."""
+"""Decoding of a body into events, for any framing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Decoder(Protocol):
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of an unfinished event that are held now."""
+        """Number of bytes of an unfinished event."""
         ...
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
@@ -33,7 +33,7 @@ class Decoder(Protocol):
         ...
 
     def receive_eof(self) -> list[Event | Comment]:
-        """Return the events that the end of the body completes.
+        """Return the events that are completed by the end of the body.
 
         Raises:
             RemoteProtocolError: as ``receive_data``.
@@ -61,7 +61,7 @@ class BodyDecoder:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of an unfinished event that are held now."""
+        """Number of bytes of an unfinished event."""
         return self._decoder.pending_bytes if self._decoder else len(self._beginning)
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
@@ -77,7 +77,7 @@ class BodyDecoder:
         return self._decide(complete=False)
 
     def receive_eof(self) -> list[Event | Comment]:
-        """Return the events that the end of the body completes.
+        """Return the events that are completed by the end of the body.
 
         Raises:
             RemoteProtocolError: as ``receive_data``.
@@ -140,7 +140,7 @@ class _SseDecoder:
         return self._parser.receive_data(data)
 
     def receive_eof(self) -> list[Event | Comment]:
-        # An unfinished event is discarded (WHATWG HTML 9.2.6); it stays in `pending_bytes`.
+        # An unfinished event is discarded (WHATWG HTML 9.2.6). Its bytes stay in `pending_bytes`.
         return self._parser.receive_data(b"")
 
 

@@ -16,7 +16,7 @@ DECIDE_BYTES = 4096
 
 _BOM = b"\xef\xbb\xbf"
 _PRELUDE_BYTES = 12
-# Real messages have at most 16 MB. The bound prevents random bytes from matching a prelude.
+# Real messages have at most 16 MB. The limit makes it unlikely that random bytes match a prelude.
 _MAX_MESSAGE_BYTES = 16 << 20
 
 _SSE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n)|:")
@@ -26,13 +26,13 @@ _SSE_PREFIX = re.compile(rb"d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|i(?:d)?|r(?:e(
 # Vercel AI SDK data stream, version 4: one JSON value per line behind a one-character code.
 _CODED_LINE = re.compile(rb'[0-9a-z]:(?:["{\[]|null|true|false|-?\d)')
 _DELIMITER = re.compile(rb"--[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\r?\n")
-# An application streams fragments of HTML; login and error pages are whole documents.
+# Applications stream fragments of HTML; login and error pages are whole documents.
 _PAGE = re.compile(rb"(?i)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|title)\b")
 _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))""", re.IGNORECASE)
 
 
 class Framing(StrEnum):
-    """Framing of a body. The values are used in the JSON output."""
+    """Framing of a body. The JSON output contains these values."""
 
     SSE = "sse"
     """Server-sent events (WHATWG HTML 9.2)."""
@@ -71,7 +71,7 @@ def detect(content_type: str, beginning: bytes, *, complete: bool) -> Framing | 
     if eventstream is not False:
         return None if eventstream is None else Framing.EVENTSTREAM
     if kind == "text/event-stream" and not _OTHER_START.match(body):
-        # Garbage in a declared event stream is a fault of that stream, not another framing.
+        # Invalid bytes in a declared event stream are a fault of that stream, not another framing.
         return Framing.SSE
     if _is_binary(body):
         return Framing.BYTES
@@ -85,18 +85,18 @@ def boundary_of(content_type: str) -> str:
 
 
 def is_page(beginning: bytes) -> bool:
-    """Return whether a body begins as a whole web page does, not as a fragment of one does."""
+    """Return whether a body begins like a whole web page, unlike a fragment of HTML."""
     return _PAGE.match(beginning) is not None
 
 
 def is_indented_json(beginning: bytes) -> bool:
-    """Return whether the first line of a JSON body is not a complete value."""
+    """Return whether the first line of a JSON body is an incomplete value."""
     first, newline, _ = beginning.removeprefix(_BOM).lstrip().partition(b"\n")
     return bool(newline) and not first.rstrip().endswith((b"}", b"]"))
 
 
 def is_coded_line(line: bytes) -> bool:
-    """Return whether a line is a one-character code, a colon and a JSON value."""
+    """Return whether a line consists of a one-character code, a colon and a JSON value."""
     return _CODED_LINE.match(line) is not None
 
 
@@ -110,7 +110,7 @@ def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> F
     if not final and _SSE_PREFIX.fullmatch(body):
         return None
     if body[:1] == b"{":
-        # The first line must be complete, because it shows whether values are indented.
+        # The first line must be complete, because it shows whether the values are indented.
         undecided = not final and b"\n" not in body and not body.rstrip().endswith(b"}")
         return None if undecided else Framing.NDJSON
     if body[:1] == b"[":
@@ -129,7 +129,7 @@ _LINE_TYPES = {
 
 
 def _declared(kind: str) -> Framing:
-    """Return the framing that the declared type of an empty body implies."""
+    """Return the framing that the declared media type implies."""
     if kind == "text/event-stream":
         return Framing.SSE
     if kind in _LINE_TYPES:
@@ -152,7 +152,7 @@ def _comment_or_text(body: bytes, *, final: bool) -> Framing | None:
 
 
 def _array_or_lines(body: bytes, *, final: bool) -> Framing | None:
-    """Distinguish one array from a line that holds an array (LangGraph tuples)."""
+    """Distinguish a single array from lines that each contain an array (LangGraph tuples)."""
     first, newline, rest = body.partition(b"\n")
     line = first.rstrip()
     if newline and line.endswith(b"]") and rest.lstrip()[:1] in {b"[", b"{"}:
@@ -175,7 +175,7 @@ def _multipart_or_text(content_type: str, body: bytes, *, final: bool) -> Framin
 
 
 def _is_eventstream(body: bytes, *, final: bool) -> bool | None:
-    """Return whether ``body`` starts with a message prelude; ``None`` if it is too short."""
+    """Return whether ``body`` starts with a message prelude; ``None`` if more bytes are needed."""
     if len(body) < _PRELUDE_BYTES:
         may_be = body[:1] == b"\0" and not final
         return None if may_be else False
@@ -187,7 +187,7 @@ def _is_eventstream(body: bytes, *, final: bool) -> bool | None:
 
 
 def _is_binary(body: bytes) -> bool:
-    """Return whether ``body`` contains a NUL byte, or is far from valid UTF-8."""
+    """Return whether ``body`` contains a NUL byte, or many bytes that are not valid UTF-8."""
     sample = body[:1024]
     if b"\0" in sample:
         return True

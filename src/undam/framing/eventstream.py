@@ -1,4 +1,4 @@
-"""Messages of application/vnd.amazon.eventstream, with both checksums verified.
+"""Decoding of application/vnd.amazon.eventstream messages. Both checksums are verified.
 
 A message has a prelude (total length, header length, CRC-32 of these eight bytes), headers, a
 payload, and a CRC-32 of everything before it. Source: Smithy, "Amazon Event Stream Specification".
@@ -21,7 +21,7 @@ _FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 
 
 class EventStreamDecoder(BufferedDecoder):
-    """Decoder of messages; an event's name is its ``:event-type`` or ``:exception-type``."""
+    """Decoder for messages; an event's name is its ``:event-type`` or ``:exception-type``."""
 
     def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
         self._held += data
@@ -48,7 +48,7 @@ class EventStreamDecoder(BufferedDecoder):
 
 
 def _event(message: bytes, number: int) -> Event:
-    """Return the event of a whole message.
+    """Return the event from a whole message.
 
     Raises:
         RemoteProtocolError: its checksum is wrong, or its headers are malformed.
@@ -64,7 +64,7 @@ def _event(message: bytes, number: int) -> Event:
 
 
 def _headers(data: bytes, number: int) -> Mapping[str, str]:
-    """Return the string headers of a message; other types are skipped."""
+    """Return the string headers of a message; headers of other types are skipped."""
     found: dict[str, str] = {}
     at = 0
     try:

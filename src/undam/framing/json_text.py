@@ -1,4 +1,4 @@
-"""JSON text sequences (RFC 7464) and JSON arrays that are written element by element.
+"""JSON text sequences (RFC 7464), and JSON arrays that are written element by element.
 
 Values are found by their delimiters and parsed later, by the readers of the API. The work is linear
 in the number of bytes, however they are split.
@@ -17,13 +17,13 @@ _SPACE = b" \t\r\n"
 # Characters that change the state of the scanner: quotes, brackets, commas.
 _OUTSIDE = re.compile(rb'["\[\]{},]')
 _INSIDE_STRING = re.compile(rb'["\\]')
-# Deeper nesting does not occur in practice. The limit rejects a hostile body that never closes its
+# Real values are not nested this deeply. The limit rejects a malicious body that never closes its
 # brackets.
 _MAX_DEPTH = 512
 
 
 class SequenceDecoder(BufferedDecoder):
-    """Decoder of values that each follow a record separator.
+    """Decoder for values that are each preceded by a record separator.
 
     A value is complete at the next separator or at its newline, which RFC 7464 requires (section
     2.4): a stream would otherwise always appear one event late.
@@ -52,7 +52,7 @@ class SequenceDecoder(BufferedDecoder):
 
 
 class ArrayDecoder(BufferedDecoder):
-    """Decoder of the elements of one JSON array, or of JSON values that follow each other.
+    """Decoder for the elements of one JSON array, or for successive JSON values.
 
     An object or an array is complete at its closing bracket, any other value at the next comma.
 
@@ -71,12 +71,12 @@ class ArrayDecoder(BufferedDecoder):
 
     @property
     def closed(self) -> bool:
-        """Return whether the closing bracket of the array was read."""
+        """Return whether the closing bracket of the array has been read."""
         return self._closed
 
     @property
     def pending_bytes(self) -> int:
-        """Return the number of bytes of the unfinished element."""
+        """Return the size of the unfinished element in bytes."""
         return len(bytes(self._held).strip(_SPACE))
 
     def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
@@ -114,7 +114,7 @@ class ArrayDecoder(BufferedDecoder):
         return match.end()
 
     def _take(self, before: bytes, sign: bytes, out: list[Event | Comment]) -> None:
-        """Handle one delimiter and the bytes before it."""
+        """Process one delimiter and the bytes before it."""
         self._hold(before)
         if sign == b'"':
             self._in_string = True

@@ -7,13 +7,13 @@ import json
 from undam.framing.buffered import BufferedDecoder
 from undam.sse import Comment, Event
 
-# Limits on the work of parsing an unfinished part, which is attempted once per read.
+# Parsing an unfinished part is attempted once per read. These limits bound that work.
 _MAX_JSON_BYTES = 8192
 _MAX_ATTEMPTS = 16
 
 
 class MultipartDecoder(BufferedDecoder):
-    """Decoder of parts; a part is complete at the delimiter that follows it.
+    """Decoder for parts; a part is complete when the next delimiter arrives.
 
     The delimiter of a stream often arrives only with the next part. A part with a Content-Length is
     therefore complete with its last byte, and a small JSON part as soon as it parses.
@@ -33,12 +33,12 @@ class MultipartDecoder(BufferedDecoder):
 
     @property
     def closed(self) -> bool:
-        """Return whether the closing delimiter was read."""
+        """Return whether the closing delimiter has been read."""
         return self._closed
 
     @property
     def pending_bytes(self) -> int:
-        """Return the number of bytes of the unfinished part."""
+        """Return the size of the unfinished part in bytes."""
         return 0 if self._closed else len(bytes(self._held).strip())
 
     def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
@@ -76,7 +76,7 @@ class MultipartDecoder(BufferedDecoder):
         return not self._closed
 
     def _take_sized(self, out: list[Event | Comment]) -> bool:
-        """Consume the next part if its Content-Length is reached or its body parses as JSON."""
+        """Consume the next part if its Content-Length is reached, or if its body parses as JSON."""
         head, blank, body = bytes(self._held).lstrip(b"\r\n").partition(b"\r\n\r\n")
         if not self._started or not blank:
             return False

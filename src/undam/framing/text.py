@@ -1,4 +1,4 @@
-"""Decoding of bodies without framing: plain text into words, binary data into reads."""
+"""Decoding of bodies without framing: plain text is divided into words, binary data into reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.errors import RemoteProtocolError
 from undam.framing.detect import is_coded_line
 from undam.sse import Comment, Event, LineParser
 
-# A word with the whitespace around it, or a single character of a script without spaces.
+# A word with the whitespace around it, or one character of a script that is written without spaces.
 _WORD = re.compile(
     r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
     r"|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]{1,32})\s*"
@@ -21,7 +21,7 @@ BINARY = "undam/binary"
 
 
 class TextDecoder:
-    """Decoder of plain text into words, the nearest thing to tokens.
+    """Decoder of plain text into words, which are the closest equivalent of tokens.
 
     Each read completes its last word, because a server writes whole tokens and text has no other
     end of an event. Lines of the Vercel AI SDK's data stream (``0:"token"``) become one event each,
@@ -39,7 +39,7 @@ class TextDecoder:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of an unfinished line or character."""
+        """Number of bytes of an unfinished line or character."""
         if self._lines is not None:
             return self._lines.pending_bytes
         return len(self._decoder.getstate()[0])

@@ -69,7 +69,7 @@ class Upstream:
 
     @property
     def version(self) -> str:
-        """The last segment of the base path if it is the version of an API, such as ``/v1``."""
+        """The last segment of the base path if it is an API version, such as ``/v1``."""
         found = _VERSION.search(self.base_path)
         return "" if found is None else found[0]
 
@@ -80,14 +80,14 @@ class Upstream:
 
     @property
     def authority(self) -> str:
-        """Value of the Host header, without the default port."""
+        """Value for the Host header, without the default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)
 class RequestInfo:
-    """Properties of a request on which the router's decisions are based.
+    """Request properties that the router's decisions depend on.
 
     Args:
         target: path and query as sent by the client; never an absolute URL.
@@ -131,7 +131,7 @@ class RequestInfo:
 
     @property
     def path(self) -> str:
-        """Path of the target, without the query."""
+        """Path of the request target, without the query."""
         return self.target.partition("?")[0]
 
     def get(self, name: bytes) -> bytes | None:
@@ -190,7 +190,7 @@ AttemptKind = Literal["first", "retry", "hedge"]
 
 @dataclass(frozen=True, slots=True)
 class EndedAttempt:
-    """Summary of an attempt, for the access log.
+    """Summary of an attempt for the access log.
 
     Args:
         status: status of the response; 0 if no head arrived.
@@ -205,7 +205,7 @@ class EndedAttempt:
 
 @dataclass(slots=True, eq=False)
 class RequestRecord:
-    """Record of one request, which is filled in while the request runs and read by an observer.
+    """Record of one request. It is filled in while the request runs and is read by an observer.
 
     Args:
         request: ``None`` if nothing is known about it. For a malformed request, only the parts that
@@ -247,7 +247,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Error response for a request that is not admitted, to be sent in the format of its API.
+    """Error response for a refused request, to be sent in the format of the client's API.
 
     Args:
         kind: error type in the API's terms, for instance ``rate_limit_error``.
@@ -261,7 +261,7 @@ class Refusal:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def lines(self) -> bytes:
-        """Return the additional header lines of the response."""
+        """Return the additional header lines for the response."""
         lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
         if self.retry_after_s is not None:
             lines += b"Retry-After: %d\r\n" % max(1, ceil(self.retry_after_s))
@@ -272,7 +272,7 @@ class Permit(Protocol):
     """Permission to run one request."""
 
     def release(self) -> None:
-        """Release the permit; called once, when the request has ended."""
+        """Release the permit; this is called once, when the request has ended."""
         ...
 
 
@@ -313,7 +313,7 @@ class Router(Protocol):
         ...
 
     def respond(self, request: RequestInfo) -> LocalResponse | Refusal | None:
-        """Return the gateway's response to an admitted request; ``None`` to forward it.
+        """Return the gateway's response to an admitted request; ``None`` to forward the request.
 
         This is called when the body was read. It may replace an alias in ``request.model``.
         """
@@ -339,7 +339,7 @@ class Router(Protocol):
         status: int = 0,
         retry_after_s: float | None = None,
     ) -> None:
-        """Record the result at ``upstream``. This is called once for each `attempt_started`.
+        """Record the result of an attempt at ``upstream``; called once for each `attempt_started`.
 
         Args:
             status: status of the response; 0 if no head arrived.
@@ -348,14 +348,14 @@ class Router(Protocol):
         ...
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
-        """Return the time without content after which to hedge; ``None`` for no hedging.
+        """Return the time to wait for content before hedging; ``None`` for no hedging.
 
         This is called once for each repeatable request for a stream.
         """
         ...
 
     def may_hedge(self, request: RequestInfo) -> bool:
-        """Return whether budget and load allow a hedge now; if they do, `choose` is called next."""
+        """Return whether budget and load allow a hedge now. If so, `choose` is called next."""
         ...
 
     def first_content_received(
@@ -366,21 +366,21 @@ class Router(Protocol):
 
 
 class Observer(Protocol):
-    """Receiver of the events of requests. Times and counts are in the record."""
+    """Receiver of request events. Times and counts are in the request's record."""
 
     def request_started(self, record: RequestRecord) -> None:
-        """Handle a request that was refused, or whose body was read or is being passed on."""
+        """Handle a request that was refused, or whose body is complete or being streamed."""
         ...
 
     def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:
-        """Handle an attempt at ``upstream``.
+        """Handle an attempt that was sent to ``upstream``.
 
         The first attempt is reported a few milliseconds late, but before any other event.
         """
         ...
 
     def hedge_denied(self, record: RequestRecord) -> None:
-        """Handle a hedge that was due but prevented by budget, load or lack of an upstream."""
+        """Handle a hedge that was due but denied because of budget, load or a lack of upstreams."""
         ...
 
     def first_content(self, record: RequestRecord) -> None:
@@ -396,7 +396,7 @@ class Observer(Protocol):
         ...
 
     def heartbeat(self, record: RequestRecord) -> None:
-        """Handle a comment that was sent to the client."""
+        """Handle a heartbeat comment that was sent to the client."""
         ...
 
     def upstream_failed(

@@ -14,7 +14,7 @@ from undam.errors import RemoteProtocolError
 LAST_CHUNK = b"0\r\n\r\n"
 """End of a chunked body without trailers."""
 
-# Chunks of 16^8 bytes or more, and size lines longer than this, occur only in attacks on parsers.
+# Only attacks on parsers use chunks of 16^8 bytes or more, or size lines longer than this.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})((?:[ \t]*;[\t -~]{0,200})?)\r\n")
 _MAX_LINE_BYTES = 256
 _LENIENT_SIZE = re.compile(rb"0{0,64}([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]{0,4096})?\r\n")
@@ -22,7 +22,7 @@ _MAX_LENIENT_LINE_BYTES = 5 << 10
 _TRAILER = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+\r\n")
 _MAX_TRAILER_BYTES = 4 << 10
 # Chunk extensions and small chunks are legitimate, but a body that consists mostly of framing is an
-# attack. Beyond this allowance, framing must not exceed the content.
+# attack. Framing beyond this allowance must not exceed the content.
 _FRAMING_ALLOWANCE_BYTES = 16 << 10
 
 
@@ -32,7 +32,7 @@ def encode_chunk(data: bytes) -> bytes:
 
 
 class ChunkedDecoder:
-    """Decoder for one body. Extensions and trailers are dropped.
+    """Decoder for one body. It discards extensions and trailers.
 
     Args:
         lenient: accept deviations from the grammar that are unambiguous, for responses.
@@ -66,7 +66,7 @@ class ChunkedDecoder:
         at = 0
         while not self._in_trailer:
             if self._left:
-                # `_left` includes the two bytes of the line end after the chunk.
+                # `_left` includes the line end (two bytes) after the chunk.
                 piece = data[at : at + max(0, self._left - 2)]
                 pieces.append(piece)
                 self._left -= len(piece)
@@ -103,7 +103,7 @@ class ChunkedDecoder:
 
 
 def _trailer_end(data: bytes, at: int, *, lenient: bool) -> int | None:
-    """Return the end of the trailer section that begins at ``at``; ``None`` if incomplete."""
+    """Return the end of the trailer section that begins at ``at``; ``None`` if it is incomplete."""
     if data[at : at + 2] == b"\r\n":
         return at + 2
     blank_line = data.find(b"\r\n\r\n", at)
@@ -119,7 +119,7 @@ def _trailer_end(data: bytes, at: int, *, lenient: bool) -> int | None:
 
 
 def _check_partial_line(line: bytes) -> None:
-    """Raise an error if ``line`` cannot become a valid size line."""
+    """Raise an error if ``line`` cannot be the beginning of a valid size line."""
     size, has_extension, extension = line.partition(b";")
     digits = size.rstrip(b" \t") if has_extension else size.rstrip(b"\r \t")
     if (
@@ -136,7 +136,7 @@ def _check_partial_line(line: bytes) -> None:
 
 
 def _check_lenient_line(line: bytes) -> None:
-    """Raise an error if ``line`` cannot become a size line of a response."""
+    """Raise an error if ``line`` cannot be the beginning of a size line in a response."""
     digits = line.partition(b";")[0].rstrip(b"\r \t")
     if (
         len(line) > _MAX_LENIENT_LINE_BYTES

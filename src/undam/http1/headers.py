@@ -23,9 +23,9 @@ HOP_BY_HOP = frozenset(
 )
 """Headers that an intermediary does not forward (RFC 9110, 7.6.1)."""
 
-# These headers are forwarded even if Connection lists them. A client must not be able to remove
-# headers on which upstreams base decisions. Without the headers that describe the body, a recipient
-# would misinterpret it.
+# These headers are forwarded even if Connection lists them. Upstreams base decisions on some of
+# them, so clients must not be able to remove them. Others describe the body, which a recipient
+# would otherwise misinterpret.
 _NEVER_DROPPED = frozenset(
     {
         b"authorization",
@@ -48,7 +48,7 @@ _NEVER_DROPPED = frozenset(
 NO_BUFFERING: tuple[tuple[bytes, bytes], ...] = (
     # RFC 9110, 7.7: `no-transform` forbids compression, which would buffer the stream.
     (b"cache-control", b"no-cache, no-transform"),
-    # nginx and its derivatives obey this header and remove it.
+    # nginx and its derivatives obey this header, and then remove it.
     (b"x-accel-buffering", b"no"),
     # RFC 10036: this header asks every intermediary to forward each part as it arrives.
     (b"incremental", b"?1"),
@@ -57,7 +57,7 @@ NO_BUFFERING: tuple[tuple[bytes, bytes], ...] = (
 
 
 def without_hop_by_hop(headers: RawHeaders) -> RawHeaders:
-    """Return ``headers`` without those that apply only to the connection that carried them."""
+    """Return ``headers`` without the hop-by-hop headers."""
     if HOP_BY_HOP.isdisjoint([name.lower() for name, _ in headers]):
         return headers
     named = {
@@ -71,7 +71,7 @@ def without_hop_by_hop(headers: RawHeaders) -> RawHeaders:
 
 
 def with_no_buffering(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return the headers of an event stream, with missing headers of `NO_BUFFERING` added.
+    """Return the headers for an event stream; missing headers of `NO_BUFFERING` are added.
 
     The values of Cache-Control are joined, and ``no-transform`` is added to them. Existing
     X-Accel-Buffering and Incremental headers are not changed.

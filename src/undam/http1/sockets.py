@@ -1,4 +1,4 @@
-"""Socket options for streams: bounded write buffers, detection of dead peers, and resets."""
+"""Socket options for streams: limited write buffers, detection of dead peers, and resets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:  # asyncio is slow to import, and load test workers do not use it.
+if TYPE_CHECKING:  # asyncio is slow to import, and load-test workers do not need it.
     import asyncio
 
-# Only Linux and macOS have this option. Elsewhere, only the transport's buffer is bounded.
+# Only Linux and macOS have this option. On other systems, only the transport's buffer is limited.
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-# A dead peer is detected within 75 s.
+# With these values, a dead peer is detected within 75 s.
 _PROBE_AFTER_S = 45
 _PROBE_INTERVAL_S = 10
 _PROBES = 3
@@ -25,7 +25,7 @@ class _HasSocketOptions(Protocol):
 
 
 def reset_on_close(sock: _HasSocketOptions) -> None:
-    """Make ``close`` reset the connection, so that the peer detects it at once.
+    """Make ``close`` reset the connection, so that the peer detects the close at once.
 
     Data in the kernel's send buffer is lost.
 
@@ -56,7 +56,7 @@ def detect_dead_peer(transport: asyncio.WriteTransport, user_timeout_s: float | 
     if user_timeout_s is not None:
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
         options.append((socket.IPPROTO_TCP, option, int(user_timeout_s * 1000)))
-    # Raised if the connection was closed in this loop iteration.
+    # setsockopt raises an OSError if the connection was closed in this loop iteration.
     with contextlib.suppress(OSError):
         for level, option, value in options:
             if option is not None:
@@ -74,6 +74,6 @@ def limit_unsent(transport: asyncio.WriteTransport, buffer_bytes: int) -> None:
     transport.set_write_buffer_limits(high=quarter)
     sock = transport.get_extra_info("socket")
     if _NOTSENT_LOWAT is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        # Raised if the connection was closed in this loop iteration.
+        # setsockopt raises an OSError if the connection was closed in this loop iteration.
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)

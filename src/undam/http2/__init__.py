@@ -1,1 +1,1 @@
-"""HTTP/2 without sockets: DATA frames are read here, all other frames by h2 (RFC 9113)."""
+"""HTTP/2 (RFC 9113) without sockets: frames, header blocks, flow control and the client side."""

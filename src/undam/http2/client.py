@@ -42,17 +42,18 @@ from undam.http2.header_blocks import (
 )
 from undam.http2.send_windows import DEFAULT_WINDOW_BYTES, SendWindows
 
-# The windows are larger than any answer, so that the server never waits for this client.
+# The receive windows are larger than any answer, so that the server never waits for this client.
 WINDOW_BYTES = 1 << 24
 _REFILL_BYTES = WINDOW_BYTES // 2
 _MAX_STREAM_ID = (1 << 31) - 1
 _UNLIMITED_STREAMS = 1 << 31
-# Settings of this client, and those of the server that are applied.
+# IDs of the settings that this client sends, and of the server settings that it applies.
 _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE = 2, 3, 4, 5
 _SETTING_BYTES = 6
 _PING_BYTES = 8
 _FLOW_CONTROL_ERROR, _CANCEL = 3, 8
-# Number of reset streams on which frames of the server may still be under way.
+# Number of reset streams that are remembered, because frames of the server may still arrive on
+# them.
 _MAX_RESET_STREAMS = 1 << 16
 
 
@@ -85,7 +86,7 @@ class StreamReset:
 
 @dataclass(frozen=True, slots=True)
 class GoAwayReceived:
-    """The server will not accept new streams, and ignores those after ``last_stream_id``."""
+    """The server accepts no new streams, and ignores the streams after ``last_stream_id``."""
 
     last_stream_id: int
     code: str
@@ -118,16 +119,16 @@ class Http2Connection:
 
     @property
     def is_blocked(self) -> bool:
-        """Return whether a request body waits for the server's window."""
+        """Return whether a request body waits for a flow-control window of the server."""
         return self._windows.is_blocked
 
     @property
     def missing_bytes(self) -> int:
-        """Return the number of bytes to the end of the next frame, as far as it is known."""
+        """Return the expected number of bytes up to the end of the next frame."""
         return self._frames.missing_bytes
 
     def request(self, fields: Fields, body: bytes) -> int:
-        """Queue a request; return the number of its stream.
+        """Queue a request; return its stream ID.
 
         Raises:
             LocalProtocolError: all stream numbers of the connection are used.
@@ -147,19 +148,19 @@ class Http2Connection:
         return stream_id
 
     def cancel(self, stream_id: int) -> None:
-        """Queue an RST_STREAM frame; everything that still arrives on the stream is ignored."""
+        """Queue an RST_STREAM frame; later frames on the stream are ignored."""
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._close_by_reset(stream)
             self._out += encode_reset(stream_id, _CANCEL)
 
     def to_send(self) -> bytes:
-        """Return the bytes to send now, which may be empty."""
+        """Return the bytes to send now; there may be none."""
         data, self._out = bytes(self._out), bytearray()
         return data
 
     def receive_data(self, data: bytes) -> list[ClientEvent]:
-        """Return the events in ``data``.
+        """Return the events that ``data`` contains.
 
         Raises:
             RemoteProtocolError: the data is not valid HTTP/2.
@@ -288,7 +289,7 @@ class Http2Connection:
         raise violation(f"PUSH_PROMISE on stream {frame.stream_id}, although push is disabled")
 
     def _open_stream(self, frame: Frame) -> ClientStream | None:
-        """Return the stream of a frame, or ``None`` if it is closed.
+        """Return the stream to which a frame belongs, or ``None`` if that stream is closed.
 
         Raises:
             RemoteProtocolError: the stream was never opened.
@@ -310,10 +311,10 @@ class Http2Connection:
             del self._reset[stream_id]
 
     def _end(self, stream: ClientStream) -> None:
-        """Forget a stream after the end of its response."""
+        """Remove a stream whose response has ended."""
         del self._streams[stream.stream_id]
         if self._windows.discard(stream):
-            # The server has responded without the rest of the body.
+            # The server has responded before it received the whole body.
             self._out += encode_reset(stream.stream_id, _CANCEL)
 
     def _close_by_reset(self, stream: ClientStream) -> None:
@@ -337,7 +338,7 @@ class Http2Connection:
 
 
 def _number(frame: Frame, name: str) -> int:
-    """Return the payload of a frame that consists of one number."""
+    """Return the payload of a frame whose payload is a single number."""
     if len(frame.payload) != 4:
         raise violation(f"a {name} frame has {len(frame.payload)} bytes")
     return int.from_bytes(frame.payload, "big")

@@ -1,4 +1,4 @@
-"""One open stream of a client: the order of its frames, and the length of its content."""
+"""One open stream of a client: checks on the order of its frames and the length of its content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.http2.frames import violation
 
 HeadKind = Literal["interim", "response", "trailers"]
 
-# A longer number is larger than any content.
+# A length with more digits would exceed any real content.
 _MAX_LENGTH_DIGITS = 18
 
 
@@ -47,7 +47,7 @@ class ClientStream:
         self._expected_bytes: int | None = None
 
     def receive_fields(self, fields: tuple[tuple[str, str], ...], *, ended: bool) -> HeadKind:
-        """Return what kind of head or trailers the fields are.
+        """Return the kind of the fields: interim head, final head or trailers.
 
         Raises:
             RemoteProtocolError: they are not allowed now, or a Content-Length is invalid.
@@ -62,12 +62,12 @@ class ClientStream:
             self._check_length(ended=True)
             return "trailers"
         self._has_head = True
-        # The response to HEAD has the Content-Length of the content that GET would return.
+        # The Content-Length of a response to HEAD is the length that GET would return.
         self._expected_bytes = 0 if self._is_head else _content_length(fields)
         return "response"
 
     def receive_content(self, size: int, *, ended: bool) -> None:
-        """Count content.
+        """Count received content and check it against the Content-Length.
 
         Raises:
             RemoteProtocolError: it precedes the head, or contradicts the Content-Length.

@@ -1,4 +1,4 @@
-"""Frames of HTTP/2 (RFC 9113, 4 and 6), divided and encoded without any state of a connection.
+"""HTTP/2 frames (RFC 9113, 4 and 6): parsing and encoding, without connection state.
 
 A frame takes about 1 us, because streams of tokens consist of many small DATA frames.
 """
@@ -28,7 +28,7 @@ ERROR_NAMES = (
 
 
 class Frame(NamedTuple):
-    """One frame; ``payload`` includes padding."""
+    """One frame. ``payload`` includes the padding."""
 
     kind: int
     flags: int
@@ -53,7 +53,7 @@ class Frame(NamedTuple):
 
 
 class Http2FrameReader:
-    """Parser that divides the bytes of a connection into frames."""
+    """Parser that divides the bytes received on a connection into frames."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -61,12 +61,12 @@ class Http2FrameReader:
 
     @property
     def pending_bytes(self) -> int:
-        """Number of bytes held of an incomplete frame."""
+        """Number of bytes received of an incomplete frame."""
         return len(self._rest)
 
     @property
     def missing_bytes(self) -> int:
-        """Number of bytes to the end of the next frame.
+        """Number of bytes up to the end of the next frame.
 
         If its length has not been received, the frame is assumed to be as long as the latest one.
         """
@@ -114,7 +114,7 @@ def encode_frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") ->
 
 
 def encode_window_update(stream_id: int, increment: int) -> bytes:
-    """Return a WINDOW_UPDATE frame; stream 0 is the connection."""
+    """Return a WINDOW_UPDATE frame. Stream 0 stands for the connection."""
     return encode_frame(WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big"))
 
 
@@ -129,5 +129,5 @@ def encode_reset(stream_id: int, code: int) -> bytes:
 
 
 def violation(reason: str) -> RemoteProtocolError:
-    """Return the error for a frame of the server that HTTP/2 does not allow."""
+    """Return the error for a server frame that violates HTTP/2."""
     return RemoteProtocolError(f"the server violated HTTP/2: {reason}")

@@ -1,4 +1,4 @@
-"""Header blocks of requests and responses: HPACK, and their division into frames.
+"""Header blocks of requests and responses: HPACK coding, and the division into frames.
 
 Every field of a request is encoded as a literal that is never indexed, or as an entry of the static
 table. A block therefore does not depend on the state of a connection, and is encoded only once.
@@ -34,16 +34,16 @@ MAX_BLOCK_BYTES = 65536
 
 _CACHED_BLOCKS = 64
 _PRIORITY_BYTES = 5
-# Counted for each frame of a block, so that the limit also covers frames without content.
+# This overhead is added for each frame of a block, so that the limit also covers empty frames.
 _FRAME_OVERHEAD_BYTES = 9
 _CONTENT_LENGTH = b"content-length"
-# Content-Length has the number 28 in the static table.
+# Content-Length has index 28 in the static table.
 _CONTENT_LENGTH_LITERAL = b"\x1f\x0d"
 _MAX_PLAIN_LENGTH = 126
 
 
 class EncodedFields(NamedTuple):
-    """Header block of a request; ``is_head`` is true for the method HEAD."""
+    """Header block of a request; ``is_head`` is true for the HEAD method."""
 
     block: bytes
     is_head: bool
@@ -75,7 +75,7 @@ def _plain(text: str | bytes) -> bytes:
 
 
 def encode_headers(stream_id: int, block: bytes, *, ended: bool, max_frame_bytes: int) -> bytes:
-    """Return a header block as a HEADERS frame, and CONTINUATION frames if it is too large."""
+    """Return a header block as a HEADERS frame, followed by CONTINUATION frames if necessary."""
     flags = END_STREAM if ended else 0
     if len(block) <= max_frame_bytes:
         return encode_frame(HEADERS, flags | END_HEADERS, stream_id, block)
@@ -96,7 +96,7 @@ class HeaderBlock(NamedTuple):
 
 
 class HeaderBlockReader:
-    """Joins and decodes the header blocks of a connection.
+    """Reader that joins and decodes the header blocks on a connection.
 
     Attributes:
         is_incomplete: whether the next frame must continue a block.
@@ -156,7 +156,7 @@ def _text(octets: str | bytes) -> str:
 
 
 def _fragment(frame: Frame) -> bytes:
-    """Return the part of the block in a HEADERS frame, without padding and priority."""
+    """Return the fragment of the block in a HEADERS frame, without padding and priority."""
     payload, start, padding = frame.payload, 0, 0
     if frame.flags & PADDED:
         start, padding = 1, payload[0] if payload else 0

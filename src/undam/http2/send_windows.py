@@ -1,4 +1,4 @@
-"""Flow control of request bodies: the windows of the server for a connection and its streams."""
+"""Flow control for request bodies: the server's windows for a connection and its streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LARGEST_FRAME_BYTES = (1 << 24) - 1
 
 
 class SendWindows:
-    """Bodies that are not sent completely, and how much of them may be sent.
+    """Unsent parts of request bodies, and the flow-control windows that limit sending.
 
     The window of a stream is the sum of the initial window and its credit. A change of the initial
     window therefore takes the same time for any number of streams.
@@ -28,11 +28,11 @@ class SendWindows:
 
     @property
     def is_blocked(self) -> bool:
-        """Return whether a body waits for a window."""
+        """Return whether a body waits for a flow-control window."""
         return bool(self._unsent)
 
     def set_initial(self, size: int) -> None:
-        """Apply SETTINGS_INITIAL_WINDOW_SIZE, also to open streams.
+        """Apply SETTINGS_INITIAL_WINDOW_SIZE, which also affects open streams.
 
         Raises:
             RemoteProtocolError: the size is invalid.
@@ -52,7 +52,7 @@ class SendWindows:
         self.max_frame_bytes = size
 
     def open_connection(self, increment: int) -> None:
-        """Apply a WINDOW_UPDATE of the connection.
+        """Apply a WINDOW_UPDATE frame for the connection.
 
         Raises:
             RemoteProtocolError: the window is too large.
@@ -62,16 +62,16 @@ class SendWindows:
             raise violation("the window of the connection is too large")
 
     def open_stream(self, stream: ClientStream, increment: int) -> bool:
-        """Apply a WINDOW_UPDATE of a stream; return whether the window has a valid size."""
+        """Apply a WINDOW_UPDATE frame for a stream; return whether the window size is valid."""
         stream.credit_bytes += increment
         return self._initial_bytes + stream.credit_bytes <= MAX_WINDOW_BYTES
 
     def discard(self, stream: ClientStream) -> bool:
-        """Send no more of a body; return whether a part of it was not sent."""
+        """Discard the rest of a body; return whether any of it was unsent."""
         return self._unsent.pop(stream.stream_id, None) is not None
 
     def send(self, stream: ClientStream) -> bytes:
-        """Return the DATA frames of a stream that the windows allow now.
+        """Return the DATA frames of one stream that the windows allow now.
 
         Raises:
             RemoteProtocolError: a change of the initial window made the window too large.

@@ -1,4 +1,4 @@
-"""Facts about proxies, CDNs, clouds, gateways, frameworks, servers and clients that handle streams.
+"""Facts about how proxies, CDNs, clouds, gateways, frameworks, servers and clients handle streams.
 
 Each entry is a list of claims about one intermediary: when it holds events, when it cuts a stream,
 how it is recognised, and which configuration fixes a problem. Every claim has the versions to which

@@ -1,4 +1,4 @@
-"""Claims about an intermediary: each with its versions, its evidence, and the date of the check."""
+"""Claims about an intermediary, each with versions, evidence and the date of the last check."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Aspect(StrEnum):
 
 
 class Trouble(StrEnum):
-    """A fault of a hop that a change at this hop, or at the origin, can remove."""
+    """A fault at a hop that a change at this hop or at the origin can fix."""
 
     HOLD = "hold"
     """Events wait for a full buffer, a timer or the end of the response."""
@@ -87,7 +87,7 @@ class Evidence:
 
 
 def measured(version: str, command: str, *, checked: str, source: str = "") -> Evidence:
-    """Return evidence from running ``command`` with ``version``, with an additional ``source``."""
+    """Return evidence from running ``command`` with ``version``, and optionally from ``source``."""
     where = f"measured on loopback; {source}" if source else "measured on loopback"
     return Evidence(
         kind="measured", source=where, checked=checked, version=version, command=command
@@ -95,7 +95,7 @@ def measured(version: str, command: str, *, checked: str, source: str = "") -> E
 
 
 def documented(source: str, *, checked: str) -> Evidence:
-    """Return evidence from ``source``, without a run of the program."""
+    """Return evidence from ``source`` alone; the product was not run."""
     return Evidence(kind="documented", source=source, checked=checked)
 
 
@@ -118,7 +118,7 @@ class Claim(ABC):
     @property
     @abstractmethod
     def about(self) -> Aspect:
-        """The subject of the claim."""
+        """Subject of the claim."""
         ...
 
     @property
@@ -132,20 +132,20 @@ class Claim(ABC):
         return VersionRange(self.since, self.until)
 
     def holds_for(self, version: Version | None) -> bool:
-        """Return whether the claim applies to a release of ``version``; ``None`` is the newest."""
+        """Return whether the claim applies to ``version``; ``None`` stands for the newest one."""
         return not self.until if version is None else self.versions.overlaps(version)
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour(Claim):
-    """Treatment of streams, described in a sentence or two."""
+    """How an intermediary treats streams, in one or two sentences."""
 
     aspect: Aspect
     text: str
 
     @property
     def about(self) -> Aspect:
-        """The subject of the claim."""
+        """Subject of the claim."""
         return self.aspect
 
 
@@ -164,7 +164,7 @@ class Limit(Claim):
 
     @property
     def about(self) -> Aspect:
-        """The subject of the claim."""
+        """Subject of the claim."""
         return self.aspect
 
 
@@ -174,7 +174,7 @@ TLS_ISSUER, BODY = ":tls-issuer", ":body"
 
 @dataclass(frozen=True, slots=True)
 class Sign(Claim):
-    """Fingerprint of an intermediary in a response.
+    """Fingerprint that an intermediary leaves in a response.
 
     Args:
         header: its name, lower case, or a pseudo-header. `via` is matched one element at a time.
@@ -191,13 +191,13 @@ class Sign(Claim):
 
     @property
     def about(self) -> Aspect:
-        """The subject of the claim."""
+        """Subject of the claim."""
         return Aspect.SIGNS
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy(Claim):
-    """The exact lines that fix a problem, and the program to configure."""
+    """The exact lines that fix a problem, and the product in whose configuration they belong."""
 
     trouble: Trouble
     where: str
@@ -205,7 +205,7 @@ class Remedy(Claim):
 
     @property
     def about(self) -> Aspect:
-        """The subject of the claim."""
+        """Subject of the claim."""
         return Aspect.FIX
 
     @property

@@ -1,4 +1,4 @@
-"""Habits of intermediaries: how each holds a stream, and at which limits it cuts one.
+"""Habits of intermediaries: how each one holds a stream, and at which limits it cuts a stream.
 
 A habit makes an intermediary a suspect. Whether it stays one depends on the response head; see
 ``suspects.py``.
@@ -15,7 +15,8 @@ from undam.intermediaries.head_facts import Stack
 from undam.intermediaries.intermediary import Intermediary
 from undam.intermediaries.registry import INTERMEDIARIES
 
-# Delay of a cut after its limit (measured: 60.06 and 62 s for a limit of 60 s, 31.3 s for 30 s).
+# Maximum delay of a cut after a limit, relative to the limit (measured: 60.06 and 62 s for 60 s,
+# 31.3 s for 30 s).
 _CUT_LATE = 0.06
 _CUT_EARLY = 0.01
 
@@ -39,7 +40,7 @@ _ERROR_TEXTS = ((b"Error occurred while trying to proxy", "http-proxy-middleware
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """One way in which an intermediary holds a stream, with the response head that it then sends.
+    """One way in which an intermediary holds a stream, and the response head that it then sends.
 
     Args:
         name: name of the entry.
@@ -69,7 +70,7 @@ class Habit:
         return self.codings is not None and self.codings != _PLAIN
 
     def has_size(self, block_bytes: int) -> bool:
-        """Return whether a block of this size fits one of the buffers.
+        """Return whether a block of this size fits one of the intermediary's buffer sizes.
 
         A block holds whole events, so it falls short of the buffer by up to one of them.
         """
@@ -85,15 +86,15 @@ _NODE: frozenset[Stack] = frozenset({"node"})
 _READ_SIZES = (*(256 << shift for shift in range(10)), 1000, 10_000)
 
 HABITS: tuple[Habit, ...] = (
-    # The application is the most likely suspect if there is no fingerprint.
+    # Without a fingerprint, the application is the most likely suspect.
     Habit(name="application", releases=_END, codings=_PLAIN),
     Habit(name="application-reader", releases=_SIZE, codings=_PLAIN, sizes=_READ_SIZES),
     Habit(name="application", releases=_SIZE, codings=_PLAIN),
-    # Proxies that add no fingerprint of their own to the response.
+    # Proxies that add no fingerprint to the response.
     Habit(name="lighttpd", releases=_END, length=True),
     Habit(name="haproxy", releases=_TIMER, periods_ms=(170, 260)),
     Habit(name="haproxy", releases=_SIZE, codings=_PLAIN, sizes=(1448,)),
-    # Proxies with a fingerprint. nginx holds a short answer in one block until the answer ends.
+    # Proxies that add a fingerprint. nginx holds a short answer in one block until the answer ends.
     Habit(name="nginx", releases=_BOTH, signs=True,
           sizes=(4 * _KIB, 8 * _KIB, _KIB, 2 * _KIB, 16 * _KIB)),
     Habit(name="nginx", releases=_BOTH, codings=_GZIP, signs=True),
@@ -121,7 +122,7 @@ HABITS: tuple[Habit, ...] = (
     Habit(name="koa-compress", releases=_BOTH, codings=_ALL, stacks=_NODE),
     Habit(name="hono", releases=_BOTH, codings=_ZLIB, stacks=_NODE),
     Habit(name="compression-middleware", releases=_BOTH, codings=_ALL),
-    # Inspecting proxies on the user's side pass the head of the origin through.
+    # Inspecting proxies on the user's side, which leave the origin's head unchanged.
     Habit(name="privoxy", releases=_END, codings=_PLAIN, close_delimited=True),
     Habit(name="mitmproxy", releases=_END),
     Habit(name="sophos", releases=_END),
@@ -130,7 +131,7 @@ HABITS: tuple[Habit, ...] = (
 
 
 def writers_of_text(tail: bytes) -> tuple[str, ...]:
-    """Return names of intermediaries that add their own error text to a stream that broke off.
+    """Return the names of intermediaries that append their own error text to a broken stream.
 
     Args:
         tail: the last bytes of the body.
@@ -139,7 +140,7 @@ def writers_of_text(tail: bytes) -> tuple[str, ...]:
 
 
 def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:
-    """Return names with a default limit that matches ``after_s``, in registry order.
+    """Return the names of intermediaries whose default limit matches ``after_s``.
 
     Args:
         after_s: from the last byte to the cut; with ``total``, from the start of the request.
@@ -149,13 +150,13 @@ def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:
     return tuple(
         known.name
         for known in INTERMEDIARIES
-        if known.kind != "client"  # The limits of other clients do not apply to undam.
+        if known.kind != "client"  # undam is not affected by the limits of other clients.
         and any(_resembles(after_s, limit) for limit in _default_limits(known, aspect))
     )
 
 
 def _default_limits(known: Intermediary, aspect: Aspect) -> list[float]:
-    """Return the limits, in seconds, that apply by default."""
+    """Return the limits that apply by default, in seconds."""
     default_s = known.idle_limit_s if aspect is Aspect.CUTS_IDLE else known.total_limit_s
     return [
         limit.seconds

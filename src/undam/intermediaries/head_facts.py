@@ -18,7 +18,7 @@ _PYTHON_SERVERS = (
 _STACK_SIGNS: tuple[tuple[Stack, str, str], ...] = (
     ("python", "server", _PYTHON_SERVERS),
     ("node", "x-powered-by", r"^(express|next\.js|nuxt|koa|fastify|nestjs|sails)"),
-    # Node.js sends its keep-alive timeout: 5 s by default, 72 s with Fastify.
+    # Node.js sends its keep-alive timeout in this header: 5 s by default, 72 s with Fastify.
     ("node", "keep-alive", r"^timeout=(5|72)$"),
     ("java", "server", r"^(jetty|undertow|apache-coyote|tomcat|netty)"),
     ("dotnet", "server", r"^kestrel"),
@@ -28,7 +28,7 @@ _STACK_SIGNS: tuple[tuple[Stack, str, str], ...] = (
     ("ruby", "x-powered-by", r"^phusion"),
 )
 
-# SecurityMiddleware and XFrameOptionsMiddleware of a new Django project.
+# SecurityMiddleware and XFrameOptionsMiddleware send these headers in a new Django project.
 _DJANGO = (("x-content-type-options", "nosniff"), ("referrer-policy", "same-origin"))
 
 _SHOWN_CHARS = 60
@@ -59,12 +59,12 @@ class HeadFacts:
 
     @property
     def shown_server(self) -> str:
-        """The Server header for messages, or ``no Server header``."""
+        """The Server header as shown in messages, or ``no Server header``."""
         return f"Server: {self.server[:_SHOWN_CHARS]}" if self.server else "no Server header"
 
 
 def facts_of(head: Head | None) -> HeadFacts:
-    """Return the facts in a head; they are all empty without a head."""
+    """Return the facts in a head; without a head, there are no facts."""
     if head is None:
         return HeadFacts()
     coding = (head.get("content-encoding") or "").strip().lower()
@@ -104,7 +104,7 @@ _HEADER_LINE = re.compile(
 
 
 def carries(head: Head | None, fix: str) -> bool:
-    """Return whether ``fix`` consists of a response header that ``head`` already has."""
+    """Return whether ``fix`` consists only of response headers that ``head`` already has."""
     found = _HEADER_LINE.findall(fix)
     if head is None or not found:
         return False

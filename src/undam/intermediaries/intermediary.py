@@ -1,4 +1,4 @@
-"""An intermediary with its claims, and the summaries of them for reports."""
+"""An intermediary with its claims, and summaries of the claims for reports."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Intermediary:
     note: str = ""
 
     def at(self, version: Version) -> Intermediary:
-        """Return the same entry with only the claims that hold for ``version``."""
+        """Return the same entry, with only the claims that apply to ``version``."""
         return replace(self, claims=tuple(one for one in self.claims if one.holds_for(version)))
 
     def about(self, *aspects: Aspect) -> tuple[Claim, ...]:
@@ -57,7 +57,7 @@ class Intermediary:
         return tuple(one for aspect in aspects for one in self.claims if one.about is aspect)
 
     def limits(self, aspect: Aspect) -> tuple[Limit, ...]:
-        """Return the limits of one kind, for every version and condition."""
+        """Return the limits of one kind, for all versions and conditions."""
         return tuple(one for one in self.claims if isinstance(one, Limit) and one.aspect is aspect)
 
     def fix_of(self, trouble: Trouble, version: Version | None = None) -> Fix | None:
@@ -73,7 +73,7 @@ class Intermediary:
 
     @property
     def signs(self) -> tuple[Sign, ...]:
-        """Fingerprints of the intermediary; empty if it leaves none on a relayed response."""
+        """Fingerprints of the intermediary; empty if it adds none to a relayed response."""
         return tuple(one for one in self.claims if isinstance(one, Sign))
 
     @property
@@ -93,12 +93,12 @@ class Intermediary:
 
     @property
     def client_left(self) -> str:
-        """Description of how the origin is notified of a client disconnect."""
+        """Description of how the origin learns of a client disconnect."""
         return _sentences(self.about(Aspect.CLIENT_LEAVES))
 
     @property
     def fixes(self) -> Mapping[Trouble, Fix]:
-        """Fix for each problem; if fixes differ by version, the fix for the newest version."""
+        """Fix for each problem; if it depends on the version, the fix for the newest version."""
         known: dict[Trouble, Fix] = {}
         for one in self.claims:
             if isinstance(one, Remedy):
@@ -107,12 +107,12 @@ class Intermediary:
 
     @property
     def idle_limit_s(self) -> float | None:
-        """Default limit on silence, in seconds; ``None`` if none is known."""
+        """Default idle timeout in seconds; ``None`` if no value is known."""
         return _default_s(self.limits(Aspect.CUTS_IDLE))
 
     @property
     def total_limit_s(self) -> float | None:
-        """Default limit on the whole response, in seconds; ``None`` if none is known."""
+        """Default limit on the whole response in seconds; ``None`` if no value is known."""
         return _default_s(self.limits(Aspect.CUTS_TOTAL))
 
     @property
@@ -128,7 +128,7 @@ class Intermediary:
 
     @property
     def source(self) -> str:
-        """The sources of all claims."""
+        """Sources of all claims."""
         parts = (part for one in self.claims for part in one.evidence.source.split("; "))
         return "; ".join(_distinct(parts))
 
@@ -139,7 +139,7 @@ class Intermediary:
 
 
 def _sentences(claims: Iterable[Claim]) -> str:
-    """Return the texts of claims, each preceded by its versions and conditions."""
+    """Return the texts of claims, each preceded by the versions and conditions of the claim."""
     return " ".join(f"{scope_of(one)}{one.text}" for one in claims
                     if isinstance(one, Behaviour | Limit))  # fmt: skip
 
@@ -148,7 +148,7 @@ _CONDITION_TEXTS = {"configuration": "with {}", "http_version": "over HTTP/{}", 
 
 
 def scope_of(claim: Claim) -> str:
-    """Return a prefix such as ``From 1.29.7: `` or ``Endpoint regional: ``, or an empty string."""
+    """Return the versions and conditions as a prefix such as ``From 1.29.7: ``; may be empty."""
     parts = [
         _CONDITION_TEXTS.get(key, f"{key} {{}}").format(value)
         for key, value in claim.conditions.items()

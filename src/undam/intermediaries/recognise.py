@@ -12,12 +12,13 @@ from undam.intermediaries.registry import INTERMEDIARIES, intermediary
 from undam.record import Head
 from undam.versions import Version
 
-# A fingerprint is short; the rest of a longer value is ignored.
+# Fingerprints are short, so the rest of a longer value is ignored.
 _VALUE_CHARS = 2048
 _SHOWN_CHARS = 60
-# Fields of a filter or a gateway are in the first events.
+# Only this much of the body is searched, because filters and gateways add their fields to the first
+# events.
 _BODY_CHARS = 32_768
-# RFC 9110 does not limit the length of Via, but a real path has only a handful of hops.
+# RFC 9110 does not limit the length of Via, but a real path has only a few hops.
 _VIA_ELEMENTS = 64
 
 _OUTERMOST: dict[Kind, int] = {
@@ -58,7 +59,7 @@ def recognise(head: Head, *, tls_issuer: str | None = None, body: bytes = b"") -
 def signatures_of(
     head: Head, *, tls_issuer: str | None = None, body: bytes = b""
 ) -> dict[str, str]:
-    """Return the first fingerprint of each intermediary as a clause for a message, by name."""
+    """Return the first fingerprint of each intermediary by name, as a clause for a message."""
     found: dict[str, str] = {}
     for header, value in _fields(head, tls_issuer, body):
         for _, pattern, name in _signs_of(header):
@@ -77,7 +78,7 @@ def signatures_of(
 
 
 def versions_of(head: Head) -> dict[str, Version]:
-    """Return the versions in the fingerprints of ``head``, by name of the intermediary."""
+    """Return the versions in the fingerprints of ``head``, by intermediary name."""
     found: dict[str, Version] = {}
     for header, value in _fields(head):
         for _, pattern, name in _signs_of(header):
@@ -92,7 +93,7 @@ def versions_of(head: Head) -> dict[str, Version]:
 def _fields(
     head: Head, tls_issuer: str | None = None, body: bytes = b""
 ) -> Iterator[tuple[str, str]]:
-    """Yield (lower-case header, value), with the values of the outermost hop first."""
+    """Yield (lower-case header, value); the values of the outermost hop come first."""
     if tls_issuer:
         yield TLS_ISSUER, tls_issuer[:_VALUE_CHARS]
     if body:
@@ -101,7 +102,7 @@ def _fields(
         yield "server", value[:_VALUE_CHARS]
     elements: list[str] = []
     for value in reversed(head.all("via")):
-        # The last element belongs to the outermost hop.
+        # The last element of Via belongs to the outermost hop.
         elements += reversed(value[-_VALUE_CHARS:].split(","))
         if len(elements) >= _VIA_ELEMENTS:
             break
@@ -115,7 +116,7 @@ def _fields(
 
 @cache
 def _sign_table() -> dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]]:
-    """Return all signs by header; patterns are compiled on first use, not on import."""
+    """Return all fingerprints by header; patterns are compiled on first use, not on import."""
     table: dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]] = {}
     for known in INTERMEDIARIES:
         for sign in known.signs:
@@ -129,7 +130,7 @@ def _signs_of(header: str) -> tuple[tuple[Sign, re.Pattern[str], str], ...]:
 
 
 def _in_order(kept: list[Intermediary], by_via: list[str]) -> tuple[str, ...]:
-    """Sort by usual position, and then apply the order of Via to the names that occur in it."""
+    """Sort by usual position, then apply the order of Via to the names that Via contains."""
     names = [known.name for known in sorted(kept, key=lambda known: _OUTERMOST[known.kind])]
     from_via = iter([name for name in by_via if name in names])
     return tuple(next(from_via) if name in by_via else name for name in names)

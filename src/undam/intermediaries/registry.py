@@ -257,14 +257,14 @@ _BY_NAME = {known.name: known for known in INTERMEDIARIES}
 
 
 def intermediary(name: str) -> Intermediary:
-    """Return the entry with this name; raise ``KeyError`` if there is none."""
+    """Return the entry with this name; raise ``KeyError`` if the name is unknown."""
     return _BY_NAME[name]
 
 
 def fix_for(
     names: Sequence[str], trouble: Trouble, versions: Mapping[str, Version] | None = None
 ) -> Fix | None:
-    """Return the fix of the first of ``names`` that has one; unknown names are skipped.
+    """Return the fix for the first of ``names`` that has one; unknown names are skipped.
 
     Args:
         versions: known versions by name; for others, the newest version is assumed.

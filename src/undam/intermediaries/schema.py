@@ -1,4 +1,4 @@
-"""Validation rules for entries, checked by the tests, not on import."""
+"""Validation rules for entries, which are applied by the tests rather than on import."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_FIX_CHARS = 100
 
 
 def problems_of(known: Intermediary) -> list[str]:
-    """Return every violation as ``FILE: KEY: PROBLEM``; the list is empty for a valid entry."""
+    """Return all violations as ``FILE: KEY: PROBLEM``; the list is empty for a valid entry."""
     file = f"entries/{known.name.replace('-', '_')}.py"
     problems = [f"{file}: {key}: {what}" for key, what in _entry_problems(known)]
     for index, claim in enumerate(known.claims):

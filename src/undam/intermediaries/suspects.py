@@ -1,4 +1,4 @@
-"""Ranked suspects for a hold, each with the evidence for it.
+"""Ranking of suspects for a hold, each with its evidence.
 
 A suspect that the response head contradicts is not listed, and neither is one whose fix the
 response already carries: that fix would have worked.
@@ -20,10 +20,10 @@ from undam.versions import Version
 
 MAX_SUSPECTS = 5
 
-# Weights order the suspects: a fingerprint outweighs all other evidence combined.
+# Points order the suspects: a fingerprint outweighs all other evidence combined.
 _SIGNED, _INNER_SIGNED, _STRONG, _FITTING, _WEAK = 100, 70, 20, 10, 3
 
-# Proxies that replace the Server header of the hop behind them. Other proxies pass it on.
+# Proxies that replace the Server header of the hop behind them. Other proxies forward it.
 _REPLACE_SERVER = frozenset({
     "bunny", "cloudflare", "cloudflared", "contour", "envoy", "envoy-gateway", "fly", "istio",
     "netlify", "railway", "vercel",
@@ -75,7 +75,7 @@ class HoldEvidence:
 
     @property
     def all_signed(self) -> tuple[str, ...]:
-        """Return every intermediary that signed the response."""
+        """Return all intermediaries that signed the response."""
         return self.signed + self.further_in
 
 
@@ -130,7 +130,7 @@ def rank_suspects(hold: HoldEvidence, trouble: Trouble = Trouble.HOLD) -> tuple[
 
 
 def _proven_proxy(hold: HoldEvidence, trouble: Trouble) -> Suspect:
-    """Return the forward proxy, under its product's name if the certificate identifies it."""
+    """Return the forward proxy, by its product name if the certificate identifies the product."""
     clause = f"without the proxy {hold.proxy}, the same request streams"
     for name in hold.all_signed:
         known = intermediary(name)
@@ -141,7 +141,7 @@ def _proven_proxy(hold: HoldEvidence, trouble: Trouble) -> Suspect:
 
 
 def _candidates(hold: HoldEvidence, facts: HeadFacts) -> Iterator[tuple[str, int, list[str]]]:
-    """Yield (name, points, evidence) of each suspect that nothing contradicts."""
+    """Yield (name, points, evidence) for each suspect that nothing contradicts."""
     with_habit = {habit.name for habit in HABITS}
     for habit in HABITS:
         if not _is_contradicted(habit, hold, facts):
@@ -171,7 +171,7 @@ def _is_contradicted(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> bool
             return True
     elif hold.release not in habit.releases:
         return True
-    # If the uncompressed stream is held too, any habit without compression may explain it.
+    # If the uncompressed stream is also held, any habit without compression may be the cause.
     any_coding = hold.uncompressed_streams is False and not habit.compresses
     if habit.codings is not None and facts.coding not in habit.codings and not any_coding:
         return True
@@ -192,7 +192,7 @@ def _is_contradicted(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> bool
 
 
 def _is_absent(habit: Habit, hold: HoldEvidence) -> bool:
-    """Return whether the head lacks a fingerprint that the habit would leave.
+    """Return whether the head lacks a fingerprint that this habit would leave.
 
     A proxy closer to the client replaces the Server header, so an nginx behind it may leave no
     fingerprint.
@@ -209,7 +209,7 @@ def _is_excluded_by_name(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> 
         # HAProxy sends header names in lower case over HTTP/1.1.
         return facts.is_mixed_case
     if name == "traefik":
-        # Go reverse proxies flush event streams and responses without a Content-Length at once.
+        # Go reverse proxies immediately flush event streams and responses without a Content-Length.
         return facts.is_event_stream or not facts.has_length
     if name == "hono":
         return facts.is_event_stream
@@ -219,7 +219,7 @@ def _is_excluded_by_name(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> 
         by_timer_further_in = hold.release == "timer" and not hold.innermost
         return hold.server_flushes or facts.server == _UNDAM or by_timer_further_in
     if name == "sophos":
-        # Only plain HTTP is held; over TLS, the issuer of the certificate would identify it.
+        # This product holds only plain HTTP. Over TLS, the certificate issuer would identify it.
         return hold.is_tls
     if name == "mitmproxy":
         return hold.is_tls
@@ -236,7 +236,7 @@ def _fits_numbers(habit: Habit, hold: HoldEvidence) -> bool:
 
 
 def _support(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> tuple[int, list[str]]:
-    """Return the points of a suspect, and its evidence."""
+    """Return the points of a suspect and the evidence for it."""
     known = intermediary(habit.name)
     points, evidence = 0, []
     if habit.name in hold.all_signed:
@@ -308,7 +308,7 @@ _WSGI_SERVERS = ("gunicorn", "wsgiserver", "waitress", "werkzeug", "cheroot")
 
 
 def _general(habit: Habit, facts: HeadFacts) -> str:
-    """Return the evidence for a suspect without a fingerprint, whose behaviour fits."""
+    """Return the evidence for a suspect that has no fingerprint, but whose behaviour fits."""
     if habit.name in {"application", "application-reader"}:
         return f"{facts.shown_server}: the head has no fingerprint of a proxy"
     return "it is known to hold a stream like this, and the head does not contradict it"
@@ -316,9 +316,10 @@ def _general(habit: Habit, facts: HeadFacts) -> str:
 
 def _signature_points(known: Intermediary, hold: HoldEvidence) -> int:
     if known.kind == "gateway" and Trouble.HOLD not in known.fixes:
-        return _FITTING  # The gateway is in the path, but is not known to hold.
+        return _FITTING  # The gateway is in the path, but it is not known to hold streams.
     if known.kind in {"cdn", "cloud", "tunnel"}:
-        # These hold only with some settings, and a hop behind them may hold as well.
+        # CDNs, clouds and tunnels hold streams only with some settings, and a hop behind them may
+        # also hold the stream.
         return _INNER_SIGNED
     return _SIGNED if known.name in hold.signed else _INNER_SIGNED
 

@@ -1,4 +1,4 @@
-"""A small relay that buffers responses, for machines without a real proxy.
+"""A small relay that buffers responses, for machines on which no real proxy is installed.
 
 It is not an HTTP proxy. It forwards the bytes of one connection and changes the request to
 HTTP/1.0, as nginx does by default, so that the origin ends the body by closing the connection.
@@ -36,7 +36,7 @@ class ProxyBehavior:
 
 
 class BufferingProxy:
-    """Relay in its own thread, on a free loopback port; also a context manager."""
+    """Relay in a separate thread, on a free loopback port. It is also a context manager."""
 
     def __init__(self, upstream: str, behavior: ProxyBehavior) -> None:
         target = urlsplit(upstream)
@@ -77,7 +77,8 @@ class BufferingProxy:
         self._loop.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # This is not a coroutine, because `start_server` would report its cancellation as an error.
+        # This is not a coroutine, because `start_server` would report the cancellation of a
+        # coroutine as an error.
         task = self._loop.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -122,7 +123,7 @@ class BufferingProxy:
             async with asyncio.timeout(limit):
                 return await reader.read(_READ_BYTES)
         except TimeoutError:
-            await asyncio.Event().wait()  # until the client disconnects
+            await asyncio.Event().wait()  # Wait until the client disconnects.
             raise AssertionError("unreachable") from None
 
 

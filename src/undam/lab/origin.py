@@ -1,4 +1,4 @@
-"""The simulator in a separate process, so that readers do not disturb its schedule."""
+"""The simulator in a separate process, so that readers do not disturb its timing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STOP_S = 5.0
 
 
 class Origin:
-    """Running `undam sim`, which is also a context manager.
+    """A running `undam sim` process. It is also a context manager.
 
     Args:
         arguments: command-line arguments, without ``--port``.
@@ -36,7 +36,7 @@ class Origin:
         self.url = line.removeprefix("listening on ").strip()
 
     def stop(self) -> None:
-        """End the process; a second call does nothing."""
+        """End the process. A second call does nothing."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

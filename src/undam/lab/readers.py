@@ -1,4 +1,4 @@
-"""Measurement of the time to the first token of many concurrent readers."""
+"""Measurement of the time to first token for many concurrent readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.wire import ClientConfig, Request, open_stream
 
 @dataclass(frozen=True, slots=True)
 class FirstTokenTimes:
-    """Times to the first token.
+    """Times to first token of all readers.
 
     Args:
         ttft_ms: one value per reader, ascending.
@@ -26,7 +26,7 @@ class FirstTokenTimes:
     failed: int
 
     def quantile(self, q: float) -> float:
-        """Return the nearest-rank quantile; with fewer than 100 readers, the p99 is the maximum."""
+        """Return the nearest-rank quantile. With fewer than 100 readers, the p99 is the maximum."""
         return quantile(self.ttft_ms, q)
 
 
@@ -37,7 +37,7 @@ async def read_together(
     timeout_s: float,
     ended: Callable[[], None],
 ) -> FirstTokenTimes:
-    """Read every stream to its end.
+    """Read all streams to the end, and return the times to first token.
 
     Args:
         spread_s: period over which the starts are evenly spread.

@@ -1,4 +1,4 @@
-"""Scenario with a p99 TTFT of 9 s, caused by a buffering nginx, and the fix.
+"""Scenario: a p99 TTFT of 9 s that is caused by a buffering nginx, and the fix.
 
 A simulated model sends its first token after about 200 ms and then one token per 25 ms. Response
 lengths vary. The nginx in front of it has its classic configuration, buffering turned off, or gzip
@@ -32,9 +32,9 @@ MODEL = (
     "--seed", "7",
 )  # fmt: skip
 _SPREAD_S = 1.0
-# The longest response takes 600 x 25 ms plus its TTFT.
+# The longest response takes 600 x 25 ms, in addition to its TTFT.
 _TIMEOUT_S = 30.0
-# Length of the stream that is checked: at least two blocks of 4 KB in either format.
+# Lengths of the checked streams: at least two blocks of 4 KB in either format.
 CHECK_TOKENS = {"/v1/stream": 700, "/v1/chat/completions": 200}
 
 _CLASSIC = "proxy_http_version 1.0;"
@@ -115,7 +115,8 @@ def run_scenario(progress: Progress) -> ScenarioResult:
     setups = (DIRECT, BUFFERED, UNBUFFERED) if missing else (DIRECT, BUFFERED, UNBUFFERED, GZIPPED)
     measurements: list[Measurement] = []
     for setup in setups:
-        # A new simulator with the same seed sends the same responses to the same readers.
+        # Each simulator starts with the same seed, so it sends the same responses to the same
+        # readers.
         with Origin(*MODEL) as origin, _start_proxy(setup, origin.url, real=missing is None) as url:
             measurements += asyncio.run(_measure(setup, url, progress))
     fixes = tuple((setup.name, setup.fix) for setup in setups if setup.fix is not None)
@@ -144,7 +145,7 @@ def _start_proxy(setup: ProxySetup, origin_url: str, *, real: bool) -> Iterator[
 
 
 async def _measure(setup: ProxySetup, url: str, progress: Progress) -> list[Measurement]:
-    """Measure both formats at the same time, with one check of each."""
+    """Measure both formats at the same time, with one check per format."""
     done = 0
     total = len(FORMATS) * READERS
 
@@ -183,7 +184,7 @@ def _request(url: str, stream_format: StreamFormat) -> Request:
 
 
 async def _check(url: str, stream_format: StreamFormat) -> Report:
-    # The readers start before the checks, so that they get the same responses in every setup.
+    # The readers start before the checks, so that they receive the same responses in every setup.
     await asyncio.sleep(2 * _SPREAD_S)
     tokens = CHECK_TOKENS[stream_format.path]
     place = Place("edge", f"{url}{stream_format.path}?tokens={tokens}&ttft=200")

@@ -1,4 +1,4 @@
-"""Experiment: `undam tap` finds a real nginx that holds streams, without sending a request.
+"""Experiment: `undam tap` finds a real nginx that holds streams, without sending requests.
 
 Ordinary clients read streams of a simulated model through nginx. Meanwhile the packets on both
 sides of nginx are captured on the loopback interface and analyzed.
@@ -32,7 +32,7 @@ _MODEL = ("--ttft", "200", "--gap", "25", "--seed", "7")
 _SPREAD_S = 0.5
 _TIMEOUT_S = 30.0
 _POLL_S = 0.1
-# The kernel hands a block of packets over after 50 ms.
+# The kernel delivers a block of packets after 50 ms.
 _LAST_PACKETS_S = 0.3
 
 
@@ -53,7 +53,7 @@ class TapExperiment:
 
 
 def run_tap_experiment(location: str) -> TapExperiment:
-    """Capture the streams of some clients through nginx; this takes about 4 seconds.
+    """Capture the streams of some clients through nginx. This takes about 4 seconds.
 
     Raises:
         UsageError: this user may not capture packets.
@@ -77,7 +77,7 @@ def run_tap_experiment(location: str) -> TapExperiment:
 
 @contextmanager
 def _capturing(ports: list[int]) -> Iterator[TapSession]:
-    """Capture inside the ``with`` block; the session is complete after it."""
+    """Capture packets during the ``with`` block; the session is complete when the block ends."""
     session = TapSession(ports)
     stop = threading.Event()
     with contextlib.closing(LiveCapture(["lo"], ports)) as capture:
@@ -116,4 +116,4 @@ def _port(url: str) -> int:
 
 
 def _ignore() -> None:
-    """Do nothing at the end of a stream."""
+    """Ignore the end of a stream."""

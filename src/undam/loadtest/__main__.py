@@ -1,4 +1,4 @@
-"""A worker of a load test, as a process: ``python -m undam.loadtest``."""
+"""Entry point of a load-test worker process: ``python -m undam.loadtest``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from undam.loadtest.worker.worker import serve
 
 
 def main() -> int:
-    """Run one job over standard input and output; return the exit code."""
-    # Ctrl-C reaches the whole process group, but only the coordinator decides when to stop.
+    """Read a job from standard input, report on standard output, and return the exit code."""
+    # Ignore SIGINT. Ctrl-C reaches the whole process group, but only the coordinator decides when
+    # to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError):
         return serve(0, 1)

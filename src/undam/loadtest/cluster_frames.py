@@ -1,4 +1,4 @@
-"""Frames between the coordinator and the workers of a cluster, as JSON. No I/O.
+"""JSON form of the frames between the coordinator and cluster workers. No I/O.
 
 On one machine, frames are marshalled: both ends of the pipe are this program. A frame from another
 machine is input from outside. It is parsed as JSON, and each value is checked as in a record.
@@ -50,7 +50,7 @@ class FrameError(ValueError):
 
 
 def result_json(frame: Frame) -> bytes:
-    """Return a frame of a worker as JSON."""
+    """Encode a worker's frame as JSON."""
     row: dict[str, object] = {"kind": type(frame).__name__}
     if isinstance(frame, Batch):
         measured = [request_result_row(result) for result in frame.measured]
@@ -61,7 +61,7 @@ def result_json(frame: Frame) -> bytes:
 
 
 def result_from_json(data: object, worker: int) -> Frame:
-    """Return the frame of a worker.
+    """Decode a worker's frame from JSON.
 
     Args:
         worker: number of the worker that sent it.
@@ -71,23 +71,23 @@ def result_from_json(data: object, worker: int) -> Frame:
     """
     try:
         if not isinstance(data, bytes) or len(data) > MAX_FRAME_BYTES:
-            raise ValueError("not bytes, or too large")
+            raise ValueError("the frame is too large, or not bytes")
         row = json.loads(data)
         cls = _RESULT_KINDS[require_text(row["kind"])]
         if require_int(row["worker"]) != worker:
-            raise ValueError("the frame of another worker")
+            raise ValueError("the frame belongs to another worker")
         return _batch(row) if cls is Batch else _checked(cls, row)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FrameError(f"{type(error).__name__}: {error}"[:120]) from None
 
 
 def job_json(frame: bytes) -> bytes:
-    """Return an encoded frame of the coordinator as JSON."""
+    """Convert an encoded frame from the coordinator to JSON."""
     return json.dumps(unpack_values(frame), default=_base64).encode()
 
 
 def job_from_json(data: bytes) -> bytes:
-    """Return the encoded frame for the worker on this machine."""
+    """Convert JSON from the coordinator to an encoded frame for the local worker."""
     values = json.loads(data, object_hook=lambda one: base64.b64decode(one["base64"]))
     return pack_values([_with_tuples(value) for value in require_array(values)])
 
@@ -98,7 +98,7 @@ def _base64(value: object) -> dict[str, str]:
 
 
 def _with_tuples(value: object) -> object:
-    """Return ``value`` with tuples instead of arrays, as the job of a worker has them."""
+    """Return ``value`` with all lists converted to tuples, because jobs contain tuples."""
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from undam import work_budget
 from undam.record.request_result import ContentRead, IntegrityCounts, Outcome, RequestResult
 
-# The format is fixed, because the machines of a cluster may run different Python versions.
+# The marshal format is fixed, because the machines of a cluster may run different Python versions.
 _MARSHAL_VERSION = 4
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME_BYTES = (1 << 32) - 1
@@ -166,14 +166,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The common start, for a job without ``start_ns``."""
+    """Command to start at a common time, for a job without ``start_ns``."""
 
     at_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Command to start no more requests, abandon those in flight, report and exit."""
+    """Command to start no more requests, abandon requests in flight, report and exit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +229,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalReport:
-    """Last frame of a worker: totals of its run.
+    """Last frame of a worker, with the totals of its run.
 
     Args:
         started_ns: the common start that this worker used.
@@ -294,7 +294,7 @@ def encode(frame: Frame) -> bytes:
         ValueError: the frame is larger than 4 GB.
     """
     if isinstance(frame, Job):
-        # The family is usually an IntEnum, and marshal accepts plain integers only.
+        # The address family is usually an IntEnum, but marshal accepts only plain integers.
         plain = tuple((int(family), tuple(to)) for family, to in frame.addresses)
         frame = replace(frame, addresses=plain)
     values = [_plain(getattr(frame, name)) for name in _NAMES[type(frame)]]
@@ -304,7 +304,7 @@ def encode(frame: Frame) -> bytes:
 
 
 def pack_values(values: list[object]) -> bytes:
-    """Return the encoded frame with these built-in values.
+    """Encode a frame from built-in values.
 
     Raises:
         ValueError: the frame is larger than 4 GB.
@@ -316,14 +316,14 @@ def pack_values(values: list[object]) -> bytes:
 
 
 def unpack_values(frame: bytes) -> list[object]:
-    """Return the built-in values of a frame that this process has encoded."""
+    """Decode a frame that this process has encoded, and return its built-in values."""
     values = marshal.loads(frame[_LENGTH.size :])  # noqa: S302 (see _decode)
     assert isinstance(values, list)
     return values
 
 
 class FrameReader:
-    """Decoder of frames from the reads of a pipe."""
+    """Decoder for frames that are read from a pipe."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -350,7 +350,7 @@ class FrameReader:
 
 
 def _decode(data: bytes) -> Frame:
-    # marshal is safe here, because both ends of the pipe are this program.
+    # marshal is safe here, because undam runs at both ends of the pipe.
     kind, *values = marshal.loads(data)  # noqa: S302
     cls = _KINDS[kind]
     if cls is Batch:
@@ -361,7 +361,7 @@ def _decode(data: bytes) -> Frame:
 
 
 def _plain(value: object) -> object:
-    """Convert a value to built-in types, which are all that marshal supports."""
+    """Convert a value to built-in types, because marshal supports no others."""
     if isinstance(value, OpenLoop):
         return ("open", tuple(map(tuple, value.plan)), value.ahead, value.most)
     if isinstance(value, ClosedLoop):
@@ -372,7 +372,7 @@ def _plain(value: object) -> object:
 
 
 def _restore_job(job: Job) -> Job:
-    """Undo ``_plain`` for the fields of a job."""
+    """Restore the types of a job's fields that ``_plain`` has converted."""
     values = {name: getattr(job, name) for name in _NAMES[Job]}
     form, *rest = values["load"]
     if form == "open":

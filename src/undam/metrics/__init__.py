@@ -1,4 +1,4 @@
-"""Metrics of load tests: request results in; percentiles, causes and comparisons out. No I/O."""
+"""Metrics of load tests: from request results to percentiles, causes and comparisons. No I/O."""
 
 from undam.metrics.aggregate import Aggregate, LongGap
 from undam.metrics.causes import find_causes

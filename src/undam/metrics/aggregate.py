@@ -1,4 +1,4 @@
-"""Aggregate of a load test: request results in, histograms and counts out.
+"""Aggregate of a load test: turns request results into histograms and counts.
 
 Merging is exact: the merged aggregates of several workers equal the aggregate of one that measured
 all requests. Memory is bounded by the resolution of the histograms, not by the number of requests.
@@ -45,17 +45,17 @@ TIMEOUT = "timeout"
 MIN_STALL_NS = 250_000_000
 """Shorter gaps are never stalls: readers do not notice them."""
 
-# The resolution is 0.003 % for values recorded once per request and 0.012 % for gaps. For usual
-# values, both are far below 0.1 ms.
+# Resolution: 0.003 % for values recorded once per request, 0.012 % for gaps. For typical values,
+# both are far below 0.1 ms.
 _FINE = partial(Histogram, bits=16)
 _FINE_GAPS = partial(Histogram, bits=14)
 # Resolution 0.1 %, for values that are only compared with a limit.
 _ROUGH = partial(Histogram, bits=11)
 
-# Enough blocks for a confidence interval, but few enough to save them in a result.
+# Enough blocks for a confidence interval, but few enough to be saved in a result.
 _BLOCKS = 64
 _TIME_BUCKETS = 200
-# 2 ** 20 ns is about a millisecond, the narrowest column of a timeline.
+# 2 ** 20 ns is about a millisecond, the width of the narrowest column in a timeline.
 _TIME_BUCKET_SHIFT = 20
 
 
@@ -93,7 +93,7 @@ def _longest(mine: list[LongGap], theirs: Iterable[LongGap]) -> list[LongGap]:
 
 @dataclass(slots=True, eq=False)
 class Aggregate:
-    """Data from which all metrics of a run are computed; times in ns.
+    """Data from which all metrics of a run are computed; times are in ns.
 
     Warm-up and abandoned requests are counted and excluded from everything but the load. Failed
     requests are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and
@@ -215,7 +215,7 @@ class Aggregate:
 
     @property
     def duration_ns(self) -> int:
-        """Time from the first intended start to the last end; 0 without requests."""
+        """Time from the first intended start to the last end; 0 if there are no requests."""
         if self.first_ns is None or self.last_ns is None:
             return 0
         return max(0, self.last_ns - self.first_ns)
@@ -290,7 +290,7 @@ class Aggregate:
         _first_messages(self.failure_messages, {one.kind: (one.number, one.message)})
 
     def _add_timeout(self, one: RequestResult, block: Block) -> None:
-        """Record the duration of a request that timed out as a lower bound of its TTFT."""
+        """Record the waiting time of a request that timed out as a lower bound of its TTFT."""
         waited = max(0, one.ended_ns - one.intended_ns)
         self.timed_out += 1
         self.ttft.record_all((waited,))

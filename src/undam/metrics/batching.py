@@ -1,4 +1,4 @@
-"""Findings about batched events: by whole response, bytes, time, or count."""
+"""Findings about batched events: batched by response, bytes, time or count."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from undam.metrics.pattern import BurstPattern
 from undam.rules import Finding, Severity, finding
 from undam.timing import to_ms
 
-# Fewer events are not significant.
+# With fewer events, the result would not be significant.
 _MIN_EVENTS = 20
-# Share of responses or events above which they count as held, as in `undam check`.
+# Above this share, responses or events count as held, as in `undam check`.
 _SHARE = 0.5
 # Speculative decoders accept up to this many tokens per step.
 _SPECULATIVE = 5
-# A writer that counts events nearly always sends the same number; a buffer rarely does.
+# A writer that counts events nearly always sends the same number of events. A buffer rarely does.
 _BY_COUNT_SHARE = 0.95
 _MIN_BURSTS = 3
 _FIRST_SHARE, _FIRST_EVENTS = 0.4, 0.3
-# The size of a buffer is a power of two. A block is smaller by at most the event that did not fit.
-# The intervals between blocks follow the rhythm of the model. They vary more than the size of the
-# blocks, unless the model is perfectly regular.
+# Buffer sizes are powers of two. A block is smaller than the buffer by at most the event that did
+# not fit. The intervals between blocks follow the rhythm of the model, so they vary more than the
+# block sizes, unless the model is perfectly regular.
 _EVEN = 0.15
 _BLOCK_SHARE = 0.12
 _SMALLEST_BLOCK_BITS = 12
@@ -66,7 +66,7 @@ def _together(pattern: BurstPattern, hop: str) -> Finding:
 
 
 def _is_by_count(pattern: BurstPattern) -> bool:
-    """Return whether the sender counts events instead of bytes.
+    """Return whether the sender's batches are limited by events rather than by bytes.
 
     Blocks that whole events fill exactly have the same pattern, except for the first block. That
     block also contains the response head or a role, and therefore fewer events. A sender that
@@ -81,12 +81,12 @@ def _is_by_count(pattern: BurstPattern) -> bool:
 
 
 def block_of(pattern: BurstPattern) -> int | None:
-    """Return the size of the buffer that explains the bursts, in bytes, or ``None``."""
+    """Return the buffer size in bytes that explains the bursts, or ``None``."""
     size, rhythm = pattern.sizes_bytes, pattern.distances
     if size.spread > _EVEN:
         return None
     block = 1 << max(_SMALLEST_BLOCK_BITS, round(log2(size.mean)))
-    # The mean of many bursts is within a few percent of the size of the buffer.
+    # The mean of many bursts is within a few percent of the buffer size.
     error = abs(size.mean - block) / block
     if error <= _CLOSE_SHARE or (error <= _BLOCK_SHARE and size.spread < rhythm.spread / 2):
         return block

@@ -26,24 +26,24 @@ from undam.timing import to_ms
 
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
 
-# A percentile is not reliable if lateness could have changed it by more than this share.
+# A percentile is unreliable if late reads could have changed it by more than this share.
 _MAX_ERROR_SHARE = 0.01
-# A check can repeat its request, but the percentiles of a load test depend on every read.
+# A check can repeat its request, while the percentiles of a load test depend on every read.
 _DOUBTFUL = Severity.WARNING
 # Shorter delays are normal for the kernel and the network.
 _SENT_LATE_NS = 2_000_000
-# Limits for lateness and for steps of the clock, as in `undam check`.
+# Limits for late reads and clock steps, as in `undam check`.
 _LATE_NS = 10_000_000
 _STEP_NS = 20_000_000
 _TOKENS_PER_EVENT = 1.8
 # If the server runs on the same machine, some waiting for a CPU is normal.
 _STARVED_PERCENT = 20.0
 _MOST_KINDS = 5
-# Nagle's algorithm does not delay the first response on a connection. There are at most as many
+# Nagle's algorithm does not delay the first response on a connection, and there are at most as many
 # connections as concurrent streams.
 _MIN_DELAYED = 3
 _DELAYED_SHARE = 0.3
-# Codes of ``INTEGRITY_FAULTS``, and the sources of the evidence.
+# Finding codes for ``INTEGRITY_FAULTS``, and texts for the sources of the evidence.
 _INTEGRITY_CODES = ("UD611", "UD612", "UD613", "UD614", "UD615", "UD616")
 _SOURCES = {
     "numbered-text": "the numbers and checksums of the beacon",
@@ -104,7 +104,7 @@ def _find_uncertain(aggregate: Aggregate, hop: str, remedy: Fix) -> Iterator[Fin
     unreliable = [*_unreliable("TTFT", aggregate.ttft), *_unreliable("ITL", aggregate.itl)]
     if not unreliable:
         return
-    # Prefer percentiles other than p99.9, then the one with the largest possible change.
+    # Percentiles other than p99.9 come first, then the one that could change most.
     _, figure, low, shown, high = max(unreliable, key=lambda m: (not m[1].endswith("p99.9"), m[0]))
     yield finding(
         "UD907", hop, figure=figure, low_ms=_ms(low), shown_ms=_ms(shown), high_ms=_ms(high),
@@ -114,11 +114,11 @@ def _find_uncertain(aggregate: Aggregate, hop: str, remedy: Fix) -> Iterator[Fin
 
 
 def _unreliable(name: str, times: IntervalHistogram) -> Iterator[tuple[float, str, int, int, int]]:
-    """Yield (relative error, name, lower, estimate, upper) of each unreliable percentile."""
+    """Yield (relative error, name, lower, estimate, upper) for each unreliable percentile."""
     if not times.intervals:
         return
     shown = times.expected()
-    # A percentile of fewer values is just their maximum.
+    # With fewer values, a percentile is the same as the maximum.
     wanted = [(label, q) for label, q in PERCENTILES if shown.count * (1 - q) >= 1 - 1e-9]
     low, mid, high = (
         h.quantiles(*(q for _, q in wanted)) for h in (times.lowest(), shown, times.highest())
@@ -151,7 +151,7 @@ def _find_late_sends(aggregate: Aggregate, hop: str, remedy: Fix) -> Iterator[Fi
 
 
 def _find_nagle(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
-    """Yield the finding if many answers have the delay of Nagle's algorithm."""
+    """Yield the finding if many responses show the delay that Nagle's algorithm causes."""
     delayed = aggregate.nagle_answers
     if delayed >= _MIN_DELAYED and delayed >= _DELAYED_SHARE * aggregate.ttft_from_sent.count:
         yield finding("UD206", hop, delay_ms=to_ms(aggregate.nagle_ns // delayed, 1))
@@ -177,7 +177,8 @@ def _find_integrity(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
         if found:
             number, place = aggregate.content_places[kind]
             count = sum(found.values())
-            # A model can emit the character itself, and IDs may have gaps for other reasons.
+            # A model may emit the replacement character itself, and IDs may have gaps for other
+            # reasons.
             is_weak = found.keys() == {"event-ids"} or (kind == "torn" and count == 1)
             yield finding(
                 code, hop, count=count, events=aggregate.content_events,

@@ -1,4 +1,4 @@
-"""Gaps and bursts of one response, with their uncertainty.
+"""Gaps and bursts in one response, with the uncertainty of each gap.
 
 A read that completed one event gives the gap before it exactly, however late it was read, because
 the kernel recorded its arrival. A read that completed several events has only the arrival of the
@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from undam.record import ContentRead, RequestResult
 
-# Events at regular intervals take at least half of the time since the previous read; events sent
-# together take almost none. A quarter is between the two.
+# Events at regular intervals take at least half of the time since the previous read, while events
+# sent together take almost none. A quarter is between the two.
 _UNCERTAIN_SHARE = 4
 
 NEGLIGIBLE_NS = 100_000
@@ -26,11 +26,12 @@ POLL_NS = 2_000_000
 """An idle load generator polls every millisecond and may wake up another millisecond late. A slack
 up to this value is therefore not lateness, and needs no interval."""
 
-# An error below a thousandth of a gap does not need an interval.
+# An error below a thousandth of a gap is negligible, so the gap is reported without an interval.
 _EXACT_SHARE = 1000
 
-# Reads of one burst are parts of one write, which the network delivers at once. Gaps between tokens
-# are rarely ten times shorter than their mean, and segments of a block are never 5 ms apart.
+# The reads of one burst are parts of one write, which the network delivers at once. Gaps between
+# tokens are rarely ten times shorter than the mean gap, and the segments of a block are never 5 ms
+# apart.
 _BURST_SHARE = 10
 _BURST_NS = 5_000_000
 
@@ -60,7 +61,7 @@ class GapInterval(NamedTuple):
 
 @dataclass(slots=True)
 class ResponseGaps:
-    """Gaps of one response.
+    """Gaps in one response.
 
     Attributes:
         exact: gaps between reads that are known exactly.
@@ -87,7 +88,7 @@ class ResponseGaps:
 
 
 def extract_gaps(one: RequestResult) -> ResponseGaps:
-    """Return the gaps and bursts of ``one``, which has content."""
+    """Return the gaps and bursts in ``one``, which has content."""
     reads = one.reads
     gaps = [after.at_ns - before.at_ns for before, after in pairwise(reads)]
     found = ResponseGaps(step_back_ns=-min(0, *gaps) if gaps else 0)
@@ -113,12 +114,12 @@ def extract_gaps(one: RequestResult) -> ResponseGaps:
 
 
 def needs_interval(duration_ns: int, error_ns: int, *, stamped: bool) -> bool:
-    """Return whether a duration with this error has to be reported as an interval."""
+    """Return whether a duration with this error must be reported as an interval."""
     return error_ns > duration_ns // _EXACT_SHARE and (error_ns > POLL_NS or not stamped)
 
 
 def _mean_gap(one: RequestResult) -> int:
-    """Return the mean gap after the first read; for a single read, the mean since the start."""
+    """Return the mean gap after the first read; with a single read, the mean since the start."""
     first, last = one.reads[0], one.reads[-1]
     later = one.events - first.events
     if later:
@@ -132,7 +133,7 @@ def _is_uncertain(read: ContentRead, usual_ns: int) -> bool:
 
 
 def _add_first_read(found: ResponseGaps, one: RequestResult, mean: int) -> None:
-    """Add the first read, which has no gap before it, but may have gaps inside."""
+    """Add the first read, which has no gap before it but may have gaps inside it."""
     read = one.reads[0]
     others = read.events - 1
     uncertain = others > 0 and _is_uncertain(read, mean * read.events)
@@ -150,7 +151,7 @@ def _add_first_read(found: ResponseGaps, one: RequestResult, mean: int) -> None:
 def _add_gap(
     found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None, *, stamped: bool
 ) -> bool:
-    """Add the gap before ``read`` and the gaps inside; return whether they are uncertain.
+    """Add the gap before ``read`` and the gaps inside it; return whether they are uncertain.
 
     Args:
         blur: how much earlier the read before may have arrived; ``None`` if its arrival is exact.
@@ -163,7 +164,8 @@ def _add_gap(
     uncertain = _is_uncertain(read, max(gap, mean * events))
     estimate, upper = gap, gap + (blur or 0)
     if uncertain:
-        # Divide the gap over the time in which the events can have arrived; its parts add up to it.
+        # The gap is divided over the time in which the events may have arrived. The parts add up to
+        # the gap.
         estimate = gap - slack * (events - 1) // events
         found.uncertain += events
         if events > 1:

@@ -1,4 +1,4 @@
-"""Distributions of a run as an HdrHistogram log.
+"""Distributions of a run, in the form of an HdrHistogram log.
 
 The log has format 1.3 and one tagged line per distribution. Values are nanoseconds with three
 digits, so each is at most 0.1 % off and none is dropped. The payload is V2, compressed, in base64.
@@ -17,7 +17,7 @@ from undam.metrics.summary import TIMES, Summary
 from undam.timing import Histogram
 
 _DIGITS, _BITS = 3, 11
-# One hour. Readers allocate this range; a fixed value allows adding up logs.
+# One hour. Readers allocate this range. Logs can be added up because all have the same range.
 _MIN_RANGE_NS = 3_600_000_000_000
 _ENCODING_COOKIE = 0x1C849303 | 0x10
 _COMPRESSION_COOKIE = 0x1C849304 | 0x10
@@ -25,7 +25,7 @@ _MAX_VARINT_BYTES = 9
 
 
 def hlog_lines(summary: Summary) -> Iterator[str]:
-    """Yield the lines of the log, each with its newline; empty distributions have no line."""
+    """Yield the lines of the log, each with its newline. Empty distributions are omitted."""
     start_s = (summary.first_ns or 0) / 1e9
     day = datetime.fromtimestamp(start_s, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
     yield "#[Logged by undam bench; values are nanoseconds, Interval_Max is in milliseconds]\n"
@@ -62,7 +62,7 @@ def hdr_payload(times: Histogram) -> str:
 
 
 def _varint(value: int) -> bytes:
-    """Return ``value`` in ZigZag LEB128 with at most nine bytes; the ninth holds eight bits."""
+    """Return ``value`` in ZigZag LEB128 with at most nine bytes; the ninth one holds eight bits."""
     rest = value << 1 if value >= 0 else (-value << 1) - 1
     out = bytearray()
     while rest > 0x7F and len(out) < _MAX_VARINT_BYTES - 1:

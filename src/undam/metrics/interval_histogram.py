@@ -8,7 +8,7 @@ from undam.timing import Histogram
 
 
 class IntervalHistogram:
-    """Durations in ns, each exact or given by bounds and an estimate.
+    """Durations in ns: each is exact, or given by bounds and an estimate.
 
     ``expected``, ``lowest`` and ``highest`` contain one value for every duration. ``exact``
     contains only the exact durations.
@@ -43,15 +43,15 @@ class IntervalHistogram:
         return self._estimates.count
 
     def expected(self) -> Histogram:
-        """Return all durations, with the estimate for those that are not exact."""
+        """Return all durations; inexact durations are represented by their estimate."""
         return self._with(self._estimates)
 
     def lowest(self) -> Histogram:
-        """Return all durations, with the lower bound for those that are not exact."""
+        """Return all durations; inexact durations are represented by their lower bound."""
         return self._with(self._lower)
 
     def highest(self) -> Histogram:
-        """Return all durations, with the upper bound for those that are not exact."""
+        """Return all durations; inexact durations are represented by their upper bound."""
         return self._with(self._upper)
 
     def _with(self, others: Histogram) -> Histogram:

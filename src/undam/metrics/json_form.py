@@ -1,4 +1,4 @@
-"""Parts of the JSON result: distributions in ms, requests."""
+"""Parts of the JSON result: distributions in ms, and single requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.timing import Histogram, to_ms
 
 
 def percentiles(times: Histogram) -> dict[str, Any]:
-    """Return count, extremes, mean and percentiles in ms; ``None`` without values."""
+    """Return count, extremes, mean and percentiles; times are in ms, or ``None`` without values."""
     row: dict[str, Any] = {"count": times.count}
     if times.min is None or times.max is None:
         return row | dict.fromkeys(["min", "mean", *(name for name, _ in PERCENTILES), "max"])

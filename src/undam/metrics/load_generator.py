@@ -1,4 +1,4 @@
-"""Statistics of the load generator itself."""
+"""Statistics about the load generator itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadGeneratorStats:
-    """Statistics of the load generator that request results do not contain.
+    """Statistics about the load generator that request results do not contain.
 
     Args:
         workers: number of worker processes.

@@ -18,18 +18,18 @@ Metadata = Mapping[str, Callable[[Any, Any], Any]]
 
 
 def merged_by(rule: Callable[[Any, Any], Any]) -> Metadata:
-    """Return metadata that gives a dataclass field this merge rule."""
+    """Return field metadata that gives a dataclass field this merge rule."""
     return {_RULE: rule}
 
 
 def merge_rule(one: Field[Any]) -> Callable[[Any, Any], Any]:
-    """Return the merge rule of a field; raise KeyError if it has none."""
+    """Return the merge rule of a field; raise KeyError if the field has no rule."""
     rule: Callable[[Any, Any], Any] = one.metadata[_RULE]
     return rule
 
 
 def merge_fields(into: Any, other: Any) -> None:
-    """Merge every field of the dataclass ``other`` into the same field of ``into``."""
+    """Merge each field of the dataclass ``other`` into the same field of ``into``."""
     for one in fields(into):
         rule = merge_rule(one)
         setattr(into, one.name, rule(getattr(into, one.name), getattr(other, one.name)))

@@ -1,4 +1,4 @@
-"""Detection of Nagle's algorithm against delayed acknowledgements, in the first reads."""
+"""Detection of delays due to Nagle's algorithm and delayed acknowledgements."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from undam.record.request_result import RequestResult
 
 # Linux delays an acknowledgement by 40 ms. A kernel timer can be a few milliseconds late.
 _LEAST_NS, _MOST_NS = 36_000_000, 60_000_000
-# Later events of a delayed answer arrive one by one.
+# Maximum mean number of events per later read: after the delay, events arrive one by one.
 _SINGLY = 1.5
 _MIN_READS = 4
-# A read that is this late may have returned several events that had arrived one by one.
+# A read that is this late may have returned several events that arrived one by one.
 _LATE_NS = 5_000_000
 
 
 def nagle_delay_ns(one: RequestResult) -> int | None:
-    """Return the time from the head to the first content if the response shows this delay.
+    """Return the time from head to first content if Nagle's algorithm caused it, or ``None``.
 
     The first read must release several events, while all other events arrive one by one.
     """

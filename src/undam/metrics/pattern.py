@@ -1,4 +1,4 @@
-"""Pattern of bursts over all responses: how many events, in what size and rhythm."""
+"""Pattern of bursts over all responses: events per burst, size and rhythm."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from undam.metrics.merging import COUNTS, MERGED, SUM, merge_fields
 from undam.record import RequestResult
 from undam.timing import Histogram
 
-# Fewer events show no pattern: the last few of a response often arrive with its end.
+# With fewer events, there is no pattern: the last few events often arrive with the end of the
+# response.
 _MIN_EVENTS = 4
-# A response in one burst counts as held only if it is long, and so late that it could have arrived
-# in parts: 50 ms, or 0.5 ms per event. `undam check` has the same limits.
+# A response in one burst counts as held only if it is long, and if it took long enough to arrive in
+# parts: 50 ms, or 0.5 ms per event. `undam check` has the same limits.
 _MIN_EVENTS_WHOLE = 8
 _WHOLE_AFTER_NS = 50_000_000
 _WHOLE_PER_EVENT_NS = 500_000
@@ -27,7 +28,7 @@ _ROUGH = partial(Histogram, bits=9)
 
 @dataclass(slots=True, eq=False)
 class MeanAndSpread:
-    """Mean and relative standard deviation of integers, exact under merging."""
+    """Mean and relative standard deviation of integers. Merging loses no precision."""
 
     count: int = field(default=0, metadata=SUM)
     total: int = field(default=0, metadata=SUM)
@@ -45,7 +46,7 @@ class MeanAndSpread:
 
     @property
     def mean(self) -> float:
-        """Mean; 0 without values."""
+        """Mean; 0 if there are no values."""
         return self.total / self.count if self.count else 0.0
 
     @property
@@ -53,14 +54,14 @@ class MeanAndSpread:
         """Standard deviation divided by the mean; infinite if the mean is 0."""
         if not self.total:
             return float("inf")
-        # Integer arithmetic, because the difference of two large floats would be noise.
+        # Integers are exact, while the difference of two large floats would be noise.
         variance = self.count * self.squares - self.total * self.total
         return sqrt(variance) / self.total
 
 
 @dataclass(slots=True, eq=False)
 class BurstPattern:
-    """Bursts of all responses that are long enough.
+    """Bursts in all responses that are long enough.
 
     Bursts that the load generator may have caused are excluded.
 
@@ -109,7 +110,7 @@ class BurstPattern:
             self._add_whole(one, gaps.bursts[0])
         else:
             self.answers += 1
-            # An event with a role or usage is about as large as the others.
+            # An event that only has a role or usage is about as large as a content event.
             self._add_bursts(gaps.bursts, one.body_bytes / (events + one.empties))
 
     def _add_whole(self, one: RequestResult, burst: ReadBurst) -> None:

@@ -1,4 +1,4 @@
-"""Run divided into a bounded number of sections, by time or by request number.
+"""Division of a run into a limited number of sections, by time or by request number.
 
 Sections are aligned to powers of two and as narrow as the limit allows. The result therefore
 depends only on the values, not on their order or on the worker, and merging is exact.
@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Section)
 
 
 class Sections(Generic[T]):
-    """Sections that cover all positions in use, at most ``most`` of them.
+    """Sections that cover all positions in use; there are at most ``most`` sections.
 
     Args:
         make: returns an empty section.
@@ -38,7 +38,7 @@ class Sections(Generic[T]):
         self.shift = shift
 
     def at(self, position: int) -> T:
-        """Return the section that contains ``position``; valid until the next call."""
+        """Return the section at ``position``. It is valid until the next call."""
         row = self._rows.get(position >> self.shift)
         if row is None:
             row = self._rows[position >> self.shift] = self._make()
@@ -54,7 +54,7 @@ class Sections(Generic[T]):
             self.at(key << other.shift).merge(row)
 
     def __iter__(self) -> Iterator[tuple[int, T]]:
-        """Yield each section in use with its first position, ascending."""
+        """Yield each section in use with its first position, in ascending order."""
         for key, row in sorted(self._rows.items(), key=lambda pair: pair[0]):
             yield key << self.shift, row
 

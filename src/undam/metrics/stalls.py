@@ -1,4 +1,4 @@
-"""Stalls: gaps that a reader notices, distinguished from the usual rhythm of the stream."""
+"""Stalls: gaps that a reader notices and that exceed the usual rhythm of the stream."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Stalls:
 
 
 def count_stalls(aggregate: Aggregate) -> Stalls:
-    """Return the number of stalls in a run, and the limit above which a gap is a stall."""
+    """Return the stalls in a run, and the limit above which a gap is a stall."""
     itl = aggregate.itl.expected()
     limit = max(MIN_STALL_NS, _FACTOR * _median_between_bursts(itl, aggregate.within_bursts))
     return Stalls(limit, itl.count_above(limit), aggregate.longest_gaps.count_above(limit))
 
 
 def _median_between_bursts(itl: Histogram, within: Histogram) -> int:
-    """Return the median gap without the gaps inside bursts; 0 if there is none.
+    """Return the median of the gaps that are not inside bursts; 0 if there are none.
 
     With them, every wait for the next block would be a stall if a block arrives in many reads.
     """

@@ -1,4 +1,4 @@
-"""Summary of a load test: input of reports, the live display and comparisons."""
+"""Summary of a load test, as input for reports, the live display and comparisons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMA = 1
 
 TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
 
-# Kinds of failure of a response with invalid JSON or an unterminated event.
+# Kinds of failure for responses with invalid JSON or an unterminated event.
 _TRUNCATED_JSON = frozenset({"malformed", "half-event"})
 
 # Resolution 0.1 %, which is precise enough for any chart.
@@ -32,17 +32,17 @@ _CHART_BITS = 11
 
 
 class Summary(Aggregate):
-    """Aggregate with derived results: distributions, stalls, findings, JSON."""
+    """Aggregate with derived results: distributions, stalls, findings and JSON."""
 
     __slots__ = ()
 
     def times(self, name: str) -> Histogram:
-        """Return the distribution of one of ``TIMES`` in ns, with estimates for uncertain gaps."""
+        """Return the distribution of one of ``TIMES`` in ns; uncertain gaps count as estimated."""
         value = getattr(self, name)
         return value if isinstance(value, Histogram) else value.expected()
 
     def stalls(self) -> Stalls:
-        """Return the stalls."""
+        """Return the stalls of the run."""
         return count_stalls(self)
 
     def findings(
@@ -57,13 +57,13 @@ class Summary(Aggregate):
 
     @property
     def failed_share(self) -> float:
-        """Share of the requests without a complete response."""
+        """Share of requests without a complete response."""
         failed = self.outcomes[Outcome.ERROR] + self.outcomes[Outcome.INCOMPLETE]
         return failed / self.requests if self.requests else 0.0
 
     @property
     def tokens_from(self) -> str:
-        """Source of the token count: "usage" of the server, counted "events", or both."""
+        """Source of the token count: "usage" from the server, counted "events", or both."""
         if not self.events_without_usage:
             return "usage" if self.events else "events"
         return "events" if self.events_without_usage == self.events else "usage, else events"
@@ -74,17 +74,17 @@ class Summary(Aggregate):
 
     @property
     def requests_per_second(self) -> float:
-        """Complete responses per second of the whole run."""
+        """Complete responses per second over the whole run."""
         return self.rate(self.outcomes[Outcome.COMPLETE])
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens per second of the whole run."""
+        """Tokens per second over the whole run."""
         return self.rate(self.tokens + self.events_without_usage)
 
     @property
     def events_per_second(self) -> float:
-        """Content events per second of the whole run."""
+        """Content events per second over the whole run."""
         return self.rate(self.events)
 
     def to_json(
@@ -132,12 +132,12 @@ class Summary(Aggregate):
         } | {"itl_ms": self._itl(), "ttft_ms": self._ttft()}
 
     def _ttft(self) -> dict[str, Any]:
-        """Return the TTFT, with the number of requests and of those that timed out."""
+        """Return the TTFT, the number of requests, and the number of requests that timed out."""
         times = percentiles(self.times("ttft"))
         return times | {"of": self.requests, "timed_out": self.timed_out}
 
     def _first_answer(self) -> dict[str, Any]:
-        """Return the time to the first content that is not reasoning, if any was reasoning."""
+        """Return the time to the first content that is not reasoning, if it differs from TTFT."""
         if self.first_answer == self.ttft.exact or not self.first_answer.count:
             return {}
         return {"first_answer_ms": percentiles(self.first_answer)}
@@ -209,7 +209,7 @@ class Summary(Aggregate):
         }
 
     def _integrity(self) -> dict[str, int]:
-        """Return the faults in the content by kind, and how many responses they affect."""
+        """Return the content faults by kind, and the number of responses that they affect."""
         counts = Counter[str]()
         for (kind, _), n in self.content_faults.items():
             counts[kind] += n
@@ -235,7 +235,7 @@ class Summary(Aggregate):
         }
 
     def _itl(self) -> dict[str, Any]:
-        """Return the ITL, with the batched gaps and the bounds of the distribution."""
+        """Return the ITL, the gaps inside batches, and the bounds of the distribution."""
         batched = self.batched_gaps
         return percentiles(self.times("itl")) | {
             "bounded": batched.count,
@@ -245,7 +245,7 @@ class Summary(Aggregate):
         }
 
     def _timeline(self) -> dict[str, Any]:
-        """Return one row per time bucket in use, by time since the first intended start."""
+        """Return one row per time bucket in use; times are from the first intended start."""
         start_ns = self.first_ns or 0
         return {
             "width_ms": to_ms(1 << self.time_buckets.shift),

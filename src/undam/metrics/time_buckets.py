@@ -1,4 +1,4 @@
-"""Contents of the sections of a run: blocks of requests, time buckets and load buckets."""
+"""Content of a run's sections: blocks of requests, time buckets and load buckets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import partial
 from undam.metrics.merging import MAXIMUM, MERGED, SUM, merge_fields
 from undam.timing import Histogram
 
-# Resolution 0.4 %, which is precise enough for comparisons and charts, and small in a file.
+# Resolution 0.4 %: precise enough for comparisons and charts, and small when saved in a file.
 _COARSE = partial(Histogram, bits=9)
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """Consecutive requests of the plan, from which a comparison estimates its noise."""
+    """Consecutive requests of the plan. A comparison estimates the noise from such blocks."""
 
     requests: int = field(default=0, metadata=SUM)
     failed: int = field(default=0, metadata=SUM)
@@ -30,7 +30,7 @@ class Block:
 
 @dataclass(slots=True, eq=False)
 class TimeBucket:
-    """Events of one span of time.
+    """Events in one span of time.
 
     Attributes:
         started: requests whose intended start is in this span.

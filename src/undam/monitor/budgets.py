@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 HOUR_S, DAY_S = 3600, 86_400
-# Records older than a day are removed when there are this many of them.
+# Records that are older than a day are removed once there are this many of them.
 _PRUNE_AT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetLeft:
-    """Probes and tokens that the budgets still allow; ``None`` without a limit."""
+    """Probes and tokens that the budgets still allow; ``None`` if there is no limit."""
 
     probes_hour: int | None = None
     probes_day: int | None = None
@@ -39,7 +39,7 @@ class Spending:
 
     @property
     def last_tokens(self) -> int:
-        """Return the number of tokens of the last probe, as an estimate for the next one."""
+        """Return the number of tokens in the last probe, as an estimate for the next one."""
         return self._tokens[-1] if self._tokens else 0
 
     def add(self, at_s: float, tokens: int) -> None:
@@ -52,6 +52,6 @@ class Spending:
             del self._tokens[:old]
 
     def since(self, at_s: float) -> tuple[int, int]:
-        """Return the number of probes and of tokens since a time."""
+        """Return the number of probes and the number of tokens since a time."""
         first = bisect_left(self._at, at_s)
         return len(self._at) - first, sum(self._tokens[first:])

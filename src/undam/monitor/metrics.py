@@ -1,4 +1,4 @@
-"""Prometheus metrics of the targets, with labels that only the configuration determines."""
+"""Prometheus metrics for the targets; only the configuration determines the labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GAP_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.5, 1, 2, 5, 10,
 
 
 class MonitorMetrics:
-    """Prometheus metrics in a separate registry.
+    """Prometheus metrics of the monitor, in a separate registry.
 
     Raises:
         UsageError: prometheus_client is not installed.
@@ -96,11 +96,11 @@ class MonitorMetrics:
         return made
 
     def add_probe(self, target: MonitorTarget, result: ProbeResult) -> None:
-        """Update the metrics of a target."""
+        """Update the metrics for a target."""
         name = target.name
         outcome = "refused" if result.is_refused else "failed" if result.error else "stream"
-        # Create the counters of all outcomes now: `increase` in Prometheus would miss the first
-        # increment of a counter that does not begin at zero.
+        # The counters for all outcomes are created now, because `increase` in Prometheus would miss
+        # the first increment of a counter that does not start at zero.
         for one in _OUTCOMES:
             self._probes.labels(name, one).inc(one == outcome)
         self._changes.labels(name).inc(0)
@@ -158,7 +158,7 @@ class MonitorMetrics:
         self._met.labels(target.name, objective).set(met)
 
     def set_budget_left(self, target: MonitorTarget, left: BudgetLeft) -> None:
-        """Set the remaining probes and tokens of the budgets."""
+        """Set the number of probes and tokens that remain in the budgets."""
         for period, probes in (("hour", left.probes_hour), ("day", left.probes_day)):
             if probes is not None:
                 self._left.labels(target.name, period).set(probes)
@@ -166,12 +166,12 @@ class MonitorMetrics:
             self._tokens.labels(target.name).set(left.tokens_day)
 
     def remove(self, target: str) -> None:
-        """Remove the series of a target that was removed or configured differently."""
+        """Remove the series for a target that was removed or whose configuration changed."""
         for one in self._all:
             one.remove_by_labels({"target": target})
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Return the text of all metrics and its content type, as the client accepts it."""
+        """Return all metrics as text in a format that the client accepts, and the content type."""
         if "application/openmetrics-text" in accept:
             from prometheus_client.openmetrics import exposition  # noqa: PLC0415 (an extra)
 

@@ -1,4 +1,4 @@
-"""Messages about changes: one JSON line each, and webhooks with a bounded number of retries."""
+"""Messages about changes: a JSON line for each, and webhooks with a limited number of retries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def time_text(at_s: float) -> str:
 
 
 def change_json(change: StateChange) -> dict[str, object]:
-    """Return a change as JSON data, for the log and the webhook."""
+    """Return a change as JSON data for the log and the webhook."""
     return {
         "schema": 1,
         "kind": "change",
@@ -40,12 +40,12 @@ def change_json(change: StateChange) -> dict[str, object]:
 
 
 def slack_json(change: StateChange) -> dict[str, object]:
-    """Return the message of a change in the format of Slack's incoming webhooks."""
+    """Return the message about a change in the format of Slack's incoming webhooks."""
     return {"text": f"undam: {change.target}, since {time_text(change.at_s)}: {change.text}"}
 
 
 class Webhooks:
-    """Sender of changes to webhook URLs, which works in the background.
+    """Background sender that posts changes to webhook URLs.
 
     At most 100 messages wait. A failure is reported without the URL's path and query, which usually
     contain a secret.
@@ -77,7 +77,7 @@ class Webhooks:
             task.add_done_callback(self._tasks.discard)
 
     async def finish(self) -> None:
-        """Wait for the messages that are being sent."""
+        """Wait until all pending messages have been sent."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_ATTEMPTS * (_TIMEOUT_S + self._pause_s))
 
@@ -94,7 +94,7 @@ class Webhooks:
 
 
 def _post(url: str, body: dict[str, object]) -> str:
-    """Send one message; return the reason of a failure, or an empty string."""
+    """Send one message; return the reason for a failure, or an empty string."""
     data = json.dumps(body).encode()
     try:
         request = urllib.request.Request(  # noqa: S310 (the URL is from the configuration)

@@ -1,4 +1,4 @@
-"""Objectives of a target, such as ``ttft_p95<800ms``, and their evaluation over recent probes."""
+"""Objectives for a target, such as ``ttft_p95<800ms``, and their evaluation over recent probes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Objective:
     share: float = 0.5
 
     def is_met(self, results: Sequence[ProbeSummary]) -> bool | None:
-        """Return whether the condition holds; ``None`` if no probe has the required value.
+        """Return whether the condition is met; ``None`` if no probe has the required value.
 
         A probe without a first token counts as one above every limit.
         """
@@ -70,7 +70,7 @@ class Objective:
 
 
 def parse_objective(text: str) -> Objective:
-    """Parse a condition.
+    """Parse an objective, such as ``ttft_p95<800ms``.
 
     Raises:
         UsageError: the text is not a condition. The message has examples.

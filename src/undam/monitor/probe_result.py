@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# A block or a period counts as the same if it differs by less than this factor.
+# Block sizes or periods that differ by less than this factor count as equal.
 _SAME = 1.25
 _STATUS = re.compile(r"answered (\d{3})\b")
 
@@ -17,7 +17,7 @@ FAULTS = ("lost", "duplicated", "reordered", "altered", "torn")
 
 @dataclass(frozen=True, slots=True)
 class HopState:
-    """Behavior of one hop in a probe.
+    """Behavior of one hop during a probe.
 
     Args:
         release: what releases held events (size, timer, next, end), if it holds.
@@ -43,7 +43,7 @@ class HopState:
 
 
 class ProbeSummary(NamedTuple):
-    """The part of a probe that objectives use."""
+    """The part of a probe result that objectives evaluate."""
 
     at_s: float
     verdict: str
@@ -54,7 +54,7 @@ class ProbeSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One probe of a target.
+    """Result of one probe of a target.
 
     Args:
         at_s: Unix time of the probe.
@@ -94,12 +94,12 @@ class ProbeResult:
 
     @property
     def summary(self) -> ProbeSummary:
-        """Return the part that objectives use."""
+        """Return the part that objectives evaluate."""
         return ProbeSummary(self.at_s, self.verdict, self.is_complete, self.ttft_ms, self.hold_ms)
 
     @property
     def tokens_per_s(self) -> float | None:
-        """Return the rate of content events at the edge after the first one."""
+        """Return the rate of content events at the edge, measured from the first event."""
         if len(self.arrivals_ms) < 2 or self.arrivals_ms[-1] <= self.arrivals_ms[0]:
             return None
         duration_ms = self.arrivals_ms[-1] - self.arrivals_ms[0]
@@ -107,16 +107,16 @@ class ProbeResult:
 
     @property
     def is_refused(self) -> bool:
-        """Return whether the server refused the probe: no key, or too many requests."""
+        """Return whether the server refused the probe: invalid key, or too many requests."""
         return self.status in {401, 403, 429}
 
     def is_conclusive(self) -> bool:
-        """Return whether the probe can prove a change: it failed, or it has a verdict."""
+        """Return whether the probe can prove a change, because it failed or has a verdict."""
         return (self.error is not None and not self.is_refused) or self.verdict != "unknown"
 
 
 def result_of(target: str, at_s: float, report: Mapping[str, Any]) -> ProbeResult:
-    """Return the result of a check.
+    """Return the probe result for the report of a check.
 
     Args:
         report: the result of `undam check --json`, with what `with_observations` adds: the Server
@@ -153,7 +153,7 @@ def result_of(target: str, at_s: float, report: Mapping[str, Any]) -> ProbeResul
 
 
 def _idle_cut_s(limits: Mapping[str, Any]) -> float | None:
-    """Return the length of silence after which a stream was cut, or dropped without a close."""
+    """Return the idle time after which a stream was cut, or dropped without a close."""
     dropped = limits.get("drop_between_s")
     cut_s = limits.get("idle_s")
     return dropped[1] if cut_s is None and dropped else cut_s
@@ -200,7 +200,7 @@ def _hop(row: Mapping[str, Any]) -> HopState:
 
 
 def differences(before: ProbeResult, after: ProbeResult) -> list[str]:
-    """Return the relevant changes between two probes, as sentences; empty if there are none.
+    """Return the relevant changes between two probes, one sentence each; may be empty.
 
     A probe without evidence changes nothing: its verdict is `unknown`, or it was refused.
     """

@@ -1,4 +1,4 @@
-"""Schedule of the probes: intervals, budgets, back-off, and the confirmation of changes."""
+"""Schedule for the probes: intervals, budgets, back-off, and the confirmation of changes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from undam.monitor.store import StateChange, Store
 from undam.probe import Report, report_json, run_check
 
 _JITTER = 0.1
-# Longest interval between probes of a target that refuses them.
+# Maximum interval between probes while a target refuses them.
 _MAX_BACKOFF_S = 3600.0
-# Longest pause that a server can request with Retry-After.
+# Maximum pause that a server can request with Retry-After.
 _MAX_RETRY_AFTER_S = 86_400.0
 _NO_BUFFERING = ("x-accel-buffering", "cache-control", "incremental")
 
@@ -27,24 +27,24 @@ Probe = Callable[[MonitorTarget], Awaitable[ProbeResult]]
 
 
 class Listener(Protocol):
-    """Receiver of the scheduler's results and problems."""
+    """Receiver for the scheduler's results and problems."""
 
     def probed(self, target: MonitorTarget, result: ProbeResult) -> None:
-        """Receive each probe, after it was stored."""
+        """Receive a probe result after it has been stored."""
         ...
 
     def changed(self, change: StateChange) -> None:
-        """Receive each confirmed change, after it was stored."""
+        """Receive a confirmed change after it has been stored."""
         ...
 
     def problem(self, text: str) -> None:
-        """Receive a problem of the monitor itself."""
+        """Receive the description of a problem in the monitor itself."""
         ...
 
 
 @dataclass(slots=True)
 class TargetSchedule:
-    """Times of one target, in seconds of the monotonic clock.
+    """Schedule of one target; times are in seconds of the monotonic clock.
 
     Args:
         next_s: time of the next probe.
@@ -68,7 +68,7 @@ class TargetSchedule:
 
 
 async def probe_target(target: MonitorTarget) -> ProbeResult:
-    """Check a target once, and return the result; no error is raised."""
+    """Check a target once and return the result. A failure is returned, not raised."""
     at_s = time.time()
     try:
         report = await run_check(target.options)
@@ -131,7 +131,7 @@ class Scheduler:
         self.use(self.settings)
 
     def use(self, settings: MonitorSettings) -> None:
-        """Replace the targets; those with the same name keep their times and their spending."""
+        """Replace the targets; targets with the same name keep their schedule and spending."""
         if settings.concurrency != self.settings.concurrency:
             self._limit = asyncio.Semaphore(settings.concurrency)
         self.settings = settings
@@ -145,23 +145,23 @@ class Scheduler:
                 known.next_s = min(known.next_s, now + target.interval_s)
                 self.schedules[target.name] = known
                 continue
-            # The first probes are spread, so that many targets do not start at once.
+            # The first probes are spread over time, so that many targets are not probed at once.
             first = now + self.chance.uniform(0, min(target.interval_s, len(settings.targets)))
             self.schedules[target.name] = TargetSchedule(
                 target, first, trials_s=first, spending=self._past_spending(target)
             )
 
     def _past_spending(self, target: MonitorTarget) -> Spending:
-        """Return the spending before the start, on the clock of this process."""
+        """Return the spending before the start, with times on this process's clock."""
         if not target.has_budget:
             return Spending()
         now_s, now = self.clock(), self.ticks()
         past = self.store.spending(target.name, now_s - DAY_S)
-        # A time in the future is due to a clock that was set back.
+        # If a time is in the future, the clock was set back.
         return Spending((now - max(0.0, now_s - at_s), events) for at_s, events in past)
 
     async def run(self) -> None:
-        """Probe until the task is cancelled."""
+        """Probe the targets until the task is cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 now = self.ticks()
@@ -173,7 +173,7 @@ class Scheduler:
                 await asyncio.sleep(min(1.0, max(0.01, min(waits, default=1.0))))
 
     async def run_once(self) -> dict[str, ProbeResult]:
-        """Probe each target once, with confirmation of changes, and return the results."""
+        """Probe each target once, confirm changes, and return the results."""
         results = await asyncio.gather(
             *(self.examine(one.target) for one in self.schedules.values())
         )
@@ -196,7 +196,7 @@ class Scheduler:
         schedule.next_s = max(self.ticks() + wait, schedule.not_before_s)
 
     async def examine(self, target: MonitorTarget) -> ProbeResult | None:
-        """Probe a target, and once more if the result differs from the confirmed state.
+        """Probe a target; repeat the probe if the result differs from the confirmed state.
 
         The second probe may run experiments, which find the cause. Return ``None`` if a budget or a
         pause that the server requested does not allow a probe.
@@ -213,7 +213,7 @@ class Scheduler:
                 self.store.set_state(result)
         elif differences(before, result):
             again = await self._probe(schedule, _with_experiments(schedule.target))
-            # A change must be the same in both probes; otherwise it may be noise.
+            # Both probes must show the same change. Otherwise, the change may be noise.
             if again is not None and differences(before, again) and not differences(result, again):
                 text = "; ".join(differences(before, again))
                 change = StateChange(target.name, result.at_s, text, before, again)
@@ -223,7 +223,7 @@ class Scheduler:
         return result
 
     def _with_trials(self, schedule: TargetSchedule) -> MonitorTarget:
-        """Return the target; tests of silence and disconnects are enabled only if they are due."""
+        """Return the target, with idle and disconnect tests enabled only if they are due."""
         target, now = schedule.target, self.ticks()
         if not target.has_trials or now < schedule.trials_s:
             return target
@@ -256,7 +256,7 @@ class Scheduler:
             self.listener.problem(f"the database was damaged; it was renamed to {self._set_aside}")
 
     def budget_left(self, schedule: TargetSchedule) -> BudgetLeft:
-        """Return the remaining probes and tokens of a target's budgets."""
+        """Return the probes and tokens that remain in the budgets of a target."""
         target, now = schedule.target, self.ticks()
         if not target.has_budget:
             return BudgetLeft()
@@ -287,7 +287,7 @@ def _left(limit: int, spent: int) -> int | None:
 
 
 def _with_experiments(target: MonitorTarget) -> MonitorTarget:
-    """Enable experiments of a target, unless their tokens could exceed a budget."""
+    """Enable experiments for a target, unless their tokens could exceed a budget."""
     if target.tokens_per_day or target.options.beacon:
         return target
     return replace(target, options=replace(target.options, experiments=True))

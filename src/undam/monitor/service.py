@@ -21,7 +21,7 @@ from undam.secrecy import redact_url
 
 _DAY_S = 86_400
 _PAGE_PROBES = 200
-# Points per chart; its width is about twice this number of pixels.
+# Number of points per chart. A chart is about twice as many pixels wide.
 _PAGE_POINTS = 120
 _HTML = "text/html; charset=utf-8"
 _NO_PROBE = b"no probe is possible now: the budget is used up, or Retry-After has not elapsed\n"
@@ -32,7 +32,7 @@ RenderPage = Callable[[Mapping[str, Any]], str]
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Functions that render the data of `overview` and `target_view` as pages."""
+    """Functions that render the data from `overview` and `target_view` as pages."""
 
     overview: RenderPage
     target: RenderPage
@@ -98,17 +98,17 @@ class MonitorService:
         self._log(json.dumps(row))
 
     def changed(self, change: StateChange) -> None:
-        """Log, count and send a change."""
+        """Log a change, count it in the metrics, and send it to the webhooks."""
         self._metrics.add_change(change)
         self._log(json.dumps(change_json(change)))
         self._hooks.send(change)
 
     def problem(self, text: str) -> None:
-        """Log a problem of the monitor itself."""
+        """Log a problem in the monitor itself."""
         self._log(json.dumps({"kind": "problem", "at": time_text(time.time()), "text": text}))
 
     async def run(self, host: str, port: int, ready: Callable[[str], None]) -> None:
-        """Serve and probe until the task is cancelled.
+        """Serve requests and probe targets until the task is cancelled.
 
         Args:
             ready: receives the URL when the server listens.
@@ -130,7 +130,7 @@ class MonitorService:
         return results
 
     def missed(self, target: MonitorTarget) -> list[Objective]:
-        """Return the objectives that the recent probes of a target do not meet."""
+        """Return the objectives that a target does not meet, according to its recent probes."""
         recent = self._recent(target)
         return [one for one in target.objectives if one.is_met(recent) is not True]
 
@@ -157,7 +157,7 @@ class MonitorService:
         return WebAnswer(_NOT_FOUND, status=404)
 
     async def _probe(self, asked: Asked) -> WebAnswer:
-        """Probe one target now, within its budgets, and return only its metrics."""
+        """Probe one target now, within its budgets, and return only the metrics for it."""
         schedule = self.scheduler.schedules.get(asked.query.get("target", ""))
         if schedule is None:
             return WebAnswer(b"unknown target: use /probe?target=NAME\n", status=404)
@@ -170,7 +170,7 @@ class MonitorService:
         return WebAnswer(body, content_type)
 
     def overview(self) -> dict[str, Any]:
-        """Return the data of the page of all targets."""
+        """Return the data for the page that lists all targets."""
         targets = [one.target for one in self.scheduler.schedules.values()]
         return {"at": time_text(time.time()), "targets": [self._summary(one) for one in targets]}
 
@@ -193,7 +193,7 @@ class MonitorService:
         }
 
     def target_view(self, target: MonitorTarget) -> dict[str, Any]:
-        """Return the data of the page of one target."""
+        """Return the data for the page about one target."""
         changes = [_change_row(one) for one in self._store.changes(target.name)]
         probes = [
             {"at": time_text(one.at_s), "at_s": one.at_s, "verdict": one.verdict,
@@ -210,7 +210,7 @@ class MonitorService:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most `_PAGE_POINTS` points: the maximum of each of that many equal parts."""
+    """Return at most `_PAGE_POINTS` points: the maxima of successive parts of equal length."""
     size = -(-len(points) // _PAGE_POINTS) or 1
     parts = (points[at : at + size] for at in range(0, len(points), size))
     return [max(part, key=lambda one: one[1]) for part in parts]
@@ -241,7 +241,7 @@ def _state_rows(result: ProbeResult) -> Sequence[tuple[str, str]]:
 async def serve(
     service: MonitorService, host: str, port: int, ready: Callable[[str], None]
 ) -> None:
-    """Run a service as a task of its own, so that a signal can cancel it."""
+    """Run a service in a separate task, so that a signal can cancel it."""
     task = asyncio.create_task(service.run(host, port, ready))
     try:
         await task

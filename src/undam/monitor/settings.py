@@ -1,4 +1,4 @@
-"""Configuration of `undam monitor`, from a TOML file."""
+"""Configuration of `undam monitor`, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class MonitorTarget:
 
     @property
     def has_budget(self) -> bool:
-        """Return whether probes or tokens are limited."""
+        """Return whether the number of probes or tokens is limited."""
         return bool(self.probes_per_hour or self.probes_per_day or self.tokens_per_day)
 
     @property
     def has_trials(self) -> bool:
-        """Return whether probes also test long silence or client disconnects."""
+        """Return whether probes also test long idle periods or client disconnects."""
         return self.idle_s is not None or self.cancel
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
-    """All settings.
+    """All settings of `undam monitor`.
 
     Args:
         state: path of the SQLite database.
@@ -177,7 +177,7 @@ def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> 
 def _options(
     table: _TomlTable, url: str, curl: CurlCommand, environ: Mapping[str, str]
 ) -> CheckOptions:
-    """Return the options of a check; keys of the table replace the values of the curl command."""
+    """Return the options for a check; keys in the table override values in the curl command."""
     headers = table.mapping("headers")
     given = {one.lower() for one in headers}
     kept = [line for line in curl.headers if line[0].lower() not in given]
@@ -208,7 +208,7 @@ def _options(
 
 
 def _curl(table: _TomlTable, folder: Path, environ: Mapping[str, str]) -> CurlCommand | None:
-    """Return the curl command of a target; the names of files are relative to the configuration."""
+    """Return a target's curl command; file names are relative to the configuration file."""
     text = table.text("curl")
     if text is None:
         return None
@@ -230,7 +230,7 @@ def _curl(table: _TomlTable, folder: Path, environ: Mapping[str, str]) -> CurlCo
 
 
 class _TomlTable:
-    """Values of one TOML table. Error messages contain the name of the table."""
+    """Values in one TOML table. Error messages contain the name of the table."""
 
     def __init__(self, values: Any, where: str, environ: Mapping[str, str]) -> None:
         if not isinstance(values, dict):
@@ -252,7 +252,7 @@ class _TomlTable:
                 )
 
     def text(self, key: str, default: str | None = None) -> str | None:
-        """Return a string with its variables replaced."""
+        """Return a string in which variables are replaced."""
         value = self._values.get(key, default)
         if value is None:
             return None
@@ -283,7 +283,7 @@ class _TomlTable:
         return {name: self._expanded(f"{key}.{name}", one) for name, one in value.items()}
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
-        """Return a number within bounds."""
+        """Return a number within the given bounds."""
         value = self._values.get(key, default)
         if (
             isinstance(value, bool)
@@ -294,7 +294,7 @@ class _TomlTable:
         return float(value)
 
     def flag(self, key: str) -> bool:
-        """Return a boolean, false by default."""
+        """Return a boolean; the default is false."""
         value = self._values.get(key, False)
         if not isinstance(value, bool):
             raise UsageError(f"{self.where}: {key} must be true or false")

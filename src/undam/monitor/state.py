@@ -1,4 +1,4 @@
-"""Stored state of the targets, for reports even if no monitor is running."""
+"""Stored state of the targets. Reports can read it even if no monitor is running."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY_S = 86_400
 def state_of_targets(
     targets: Iterable[MonitorTarget], store: Store, now_s: float
 ) -> list[dict[str, Any]]:
-    """Return the last probe, the missed objectives and the last change of each target.
+    """Return the last probe, the missed objectives and the last change for each target.
 
     Args:
         now_s: Unix time; objectives are about the 24 hours before it.

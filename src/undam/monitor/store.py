@@ -1,4 +1,4 @@
-"""State in an SQLite database: probes and changes, with bounded retention."""
+"""Monitor state in an SQLite database: probes and changes, with limited retention."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _NEW_STATE = "INSERT OR REPLACE INTO states VALUES (?, ?)"
 _DAY_S = 86_400
 _MAX_PROBES_PER_TARGET = 20_000
 _MAX_CHANGES = 10_000
-# Old probes are removed only after this many new ones of a target; each removal scans an index.
+# Number of new probes of a target after which old ones are removed. Each removal scans an index.
 _PRUNE_EVERY = 64
 _MAX_ARRIVALS = 2000
-# Primary result codes of SQLite for a damaged file.
+# Primary result codes of SQLite that indicate a damaged file.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -99,7 +99,8 @@ class Store:
             return sqlite3.connect(place, uri=True, timeout=5, isolation_level=None)
         connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
         try:
-            # With WAL, a process that is killed loses no committed probe and blocks no reader.
+            # With WAL, killing the process loses no committed probe, and writers do not block
+            # readers.
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.executescript(_SCHEMA)
@@ -112,7 +113,7 @@ class Store:
         return connection
 
     def _start_anew(self) -> None:
-        """Rename the database and open a new one."""
+        """Rename the damaged database and create a new one."""
         self.set_aside = f"{self._path}.broken-{time.time_ns() // 1_000_000}"
         Path(self._path).rename(self.set_aside)
         for suffix in ("-wal", "-shm"):
@@ -120,7 +121,7 @@ class Store:
         self._connection = self._open()
 
     def add_probe(self, result: ProbeResult) -> None:
-        """Store a probe; from time to time, remove those beyond the retention."""
+        """Store a probe; from time to time, remove probes that exceed the retention period."""
         name = result.target
         row = (name, result.at_s, result.verdict, result.is_complete, result.ttft_ms,
                result.hold_ms, result.events, _encode(result))  # fmt: skip
@@ -135,7 +136,7 @@ class Store:
         self._write(*statements)
 
     def add_change(self, change: StateChange) -> None:
-        """Store a change together with the new state of its target."""
+        """Store a change, together with the new state of the target."""
         row = (
             change.target,
             change.at_s,
@@ -159,7 +160,7 @@ class Store:
         return _decode(row[0][0]) if row else None
 
     def probes(self, target: str, since_s: float, limit: int) -> list[ProbeResult]:
-        """Return the newest probes of a target since a Unix time, oldest first."""
+        """Return a target's newest probes since a Unix time, oldest first."""
         rows = self._read(
             "SELECT body FROM probes WHERE target = ? AND at_s >= ?"
             " ORDER BY at_s DESC, id DESC LIMIT ?",
@@ -168,7 +169,7 @@ class Store:
         return [_decode(row[0]) for row in reversed(rows)]
 
     def summaries(self, target: str, since_s: float) -> list[ProbeSummary]:
-        """Return the probes of a target since a Unix time, oldest first, without their details."""
+        """Return summaries of a target's probes since a Unix time, oldest first."""
         rows = self._read(
             "SELECT at_s, verdict, complete, ttft_ms, hold_ms FROM probes"
             " WHERE target = ? AND at_s >= ? ORDER BY at_s, id",
@@ -177,19 +178,19 @@ class Store:
         return list(map(ProbeSummary._make, rows))
 
     def arrivals_ms(self, target: str) -> list[float]:
-        """Return the times of the content events of the last stream of a target."""
+        """Return the times of the content events in the last stream of a target."""
         rows = self._read("SELECT times_ms FROM arrivals WHERE target = ?", (target,))
         return list(json.loads(rows[0][0])) if rows else []
 
     def spending(self, target: str, since_s: float) -> list[tuple[float, int]]:
-        """Return the time and the number of events of each probe since a Unix time."""
+        """Return the time and the number of events for each probe since a Unix time."""
         return self._read(
             "SELECT at_s, events FROM probes WHERE target = ? AND at_s >= ? ORDER BY at_s",
             (target, since_s),
         )
 
     def changes(self, target: str | None = None, limit: int = 100) -> list[StateChange]:
-        """Return the newest changes, newest first."""
+        """Return the most recent changes, the newest first."""
         where, values = ("WHERE target = ? ", (target,)) if target is not None else ("", ())
         rows = self._read(
             f"SELECT target, at_s, text, before, after FROM changes {where}"  # noqa: S608 (constant)
@@ -228,7 +229,7 @@ class Store:
         return self._repaired(lambda: self._connection.execute(text, values).fetchall())
 
     def _repaired(self, action: Callable[[], _T]) -> _T:
-        """Return the result of an action; after damage, repeat it with a new database."""
+        """Return the result of an action; if the database is damaged, retry with a new one."""
         try:
             return action()
         except sqlite3.DatabaseError as error:
@@ -241,7 +242,7 @@ class Store:
 
 
 def _is_environmental(error: sqlite3.DatabaseError) -> bool:
-    """Return whether the folder, a lock or the disk caused the error instead of damaged content."""
+    """Return whether the folder, a lock or the disk caused the error, not damaged content."""
     codes = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
              sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
              sqlite3.SQLITE_PERM}  # fmt: skip
@@ -249,7 +250,8 @@ def _is_environmental(error: sqlite3.DatabaseError) -> bool:
 
 
 def _encode(result: ProbeResult) -> str:
-    # Arrivals are large, so only those of the last probe are stored, in a table of their own.
+    # Arrival times take much space, so they are stored only for the last probe, in a separate
+    # table.
     row = asdict(replace(result, arrivals_ms=()))
     return json.dumps(row, separators=(",", ":"))
 
@@ -263,5 +265,5 @@ def _decode(text: str) -> ProbeResult:
 
 
 def _as_tuple(value: Any) -> Any:
-    """Return a JSON list as a tuple; its inner lists become tuples as well."""
+    """Return a JSON list as a tuple; inner lists also become tuples."""
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

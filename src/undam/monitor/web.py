@@ -1,4 +1,4 @@
-"""Small HTTP server of the monitor: metrics, probes on request, health, and pages."""
+"""Small HTTP server for the monitor: metrics, probes on request, health check and pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WebAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Request to the server.
+    """Request to the monitor's HTTP server.
 
     Args:
         query: the first value of each parameter.
@@ -52,7 +52,7 @@ class WebServer:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen, and return the address."""
+        """Start listening, and return the address."""
         self._server = await asyncio.start_server(self._serve, host, port)
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]

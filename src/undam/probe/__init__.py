@@ -1,4 +1,4 @@
-"""`undam check`: sends the same request to every hop and finds the one that holds the stream.
+"""`undam check`: sends the same request to every hop, and finds the hop that holds the stream.
 
 Names are imported on first use: other commands need only the options, and importing the analysis
 would delay their first request.

@@ -1,4 +1,4 @@
-"""Queries to a beacon: its clock, and whether it noticed a client disconnect."""
+"""Queries to a beacon: for its clock, and for whether it noticed a client disconnect."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from undam.timing import BeaconHead, BeaconQuery
 from undam.timing.beacon import HEADER, format_query, parse_head
 from undam.timing.numbered_text import parse_clock
 
-# A busy machine may delay a query, so the query with the shortest round trip counts.
+# A busy machine may delay a query, so the query with the shortest round trip is used.
 _ASKED = 5
 _ANSWER_S = 10.0
-# Maximum length of text that is searched for a clock. Each further event repeats the search.
+# Maximum length of text that is searched for a clock. The search is repeated for each event.
 _CLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """End of an exchange as the beacon reports it.
+    """End of an exchange, as reported by the beacon.
 
     Args:
         at_ns: time of the end, on the beacon's clock.
@@ -46,7 +46,7 @@ _NOT_A_BEACON = (
 
 @dataclass(frozen=True, slots=True)
 class BeaconClock:
-    """Answer of a beacon to a query for its clock.
+    """A beacon's answer to a query for its clock.
 
     Args:
         numbered: whether it can send numbered text.
@@ -83,14 +83,14 @@ async def ask_clock(options: CheckOptions, place: Place, model: str | None) -> B
             same_host=answer.get("host") == host_name(),
         )
         if in_text and not offset.uncertainty_ns:
-            # On one host, a delay in the application is a hold, not a delay of the path.
+            # On the same host, a delay in the application is a hold, not a delay of the path.
             offset = replace(offset, path_ns=0)
         answers.append(BeaconClock(offset, answer.get("numbered") is True))
     return min(answers, key=lambda one: (one.offset.uncertainty_ns, one.offset.path_ns))
 
 
 def _clock_in_text(exchange: Exchange) -> tuple[dict[str, object], int]:
-    """Return the clock in the text of a stream, and the time at which it was complete."""
+    """Return the clock in the text of a stream, and the time at which its text was complete."""
     text = ""
     for item in read_exchange(exchange).contents:
         text += item.shown
@@ -106,7 +106,7 @@ def _clock_in_text(exchange: Exchange) -> tuple[dict[str, object], int]:
 
 
 async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed | None:
-    """Return how exchange ``ident`` ended at the beacon; ``None`` while it is open.
+    """Return how the exchange ``ident`` ended at the beacon; ``None`` if it is still open.
 
     Raises:
         UndamError: the beacon has no record of this exchange.
@@ -123,7 +123,7 @@ async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed 
 
 
 def head_of(exchange: Exchange) -> BeaconHead | None:
-    """Return the beacon's header of the response, parsed; ``None`` without one."""
+    """Return the parsed beacon header of the response, or ``None`` if it has none."""
     value = exchange.head.get(HEADER) if exchange.head else None
     return None if value is None else parse_head(value)
 

@@ -1,4 +1,4 @@
-"""Trials with a beacon, to find whether and how fast a client disconnect reaches the origin."""
+"""Disconnect trials with a beacon: whether and how fast a client disconnect reaches the origin."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from undam.timing import BeaconQuery, BeaconSchedule
 from undam.timing.beacon import HEADER, format_query
 from undam.wire import Request, open_stream
 
-# A hop may notice a disconnect only when the origin writes again, after the silence below. The wait
-# for a result must cover that silence.
+# A hop may notice a disconnect only when the origin writes again after the idle period below. The
+# wait for a result must therefore exceed that period.
 _WAIT_S = 4.0
 _SILENCE_MS = 3000
 _GAP_MS = 25
@@ -34,7 +34,7 @@ _SILENT = BeaconSchedule(
 async def probe_disconnects(
     options: CheckOptions, place: Place, offset: ClockOffset
 ) -> list[Disconnect]:
-    """Disconnect from an active and from a silent stream; return when the origin noticed."""
+    """Disconnect from an active and an idle stream; return when the origin noticed each."""
     return list(
         await asyncio.gather(
             _leave(options, place, offset, "between tokens", _FLOWING),
@@ -46,8 +46,8 @@ async def probe_disconnects(
 async def _leave(
     options: CheckOptions, place: Place, offset: ClockOffset, when: str, schedule: BeaconSchedule
 ) -> Disconnect:
-    # The client chooses the ID, because a hop that holds everything never forwards the beacon's
-    # header.
+    # The client chooses the ID, because it would never receive the beacon's header from a hop that
+    # holds everything.
     ident = secrets.token_hex(8)
     query = format_query(BeaconQuery("schedule", ident, schedule))
     request = request_for(options, place, query=query)
@@ -57,14 +57,14 @@ async def _leave(
         closed = await ask_closed(options, place, ident)
         if closed is not None:
             seen_ms = max(0.0, round((closed.at_ns - offset.offset_ns - left_ns) / 1e6, 3))
-            # An origin that finished its answer did not notice the disconnect.
+            # If the origin finished its answer, it did not notice the disconnect.
             return Disconnect(when, None if closed.finished else seen_ms, seen_ms)
         await asyncio.sleep(_ASK_EVERY_S)
     return Disconnect(when, None, _WAIT_S * 1000)
 
 
 async def _read_and_leave(options: CheckOptions, request: Request) -> int:
-    """Read for a second, close as a browser tab does, and return the time of the close."""
+    """Read for a second, close like a browser tab, and return the time of the close."""
     config = with_timeout(options.client, _READ_S + _WAIT_S)
     with suppress(TimeoutError):
         async with asyncio.timeout(_READ_S), await open_stream(request, config) as stream:

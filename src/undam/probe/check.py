@@ -50,7 +50,8 @@ from undam.timing.beacon import format_query
 from undam.timing.numbered_text import NUMBERED
 from undam.wire import Request, Stream
 
-# The load of a busy machine usually drops within some seconds.
+# Repeating a measurement often helps, because the load of a busy machine usually drops within
+# seconds.
 _ATTEMPTS = 3
 
 
@@ -61,10 +62,10 @@ class Progress:
         """Handle the start of a request to ``place``."""
 
     def arrived(self, place: Place, arrival: Arrival) -> None:
-        """Handle a read from ``place`` that returned data."""
+        """Handle a read that returned data from ``place``."""
 
     def waiting(self, what: str, seconds: float) -> None:
-        """Handle the start of a step that takes about ``seconds``."""
+        """Handle the start of a step that takes about ``seconds`` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +111,19 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict of the outermost place; unknown if it did not answer."""
+        """Return the verdict on the outermost place; unknown if that place did not answer."""
         if any(one.position == 0 for one in self.failures):
             return Verdict.UNKNOWN
         return self.hops[0].shape.verdict
 
     @property
     def is_clean(self) -> bool:
-        """Return whether the findings contain no error and no warning."""
+        """Return whether there are neither errors nor warnings among the findings."""
         return all(one.severity is Severity.INFO for one in self.findings)
 
 
 async def run_check(options: CheckOptions, progress: Progress | None = None) -> Report:
-    """Send the same request to every place, and analyze the answers.
+    """Send the same request to each place, and analyze the answers.
 
     Neither the report nor an error contains a secret of ``options``, whatever the servers send.
 
@@ -157,7 +158,7 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     if (options.experiments or options.tools) and is_edge and may_repeat:
         model = measured.models.get(hops[0].name)
         followed = await follow_up(options, hops[0], model, progress.waiting)
-        # A fault that the first streams have shown is not reported again by a follow-up.
+        # Follow-ups do not report a fault again if the first streams have already shown it.
         known = {(one.code, one.hop) for one in found}
         new = [one for one in followed.findings if (one.code, one.hop) not in known]
         found = by_severity([*found, *new])
@@ -191,7 +192,7 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
 
 @dataclass(slots=True)
 class MeasuredPlaces:
-    """Results of all places, outermost first, with the findings about their connections."""
+    """Results for all places, outermost first, with the findings about their connections."""
 
     hops: list[Hop] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
@@ -238,7 +239,7 @@ async def _measure(
 
 
 def _is_endless(exchange: Exchange) -> bool:
-    """Return whether a stream reached a limit of this program, so that it is not requested again.
+    """Return whether a stream reached a limit of undam, so that it is not requested again.
 
     A compressed stream without an end may have been held; a request without compression shows it.
     """
@@ -273,7 +274,7 @@ def _analyzed(
 
 
 def report_json(report: Report) -> dict[str, object]:
-    """Return the report as JSON data (contracts: `undam check --json`)."""
+    """Return the report as JSON data, as printed by `undam check --json`."""
     late = max((late_ns(hop) for hop in report.hops), default=0)
     kernel = all(one.clock == "kernel" for one in report.exchanges)
     result: dict[str, object] = {
@@ -327,7 +328,7 @@ def _name_failure(failure: HopFailure) -> Finding:
 
 
 def _hops_json(report: Report) -> list[dict[str, object]]:
-    """Return one row per place, in the order given. A failed place has only its error."""
+    """Return one row per place, in the given order; a failed place has only its error."""
     rows = [{**hop_metrics(hop), "error": hop.exchange.error} for hop in report.hops]
     empty = dict.fromkeys(rows[0])
     for one in report.failures:
@@ -341,7 +342,7 @@ def _hops_json(report: Report) -> list[dict[str, object]]:
 async def _own_offset(
     options: CheckOptions, place: Place, offset: ClockOffset | None
 ) -> ClockOffset | None:
-    """Return the clock offset measured through ``place``, because paths have different delays.
+    """Return the clock offset measured through ``place``, because delays depend on the path.
 
     Without an answer, or with a single place, it is ``offset``.
     """
@@ -378,7 +379,7 @@ def _suspect_json(hop: str, suspect: Suspect) -> dict[str, object]:
 
 @dataclass(slots=True)
 class PlaceRequest:
-    """Request to one place, with its budget and the observations about its connection."""
+    """Request to one place, with its budget and the trial that reuses the connection."""
 
     place: Place
     budget: HopBudget
@@ -389,7 +390,7 @@ class PlaceRequest:
 async def _ask_calmly(
     options: CheckOptions, progress: Progress, asking: PlaceRequest
 ) -> list[Exchange]:
-    """Send the request; send it again if this program read too late to measure exactly.
+    """Send the request, and repeat it if undam read too late for an exact measurement.
 
     The attempt with the shortest delay is used. All attempts share the time limit of the hop.
     """

@@ -1,4 +1,4 @@
-"""Sending of one request and reading of its whole response into an Exchange."""
+"""Sending a request and reading the whole response into an Exchange."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
-# A page that takes longer than this is streamed deliberately (HTML fragments of an application).
+# A page that takes longer than this is streamed on purpose (HTML fragments from an application).
 _WHOLE_PAGE_NS = 500_000_000
 
-# Maximum length of an error body in a message: enough for a JSON error, but not for a page.
+# Maximum length of an error body in a message. It fits a JSON error, but not a page.
 _SHOWN = 600
 _REFUSAL_BYTES = 65_536
 _REFUSAL_S = 5.0
@@ -35,7 +35,7 @@ After = Callable[[Stream, Exchange], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request with its context, for messages about the response.
+    """A request and its context, for messages about the response.
 
     Args:
         hop: the user's name for the server.
@@ -49,7 +49,7 @@ class SentRequest:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secret values in the request and in the URL of the proxy."""
+        """Return the secret values in the request and in the proxy URL."""
         proxy = [] if self.config.proxy is None else [self.config.proxy]
         return secrets_in(self.request.headers, [self.request.url, *proxy])
 
@@ -78,7 +78,7 @@ async def fetch_stream(
     watch: Watch | None = None,
     after: After | None = None,
 ) -> Exchange:
-    """Send ``request`` as ``fetch`` does, and reject an error status or a web page.
+    """Send ``request`` like ``fetch``, but reject an error status or a web page.
 
     Args:
         after: called with the stream that was read to its end, before it is closed.
@@ -98,7 +98,7 @@ async def fetch_stream(
 
 
 async def require_stream(stream: Stream, sent: SentRequest) -> None:
-    """Reject a response that is not a stream; its body is read for the error message.
+    """Reject a response that is not a stream. Its body is read for the error message.
 
     Raises:
         ResponseError: the status is not 2xx, or the response is a web page.
@@ -138,7 +138,7 @@ def _is_page(stream: Stream) -> bool:
 
 
 def _is_whole_page(exchange: Exchange) -> bool:
-    """Return whether a page was sent whole, as login and error pages are, instead of streamed."""
+    """Return whether a page arrived whole, like login and error pages, not as a stream."""
     arrivals = exchange.arrivals
     if not arrivals:
         return True
@@ -162,7 +162,7 @@ async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> E
 
 
 def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: str) -> Exchange:
-    """Return the exchange of a stream that was read to its end or abandoned."""
+    """Return the exchange for a stream that was read to its end or abandoned."""
     last = arrivals[-1].at_ns if arrivals else stream.stamps.start_ns
     return Exchange(
         hop=hop,
@@ -207,7 +207,7 @@ async def _refusal(stream: Stream, sent: SentRequest) -> str:
         phrase = ""
     text = f"{sent.hop} ({_shown_url(stream, sent.secrets)}) answered {status} {phrase}".rstrip()
     content = body.decode("utf-8", "replace")
-    # Redaction comes first, because half a key would not be recognised.
+    # The content is redacted before it is shortened, because half a key would not be recognised.
     if summary := _summary(clean_text(content, sent.secrets)):
         text += f": {summary}"
     hint = hint_for(
@@ -217,7 +217,7 @@ async def _refusal(stream: Stream, sent: SentRequest) -> str:
 
 
 def _summary(body: str) -> str:
-    """Return the title of an HTML error body, or else its text, on one line."""
+    """Return the title of an HTML error body or the text of any other body, on one line."""
     page = _TITLE.search(body) if body.lstrip().startswith("<") else None
     words = " ".join((page[1] if page else body).split())
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:_SHOWN])
@@ -225,5 +225,5 @@ def _summary(body: str) -> str:
 
 
 def with_timeout(config: ClientConfig, seconds: float) -> ClientConfig:
-    """Return ``config`` with another limit for the whole exchange."""
+    """Return ``config`` with a different time limit for the whole exchange."""
     return replace(config, timeout_s=seconds)

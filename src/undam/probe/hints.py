@@ -1,4 +1,4 @@
-"""Hints for an answer that is not a stream: what to change in the next call."""
+"""Hints for answers that are not streams: what to change in the next call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COPY = "or copy the request from a browser: --curl 'curl …'"
 def hint_for(
     status: int, *, api: str, request: Request, body: str, environ: Mapping[str, str]
 ) -> str:
-    """Return a hint for the status of a refused request, or an empty text.
+    """Return a hint for the status of a refused request, or an empty string.
 
     Args:
         api: name of the API that was requested.
@@ -75,7 +75,7 @@ def _unauthorized(api: str, request: Request, environ: Mapping[str, str]) -> str
 
 
 def _sent_credential(request: Request, environ: Mapping[str, str]) -> str:
-    """Return the variable or header with the request's credential; empty if there is none."""
+    """Return the variable or header that contains the credential; empty if there is none."""
     for name, value in request.headers:
         if name.lower() not in _CREDENTIALS:
             continue

@@ -1,4 +1,4 @@
-"""Time and work that one hop of a check may take, reading and analysis together."""
+"""Time and work allowed for one hop of a check, including reading and analysis."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from undam.probe.options import CheckOptions, Place, client_for
 from undam.wire import ClientConfig
 from undam.work_budget import WorkBudget, body_bytes_of, items_of
 
-# CPU time for the analysis if reading took all of the time limit, as a stream without an end does.
-# It is CPU time, because a busy machine must not cut the analysis of a stream of normal size.
+# CPU time that the analysis may take if reading used up the time limit, as with an endless stream.
+# CPU time is limited, because a busy machine must not cut short the analysis of a normal stream.
 _ANALYSIS_S = 0.5
 _LEAST_TIMEOUT_S = 0.1
 
 
 class HopBudget:
-    """Budget of one hop. Its time starts when it is created.
+    """Budget for one hop. The time starts when the budget is created.
 
     The sizes are shared by all streams of the check, and the time by everything that is done for
     this hop.
@@ -27,7 +27,7 @@ class HopBudget:
         self._started_s = time.monotonic()
 
     def client_for(self, place: Place) -> ClientConfig:
-        """Return the connection options for ``place``, limited to the time that is left."""
+        """Return the connection options for ``place``, limited to the remaining time."""
         options = self._options
         parts = len(options.places) * options.streams
         return replace(
@@ -39,7 +39,7 @@ class HopBudget:
 
     @property
     def allows_repetition(self) -> bool:
-        """Return whether there is time to repeat everything for this hop."""
+        """Return whether there is enough time to repeat everything for this hop."""
         return self._spent_s() < self._options.client.timeout_s / 3
 
     def for_analysis(self) -> WorkBudget:

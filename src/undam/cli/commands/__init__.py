@@ -1,1 +1,1 @@
-"""Commands of `undam`, with one module or package for each."""
+"""The `undam` commands, one module or package for each command."""

@@ -45,7 +45,7 @@ _COLOURS = {
 }
 _HEADER = ("", "", "A", "B", "B / A", "within", "verdict")
 _UNITS = {"requests_per_second": "/s", "events_per_second": "/s", "failures": "%"}
-# Keys of the header that are not conditions of the run.
+# Keys of the JSON header that do not describe the conditions of the run.
 _RECORD_KEYS = {"schema", "kind", "command"}
 
 
@@ -65,10 +65,11 @@ _RECORD_KEYS = {"schema", "kind", "command"}
 def command(a: str, b: str, threshold: float, html: str | None, json_to: str | None) -> int:
     """Compare load test B with the baseline A.
 
-    A and B are files written by `undam bench --json FILE` or `--record FILE`. Each ratio has a
-    confidence interval, estimated from the scatter within the two runs. Differences within the
-    interval are not reported. The exit code is 1 for a regression, and 2 if the files cannot be
-    compared.
+    A and B are files written by `undam bench --json FILE` or `undam bench --record FILE`. Each
+    ratio has a confidence interval, estimated from the variation within the two runs. Differences
+    within the interval are not reported.
+
+    Exit codes: 0 without a regression, 1 with a regression, 2 if the files cannot be compared.
     """
     if json_to not in {None, STDOUT}:
         require_writable(str(json_to), "--json")

@@ -1,4 +1,4 @@
-"""`undam completion`: print the completion script of a shell."""
+"""`undam completion`: print the completion script for a shell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VARIABLE = "_UNDAM_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @json_option
 def command(shell: str, json_to: str | None) -> int:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
     \b
     bash:  undam completion bash > ~/.local/share/bash-completion/completions/undam
@@ -33,9 +33,10 @@ def command(shell: str, json_to: str | None) -> int:
 
 
 def script(shell: str) -> str:
-    """Return the completion script of ``shell``."""
+    """Return the completion script for ``shell``."""
     kind = get_completion_class(shell)
     assert kind is not None
     made = kind(undam, {}, "undam", _VARIABLE)
-    # `source()` of bash starts bash to check its version, which is not needed to print the script.
+    # For bash, click's `source()` starts bash to check its version. Printing the script does not
+    # require this.
     return (made.source_template % made.source_vars()).strip()

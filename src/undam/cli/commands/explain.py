@@ -54,12 +54,13 @@ def command(
     """Explain a finding and its fix, or show the facts about an intermediary.
 
     NAME is the code or slug of a finding of check or lint, or the name of an intermediary (nginx,
-    envoy, cloudflare …). For an intermediary it shows what it holds, when it cuts a stream, how to
-    fix that, and when and how each fact was checked. If several dialects share a slug, all its
-    rules are shown. Without NAME, everything is listed.
+    envoy, cloudflare …). For an intermediary, the output shows what the intermediary
+    holds, when it cuts a stream, how to fix both, and when and how each fact was checked. If
+    several dialects share a slug, all rules with this slug are shown. Without NAME, all findings
+    and intermediaries are listed.
     """
     if name is None and json_to is not None and json_to != STDOUT and _look_up(json_to):
-        # Otherwise, `undam explain --json UD101` would write all rules to the file UD101.
+        # Without this check, `undam explain --json UD101` would write all rules to the file UD101.
         name, json_to = json_to, STDOUT
     if as_list or kind is not None:
         if name is not None or version_text is not None:
@@ -109,7 +110,7 @@ def _seconds(limit_s: float | None) -> str:
 
 
 def _look_up(name: str) -> Sequence[Rule | Intermediary]:
-    """Return all rules or intermediaries with this name; lint dialects can share a slug."""
+    """Return all rules or intermediaries with this name; rules of several dialects share slugs."""
     wanted = name.strip()
     rules = [
         rule
@@ -254,7 +255,7 @@ def _wrapped(label: str, text: str) -> str:
 
 
 def _json(known: Sequence[Rule | Intermediary], version: Version | None) -> dict[str, object]:
-    """Return schema 1: ``rules`` and ``intermediaries``, each a list that may be empty."""
+    """Return the result in schema 1: the lists ``rules`` and ``intermediaries``."""
     asked = {} if version is None else {"version": str(version)}
     return {
         "schema": 1,

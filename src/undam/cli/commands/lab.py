@@ -76,7 +76,7 @@ def command(experiment: str | None, json_to: str | None) -> int:
 
 
 def _run_tap(json_to: str | None) -> int:
-    """Run the experiment with captured packets and print both results."""
+    """Run the tap experiment in each setup, and print the results."""
     from undam.cli.commands.tap.capture import TapRun  # noqa: PLC0415 (one experiment only)
     from undam.cli.commands.tap.report import print_tap, tap_json  # noqa: PLC0415
     from undam.lab.tap import CLIENTS, SETUPS, run_tap_experiment  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`undam render`: write a complete configuration that streams."""
+"""`undam render`: write a complete proxy configuration that does not hold streams."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from undam.lint import RenderRequest, dialect_named
 from undam.versions import Version
 
 _DEFAULTS = RenderRequest(upstream="")
-# Host names, IPv4 addresses, and IPv6 addresses in brackets. No dialect gives their characters a
-# special meaning.
+# Host names, IPv4 addresses, and IPv6 addresses in brackets. Their characters have no special
+# meaning in any dialect.
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _MAX_IDLE_S = 30 * 24 * 3600.0
@@ -39,9 +39,9 @@ _MAX_IDLE_S = 30 * 24 * 3600.0
 @click.option("--output", metavar="FILE", help="Write to FILE instead of standard output.")
 @json_option
 def command(dialect: str, output: str | None, json_to: str | None, **given: Any) -> int:
-    """Write a complete, minimal configuration of DIALECT that streams.
+    """Write a complete, minimal DIALECT configuration that streams.
 
-    The program accepts it without changes.
+    The program that DIALECT belongs to accepts the configuration without changes.
     """
     text = dialect_named(dialect).render(request_from(**given))
     if output is not None:
@@ -81,7 +81,7 @@ def request_from(
 
 
 def _origin(upstream: str) -> str:
-    """Return ``http://HOST:PORT``, with the port even if it is 80."""
+    """Return the URL as ``http://HOST:PORT``, with the port even if it is 80."""
     expected = "must be http://HOST:PORT"
     try:
         if not upstream.isprintable():  # urlsplit would ignore line breaks

@@ -1,4 +1,4 @@
-"""`undam rules`: the rules of check and lint."""
+"""`undam rules`: list the rules of `undam check` and `undam lint`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CHECK = "a stream (undam check)"
 def command(json_to: str | None) -> int:
     """List all rules of check and lint.
 
-    Each line has the code, the severity, whether `undam fix` can fix it, and the name of the rule.
-    `undam explain CODE` explains a rule in full.
+    Each line shows the code, the severity, whether `undam fix` can fix the finding, and the rule's
+    name. `undam explain CODE` explains a rule in full.
     """
     if json_to is not None:
         write_json(_json(), json_to)
@@ -46,14 +46,14 @@ def _print(out: Console) -> None:
 
 
 def _fix(rule: Rule) -> str:
-    """Describe what `undam fix` does about findings of the rule."""
+    """Describe how `undam fix` handles findings of the rule."""
     if not isinstance(rule, ConfigRule):
         return "-"
     return {"safe": "fix", "unsafe": "unsafe fix", "none": "-"}[rule.safety.value]
 
 
 def _json() -> dict[str, object]:
-    """Return schema 1; ``dialect`` and ``safety`` are null for rules of check."""
+    """Return the result in schema 1; ``dialect`` and ``safety`` are null for check rules."""
     check_rules = [_rule(rule, None) for rule in RULES]
     lint_rules = [_rule(rule, one.name) for one in DIALECTS for rule in one.rules]
     return {"schema": 1, "command": "rules", "rules": check_rules + lint_rules}

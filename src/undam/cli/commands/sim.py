@@ -1,4 +1,4 @@
-"""`undam sim`: a model server with a known schedule."""
+"""`undam sim`: a simulated model server with a known schedule."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _FORM_NAMES = ", ".join(path.removeprefix("/forms/") for path in FORMS)
     show_default=True,
     metavar="S",
     help="Send the comment `: ping` after S seconds of silence, also before the first token; "
-    "0 sends none. Not on /ndjson.",
+    "0 sends none. /ndjson has no heartbeats.",
 )
 @click.option(
     "--stall-after", metavar="N", help="Stall once, after N content events, for --stall ms."
@@ -133,7 +133,8 @@ def command(
 ) -> None:
     """Run a simulated model server with a known schedule, until SIGTERM or Ctrl-C.
 
-    The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
+    The first line on standard output is `listening on http://HOST:PORT`. With --json
+    and no FILE, it is JSON that contains the URL.
     """
     settings = SimulatorSettings(
         host=host,

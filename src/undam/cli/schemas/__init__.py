@@ -1,4 +1,4 @@
-"""JSON Schemas of every `--json` form and of the record.
+"""JSON Schemas for every `--json` result and for the record.
 
 `scripts/write-schemas` writes them to docs/schemas/NAME.VERSION.json. Within a version, fields are
 only added, so the published schemas allow fields that they do not list.
@@ -24,7 +24,7 @@ FORMS: tuple[NamedForm, ...] = (
 
 
 def schema_of(form: NamedForm, *, closed: bool = False) -> JsonSchema:
-    """Return the JSON Schema of a form.
+    """Return the JSON Schema for a form.
 
     Args:
         closed: reject fields that the form does not list, to test that it is complete.

@@ -1,4 +1,4 @@
-"""Forms of the JSON results of bench and compare."""
+"""Forms of the JSON results of `undam bench` and `undam compare`."""
 
 from __future__ import annotations
 

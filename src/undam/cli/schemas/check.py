@@ -1,4 +1,4 @@
-"""Forms of the JSON results of commands that analyze streams: check, watch, tap, monitor."""
+"""Forms of the JSON results of the stream analysis commands: check, watch, tap and monitor."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _SUSPECT: Form = {
 
 CHECK = NamedForm(
     "check",
-    "Result of undam check, and of undam report on its record",
+    "Result of undam check, or of undam report for a check record",
     {
         "schema": SCHEMA,
         "command": command("check"),
@@ -191,7 +191,7 @@ TAP = NamedForm(
 
 MONITOR = NamedForm(
     "monitor",
-    "Result of undam monitor --once, or with --check-config the names of the targets",
+    "Result of undam monitor --once, or the names of the targets with --check-config",
     {
         "schema": SCHEMA,
         "command": command("monitor"),

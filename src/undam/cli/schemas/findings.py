@@ -37,5 +37,5 @@ EVENTS_PER_READ: Form = {"p50": "number", "max": "integer"}
 
 
 def command(name: str) -> str:
-    """Return the form of the field "command"."""
+    """Return the form of the field "command" with the value ``name``."""
     return f"'{name}'"

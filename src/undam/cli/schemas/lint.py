@@ -1,4 +1,4 @@
-"""Forms of the JSON results of lint, fix, render, rules and explain."""
+"""Forms of the JSON results of the commands lint, fix, render, rules and explain."""
 
 from __future__ import annotations
 

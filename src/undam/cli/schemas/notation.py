@@ -1,4 +1,4 @@
-"""A short notation for the forms of JSON results, and its translation to JSON Schema.
+"""Short notation for the forms of JSON results, and the translation to JSON Schema.
 
 A form is one of:
 
@@ -24,7 +24,7 @@ _ANY = "any"
 
 @dataclass(frozen=True, slots=True)
 class NamedForm:
-    """The form of one command's result.
+    """Form of one command's JSON result.
 
     Attributes:
         name: name of the file in docs/schemas.
@@ -37,7 +37,7 @@ class NamedForm:
 
 
 def compile_form(form: Form, *, closed: bool = False) -> JsonSchema:
-    """Return the JSON Schema of a form.
+    """Return the JSON Schema for a form.
 
     Args:
         closed: objects have no other fields than those listed.

@@ -1,4 +1,4 @@
-"""Forms of the JSON results of sim, gateway, lab, doctor and completion."""
+"""Forms of the JSON results of the commands sim, gateway, lab, doctor and completion."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ _CONFIGURATION: Form = {"schema": SCHEMA, "command": command("gateway"), "config
 
 SIM = NamedForm(
     "sim",
-    "Announcement of undam sim",
+    "Startup message of undam sim",
     {"schema": SCHEMA, "command": command("sim"), "url": "string"},
 )
 
 GATEWAY = NamedForm(
     "gateway",
-    "Announcement of undam gateway, or with --check-config the effective configuration",
+    "Startup message of undam gateway, or the effective configuration with --check-config",
     (_ADDRESS, _CONFIGURATION),
 )
 
 MCP = NamedForm(
     "mcp",
-    "Announcement of undam mcp --listen",
+    "Startup message of undam mcp --listen",
     {"schema": SCHEMA, "command": command("mcp"), "url": "string"},
 )
 
 LAB = NamedForm(
     "lab",
-    "Result of an experiment of undam lab",
+    "Result of an undam lab experiment",
     {
         "schema": SCHEMA,
         "command": command("lab"),

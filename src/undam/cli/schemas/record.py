@@ -91,6 +91,6 @@ _END_OF_RUN: Form = {
 
 RECORD = NamedForm(
     "record",
-    "One line of a record, as --record writes it",
+    "One line of a record written by --record",
     (_HEADER, _EXCHANGE, _ARRIVAL, _END_OF_EXCHANGE, _REQUEST, _STEP, _END_OF_RUN),
 )

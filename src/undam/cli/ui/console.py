@@ -1,4 +1,4 @@
-"""Console for all terminal output. It loads rich, so it is imported only to print."""
+"""Console for all terminal output. It loads rich, so it is imported only when text is printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SafeConsole(Console):
         )
 
     def print(self, *objects: Any, **style: Any) -> None:
-        """Print ``objects`` as rich does, with control characters in strings escaped."""
+        """Print ``objects`` like rich, but escape control characters in strings."""
         safe = (sanitize(item, keep="\n\t") if isinstance(item, str) else item for item in objects)
         super().print(*safe, **style)
 

@@ -1,4 +1,4 @@
-"""Lines of an untrusted file, with a bounded size. Any bytes are accepted."""
+"""Line reader for untrusted files: any bytes are accepted, and line sizes are bounded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from undam.errors import UsageError
 
-# A line of a record contains one read of a response, and escaping can make it six times as long.
+# A line of a record contains one read of a response. Escaping can make the data six times as long.
 MAX_LINE_BYTES = 64 << 20
 
 

@@ -1,4 +1,4 @@
-"""Numbers in text output."""
+"""Formatting of numbers in text output."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from undam.json_values import finite_or_none
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Value of --json without an argument.
+# Value of --json if no file is given.
 STDOUT = "-"
 
 # Characters that are legal in JSON, but that a terminal may interpret (C1 and bidirectional
@@ -105,7 +105,8 @@ def require_writable(path: str, option: str) -> None:
             return
         import tempfile  # noqa: PLC0415 (large; servers keep it loaded)
 
-        # Only an attempt to write is reliable for root, and detects quotas and read-only mounts.
+        # Try to write, because permission checks are unreliable for root and do not detect quotas
+        # or read-only mounts.
         handle, trial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.resolve().parent)
         os.close(handle)
         Path(trial).unlink()

@@ -1,4 +1,4 @@
-"""Make untrusted text safe to print: no terminal control sequences, no forged lines."""
+"""Sanitizing of untrusted text: no terminal control sequences, no forged lines."""
 
 from __future__ import annotations
 

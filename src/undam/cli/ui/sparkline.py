@@ -12,7 +12,7 @@ _STEPS = (1, 2, 5, 16)
 
 
 def sparkline(times_ms: Sequence[float], end_ms: float, width: int, symbols: str = UNICODE) -> str:
-    """Return ``width`` symbols, one for each equal part of the time from 0 to ``end_ms``.
+    """Return ``width`` symbols, each for an equal part of the time from 0 to ``end_ms``.
 
     Args:
         times_ms: arrival time of each event, in any order. Times outside the range are drawn at its

@@ -1,4 +1,4 @@
-"""Tables of load tests on a terminal."""
+"""Tables of load test results in the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_table(rows: Sequence[Sequence[str]], out: Console) -> None:
-    """Print rows in columns; the first row is the heading."""
+    """Print rows in columns; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for number, row in enumerate(rows):
         first, *rest = (
@@ -23,7 +23,7 @@ def print_table(rows: Sequence[Sequence[str]], out: Console) -> None:
 
 
 def times_cell(column: str, value: float | None) -> str:
-    """Return a statistic in ms as text; the column "count" is a number."""
+    """Format a statistic: "count" as a number, all others as a time in ms."""
     if value is None:
         return "-"
     if column == "count":
@@ -32,7 +32,7 @@ def times_cell(column: str, value: float | None) -> str:
 
 
 def steps_table(reports: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return a row for each step of a sweep or a search, from the results of the steps."""
+    """Return a table row for each step of a sweep or search, from the results of the steps."""
     rows: list[tuple[str, ...]] = [
         ("load", "requests", "req/s", "tokens/s", "TTFT p50", "p99", "ITL p50", "p99", "failed",
          "slo"),

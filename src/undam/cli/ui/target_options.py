@@ -19,7 +19,7 @@ def model_option(command: Any) -> Any:
 
 
 def header_option(command: Any) -> Any:
-    """Add ``-H``, which can be repeated."""
+    """Add the repeatable option ``-H`` for request headers."""
     return click.option(
         "-H",
         "--header",
@@ -32,7 +32,7 @@ def header_option(command: Any) -> Any:
 
 
 def method_option(command: Any) -> Any:
-    """Add ``--method``, which is ``-X`` or ``--request`` in curl."""
+    """Add ``--method``, the equivalent of ``-X`` or ``--request`` in curl."""
     return click.option(
         "-X",
         "--method",
@@ -44,7 +44,7 @@ def method_option(command: Any) -> Any:
 
 
 def data_option(command: Any) -> Any:
-    """Add ``--data``, which is ``-d`` in curl."""
+    """Add ``--data``, the equivalent of ``-d`` in curl."""
     return click.option(
         "-d",
         "--data",
@@ -111,7 +111,7 @@ def connection_options(command: Any) -> Any:
 
 
 def listen_address(text: str, example: str) -> tuple[str, int]:
-    """Return host and port of ``--listen``; an empty host means all addresses.
+    """Return the host and port from ``--listen``; an empty host means all addresses.
 
     Raises:
         UsageError: the text does not have the form HOST:PORT.

@@ -1,1 +1,1 @@
-"""Findings that a diagnosis can report, with one module per topic."""
+"""Findings that a diagnosis can report, one module per topic."""

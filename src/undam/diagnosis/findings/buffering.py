@@ -23,7 +23,7 @@ def begins_at(hops: Sequence[Hop], index: int) -> bool:
     inner = next(known, None)
     if inner is None or not inner.shape.held:
         return True
-    # Lateness does not change the pace, so the inner hop explains only a late stream.
+    # Lateness does not change the pace, so a late inner hop explains only a late outer hop.
     if inner.shape.verdict is Verdict.LATE:
         return hop.shape.verdict is not Verdict.LATE
     worse = hop.shape.verdict is Verdict.HELD_TO_END and inner.shape.verdict is Verdict.BATCHED
@@ -52,7 +52,7 @@ def find_buffering(hops: Sequence[Hop]) -> list[Finding]:
             if coding := coding_of(hop):
                 found.append(finding("UD106", hop.name, coding=coding))
         elif hop.shape.verdict is Verdict.UNKNOWN and hop.reading.items:
-            # If no event arrived at all, another finding reports that, and an info would be
+            # If no event arrived at all, another finding reports that, so an info would be
             # redundant.
             found.append(finding("UD905", hop.name, reason=hop.shape.reason))
         elif hop.shape.evidence.get("whole_steps") and not hop.holds:
@@ -64,7 +64,7 @@ def find_buffering(hops: Sequence[Hop]) -> list[Finding]:
 
 
 def coding_of(hop: Hop) -> str | None:
-    """Return the content coding of the response, or ``None``."""
+    """Return the content coding of the response; ``None`` if it is not compressed."""
     head = hop.exchange.head
     coding = (head.get("content-encoding") or "").strip().lower() if head else ""
     return coding if coding not in {"", "identity"} else None

@@ -10,13 +10,13 @@ from undam.record import Exchange
 from undam.rules import Finding, finding
 from undam.timing import quantile
 
-# A read this late hides gaps that users would notice. Below this value, kernel timestamps are
-# reliable.
+# If reads are this late, they hide gaps that users would notice. With shorter delays, kernel
+# timestamps are reliable.
 LATE_NS = 10_000_000
-# NTP slews by at most 0.5 ms per second, so a larger change during a run is a step.
+# NTP slews by at most 0.5 ms per second, so a larger change during a run is a clock step.
 _STEP_NS = 20_000_000
 _UNCERTAIN_NS = 2_000_000
-# A shorter wait is normal: every read is some microseconds late, and this hides no gap.
+# A shorter wait is normal: every read is some microseconds late, which hides no gap.
 _WAITED_NS = 2_000_000
 
 
@@ -44,12 +44,12 @@ def find_caveats(hops: Sequence[Hop], offset: ClockOffset | None) -> list[Findin
 
 
 def late_ns(hop: Hop) -> int:
-    """Return the p99 of the time for which data waited in the kernel before it was read."""
+    """Return the p99 of the time that data waited in the kernel before it was read."""
     return latest_ns([reading.exchange for reading in hop.readings])
 
 
 def latest_ns(exchanges: Sequence[Exchange]) -> int:
-    """Return the p99 of the kernel wait for exchanges that have not been analyzed yet."""
+    """Return the p99 of the kernel wait in exchanges that have not been analyzed yet."""
     late = sorted(arrival.late_ns for one in exchanges for arrival in one.arrivals)
     return int(quantile(late, 0.99)) if late else 0
 

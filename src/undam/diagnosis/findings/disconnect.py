@@ -1,4 +1,4 @@
-"""Findings about client disconnects that do not reach the origin."""
+"""Findings about client disconnects that are not forwarded to the origin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from undam.rules import Finding, finding
 
-# A hop that watches its client's socket forwards the close within 2 ms. Half a second means that
+# A hop that watches the client's socket forwards the close within 2 ms. Half a second means that
 # the hop noticed the close only at its next write.
 _SOON_MS = 500.0
 

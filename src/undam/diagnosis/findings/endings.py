@@ -9,12 +9,12 @@ from undam.record import Ending
 from undam.rules import Finding, finding
 
 # Common total limits in seconds: Envoy's route timeout (15), gunicorn's sync worker (30), one
-# minute, Cloudflare, Tyk (120), and the limits of clouds. Shorter limits would match by chance.
+# minute, Cloudflare, Tyk (120), and cloud services. Shorter limits would match by chance.
 _KNOWN_TOTALS_S = (5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
-# Tolerance for clocks and the path; a larger one would match by chance. Only Envoy cuts up to a
-# second late (measured), and it is recognised by its fingerprint.
+# Tolerance for clocks and network delay; a larger one would match by chance. Only Envoy cuts up to
+# a second late (measured), and Envoy is recognised by its fingerprint.
 _TOTAL_EARLY_S, _TOTAL_LATE_S, _ENVOY_LATE_S = 0.1, 0.3, 1.2
-# A stream cut after a silence this long was probably cut by an idle limit.
+# A stream that is cut after an idle period this long was probably cut by an idle timeout.
 _SILENT_S = 2.0
 
 # The window opens about one round trip after the request, so a shorter wait is normal.
@@ -52,14 +52,14 @@ def find_endings(hop: Hop) -> list[Finding]:
 
 
 def silence_before_end_s(reading: Reading) -> float:
-    """Return the seconds between the last byte and the end."""
+    """Return the seconds between the last byte and the end of the stream."""
     arrivals = reading.exchange.arrivals
     last = arrivals[-1].at_ns if arrivals else reading.sent_ns
     return max(0.0, (reading.exchange.ended_ns - last) / 1e9)
 
 
 def _name_cut(hop: Hop) -> Finding:
-    """Return the finding for a cut stream: at a known total limit, after a silence, or neither."""
+    """Return the finding for a cut stream: at a total limit, after an idle period, or neither."""
     reading = hop.reading
     elapsed, silent = _elapsed_s(reading), silence_before_end_s(reading)
     late_s = _ENVOY_LATE_S if "envoy" in hop.intermediaries else _TOTAL_LATE_S
@@ -94,7 +94,7 @@ def _name_http2_end(hop: Hop, elapsed: float, silent: float) -> Finding | None:
 
 
 def find_stalls(hop: Hop) -> list[Finding]:
-    """Return the finding for a request that waited for the server's flow-control window."""
+    """Return the finding for a request that waited for a flow-control window of the server."""
     facts = hop.exchange.http2
     if facts is None or facts.send_stall_ns < _STALL_NS:
         return []
@@ -102,7 +102,7 @@ def find_stalls(hop: Hop) -> list[Finding]:
 
 
 def _find_inside(hop: Hop) -> list[Finding]:
-    """Return findings about error events and malformed events, at most one of each kind."""
+    """Return findings about error events and malformed events, at most one per kind."""
     found: list[Finding] = []
     head, seen = hop.exchange.head, hop.reading.items
     events = [item for item in seen if item.meaning is not None]

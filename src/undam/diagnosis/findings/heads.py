@@ -1,4 +1,4 @@
-"""Findings about response heads: headers that a stream should have, and hops that removed them."""
+"""Findings about response heads: headers that a stream should have, and hops that remove them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from undam.framing import Framing
 from undam.record import Head
 from undam.rules import Finding, Fix, Severity, finding
 
-# A head and a body byte this close together were sent in one write of the hop.
+# If the head and a body byte are this close together, the hop sent them in one write.
 _SAME_WRITE_NS = 1_000_000
-# Users do not notice a shorter delay of the head.
+# Users do not notice a head that is delayed by less than this.
 _LATE_HEAD_NS = 500_000_000
 
 _CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)\s*=\s*\"?0*[1-9])")
 # RFC 9111, section 5.2.2.5: no-store overrides the other directives.
 _NO_STORE = re.compile(r"(?:^|,)\s*no-store\s*(?:,|$)")
 
-# RFC 9113, 8.2.2.
+# HTTP/2 forbids these headers (RFC 9113, 8.2.2).
 _HTTP1_ONLY = ("Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade")
 
 _WANTED = (
@@ -30,7 +30,7 @@ _WANTED = (
 
 
 def find_heads(hops: Sequence[Hop]) -> list[Finding]:
-    """Return findings about the heads of all hops, and headers missing at the innermost hop."""
+    """Return findings about response heads, and about headers missing at the innermost hop."""
     found: list[Finding] = []
     for index, hop in enumerate(hops):
         head = hop.exchange.head
@@ -66,7 +66,7 @@ def _find_framing(hop: Hop, head: Head, inner: Hop | None) -> list[Finding]:
             inner is not None and inner.exchange.head and inner.exchange.head.get("content-length")
         )
         if told:
-            # The inner hop has already sent a Content-Length, so it collected the response.
+            # The inner hop already sent a Content-Length, so the inner hop collected the response.
             return []
         severity = None if hop.shape.held else Severity.INFO
         return [finding("UD107", hop.name, severity=severity, content_length=length[:20])]
@@ -100,7 +100,7 @@ def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
 
 
 def _find_eaten(hops: Sequence[Hop], index: int) -> list[Finding]:
-    """Return a finding if X-Accel-Buffering is present at the inner hop and missing here."""
+    """Return a finding if the inner hop sent X-Accel-Buffering, but this hop did not."""
     hop, inner = hops[index], hops[index + 1]
     here, there = hop.exchange.head, inner.exchange.head
     if here is None or there is None:

@@ -27,12 +27,13 @@ _SOURCES = {
     "both-sides": "a comparison of both sides of the proxy",
 }
 
-# Numbers that the server assigns prove a fault. Other evidence may have another explanation.
+# Numbers that the server assigns prove a fault. With other evidence, there may be another
+# explanation.
 _CERTAIN = {"numbered-text", "stamps", "sequence-numbers"}
 
 
 def find_integrity(hops: Sequence[Hop]) -> list[Finding]:
-    """Return the findings about altered content, each at the hop where it begins.
+    """Return the findings about altered content, each for the hop where the change begins.
 
     Args:
         hops: outermost first.
@@ -48,7 +49,7 @@ def find_integrity(hops: Sequence[Hop]) -> list[Finding]:
 
 
 def find_faults(name: str, integrity: AnswerIntegrity) -> list[Finding]:
-    """Return one finding for each kind of fault at the hop with this name."""
+    """Return one finding per kind of fault, at the hop with this name."""
     return [
         _name_fault(name, integrity, kind, code, getattr(integrity, kind))
         for kind, code in _CODES
@@ -68,9 +69,9 @@ def _name_fault(name: str, integrity: AnswerIntegrity, kind: str, code: str, cou
 
 
 def _severity(integrity: AnswerIntegrity, kind: str, count: int) -> Severity | None:
-    """Return a warning for weak evidence, or ``None`` to keep the severity of the rule."""
+    """Return "warning" for weak evidence, or ``None`` to keep the severity of the rule."""
     if integrity.evidence == "both-sides":
-        # Captured packets prove every fault, but filters alter text on purpose.
+        # A fault in captured packets is certain, but filters alter text on purpose.
         return Severity.WARNING if kind == "altered" else None
     if integrity.evidence in _CERTAIN and not (kind == "torn" and count == 1):
         return None

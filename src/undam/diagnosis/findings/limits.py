@@ -1,4 +1,4 @@
-"""Findings about idle limits, total limits and silent drops, from deliberately silent streams."""
+"""Findings about idle limits, total limits and silent drops, from streams that pause on purpose."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from undam.diagnosis.reading import Reading
 from undam.record import Ending
 from undam.rules import Finding, finding
 
-# Two cuts this close together have the same limit; Envoy was measured to cut up to a second late.
+# Two cuts that are this close together come from the same limit. Envoy was measured to cut up to a
+# second late.
 _SAME_S = 1.0
 _SAME_SHARE = 0.1
 
-# A silence about as long as the limit survives or is cut by chance.
+# It depends on chance whether a pause that is about as long as the limit survives.
 _RACE_SHARE = 0.95
 
-# A refused request (no key, too many at once) proves nothing about silence. 408 is excluded because
-# it is the status of a time limit.
+# A refused request (no key, too many at once) proves nothing about idle limits. 408 is excluded
+# because it is the status of a time limit.
 _REFUSED = frozenset(range(400, 500)) - {408}
 
 
 class TrialEnd(StrEnum):
-    """Outcome of a silent stream."""
+    """Outcome of a trial stream that pauses."""
 
     SURVIVED = "survived"
     CUT = "cut"
@@ -33,7 +34,7 @@ class TrialEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Trial stream with an event, ``silence_s`` of silence, another event, and the end.
+    """Trial stream: an event, a pause of ``silence_s``, another event, and the end.
 
     Args:
         heartbeat_s: interval of the comments that filled the silence; ``None`` for true silence.
@@ -86,7 +87,7 @@ def classify_trial(silence_s: float, heartbeat_s: float | None, reading: Reading
 
 
 def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
-    """Distinguish an idle limit, a total limit and a silent drop.
+    """Return the limits that the trials prove: idle limit, total limit and silent drop.
 
     Args:
         trials: silent streams of several lengths, and one of the longest length with heartbeats.
@@ -106,7 +107,7 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
         heartbeats_arrive=None if kept is None else kept.heartbeats > 0,
     )
     if longest.fate is TrialEnd.SURVIVED:
-        return limits  # The longest silence survived, so there is no limit up to it.
+        return limits  # The longest pause survived, so there is no limit below it.
     if longest.status in _REFUSED:
         return limits
     if longest.fate is TrialEnd.DROPPED:
@@ -114,19 +115,20 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
             t.silence_s for t in silent if t.fate is TrialEnd.DROPPED and t.silence_s > survived
         )
         return replace(limits, drop_between_s=(survived, dropped))
-    # Another stream survived a longer silence, so this cut was chance or a refusal, not a limit.
+    # Another stream survived a longer pause, so the cause of this cut was chance or a refusal, not
+    # a limit.
     idle = longest.lasted_s if longest.lasted_s >= _RACE_SHARE * survived else None
     total = kept.lasted_s if kept is not None and kept.fate is TrialEnd.CUT else None
     if idle is None or total is None:
         return replace(limits, idle_s=idle)
     if _same(idle, total):
         return replace(limits, total_s=total)
-    # The stream with heartbeats ended even sooner than the silent one, so there is no total limit.
+    # If the stream with heartbeats ended sooner than the one without, there is no total limit.
     return replace(limits, idle_s=idle, total_s=total if total > idle else None)
 
 
 def _saved(silent: Trial, kept: Trial) -> bool | None:
-    """Return whether heartbeats prevented the cut; ``None`` if there was none."""
+    """Return whether heartbeats prevented the cut; ``None`` if no stream was cut."""
     if silent.fate is TrialEnd.SURVIVED:
         return None
     if kept.fate is TrialEnd.SURVIVED:

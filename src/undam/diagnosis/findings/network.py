@@ -1,4 +1,4 @@
-"""Effects of a network on a stream. Bursts that they explain are not attributed to a hop."""
+"""Network effects on a stream. Bursts that these effects explain are not attributed to a hop."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from undam.diagnosis.bursts import Burst
 from undam.record import Exchange
 from undam.timing import median
 
-# A quicker handshake means that both ends are in the same machine or rack. There, TCP neither waits
-# for its window nor loses segments, and only the machines cause jitter.
+# A shorter handshake means that both ends are on the same machine or in the same rack. TCP then
+# neither waits for its window nor loses segments, and only the machines cause jitter.
 _FAR_NS = 2_000_000
 
-# TCP's initial window is ten segments (RFC 6928); a longer burst waits one round trip for the rest.
+# TCP's initial window is ten segments (RFC 6928). The rest of a longer burst is sent one round trip
+# later.
 _WINDOW_BYTES = 12_000
 
 # Body bytes in one full Ethernet segment, without the overhead of chunked coding.
 _SEGMENT_BYTES = range(1200, 1461)
 
-# Radio links, congested queues and busy machines delay packets by some tens of ms, and TCP delivers
-# the data behind a late packet all at once.
+# Radio links, congested queues and busy machines delay packets by some tens of ms. TCP then
+# delivers the data behind a late packet all at once.
 _JITTER_NS = 50_000_000
 
-# A buffer releases events at the speed of the link, some microseconds per event.
+# A buffer releases its events at the speed of the link: some microseconds per event.
 _RELEASED_NS = 100_000
 
 
@@ -36,7 +37,7 @@ def round_trip_ns(exchange: Exchange) -> int:
 
 
 def is_far(exchange: Exchange) -> bool:
-    """Return whether the path is long enough for TCP windows, losses and jitter to show."""
+    """Return whether the path is long enough for TCP windows, losses and jitter to matter."""
     return round_trip_ns(exchange) >= _FAR_NS
 
 
@@ -46,7 +47,7 @@ def typical_pause_ns(bursts: Sequence[Burst]) -> float:
 
 
 def why_windows(exchange: Exchange, bursts: Sequence[Burst]) -> str:
-    """Return an explanation if TCP's window alone causes the bursts, else an empty string.
+    """Return an explanation if the TCP window alone causes the bursts, else an empty string.
 
     An answer sent faster than the path can carry arrives in flights one round trip apart.
     """
@@ -61,7 +62,7 @@ def why_windows(exchange: Exchange, bursts: Sequence[Burst]) -> str:
 
 
 def why_segments(exchange: Exchange, block_bytes: int) -> str:
-    """Return an explanation if blocks are TCP segments of a long path, else an empty string."""
+    """Return an explanation if blocks are TCP segments on a long path, else an empty string."""
     if not is_far(exchange) or block_bytes not in _SEGMENT_BYTES:
         return ""
     return (
@@ -83,7 +84,7 @@ def why_flow(bursts: Sequence[Burst]) -> str:
 
 
 def why_jitter(exchange: Exchange, bursts: Sequence[Burst]) -> str:
-    """Return an explanation if jitter can cause the irregular bursts, else an empty string."""
+    """Return an explanation if jitter may have caused irregular bursts, else an empty string."""
     pause = typical_pause_ns(bursts)
     if pause > max(_JITTER_NS, round_trip_ns(exchange)):
         return ""

@@ -1,4 +1,4 @@
-"""Finding about a reused connection: Nagle's algorithm against delayed acknowledgements."""
+"""Finding about a reused connection: delay due to Nagle's algorithm and delayed ACKs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.rules import Finding, finding
 # Linux delays an acknowledgement by 40 ms. A kernel timer can be a few milliseconds late.
 _EXACT_NS = (38_000_000, 48_000_000)
 _RELEASED_NS = (36_000_000, 60_000_000)
-# A new connection must be faster by more than the jitter of a path.
+# On a new connection, the events must arrive earlier by more than the jitter of a path.
 _FASTER_NS = 10_000_000
 _SHORT_NS = 20_000_000
 _GAPS = 3
@@ -34,7 +34,7 @@ def reuse_delay_ns(fresh: Exchange, reused: Exchange) -> int | None:
 
 
 def find_reuse_delay(hop: str, delay_ns: int | None) -> list[Finding]:
-    """Return the finding for a delay that occurred twice."""
+    """Return the finding for a delay that was observed twice."""
     if delay_ns is None:
         return []
     return [finding("UD206", hop, delay_ms=round(delay_ns / 1e6, 1))]

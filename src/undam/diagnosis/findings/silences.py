@@ -1,4 +1,4 @@
-"""Findings about long silences and the form of heartbeats."""
+"""Findings about long idle periods and the form of heartbeats."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from undam.diagnosis.hop import Hop
 from undam.framing import Framing
 from undam.rules import Finding, Fix, finding
 
-# The shortest common idle limit is 30 s (Traffic Server, Google's load balancer,
-# CloudFront); WHATWG HTML 9.2.7 advises a comment about every 15 seconds.
+# The shortest common idle timeout is 30 s (Traffic Server, Google's load balancer, CloudFront).
+# WHATWG HTML 9.2.7 advises a comment about every 15 seconds.
 _SILENCE_NS = 20_000_000_000
 
 _MAX_SCANNED_BYTES = 4 << 20
@@ -21,13 +21,13 @@ _SAFE = Fix("origin", "one comment line, `: ping` and a newline, in front of the
 
 
 def find_silences(hop: Hop) -> list[Finding]:
-    """Return findings about silences that a hop may cut, and heartbeats that break clients."""
+    """Return findings about idle periods that a hop may cut, and heartbeats that break clients."""
     return [*_find_long(hop), *_find_breaking_forms(hop)]
 
 
 def _find_long(hop: Hop) -> list[Finding]:
     arrivals = hop.exchange.arrivals
-    # The hop may have held heartbeats as well.
+    # The hop may also have held heartbeats.
     if not arrivals or hop.shape.held:
         return []
     found: list[Finding] = []

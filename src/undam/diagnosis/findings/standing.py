@@ -1,4 +1,4 @@
-"""Findings about a standing stream: one that may be silent, but whose head must arrive at once."""
+"""Findings about a standing stream, which may be idle, but whose head must arrive at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from undam.rules import Finding, finding
 
-# Users notice a longer wait for the head, and the client can do nothing else meanwhile.
+# Users notice a longer wait for the head, and the client cannot do anything else until the head
+# arrives.
 _LATE_HEAD_MS = 1000.0
 
 
@@ -39,7 +40,7 @@ class StandingStream:
 
 
 def find_standing(hop: str, stream: StandingStream) -> list[Finding]:
-    """Return the findings about a standing stream; silence is not one."""
+    """Return the findings about a standing stream; an idle stream alone is not a finding."""
     if not stream.offered:
         return [finding("UD619", hop)]
     found: list[Finding] = []

@@ -8,7 +8,7 @@ from undam.diagnosis.hop import Hop
 from undam.rules import Finding, Fix, finding
 from undam.timing import median
 
-# A token is about four characters of English, so events of twelve or more have several tokens.
+# A token is about four characters of English, so events with twelve or more carry several tokens.
 _CHARS_PER_TOKEN = 4.0
 _MANY_CHARS = 12.0
 _MANY_TOKENS = 1.8
@@ -22,7 +22,7 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
     contents = hop.reading.contents
     if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end or hop.integrity.is_exact:
         return []  # The pieces of a numbered text are longer than tokens.
-    # The median ignores one long event, such as tool arguments, among single tokens.
+    # The median ignores a single long event, such as tool arguments, among many short ones.
     chars = median([len(item.text) for item in contents])
     usage = [_sent_tokens(s.meaning) for s in hop.reading.items if s.meaning and s.meaning.tokens]
     if usage:
@@ -36,7 +36,7 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
 
 
 def _sent_tokens(meaning: Meaning) -> int:
-    """Return the completion tokens minus reasoning tokens, whose text most servers do not send."""
+    """Return the completion tokens without reasoning, whose text most servers do not send."""
     payload = mapping(meaning.payload)
     usage = mapping(mapping(payload.get("response")).get("usage") or payload.get("usage"))
     details = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))

@@ -1,4 +1,4 @@
-"""Findings about tool calls: arguments that were collected and sent at once."""
+"""Findings about tool calls whose arguments were collected and sent at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from undam.diagnosis.hop import Hop
 from undam.diagnosis.reading import Reading
 from undam.rules import Finding, Fix, finding
 
-# About fifty tokens. Engines may send shorter arguments whole, and nobody waits for them.
+# About fifty tokens. Engines may send shorter arguments whole, and users do not notice the wait.
 _MANY_CHARS = 200
-# Generating fifty tokens takes about a second. A shorter silence does not show that they were held.
+# Generating fifty tokens takes about a second. A shorter idle period does not prove a hold.
 _SILENCE_NS = 1_000_000_000
-# Pieces this close together left the server at once.
+# Fragments that are this close together left the server at once.
 _TOGETHER_NS = 5_000_000
 _WHOLE_SHARE = 0.9
 
@@ -28,7 +28,7 @@ _PARSER = Fix(
 
 @dataclass(frozen=True, slots=True)
 class ArgumentBurst:
-    """Pieces of tool arguments that arrived together.
+    """Fragments of tool arguments that arrived together.
 
     Args:
         silence_ns: time without content in front of them.
@@ -40,7 +40,7 @@ class ArgumentBurst:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether a long argument arrived at once after a silence."""
+        """Return whether a long argument arrived at once after an idle period."""
         return self.chars >= _MANY_CHARS and self.silence_ns >= _SILENCE_NS
 
 
@@ -66,7 +66,7 @@ def argument_bursts(reading: Reading) -> list[ArgumentBurst]:
 
 
 def find_whole_arguments(hop: Hop) -> list[Finding]:
-    """Return a finding if long tool arguments arrived at once after a silence.
+    """Return a finding if long tool arguments arrived at once after an idle period.
 
     A stream that is held as a whole has a finding of its own.
     """

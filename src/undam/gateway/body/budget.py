@@ -1,10 +1,10 @@
-"""Limit on the request bodies that one worker keeps in memory."""
+"""Limit on the memory that one worker uses for request bodies."""
 
 from __future__ import annotations
 
 
 class BodyBudget:
-    """Count of the bytes of request bodies that one event loop has buffered.
+    """Counter of the request-body bytes that one event loop has buffered.
 
     Args:
         limit_bytes: number of bytes above which bodies are passed on instead of being buffered.
@@ -21,5 +21,5 @@ class BodyBudget:
         self.used_bytes = 0
 
     def is_short_for(self, held_bytes: int) -> bool:
-        """Return whether a body with ``held_bytes`` buffered must be forwarded instead of kept."""
+        """Return whether a body with ``held_bytes`` buffered must be forwarded to save memory."""
         return self.used_bytes > self.limit_bytes or held_bytes > self.limit_bytes // 2

@@ -15,20 +15,20 @@ from undam.gateway.body.json_scanner import SEGMENT_BYTES, JsonScanner, Opaque, 
 if TYPE_CHECKING:
     from undam.wire.content_coding import ContentDecoder
 
-# Requests with one of these members change something on the server.
+# A request that sets one of these members changes data on the server.
 _SIDE_EFFECTS = ("store", "background", "conversation")
 _USER, _CACHE_KEY = "user", "prompt_cache_key"
 _WANTED = frozenset({"model", "stream", _USER, _CACHE_KEY, *_SIDE_EFFECTS})
 _TEXTS = frozenset({"messages", "input", "prompt", "system", "instructions"})
 _MODEL_CHARS = 200
-# A compressed body may expand to more than the gateway would accept without compression. The rest
-# is then not inspected.
+# Limit on the decompressed size, because a short compressed body can expand to a very large one.
+# Data beyond the limit is not inspected.
 _MAX_DECODED_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
 class BodyFields:
-    """Members of a body that affect the handling of its request.
+    """Members of a request body that affect how the request is handled.
 
     Args:
         is_object: the body is a JSON object.
@@ -52,7 +52,7 @@ class BodyFields:
 
 
 class BodyInspection:
-    """Inspection of one request body, in steps.
+    """Inspection of one request body, in short steps.
 
     Args:
         content_encoding: value of the Content-Encoding header; empty if there is none.
@@ -117,7 +117,7 @@ class BodyInspection:
         return self.pending
 
     def finish(self) -> BodyFields:
-        """Return the members of a complete body; nothing may be pending."""
+        """Return the members of a body that is complete and fully inspected."""
         is_object = not self._failed and self._scanner.finish()
         fields = self.fields
         fields.is_object = is_object

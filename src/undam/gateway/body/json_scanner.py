@@ -38,10 +38,11 @@ SEGMENT_BYTES = 16 << 10
 """Size of the data to pass to `JsonScanner.feed` at once. Such a segment takes about 15 µs, and
 at most about a millisecond if it consists of brackets only."""
 
-# A value is skipped in parts that double in size. The part in which it ends is halved until it has
-# at most this size, and is then read in detail.
+# A value is skipped in segments that double in size. The segment that contains the end of the value
+# is halved until it has at most this size, and is then scanned token by token.
 _DETAIL_BYTES = 128
-# The first messages identify a conversation. Agents send few messages before the user's.
+# The first messages identify a conversation. Agents send few messages before the first user
+# message.
 _MAX_ELEMENTS = 8
 _PREFIX_BYTES = 1024
 _ROLE_WINDOW_BYTES = 512
@@ -60,14 +61,14 @@ _USER_ROLE = re.compile(rb'"role"\s*+:\s*+"user"')
 _OPENING, _CLOSING, _SPACES = b"[{", b"]}", b" \t\r\n"
 _QUOTE, _CLOSING_BRACE = ord('"'), ord("}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Translation of bytes: an opening bracket becomes 1, and a closing one -1 as a signed byte. All
-# other bytes are deleted.
+# Translation table for the nesting depth: an opening bracket becomes 1, and a closing one becomes
+# -1 as a signed byte. All other bytes are deleted.
 _DELTAS = bytes(1 if byte in _OPENING else 255 for byte in range(256))
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _OPENING + _CLOSING)
 _MINUS_ONE = 255
 
 
-# Position of the scanner; module constants are faster to look up than members of an enumeration.
+# Scanner states. Module constants are faster to look up than enumeration members.
 (
     _BEFORE_OBJECT, _BEFORE_KEY, _BEFORE_VALUE, _AFTER_VALUE, _IN_STRING, _IN_NESTED,
     _BEFORE_ELEMENT, _AFTER_ELEMENT, _AFTER_OBJECT, _FAILED,
@@ -134,7 +135,7 @@ class JsonScanner:
         self._offset += at
 
     def finish(self) -> bool:
-        """Return whether the body was exactly one JSON object; clear the results if not."""
+        """Return whether the body is exactly one JSON object; otherwise clear the results."""
         if self._place == _AFTER_OBJECT and not self._rest:
             return True
         self._place = _FAILED
@@ -177,12 +178,12 @@ class JsonScanner:
         return at + 1
 
     def _fail_if(self, certain: bool) -> int:
-        """Stop the scan if ``certain``: more data cannot make the token valid. Return -1."""
+        """Return -1; stop the scan if it is ``certain`` that the token is invalid."""
         if certain:
             self._place = _FAILED
         return -1
 
-    # Readers of the tokens at the top level of the object.
+    # Methods that read the tokens at the top level of the object.
 
     def _read_key(self, data: bytes, at: int) -> int:
         match = _KEY.match(data, at)
@@ -292,7 +293,7 @@ class JsonScanner:
         return end if end > at else -1
 
     def _skip_nested(self, data: bytes, at: int) -> int:
-        """Skip data up to the end of the nested value, and return the position after it."""
+        """Skip data up to the end of the nested value, and return the position after the value."""
         size = min(self._stride, len(data) - at)
         end = -1
         while size > _DETAIL_BYTES:
@@ -315,7 +316,7 @@ class JsonScanner:
         return end if end > at else -1
 
     def _skip_segment(self, data: bytes, at: int, size: int) -> int:
-        """Skip ``size`` bytes if the value does not end within them; otherwise return -1."""
+        """Skip ``size`` bytes, and return the position after them; -1 if the value ends within."""
         segment = data[at : at + size]
         if (len(segment) - len(segment.rstrip(b"\\"))) % 2:
             segment = segment[:-1]  # An escape sequence must not be split.
@@ -359,7 +360,7 @@ class JsonScanner:
 
 
 def _rest_of_string(data: bytes, at: int, end: int) -> int:
-    """Return the position of the closing quote, of an incomplete escape sequence, or ``end``."""
+    """Return the position of the closing quote or of an incomplete escape; else ``end``."""
     match = _STRING_REST.match(data, at, end)
     return at if match is None else match.end()
 

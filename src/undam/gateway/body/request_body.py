@@ -1,4 +1,4 @@
-"""The body of one request between the client and the upstreams. No I/O.
+"""Body of one request, buffered between the client and the upstreams. No I/O.
 
 A body is buffered until it is complete, so that the request can be repeated. If all buffered bodies
 together exceed the budget, the body is instead passed on as it arrives.
@@ -13,14 +13,14 @@ from undam.http1.chunked import LAST_CHUNK, encode_chunk
 
 _IDLE_S = 30.0
 _JOINED_BYTES = 8 << 10
-# These limits resemble the defaults of Apache's mod_reqtimeout, in form and in value.
+# These limits are modeled on the defaults of Apache's mod_reqtimeout.
 _GRACE_S = 30.0
 _MIN_BYTES_PER_S = 1024
 _MAX_S = 600.0
 
 
 class RequestBody:
-    """Request body, as far as it has been received.
+    """The received part of a request body.
 
     Attributes:
         size: number of bytes received.
@@ -51,7 +51,7 @@ class RequestBody:
 
     @property
     def pieces(self) -> list[bytes]:
-        """The buffered part of the body, in order."""
+        """The buffered pieces of the body, in order."""
         return self._pieces
 
     @property
@@ -61,7 +61,7 @@ class RequestBody:
 
     @property
     def ended(self) -> bool:
-        """True if the body is complete; if it is passed on, all of it must also have been taken."""
+        """True if the body is complete and, when it is streamed, completely taken."""
         return self.complete and not (self.passed_on and (self._pieces or self._chunked))
 
     def add(self, piece: bytes, now: float, *, complete: bool) -> None:
@@ -73,7 +73,7 @@ class RequestBody:
             self._hold(piece)
 
     def take(self) -> bytes:
-        """Return the next part of a body that is passed on, with its framing; empty if none."""
+        """Return the next part of a streamed body, with its framing; empty if there is none."""
         if self._pieces:
             piece = self._pieces.pop(0)
             self._held_bytes -= len(piece)
@@ -93,13 +93,13 @@ class RequestBody:
             self._hold(piece)
 
     def release(self) -> None:
-        """Free the buffered bytes."""
+        """Record that reading has resumed."""
         self._pieces = []
         self._budget.used_bytes -= self._held_bytes
         self._held_bytes = 0
 
     def pause(self, now: float) -> None:
-        """Record that reading is paused; this time does not count against the client."""
+        """Record that reading is paused. The pause does not count against the client."""
         self._paused_at = min(now, self._paused_at)
 
     def resume(self, now: float) -> None:
@@ -118,7 +118,7 @@ class RequestBody:
 
     def _hold(self, piece: bytes) -> None:
         pieces = self._pieces
-        # Each object has an overhead of about 40 bytes, so single bytes are joined.
+        # Each bytes object has an overhead of about 40 bytes, so short pieces are joined.
         if pieces and len(pieces[-1]) + len(piece) <= _JOINED_BYTES:
             pieces[-1] += piece
         else:

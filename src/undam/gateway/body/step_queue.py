@@ -1,4 +1,4 @@
-"""Jobs that are too long for one iteration of the event loop, run in short steps.
+"""Queue for jobs that are too long for one event loop iteration and run in short steps.
 
 However many jobs are waiting, only about half a millisecond of them runs per iteration, so that
 pending I/O, such as the tokens of other clients, is served in between.
@@ -15,7 +15,7 @@ _SLICE_S = 0.0005
 
 
 class StepQueue:
-    """Queue that runs jobs in turn, one step at a time.
+    """Queue that runs its jobs in turn, one step at a time.
 
     A step should take well below half a millisecond. It returns whether the job needs more steps.
     """
@@ -28,7 +28,7 @@ class StepQueue:
         self._scheduled = False
 
     def put(self, job: Callable[[], bool]) -> None:
-        """Run the steps of ``job``, beginning with the next loop iteration."""
+        """Run the steps of ``job``, beginning with the next event loop iteration."""
         self._jobs.append(job)
         self._schedule()
 

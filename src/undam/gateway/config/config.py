@@ -66,7 +66,7 @@ class UpstreamConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Configuration: a value for each option in `OPTIONS`, upstreams, and models by alias."""
+    """Gateway configuration: a value for each option in `OPTIONS`, upstreams, and model aliases."""
 
     upstreams: tuple[UpstreamConfig, ...]
     aliases: Mapping[str, str]
@@ -120,7 +120,7 @@ class Config:
 
     @property
     def request_limits(self) -> RequestLimits:
-        """Limits of each request."""
+        """Limits that apply to each request."""
         return RequestLimits(
             heartbeat_s=self.heartbeat or None,
             ttft_timeout_s=self.ttft_timeout or None,
@@ -144,7 +144,7 @@ class Config:
 
     @property
     def admission_limits(self) -> AdmissionLimits:
-        """Limits of admission control."""
+        """Limits for admission control."""
         return AdmissionLimits(self.max_streams, self.queue, self.queue_timeout)
 
     @property
@@ -158,7 +158,7 @@ def make_config(
     upstreams: Sequence[UpstreamConfig],
     aliases: Mapping[str, str] | None = None,
 ) -> Config:
-    """Fill in defaults and check values that depend on each other.
+    """Set default values, and check the options that depend on each other.
 
     Args:
         values: by option name, converted by the option's type.
@@ -222,7 +222,7 @@ def check_origins(origins: Collection[str]) -> None:
 
 
 def check_key(name: str, text: str) -> None:
-    """Raise UsageError if ``text`` is not a reference to a key.
+    """Raise UsageError if ``text`` is not a key reference (env:NAME or file:PATH).
 
     The message does not contain ``text``, which may be a key.
     """
@@ -231,7 +231,7 @@ def check_key(name: str, text: str) -> None:
 
 
 def read_key(name: str, text: str) -> str:
-    """Return the key that ``text`` refers to; "" for "".
+    """Return the key that the reference ``text`` points to; "" if ``text`` is empty.
 
     Raises:
         UsageError: the variable or file is missing, or does not contain a key.
@@ -254,7 +254,7 @@ def read_key(name: str, text: str) -> str:
 
 
 def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
-    """Return an upstream named after its URL's authority and path; raise UsageError if invalid."""
+    """Return the upstream for a URL, named after its authority and path, or raise UsageError."""
     if _UNIX_URL.fullmatch(url):
         return UpstreamConfig(url, url, max_streams)
     try:
@@ -266,7 +266,7 @@ def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
 
 
 def restart_required(old: Config, new: Config) -> tuple[str, ...]:
-    """Return the names of changed options that a running gateway cannot apply."""
+    """Return the names of the changed options that a running gateway cannot apply."""
     fixed = {option.name for option in OPTIONS if not option.live}
     return tuple(
         field.name

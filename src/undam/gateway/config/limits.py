@@ -1,4 +1,4 @@
-"""Limits of the gateway's parts, set by the configuration."""
+"""Limits for the parts of the gateway, set in the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HedgeMode = Literal["off", "auto", "fixed"]
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Timeouts and buffer sizes of one request. Times are in seconds; ``None`` means no limit.
+    """Timeouts and buffer sizes for one request. Times are in seconds; ``None`` means no limit.
 
     Args:
         heartbeat_s: silence towards the client after which a heartbeat comment is sent.
@@ -58,7 +58,7 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """Limits of admission control.
+    """Limits for admission control.
 
     Args:
         max_streams: maximum number of requests in flight; 0 means no limit.
@@ -74,7 +74,7 @@ class AdmissionLimits:
 
 @dataclass(frozen=True, slots=True)
 class EjectionLimits:
-    """Limits of the ejection of failing upstreams.
+    """Limits for the ejection of failing upstreams.
 
     Args:
         failures: consecutive failures before content. Envoy's default is 5; here it is lower,
@@ -90,7 +90,7 @@ class EjectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class HedgeLimits:
-    """Limits of hedging: delays and number of hedges.
+    """Limits for hedging: delays and number of hedges.
 
     Args:
         fixed_delay_s: delay in mode ``fixed``.

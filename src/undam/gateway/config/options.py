@@ -1,4 +1,4 @@
-"""Options of the gateway, for flags and TOML keys: name, type, default and help text.
+"""Gateway options, as flags and TOML keys: name, type, default and help text.
 
 A flag and the TOML key of the same name share one type, so that both accept the same values and
 report the same errors.
@@ -20,7 +20,7 @@ _STATUS = re.compile(r"[45][0-9]{2}")
 
 
 class OptionType(Protocol):
-    """Type of an option, which converts its values; raises ValueError for an invalid value.
+    """Option type, which converts values and raises ValueError for an invalid value.
 
     The messages complete the sentence "NAME must be …" and do not repeat the value, which may
     be secret.
@@ -28,20 +28,20 @@ class OptionType(Protocol):
 
     @property
     def metavar(self) -> str:
-        """Placeholder of the value in ``--help``."""
+        """Placeholder for the value in ``--help``."""
         ...
 
     @property
     def description(self) -> str:
-        """Accepted values, for error messages."""
+        """Description of the accepted values, for error messages."""
         ...
 
     def from_toml(self, value: object) -> Any:
-        """Return the option's value for a parsed TOML value."""
+        """Return the option value for a parsed TOML value."""
         ...
 
     def from_flag(self, text: str) -> Any:
-        """Return the option's value for the text of a flag."""
+        """Return the option value for a flag's text."""
         ...
 
 
@@ -108,7 +108,7 @@ class NumberType:
 
 @dataclass(frozen=True, slots=True)
 class SwitchType:
-    """True or false; the flag takes no value."""
+    """A Boolean; the flag takes no value."""
 
     metavar: str = ""
     description: str = "true or false"
@@ -126,7 +126,7 @@ class SwitchType:
 
 @dataclass(frozen=True, slots=True)
 class ListType:
-    """A list of strings, not empty by default; the flag separates them with commas."""
+    """A list of strings, comma-separated in the flag; may be empty only if allowed."""
 
     metavar: str = "A,B"
     description: str = "a list of strings"
@@ -147,7 +147,7 @@ class ListType:
 
 @dataclass(frozen=True, slots=True)
 class StatusesType:
-    """A list of HTTP statuses; ``5xx`` means a class. The flag separates them with commas."""
+    """A list of HTTP statuses, comma-separated in the flag; ``5xx`` means a class."""
 
     metavar: str = "N,N"
     description: str = "a list of statuses from 400 to 599, 4xx or 5xx"
@@ -174,7 +174,7 @@ class StatusesType:
 
 @dataclass(frozen=True, slots=True)
 class OnOffType:
-    """``on`` or ``off``; TOML may also use true and false."""
+    """A switch, ``on`` or ``off``. TOML files may also use true and false."""
 
     metavar: str = "on|off"
     description: str = "on or off"
@@ -194,7 +194,7 @@ class OnOffType:
 
 @dataclass(frozen=True, slots=True)
 class HedgeType:
-    """``off``, ``auto`` or a delay in milliseconds."""
+    """A hedging mode: ``off``, ``auto`` or a delay in milliseconds."""
 
     metavar: str = "off|auto|MS"
     description: str = "off, auto or a number of milliseconds"
@@ -219,7 +219,7 @@ class HedgeType:
 
 @dataclass(frozen=True, slots=True)
 class AffinityType:
-    """``off``, ``prefix``, ``user`` or the name of a header."""
+    """An affinity mode: ``off``, ``prefix``, ``user`` or the name of a header."""
 
     metavar: str = "header:NAME|user|prefix|off"
     description: str = "off, prefix, user or header:NAME"
@@ -254,7 +254,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The flag, for instance ``--idle-timeout``."""
+        """Name of the flag, for instance ``--idle-timeout``."""
         return "--" + self.name.replace("_", "-")
 
 
@@ -297,7 +297,7 @@ OPTIONS = (
     Option("retries", _count(16), 2,
            "Number of further upstreams to try after a failure before the first content."),
     Option("tell_incomplete", SwitchType(), False,
-           "End a stream that lacks its completion marker with an error."),
+           "If a stream lacks its completion marker, end it with an error."),
     Option("max_streams", _count(_MANY), 0,
            "Maximum number of concurrent requests per worker; 0 means no limit."),
     Option("upstream_streams", _count(_MANY), 0,

@@ -1,4 +1,4 @@
-"""Reader of the gateway's TOML file; every error has a line and column."""
+"""Reader for the gateway's TOML file. Every error message includes a line and column."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _UPSTREAM = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedConfig:
-    """Contents of a file: values by option name, upstreams, and models by alias."""
+    """Contents of a configuration file: option values by name, upstreams, and models by alias."""
 
     values: dict[str, Any]
     upstreams: list[UpstreamConfig]

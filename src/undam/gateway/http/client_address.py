@@ -1,4 +1,4 @@
-"""Address of the client behind proxies: X-Forwarded-For and the PROXY protocol. No I/O.
+"""Client address behind proxies, from X-Forwarded-For or the PROXY protocol. No I/O.
 
 The specification of the PROXY protocol is haproxy.org/download/2.9/doc/proxy-protocol.txt.
 """
@@ -44,7 +44,7 @@ class TrustedProxies:
         ]
 
     def client(self, peer: str, headers: RawHeaders) -> str:
-        """Return the address of the client of a request.
+        """Return the address of the client that sent a request.
 
         This is the last address in X-Forwarded-For that does not belong to a trusted proxy. If the
         peer itself is not trusted, the header is ignored, because any client can send it.
@@ -66,7 +66,7 @@ class TrustedProxies:
         return client
 
     def trusts(self, peer: str) -> bool:
-        """Return whether ``peer`` may send a PROXY header; if no proxy is listed, any may."""
+        """Return whether ``peer`` may send a PROXY header. Any peer may if no proxy is listed."""
         return not (self._networks or self._unix) or self._trusts(peer)
 
     def _trusts(self, address: str) -> bool:
@@ -128,7 +128,7 @@ def _parse_v2(data: bytes) -> tuple[str | None, int] | None:
 
 
 def _without_port(text: str) -> str:
-    """Return an address without brackets and port."""
+    """Return an address without its brackets and port."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,4 +1,4 @@
-"""Cross-origin response headers (Fetch standard, 3.2), so that pages can read every response.
+"""Cross-origin response headers (Fetch standard, 3.2), so that web pages can read responses.
 
 With ``cors_origins``, the gateway decides which origins are allowed, answers preflight requests
 and replaces the headers of the upstreams. Without it, the upstreams decide. The gateway then only
@@ -20,7 +20,7 @@ _METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 class CrossOriginPolicy:
-    """The allowed origins of one event loop.
+    """The allowed origins, for all requests of one event loop.
 
     Args:
         origins: allowed origins, or ``*``; empty if the upstreams decide.
@@ -34,7 +34,7 @@ class CrossOriginPolicy:
 
     @property
     def enabled(self) -> bool:
-        """True if the gateway decides which origins are allowed."""
+        """True if the gateway, not the upstream, decides which origins are allowed."""
         return bool(self._origins)
 
     def use(self, origins: Collection[str]) -> None:
@@ -46,7 +46,7 @@ class CrossOriginPolicy:
         return CrossOrigin(self, origin)
 
     def lines(self, origin: bytes) -> bytes:
-        """Return the header lines of a response that the gateway generates."""
+        """Return the cross-origin header lines for a response that the gateway generates."""
         if not self._origins:
             allowed = [value for name, value in self._learned if name.lower() == _ALLOW_ORIGIN]
             if not allowed or allowed[0] not in (b"*", origin):
@@ -67,7 +67,7 @@ class CrossOriginPolicy:
         return b"*" in self._origins or origin in self._origins
 
     def learn(self, head: ResponseHead) -> None:
-        """Store the headers with which an upstream answered a cross-origin request."""
+        """Store the cross-origin headers from an upstream's response."""
         if head.get(_ALLOW_ORIGIN) is not None:
             self._learned = [
                 (name, value)
@@ -77,7 +77,7 @@ class CrossOriginPolicy:
 
 
 class CrossOrigin:
-    """Cross-origin headers of the responses to one request."""
+    """Cross-origin headers for the responses to one request."""
 
     __slots__ = ("_origin", "_policy")
 
@@ -86,18 +86,18 @@ class CrossOrigin:
         self._origin = origin
 
     def own_lines(self) -> bytes:
-        """Return the header lines of a response that the gateway generates."""
+        """Return the cross-origin header lines for a response that the gateway generates."""
         return self._policy.lines(self._origin)
 
     def forward(self, head: ResponseHead) -> None:
-        """Set the gateway's headers in a response, or store the upstream's if it decides."""
+        """Set the gateway's cross-origin headers; if the upstream decides, store its headers."""
         if self._policy.enabled:
             head.replace_headers(_PREFIX, self.own_lines())
         else:
             self._policy.learn(head)
 
     def preflight_lines(self, requested_headers: bytes | None) -> bytes | None:
-        """Return the header lines that answer a preflight request.
+        """Return the header lines for the response to a preflight request.
 
         Returns:
             ``None`` if the upstream answers preflight requests; empty if the origin is not allowed.
@@ -113,7 +113,7 @@ class CrossOrigin:
 
 
 def is_preflight(method: str, headers: RawHeaders) -> bool:
-    """Return whether a request is a preflight request, which browsers send without a key."""
+    """Return whether a request is a preflight request, which browsers send without an API key."""
     if method != "OPTIONS":
         return False
     names = {name.lower() for name, _ in headers}
@@ -121,7 +121,7 @@ def is_preflight(method: str, headers: RawHeaders) -> bool:
 
 
 def preflight_response(info: RequestInfo, cross_origin: CrossOrigin | None) -> LocalResponse | None:
-    """Return the response to a preflight request, unless the upstream answers it."""
+    """Return the response to a preflight request; ``None`` if the upstream answers the request."""
     if cross_origin is None or not is_preflight(info.method, info.headers):
         return None
     lines = cross_origin.preflight_lines(info.get(b"access-control-request-headers"))

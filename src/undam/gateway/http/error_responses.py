@@ -1,4 +1,4 @@
-"""Errors in the format of the client's API, as a JSON body or an event. This module does no I/O."""
+"""Errors in the format of the client's API, as a JSON body or an event. No I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def error_body(api: Api, status: int, message: str, kind: str = SERVER_ERROR) ->
 
 
 def error_event(api: Api, status: int, message: str, kind: str = SERVER_ERROR) -> bytes:
-    """Return the event that reports an error after the head has been sent."""
+    """Return the event that reports an error after the response head has been sent."""
     return _event(api, _stream_payload(api, status, message, kind))
 
 
@@ -62,7 +62,7 @@ def _payload(api: Api, status: int, message: str, kind: str) -> dict[str, object
         if kind == SERVER_ERROR:
             kind = _ANTHROPIC_KINDS.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
-    # Clients of other APIs also support OpenAI's format.
+    # Clients of all other APIs support OpenAI's error format.
     return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
@@ -73,7 +73,8 @@ def _stream_payload(api: Api, status: int, message: str, kind: str) -> dict[str,
 
 
 def _event(api: Api, payload: object) -> bytes:
-    # Chat clients do not handle named events; the other APIs identify errors by the event name.
+    # Chat clients do not handle named events. Clients of the other APIs identify errors by the
+    # event name.
     name = b"" if api.name in _OPENAI else b"event: error\n"
     return name + b"data: " + _encode(payload) + b"\n\n"
 

@@ -1,4 +1,4 @@
-"""Splitting of an event stream after whole events. Only line breaks are parsed, and no I/O is done.
+"""Splitting of an event stream at event boundaries. Only line breaks are parsed. No I/O.
 
 Only whole events are forwarded. A comment or an error event can therefore be inserted at any time,
 and the client never receives an event without its end. This adds no delay, because a reader
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
-# Complete comment lines at a position where an event could begin. Some engines send comments with a
-# single line end, and these must not wait for the next event. An LF may be left over from a CRLF
-# that was split between two reads.
+# Complete comment lines at a position where an event could begin. Some engines end a comment with a
+# single line break, and such a comment must not wait for the next event. A leading LF may belong to
+# a CRLF that was split between two reads.
 _COMMENTS = re.compile(rb"\n?(?::[^\r\n]*(?:\r\n|\n|\r))+")
 
 MAX_HELD_BYTES = 64 << 10
@@ -19,7 +19,7 @@ MAX_HELD_BYTES = 64 << 10
 
 
 def last_boundary(data: bytes) -> int:
-    """Return the size of the whole events in ``data``, which must begin between events."""
+    """Return the size of the complete events in ``data``, which must start with a new event."""
     end = data.rfind(b"\n\n") + 2
     if b"\r" in data:
         for pair in (b"\r\r", b"\n\r"):
@@ -33,7 +33,7 @@ def last_boundary(data: bytes) -> int:
 
 
 class EventFramer:
-    """Framer that returns whole events and holds the beginning of the next one.
+    """Framer that returns complete events and buffers the beginning of the next one.
 
     Attributes:
         held: beginning of an event; empty between two events.
@@ -55,7 +55,7 @@ class EventFramer:
         return not self.held and not self.inside_event
 
     def take(self, data: bytes) -> bytes:
-        """Return the whole events in the held bytes and ``data``."""
+        """Return the complete events in the buffered bytes and ``data``."""
         if self.inside_event:
             return self._continue_event(data)
         if self.held:
@@ -71,7 +71,7 @@ class EventFramer:
         return data
 
     def flush(self) -> bytes:
-        """Return the held bytes, for a stream that ended without a blank line."""
+        """Return the buffered bytes, for a stream that ended without a blank line."""
         held, self.held = self.held, b""
         return held
 

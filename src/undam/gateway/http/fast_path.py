@@ -1,4 +1,4 @@
-"""Fast path for reads of whole chunks and whole events, which are forwarded without parsing.
+"""Fast path for reads that contain only whole chunks and events. They are not parsed.
 
 Nearly all reads of a stream consist of whole chunks (usually one) and end with an event. Parsing
 and re-framing such a read costs several times as much as writing it.
@@ -32,7 +32,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
 _MAX_COMMENT_BYTES = 40
 _EVENT_END, _CRLF_EVENT_END = b"\n\n\r\n", b"\r\n\r\n\r\n"
 _LAST_FOUR = slice(-4, None)
-# Maximum size of the last events of a stream, in case the upstream splits them.
+# Limit on the data that is kept for `tail`, in case the upstream splits the last events.
 _MAX_TAIL_BYTES = 8 << 10
 
 
@@ -48,15 +48,14 @@ def _size_line(length: int) -> bytes:
     return b"-"
 
 
-# The tables are indexed by the length of a read. Most events of model servers are shorter than
-# this.
+# The tables are indexed by the length of a read. This is longer than most events of model servers.
 _TABLE_BYTES = 2048
 _SIZE_LINES = tuple(map(_size_line, range(_TABLE_BYTES)))
 _SIZE_LINE_SLICES = tuple(slice(len(line)) for line in _SIZE_LINES)
 
 
 def is_whole_events(data: bytes) -> bool:
-    """Return whether ``data`` is whole chunks, ends with an event and lacks the last chunk."""
+    """Return whether ``data`` is whole chunks that end with an event, without the last chunk."""
     if len(data) <= _MAX_COMMENT_BYTES or not data.endswith((_EVENT_END, _CRLF_EVENT_END)):
         return False
     at = 0
@@ -71,7 +70,7 @@ def is_whole_events(data: bytes) -> bool:
 
 
 class FastPath:
-    """Fast path of one response, which also records the times of all reads.
+    """Fast path for one response. It also records the times of all reads.
 
     Args:
         write: function that writes to the client.
@@ -100,7 +99,8 @@ class FastPath:
         self.framer: EventFramer | None = None
         self.read_at = self.resumed_at = now
         self.bytes = 0
-        self.gaps = array("f")  # A list of floats would take eight times the memory.
+        # Single-precision array; a list of floats would take eight times the memory.
+        self.gaps = array("f")
         self._previous = self._last = b""
 
     @property
@@ -110,7 +110,7 @@ class FastPath:
 
     @property
     def tail(self) -> bytes:
-        """Data of the last two reads. It ends with the last event and may begin within one."""
+        """Data from the last two reads. It ends with the last event and may begin mid-event."""
         return self._previous + self._last
 
     def forward(self, data: bytes) -> bool:
@@ -132,8 +132,8 @@ class FastPath:
             or is_whole_events(data)
         ):
             return False
-        # `write` is a slot, and a call as `self.write(data)` would bypass the interpreter's inline
-        # cache.
+        # `write` is a slot. A call as `self.write(data)` would bypass the interpreter's inline
+        # cache, so `write` is copied to a local variable.
         write = self.write
         write(data)
         self._previous = self._last
@@ -148,14 +148,14 @@ class FastPath:
         return True
 
     def record_read(self, now: float) -> None:
-        """Record a read of the stream that took the normal path."""
+        """Record a read that was handled on the normal path."""
         self.gaps.append(now - self.read_at)
         self.read_at = now
         if len(self.gaps) >= BATCH:
             self.on_batch()
 
     def keep_tail(self, data: bytes, *, at_boundary: bool) -> None:
-        """Store body bytes from the normal path for `tail`.
+        """Store body bytes from the normal path, so that `tail` includes them.
 
         Args:
             at_boundary: ``data`` begins between two events.

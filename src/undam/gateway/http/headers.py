@@ -1,4 +1,4 @@
-"""Heads that the gateway sends to upstreams and clients. This module does no I/O.
+"""Request heads for upstreams and response heads for clients. No I/O.
 
 Headers are forwarded as received, except hop-by-hop headers (RFC 9110, 7.6.1) and headers that
 would allow an intermediary to buffer a stream.
@@ -15,7 +15,8 @@ from undam.http1.request_parser import RequestHead
 
 EVENT_STREAM = b"text/event-stream"
 
-# The gateway sets these headers on each request. Some upstreams would trust a client's value.
+# The gateway sets these headers on each request, because some upstreams would trust a client's
+# values.
 _REPLACED = frozenset(
     {b"host", b"content-length", b"expect", b"x-request-id", b"x-forwarded-host",
      b"x-forwarded-proto", b"x-forwarded-for", b"forwarded", b"via"}
@@ -38,7 +39,7 @@ UPGRADE_LINES = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
 class ForwardedHead:
-    """Head of a request to upstreams. Only its first two lines depend on the upstream.
+    """Request head for upstreams. Only its first two lines depend on the upstream.
 
     Args:
         secure: the client connection uses TLS.
@@ -148,7 +149,7 @@ class ResponseHead:
         self.events = media_type == EVENT_STREAM and coding in (b"", b"identity")
         if media_type == EVENT_STREAM:
             self.headers = with_no_buffering(self.headers)
-        # The head is built in advance, so that the first content is not delayed. The length is
+        # The head is built in advance, so that the first content is not delayed. Content-Length is
         # left out: `encode` adds it if it is also valid for the client.
         self._lines = b"".join(
             [
@@ -179,13 +180,13 @@ class ResponseHead:
         )
 
     def replace_headers(self, prefix: bytes, lines: bytes) -> None:
-        """Replace all headers whose names begin with ``prefix`` (in lower case) by ``lines``."""
+        """Replace all headers whose names begin with ``prefix`` (in lower case) with ``lines``."""
         self.headers = [pair for pair in self.headers if not pair[0].lower().startswith(prefix)]
         kept = [pair for pair in self.headers if pair[0].lower() != b"content-length"]
         self._lines = b"".join([b"%b: %b\r\n" % pair for pair in kept]) + lines
 
     def release(self) -> None:
-        """Free the headers after they were sent, because a stream may run for a long time."""
+        """Free the headers after they are sent, because a stream may run for a long time."""
         self.headers, self._lines = [], b""
 
     def get(self, name: bytes) -> bytes | None:
@@ -198,7 +199,8 @@ class ResponseHead:
 
 def date_line() -> bytes:
     """Return the Date header line for a response that the gateway generates."""
-    # `strftime` depends on the locale, and the email package would use memory in each worker.
+    # `strftime` depends on the locale, and the email package would need extra memory in each
+    # worker.
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime()
     return b"Date: %b, %02d %b %04d %02d:%02d:%02d GMT\r\n" % (
         _DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second,
@@ -206,7 +208,7 @@ def date_line() -> bytes:
 
 
 def retry_after_s(value: bytes | None) -> float | None:
-    """Return the seconds of a Retry-After header; ``None`` if it is missing, a date or invalid."""
+    """Return the seconds in a Retry-After header; ``None`` if it is missing, a date or invalid."""
     if value is None or re.fullmatch(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?", value) is None:
         return None
     return float(value)

@@ -14,7 +14,7 @@ from undam.gateway.interfaces import Upstream
 
 
 class UpstreamPool:
-    """The upstream connections of one event loop."""
+    """Pool of the upstream connections of one event loop."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, timer: DeadlineTimer, max_head_bytes: int
@@ -61,8 +61,8 @@ class UpstreamPool:
                     server_hostname=None if upstream.tls is None else upstream.host,
                 )
         except BaseException:
-            # If the task is cancelled just after the connection was made, the connection would
-            # otherwise stay open.
+            # The task may be cancelled just after the connection was made. The connection must then
+            # be closed, because nothing else refers to it.
             connection.abort()
             raise
         if connection.closed:
@@ -71,7 +71,7 @@ class UpstreamPool:
         return connection
 
     def connection_idle(self, connection: UpstreamConnection) -> None:
-        """Keep ``connection`` for the next request, or close it if enough are idle."""
+        """Keep ``connection`` for the next request, or close it if enough connections are idle."""
         upstream = connection.upstream
         idle = self._idle.setdefault(upstream, [])
         unwanted = self._kept is not None and upstream not in self._kept
@@ -83,14 +83,14 @@ class UpstreamPool:
         self._timer.schedule(self, connection.idle_since + upstream.idle_s)
 
     def connection_closed(self, connection: UpstreamConnection) -> None:
-        """Remove ``connection``, which has closed."""
+        """Remove a connection that has been closed."""
         self._open.discard(connection)
         idle = self._idle.get(connection.upstream)
         if idle and connection in idle:
             idle.remove(connection)
 
     def keep(self, upstreams: Collection[Upstream]) -> None:
-        """Keep idle connections to ``upstreams``, and close all other idle connections."""
+        """Keep idle connections only to ``upstreams``, and close the others."""
         self._kept = frozenset(upstreams)
         for upstream in [one for one in self._idle if one not in self._kept]:
             for connection in self._idle.pop(upstream):

@@ -1,4 +1,4 @@
-"""Splitter of the gateway's own HTTP/1.1 responses into headers and body. No I/O.
+"""Splitter for the gateway's own HTTP/1.1 responses, into headers and body. No I/O.
 
 A stream of HTTP/2 is served by the same code as a connection of HTTP/1.1. Its responses are
 well-formed, because the gateway has written them, so their parts are only separated here.
@@ -10,7 +10,7 @@ from undam.gateway.http.upstream_response import STATUS_WITHOUT_BODY
 from undam.http1.chunked import ChunkedDecoder
 from undam.http1.headers import RawHeaders
 
-# Headers of HTTP/1.1 connections, which are not allowed in HTTP/2 (RFC 9113, 8.2.2).
+# Connection-specific headers, which are not allowed in HTTP/2 (RFC 9113, 8.2.2).
 _CONNECTION_HEADERS = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
@@ -38,7 +38,7 @@ class ResponseSplitter:
         self._unread = b""
 
     def receive_data(self, data: bytes) -> tuple[RawHeaders | None, bytes]:
-        """Return the body bytes in the next part of the response and, once, its headers.
+        """Return the headers, once they are complete, and the body bytes in the received data.
 
         The headers begin with ``:status``.
         """
@@ -65,7 +65,7 @@ class ResponseSplitter:
             status = line.split(b" ", 2)[1]
             if status != b"100":
                 break
-            data = rest  # HTTP/2 clients do not wait for permission to send the body.
+            data = rest  # HTTP/2 clients send the body without waiting for 100 (Continue).
         headers: RawHeaders = [(b":status", status)]
         chunked = False
         for field in fields:
@@ -88,7 +88,7 @@ class ResponseSplitter:
     def _decode(self, data: bytes) -> bytes:
         assert self._decoder is not None
         if not self._unread and self._decoder.between_chunks:
-            # Nearly all writes of a stream are one whole chunk.
+            # Nearly every write of a stream is one whole chunk.
             at = data.find(b"\r\n") + 2
             if 2 < at < 12 and len(data) - at - 2 == int(data[: at - 2], 16) > 0:
                 return data[at:-2]

@@ -1,4 +1,4 @@
-"""Writer for one response to the client, with framing, heartbeats and all kinds of endings.
+"""Writer for one response to the client: framing, heartbeats, and normal and abnormal endings.
 
 Only whole events of an event stream are written, so a comment or an error event may follow at any
 time.
@@ -29,7 +29,7 @@ without data if an ``id`` came before, and openai-go before 3.43 would fail in a
 
 
 class ResponseWriter:
-    """Writer of one response.
+    """Writer for one response to the client.
 
     Attributes:
         opened: a head was written.
@@ -117,7 +117,7 @@ class ResponseWriter:
             self._send(data, now)
 
     def flush(self) -> None:
-        """Send the bytes that were delayed to share a write with later data."""
+        """Send the bytes that were delayed in order to share a write with later data."""
         if self._pending:
             self._send(b"", self.wrote_at)
 
@@ -132,7 +132,7 @@ class ResponseWriter:
         self._send(own_head(200, lines, self._request_id, self._framing_lines()), now)
 
     def body(self, data: bytes, now: float, *, end_follows: bool = False) -> None:
-        """Write the whole events of one read, and hold the beginning of an unfinished event.
+        """Write the complete events of one read, and buffer the beginning of an incomplete one.
 
         Args:
             end_follows: delay the bytes until `finish` or `break_off`, which the caller calls next.
@@ -147,13 +147,13 @@ class ResponseWriter:
             self._send(self._framed(data), now)
 
     def heartbeat(self, now: float) -> None:
-        """Write a comment, unless an event is unfinished; restart the heartbeat interval."""
+        """Write a comment unless an event is incomplete, and restart the heartbeat interval."""
         self.wrote_at = now
         if self.framer is not None and not self.framer.inside_event:
             self._send(self._framed(PING), now)
 
     def finish(self) -> None:
-        """End the response properly."""
+        """End the response as a complete one."""
         rest = self.framer.flush() if self.framer is not None else b""
         data = self._framed(rest) if rest else b""
         if self.chunked:
@@ -172,7 +172,7 @@ class ResponseWriter:
         self.flush()
         if self.framer is None:
             if not (self.chunked or self._has_length):
-                # Without framing, an orderly close would look like the end of the body.
+                # Without framing, the client would treat an orderly close as the end of the body.
                 self._transport.abort()
             return
         self.framer.held = b""

@@ -14,7 +14,7 @@ from undam.gateway.interfaces import Upstream
 from undam.http1.sockets import detect_dead_peer
 
 _BODY = ResponsePhase.BODY
-# Maximum time in which an upstream may leave sent data unacknowledged.
+# Maximum time for which data sent to an upstream may remain unacknowledged.
 _USER_TIMEOUT_S = 90.0
 
 
@@ -43,7 +43,7 @@ class ResponseReceiver(Protocol):
         ...
 
     def request_paused(self, paused: bool) -> None:
-        """Pause sending of the request's body, or resume it."""
+        """Pause or resume sending of the request body."""
         ...
 
 
@@ -51,7 +51,7 @@ class ConnectionOwner(Protocol):
     """Interface of the pool that keeps connections for reuse."""
 
     def connection_idle(self, connection: UpstreamConnection) -> None:
-        """Take back a connection that can serve another request."""
+        """Accept a connection that can serve another request."""
         ...
 
     def connection_closed(self, connection: UpstreamConnection) -> None:
@@ -60,7 +60,7 @@ class ConnectionOwner(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Protocol of one socket to ``upstream``.
+    """Protocol for one socket to ``upstream``.
 
     Attributes:
         fast_path: set by the receiver once the response may take the fast path.
@@ -79,7 +79,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.transport: asyncio.Transport | None = None
         self.fast_path: FastPath | None = None
-        # `forward` of the fast path while it is active. A cached bound method is faster to call.
+        # `forward` method of the fast path while the fast path is active. A cached bound method is
+        # faster to call.
         self._forward: Callable[[bytes], bool] | None = None
         self._owner = owner
         self._max_head_bytes = max_head_bytes
@@ -88,7 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._paused = False
         self._writing_paused = False
         self._single_use = False
-        # Source of the rest of the request's body.
+        # Function that returns the next part of the request body.
         self._next_piece: Callable[[], bytes] | None = None
 
     @property
@@ -111,7 +112,7 @@ class UpstreamConnection(asyncio.Protocol):
         single_use: bool,
         upgrade: bool = False,
     ) -> None:
-        """Send a request; its response is passed to ``receiver``.
+        """Send a request; the response is passed to ``receiver``.
 
         Args:
             next_piece: returns the next part of the request's body, or nothing if there is none at
@@ -127,13 +128,14 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.write(head + next_piece())
         self._next_piece = next_piece
         self.send_body()
-        # The parser is created now, while the request is in transit, so it delays nothing.
+        # The parser is created while the request is in transit, so that its creation delays
+        # nothing.
         self._response = UpstreamResponse(
             self._max_head_bytes, without_body=without_body, upgrade=upgrade
         )
 
     def send_body(self) -> None:
-        """Send the available part of the request's body, unless the upstream reads too slowly."""
+        """Send the available part of the request body, unless the upstream reads too slowly."""
         transport, next_piece = self.transport, self._next_piece
         if transport is None or next_piece is None:
             return
@@ -141,7 +143,7 @@ class UpstreamConnection(asyncio.Protocol):
             transport.write(piece)
 
     def write(self, data: bytes) -> None:
-        """Send data of another protocol, after the upstream has switched to it."""
+        """Send data in the protocol that the upstream has switched to."""
         if self.transport is not None and not self.closed:
             self.transport.write(data)
 
@@ -164,7 +166,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
-    # Callbacks of the event loop.
+    # Callbacks that the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not subclasses of asyncio.Transport.

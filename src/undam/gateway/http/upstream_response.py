@@ -26,7 +26,7 @@ _UPGRADED = "the upstream switched protocols without a request to do so"
 
 
 class ResponsePhase(Enum):
-    """Phase of a response: the parts that have arrived."""
+    """Phase of a response, named after the parts that have arrived."""
 
     HEAD = "head"
     """The final head is incomplete. Interim (1xx) responses belong to this phase."""
@@ -62,13 +62,14 @@ _TRANSITIONS: dict[ResponsePhase, dict[_Signal, ResponsePhase]] = {
     ResponsePhase.FAILED: {},
 }
 
-# Looking up a member on its class would take longer than the rest of an llhttp callback.
+# Module constants, because an enumeration lookup would take longer than the rest of an llhttp
+# callback.
 _HEAD, _BODY = ResponsePhase.HEAD, ResponsePhase.BODY
 _COMPLETE, _OVERRUN = ResponsePhase.COMPLETE, ResponsePhase.OVERRUN
 
 
 class UpstreamResponse:
-    """Parser of one response.
+    """Parser for one response.
 
     Attributes:
         phase: current phase.
@@ -93,7 +94,7 @@ class UpstreamResponse:
         self.head: ResponseHead | None = None
         self.error = ""
         self.started = False
-        # Decoder of a chunked body, and bytes that it could not decode yet.
+        # Decoder of a chunked body, and the bytes that it could not decode yet.
         self._chunks: ChunkedDecoder | None = None
         self._unread = b""
         self._head_end = b""  # The last bytes of an incomplete head.
@@ -153,7 +154,7 @@ class UpstreamResponse:
         return body
 
     def _end_of_head(self, data: bytes) -> int:
-        """Return the length of the part of ``data`` that belongs to a head."""
+        """Return how many bytes at the start of ``data`` belong to a response head."""
         window = self._head_end + data
         at = window.find(_BLANK_LINE)
         self._head_bytes += len(data)
@@ -233,7 +234,7 @@ class UpstreamResponse:
         headers, self._headers = self._headers, []
         for name, value in headers:
             if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
-                # No head is returned, so that the client gets an error response.
+                # The response head is not returned, so that the client receives an error response.
                 self._fail("the upstream uses an unsupported transfer coding")
                 return
         self.head = ResponseHead(status, self._reason, headers)

@@ -1,1 +1,1 @@
-"""Decisions of the gateway: routing, load balancing, hedging, admission, keys."""
+"""Decisions of the gateway: routing, load balancing, hedging, admission and API keys."""

@@ -1,4 +1,4 @@
-"""Admission control on an event loop: checks the API key, then admits or queues the request."""
+"""Admission control for one event loop: check API keys; admit, queue or refuse requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_KEY = Refusal(
 
 
 class AdmissionPermit:
-    """A `Permit` of `AdmissionControl`; calling ``release`` twice is harmless."""
+    """A `Permit` from `AdmissionControl`; calling ``release`` twice is harmless."""
 
     __slots__ = ("_control", "released", "request")
 
@@ -81,11 +81,12 @@ class AdmissionControl:
         self._on_finish = on_finish
         self._key_usage = KeyUsage()
         self._pending: dict[Waiter, tuple[_Pending, RequestInfo]] = {}
-        # Requests that are admitted but not yet forwarded. No upstream counts them yet.
+        # Requests that are admitted but not yet forwarded. They are not yet counted at any
+        # upstream.
         self._admitted: dict[int, RequestInfo] = {}
 
     def enter(self, request: RequestInfo) -> Decision | _Pending:
-        """Return a permit, a refusal, or a future of either if the request is queued.
+        """Return a permit or a refusal; if the request is queued, return a future for either.
 
         The client's key is removed from the headers, and its name is set in ``request``. Cancel
         the future if the client disconnects.
@@ -105,7 +106,7 @@ class AdmissionControl:
         return self._wait(entered, request)
 
     def forwarded(self, request: RequestInfo) -> None:
-        """Record that an admitted request was sent to an upstream, which counts it from now on."""
+        """Record that an admitted request was sent to an upstream, where it is now counted."""
         self._admitted.pop(id(request), None)
 
     def finish(self, request: RequestInfo) -> None:
@@ -117,7 +118,7 @@ class AdmissionControl:
         self.admit_queued()
 
     def admit_queued(self) -> None:
-        """Admit as many queued requests as there is capacity for."""
+        """Admit queued requests while there is capacity."""
         while True:
             waiter = self.queue.admit_next(capacity=self._has_capacity(len(self._admitted)))
             if waiter is None:
@@ -145,7 +146,7 @@ class AdmissionControl:
         def done(_: _Pending) -> None:
             timer.cancel()
             if self._pending.pop(waiter, None) is not None:
-                # The request was refused, or its client disconnected.
+                # The queued request was refused, or its client disconnected.
                 self.queue.remove(waiter)
                 self._key_usage.release(request.key_name)
                 self._on_queue(self.queue.waiting)
@@ -171,5 +172,5 @@ class AdmissionControl:
 
 
 def strip_keys(request: RequestInfo) -> None:
-    """Remove all headers from which an upstream could read an API key."""
+    """Remove all headers that could reveal a client's API key to an upstream."""
     request.headers[:] = [one for one in request.headers if one[0].lower() not in _KEY_HEADERS]

@@ -15,7 +15,7 @@ class Waiter:
 
 
 class AdmissionQueue:
-    """Count of the requests in flight, and queue of the waiting ones.
+    """Counter for the requests in flight, and queue for the waiting requests.
 
     Each request admitted by `enter` or `admit_next` must be followed by one `leave`.
     """
@@ -40,7 +40,7 @@ class AdmissionQueue:
         return bool(self._queue) or (0 < limit <= self.in_flight + max(1, limit // 10))
 
     def enter(self, *, capacity: bool = True) -> Waiter | Literal["admitted", "queue-full"]:
-        """Admit, queue or refuse a request.
+        """Admit, queue or refuse a new request.
 
         Args:
             capacity: whether any upstream can take one more request.

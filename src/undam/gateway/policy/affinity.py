@@ -1,4 +1,4 @@
-"""Affinity: requests of one conversation go to the upstream that holds their prefix. No I/O.
+"""Affinity: a conversation's requests go to the upstream that has cached its prefix. No I/O.
 
 The upstream is determined by rendezvous hashing of the conversation and the names of the upstreams.
 All workers and replicas of the gateway therefore agree without exchanging state, and if an upstream
@@ -17,7 +17,7 @@ _MASK = (1 << 64) - 1
 
 
 def affinity_key(mode: str, request: RequestInfo) -> int:
-    """Return a number that identifies the conversation of a request; 0 if it is unknown.
+    """Return a number that identifies the conversation of a request; 0 if unknown.
 
     Args:
         mode: ``off``, ``prefix``, ``user`` or ``header:NAME``. If the named field is missing, the

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from undam.gateway.interfaces import Upstream
 
-# Time limit; a later response counts as unhealthy, whatever its status.
+# Time limit for a check. A check fails if the response arrives later, whatever its status.
 TIMEOUT_S = 5.0
 # A single failed check does not make an upstream unhealthy.
 _FAILURES = 2
@@ -37,8 +37,7 @@ async def _get(upstream: Upstream, path: str) -> bool:
             server_hostname=upstream.host if upstream.tls is not None else None,
         )
     try:
-        # Health endpoints are next to the API, and not below its version: /health rather than
-        # /v1/health.
+        # Health endpoints are outside the versioned path of the API: /health, not /v1/health.
         base = upstream.base_path.removesuffix(upstream.version)
         head = f"GET {base}{path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
         writer.write(head.encode("ascii") + b"Connection: close\r\nUser-Agent: undam\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Hedging: when to send a request without content a second time. No I/O and no clock.
+"""Hedging: when to repeat a request that has not received content. No I/O and no clock.
 
 Hedging helps when one replica stalls. Under load, it does not help but adds to the load. Hedges
 therefore have a strict budget, and none are sent while the upstreams are busy.
@@ -28,7 +28,7 @@ class HedgeDenial(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HedgeTarget:
-    """The upstream that would get the hedge.
+    """The upstream that the hedge would be sent to.
 
     Args:
         outstanding: current number of streams.
@@ -40,14 +40,15 @@ class HedgeTarget:
     limit: int = 0
 
 
-# Maximum utilization of the target. Above it, the hedge or the next request would be queued.
+# Maximum utilization of the target upstream. Above this limit, the hedge or the next request would
+# be queued.
 _MAX_UTILIZATION = 0.8
 # An upstream is busy if over half of its recent attempts took longer than the unloaded TTFT.
 _RECENT_ATTEMPTS = 32
 _MIN_RECENT_ATTEMPTS = 8
 _RECENT_AGE_S = 30.0
-# By definition, fewer than 5 % of the requests take longer than the p95, and fewer still longer
-# than twice that. More than 10 % means load, not a stall.
+# By definition, fewer than 5 % of the requests take longer than the p95, and even fewer take twice
+# as long. A share over 10 % is a sign of load, not of a stall.
 _MAX_LATE_SHARE = 0.10
 _LATE_WINDOW = 64
 # If one replica stalls, nearly every hedge wins. If all are slow, at most half of the hedges win.
@@ -57,12 +58,12 @@ _PAUSE_S = 10.0
 
 
 class Hedging:
-    """Delay, budget and load checks of the hedges of one gateway process."""
+    """Hedging for one gateway process: delay, budget and load checks."""
 
     def __init__(self, limits: HedgeLimits) -> None:
         self.limits = limits
         self._baselines = ModelBaselines()
-        # The budget starts empty, so the share of extra requests never exceeds ``max_share``.
+        # The budget starts empty, so that the share of extra requests never exceeds ``max_share``.
         self._budget = 0.0
         self._slowness: dict[str, deque[tuple[float, float]]] = {}
         self._late: deque[bool] = deque(maxlen=_LATE_WINDOW)
@@ -70,11 +71,11 @@ class Hedging:
         self._paused_until_s = 0.0
 
     def count_request(self) -> None:
-        """Count a request that may be hedged; it adds to the budget."""
+        """Count a request that may be hedged, which increases the budget."""
         self._budget = min(self.limits.burst, self._budget + self.limits.max_share)
 
     def delay_s(self, model: str) -> float | None:
-        """Return the wait for content before a hedge is due, or ``None`` while it is unknown."""
+        """Return how long to wait for content before hedging; ``None`` if not known yet."""
         limits = self.limits
         if limits.mode == "off":
             return None
@@ -89,7 +90,7 @@ class Hedging:
     def request_hedge(
         self, target: HedgeTarget, now_s: float, *, queued: bool = False
     ) -> HedgeDenial | None:
-        """Take a due hedge from the budget; return the reason if it is denied.
+        """Deduct a due hedge from the budget; if the hedge is denied, return the reason instead.
 
         Args:
             queued: requests are waiting for admission, or the gateway is nearly full.
@@ -101,7 +102,7 @@ class Hedging:
         return denial
 
     def record_ttft(self, model: str, upstream: str, ttft_s: float, now_s: float) -> None:
-        """Record when an attempt returned content, or how long it waited until cancelled."""
+        """Record the time to content of an attempt, or until the attempt was cancelled."""
         baseline = self._baselines.of(model)
         baseline.add(ttft_s, now_s)
         if baseline.unloaded_s:

@@ -1,4 +1,4 @@
-"""API keys of the gateway and their limits. No I/O; only the SHA-256 of a key is kept."""
+"""Client API keys and their limits. No I/O; only the SHA-256 hash of a key is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 # Shorter keys could be guessed.
 _MIN_KEY_CHARS = 16
-# With a smaller burst, parallel requests of one user would be refused even at a low average rate.
+# With a smaller burst size, a user's parallel requests would be refused even at a low average rate.
 _MIN_BURST = 5.0
 
 
@@ -39,7 +39,7 @@ class Key:
 
 
 def parse_keys(text: str, path: str) -> tuple[Key, ...]:
-    """Parse a key file: one key per line as in `FORM`, empty lines and ``#`` comments.
+    """Parse a key file. A line has the form `FORM`, is empty, or is a ``#`` comment.
 
     Raises:
         ConfigSyntaxError: a line is invalid. The message does not contain the line, which may
@@ -70,7 +70,7 @@ def parse_keys(text: str, path: str) -> tuple[Key, ...]:
 
 
 def find_key(keys: Iterable[Key], token: str) -> Key | None:
-    """Return the key that matches ``token``, in constant time whether or not one does."""
+    """Return the key that matches ``token``. The time does not depend on whether one matches."""
     from hmac import compare_digest  # noqa: PLC0415 (imports hashlib, see `_digest`)
 
     digest = _digest(token.encode("utf-8", "surrogateescape"))
@@ -133,7 +133,7 @@ class _Usage:
 
 
 class KeyUsage:
-    """Current usage of each key, by name, so that limits may change while streams run."""
+    """Current usage of each key, by key name, so that limits may change while streams run."""
 
     def __init__(self) -> None:
         self._usage: dict[str, _Usage] = {}
@@ -154,7 +154,7 @@ class KeyUsage:
         return None
 
     def release(self, name: str) -> None:
-        """End a request that `acquire` started; unknown names are ignored."""
+        """End a request that `acquire` started; unknown key names are ignored."""
         usage = self._usage.get(name)
         if usage is not None:
             usage.streams = max(0, usage.streams - 1)

@@ -1,4 +1,4 @@
-"""Extraction of the properties of a request that determine its routing. No I/O."""
+"""Extraction of the request properties that determine routing. No I/O."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_request_info(head: RequestHead, headers: RawHeaders, *, client: str) ->
 
 
 def malformed_request_info(head: RequestHead | None, data: bytes, *, client: str) -> RequestInfo:
-    """Return what is known of a request that was refused because it is malformed.
+    """Return the known properties of a request that was refused because it is malformed.
 
     Args:
         head: its head, if that was parsed.
@@ -87,7 +87,7 @@ def malformed_request_info(head: RequestHead | None, data: bytes, *, client: str
 
 
 def depends_on_body(info: RequestInfo) -> bool:
-    """Return whether the members of the body affect how the request is handled."""
+    """Return whether the request's handling depends on members of its body."""
     if info.method != "POST":
         return False
     return info.api is not PLAIN or info.path.rstrip("/").endswith(_COMPUTATIONS)

@@ -1,4 +1,4 @@
-"""Routing of each request to an upstream: admission, load balancing, hedging and ejection."""
+"""Routing of requests to upstreams: admission, load balancing, hedging and ejection."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _InFlight:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """Clock, random numbers and outputs of a router.
+    """Clock, random numbers and outputs that a router uses.
 
     Args:
         clock: returns seconds of the same clock as the relay.
@@ -72,7 +72,7 @@ class Dependencies:
 
 
 class GatewayRouter:
-    """A `Router` for one `Config`, which `apply` may replace while requests are in flight.
+    """A `Router` configured by a `Config`, which `apply` may replace while requests are in flight.
 
     Args:
         upstreams: the upstreams of the config, with the same names.
@@ -110,7 +110,7 @@ class GatewayRouter:
         self._publish_usable()
 
     def apply(self, config: Config, upstreams: Collection[Upstream]) -> tuple[str, ...]:
-        """Replace the configuration and return the names of the upstreams it removes.
+        """Replace the configuration, and return the names of the upstreams that were removed.
 
         Removed upstreams get no new streams.
         """
@@ -136,7 +136,7 @@ class GatewayRouter:
             self.balancer.set_properties(one.name, models=one.models, priority=one.priority)
 
     def use_keys(self, keys: tuple[Key, ...] | None, upstream_key: str) -> None:
-        """Set the accepted client keys (``None``: no key needed) and the key sent upstream."""
+        """Set the accepted client keys (``None``: no key needed) and the key for upstreams."""
         self.admission.keys = keys
         self._upstream_key = upstream_key
 
@@ -310,13 +310,13 @@ class GatewayRouter:
         del self._in_flight[id(state.request)]
 
     def _confirm_suspects(self, state: _InFlight) -> None:
-        """Count the internal server errors of a request as failures of the upstreams."""
+        """Count a request's internal server errors as failures of the upstreams that sent them."""
         for lease in state.suspects:
             self._record_failure(lease, "status 500")
         state.suspects.clear()
 
     def _set_aside(self, attempt: _Attempt, now: float, status: int, retry_after_s: float) -> None:
-        """Stop sending requests to an upstream for the time that its response requested."""
+        """Stop sending requests to an upstream for the time that its response specified."""
         lease = attempt.lease
         if self.balancer.set_aside(lease, now, retry_after_s):
             self._log(f"upstream {lease.name} is ejected for {retry_after_s:g} s: status {status}")
@@ -372,7 +372,7 @@ def models_response(models: Collection[str]) -> LocalResponse:
 
 
 def _limits(config: Config, upstreams: Collection[Upstream]) -> dict[str, int]:
-    """Return the maximum number of concurrent streams by upstream name; 0 means no limit."""
+    """Return the maximum number of concurrent streams for each upstream name; 0 means no limit."""
     return {one.name: one.max_streams or config.upstream_streams for one in upstreams}
 
 

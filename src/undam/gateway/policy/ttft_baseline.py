@@ -18,17 +18,17 @@ it."""
 _MAX_AGE_S = 900.0
 _BLOCK = 64
 # The baseline falls quickly and rises slowly: it takes 9000 requests to double. A busy period
-# therefore does not raise it, but a lasting change of prompts does.
+# therefore does not raise it, but a lasting change in prompts does.
 _FALL_WEIGHT, _MAX_RISE = 0.25, 1.005
 # Prompts of equal length have nearly equal TTFTs. The margin of 50 % over the median prevents small
 # differences from counting as load.
 _MIN_MARGIN = 1.5
-# A recent unknown model name replaces an old one after this many requests.
+# An unknown model name replaces an old one after this many recent requests.
 _REPLACE_AFTER = 8
 
 
 class TtftBaseline:
-    """TTFT of one model, over its last `WINDOW` attempts of at most 15 minutes.
+    """TTFT of one model, from its last `WINDOW` attempts, none older than 15 minutes.
 
     Cancelled attempts count with their waiting time. Without them, every hedge would lower the
     quantile.
@@ -94,7 +94,7 @@ class ModelBaselines:
         self._others = TtftBaseline()
 
     def of(self, model: str) -> TtftBaseline:
-        """Return the baseline of ``model``, or the shared one of all models without their own.
+        """Return the baseline for ``model``, or the baseline shared by all other models.
 
         When the table is full, a new name replaces an old one only if it is requested often. A
         client that uses a new name for each request therefore displaces no model.

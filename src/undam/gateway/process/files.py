@@ -1,4 +1,4 @@
-"""Reader of the files that the configuration names: CA certificates, API keys, certificates."""
+"""Reader for files named in the configuration: CA certificates, API keys, TLS certificates."""
 
 from __future__ import annotations
 

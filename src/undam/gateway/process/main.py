@@ -64,8 +64,8 @@ def run_gateway(
 
 def _supervise(spec: WorkerSpec) -> int:
     # The socket of ``spec`` only reserves the port and does not listen. Each worker binds its own
-    # socket to the port, and the kernel distributes connections between those that listen.
-    # Workers share a Unix socket.
+    # socket to the port, and the kernel distributes connections between the listening sockets. A
+    # Unix socket, in contrast, is shared by the workers.
     shared = bool(spec.config.unix_path)
     port = 0 if shared else spec.listener.getsockname()[1]
 
@@ -129,7 +129,7 @@ def _bind(config: Config, *, port: int | None = None) -> socket.socket:
 
 
 def _bind_unix(path: str) -> socket.socket:
-    """Bind a Unix socket, and replace one that no process listens on."""
+    """Bind a Unix socket, replacing an existing socket that no process listens on."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if Path(path).is_socket():

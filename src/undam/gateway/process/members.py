@@ -1,4 +1,4 @@
-"""Members of upstreams: one upstream for each address of a name, looked up periodically.
+"""Upstreams that are resolved by name: one member for each address, looked up periodically.
 
 If a lookup fails, or returns no address, the last known members stay: a failed name server must not
 stop the service, and members that are really gone are ejected.
@@ -27,7 +27,7 @@ async def look_up(host: str, port: int) -> list[str]:
 
 
 class Members:
-    """The upstreams of a configuration; some of them are looked up by name.
+    """The upstreams of a configuration, some of which are resolved by name.
 
     Args:
         apply: called with all upstreams when members were added or removed.
@@ -52,7 +52,7 @@ class Members:
 
     @property
     def upstreams(self) -> list[Upstream]:
-        """The upstreams, with a member for each address of those that are looked up."""
+        """The upstreams. An upstream resolved by name is listed as one member for each address."""
         found: list[Upstream] = []
         for upstream, resolve in self._named:
             if not resolve:
@@ -64,12 +64,12 @@ class Members:
         return found
 
     def configure(self, config: Config, upstreams: Sequence[Upstream]) -> None:
-        """Replace the upstreams; addresses that are already known for their names are kept."""
+        """Replace the upstreams; the addresses that are already known are kept."""
         resolved = {one.name for one in config.upstreams if one.resolve}
         self._named = [(one, one.name in resolved) for one in upstreams]
 
     async def refresh(self) -> bool:
-        """Look up all names once, and return whether members changed."""
+        """Look up all names once, and return whether any members changed."""
         hosts = {one.host: one.port for one, resolve in self._named if resolve}
         before = dict(self._addresses)
         await asyncio.gather(*(self._refresh(host, port) for host, port in hosts.items()))

@@ -14,12 +14,12 @@ from enum import IntEnum
 from undam.gateway.process.systemd import notify
 
 _PR_SET_PDEATHSIG = 1
-# The pause before the restart of a crashing worker doubles between these limits, and is reset after
-# a stable run.
+# The pause before a crashing worker is restarted doubles between these limits. A run of at least
+# `_STABLE_S` resets it.
 _MIN_PAUSE_S = 0.1
 _MAX_PAUSE_S = 10.0
 _STABLE_S = 60.0
-# Time between the signal to stop at once and SIGKILL.
+# Time between the signal to stop immediately and SIGKILL.
 _KILL_AFTER_S = 2.0
 _STARTING_POLL_S = 0.05
 _MAX_WAIT_S = 60.0
@@ -113,7 +113,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _wait_s(self) -> float:
-        """Return the time until the next restart or kill; poll while workers are starting."""
+        """Return the time until the next restart, kill or (during startup) poll."""
         if self._ready is not None:
             return _STARTING_POLL_S
         due = min([*self._restart_at.values(), self._kill_at])

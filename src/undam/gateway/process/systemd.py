@@ -1,4 +1,4 @@
-"""Service notifications for systemd (man 3 sd_notify); without its socket nothing is sent."""
+"""Service notifications for systemd (man 3 sd_notify). None are sent without NOTIFY_SOCKET."""
 
 from __future__ import annotations
 

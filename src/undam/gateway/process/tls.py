@@ -1,4 +1,4 @@
-"""TLS contexts of the listener and of the connections to upstreams."""
+"""TLS contexts for the listener and for connections to upstreams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.gateway.config.config import Config
 
 
 def listener_context(config: Config) -> ssl.SSLContext | None:
-    """Return the context of the listener, or ``None`` for plain text.
+    """Return the TLS context for the listener, or ``None`` for plain text.
 
     Raises:
         UsageError: the certificate or key cannot be read.
@@ -37,7 +37,7 @@ def load_certificate(context: ssl.SSLContext, config: Config) -> None:
 
 
 def upstream_context(cacert: str) -> ssl.SSLContext:
-    """Return a context that verifies upstreams with ``cacert``, or the system's CAs if empty.
+    """Return a TLS context that verifies upstreams with ``cacert``, or with the system's CAs.
 
     Raises:
         UsageError: the file cannot be read or contains no certificate.

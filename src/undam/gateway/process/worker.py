@@ -105,7 +105,7 @@ def _open_access_log(path: str) -> AccessLog | None:
 
 
 class _ClientKeys:
-    """Loader of the router's API keys, which are read again when their file changes."""
+    """Loader for the router's API keys, which are read again when their file changes."""
 
     def __init__(self, router: GatewayRouter, log: Callable[[str], None]) -> None:
         self._router = router
@@ -113,14 +113,14 @@ class _ClientKeys:
         self._version: tuple[int, int] | None = None
 
     def apply(self, config: Config) -> None:
-        """Read all keys of ``config``. If this raises UndamError, the old keys stay in force."""
+        """Read all keys that ``config`` refers to; on UndamError, the old keys stay in force."""
         version = file_version(config.keys)
         keys = read_keys(config)
         self._router.use_keys(keys, read_key("upstream_key", config.upstream_key))
         self._version = version
 
     async def watch(self, config: Callable[[], Config]) -> None:
-        """Apply changes of the key file; report an invalid one once."""
+        """Apply changes to the key file; an invalid file is reported once."""
         while True:
             await asyncio.sleep(KEY_CHECK_INTERVAL_S)
             version = file_version(config().keys)
@@ -258,8 +258,9 @@ class _Worker:
     def _on_stop(self) -> None:
         self._stop_signals += 1
         self._stop.set()
-        # A supervised worker may get SIGTERM twice, since the service manager may send it, too.
-        # Only the supervisor decides that streams are cut, with SIGUSR1.
+        # A supervised worker may receive SIGTERM twice, because the service manager may also send
+        # it. Only the supervisor decides whether streams are cut, and it sends SIGUSR1 for this
+        # purpose.
         if self._stop_signals > 1 and not self._spec.supervised:
             self._stop_now.set()
 

@@ -1,4 +1,4 @@
-"""The gateway of one event loop: listening, client connections and shutdown."""
+"""The gateway in one event loop: listening, client connections and shutdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.gateway.relay.gateway_context import GatewayContext
 
 
 class Gateway:
-    """The data plane of one event loop.
+    """Data plane of one event loop.
 
     Attributes:
         context: state shared with the client connections.
@@ -54,7 +54,7 @@ class Gateway:
         kind: Callable[[GatewayContext, set[ClientConnection]], asyncio.Protocol]
         kind = ClientConnection
         if tls is not None:
-            # Only a listener with TLS needs the memory of the HTTP/2 implementation.
+            # Only a TLS listener needs the memory of the HTTP/2 implementation.
             from undam.gateway.relay.http2_session import TlsConnection  # noqa: PLC0415
 
             kind = TlsConnection
@@ -89,7 +89,7 @@ class Gateway:
             await self.context.request_finished.wait()
 
     def end_all(self) -> int:
-        """End every request in flight with an error, and return their number."""
+        """End every request in flight with an error, and return the number of these requests."""
         busy = [client for client in self._clients if client.busy]
         for client in busy:
             client.shut_down()

@@ -16,13 +16,13 @@ from undam.gateway.relay.outgoing_request import OutgoingRequest
 
 MAX_HELD_BYTES = 64 << 10
 """Maximum data to hold per upstream before its first content, while another upstream may win."""
-# Maximum idle time of a connection for a request that must not be sent twice. Servers close idle
-# connections after 5 s (uvicorn, node) or later.
+# Maximum idle time of a connection that is reused for a request that must not be sent twice.
+# Servers close idle connections after 5 s (uvicorn, node) or later.
 _SURELY_OPEN_S = 2.0
 
 
 class AttemptListener(Protocol):
-    """Receiver of the response of an attempt, whose methods are called in order.
+    """Receiver of the response to one attempt. Its methods are called in order.
 
     A race receives the responses of its attempts. It passes the winner's response to the relay,
     which implements the same interface.
@@ -43,16 +43,16 @@ class AttemptListener(Protocol):
     def attempt_failed(
         self, attempt: Attempt, result: UpstreamResult, why: str, now: float
     ) -> None:
-        """Handle a failure, after which no more of the response arrives."""
+        """Handle a failure. No more of the response will arrive."""
         ...
 
     def request_paused(self, paused: bool) -> None:
-        """Pause reading of the request's body from the client, or resume it."""
+        """Pause or resume reading of the request body from the client."""
         ...
 
 
 class Attempt:
-    """One attempt, which receives the response from its connection.
+    """One attempt. It receives the response from its connection.
 
     Attributes:
         held: body bytes that were not forwarded yet.
@@ -97,7 +97,7 @@ class Attempt:
 
     @property
     def connecting(self) -> bool:
-        """True while there is no connection."""
+        """True while the attempt has no connection."""
         return self._task is not None
 
     def start(self, pool: UpstreamPool) -> None:
@@ -121,12 +121,12 @@ class Attempt:
             connection.abort()
 
     def hold(self, data: bytes) -> None:
-        """Keep body bytes until it is known whether this attempt wins."""
+        """Buffer body bytes until it is known whether this attempt wins."""
         self.held.append(data)
         self.held_bytes += len(data)
 
     def take_held(self) -> tuple[bytes, bytes]:
-        """Return and clear the held bytes, and the part that the detector has not read."""
+        """Return the buffered bytes, and those that the detector has not read; clear both."""
         data, unread = b"".join(self.held), self.unread
         self.held, self.unread = [], b""
         return data, unread
@@ -138,14 +138,15 @@ class Attempt:
     async def _open(self, pool: UpstreamPool) -> None:
         try:
             connection = await pool.open(self.upstream)
-        except (OSError, UnicodeError) as error:  # UnicodeError: IDNA cannot encode the name.
+        # UnicodeError is raised if IDNA cannot encode the name.
+        except (OSError, UnicodeError) as error:
             self._task = None
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self._listener.attempt_failed(
                 self, UpstreamResult.REFUSED, f"no connection: {why}", monotonic()
             )
             return
-        if self._task is None:  # aborted in the loop iteration that connected
+        if self._task is None:  # The attempt was aborted in the same loop iteration.
             connection.abort()
             return
         self._task = None
@@ -178,12 +179,12 @@ class Attempt:
         self._listener.body_received(self, data, now)
 
     def response_complete(self) -> None:
-        """Report the end. The connection has already returned to the pool."""
+        """Report the end of the response. The connection has already returned to the pool."""
         self.connection = None
         self._listener.response_complete(self, monotonic())
 
     def connection_lost(self, why: str, *, started: bool, sent: bool) -> None:
-        """Report the failure, or reconnect if a reused connection was already closed."""
+        """Report the failure. Reconnect instead if a reused connection was already closed."""
         self.connection = None
         request = self._request
         if (
@@ -191,12 +192,12 @@ class Attempt:
             and not started
             and (request.repeatable or not (sent or request.body.passed_on))
         ):
-            # It is not a failure if the upstream closed an idle connection while it was reused.
+            # It is not a failure if the upstream closed an idle connection just as it was reused.
             assert self._pool is not None
             self._connect(self._pool)
             return
         self._listener.attempt_failed(self, UpstreamResult.DIED, why, monotonic())
 
     def request_paused(self, paused: bool) -> None:
-        """Report whether the connection currently accepts more of the request's body."""
+        """Report whether the connection currently accepts more of the request body."""
         self._listener.request_paused(paused)

@@ -1,4 +1,4 @@
-"""Detection of a client that has stopped reading, without I/O or a clock."""
+"""Detection of a client that has stopped reading. No I/O and no clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import inf
 
 
 class ClientBackpressure:
-    """Backpressure state of a client that may be slower than its stream."""
+    """Backpressure state for a client that may be slower than its stream."""
 
     __slots__ = ("_since", "_unsent_bytes")
 
@@ -16,7 +16,7 @@ class ClientBackpressure:
 
     @property
     def paused(self) -> bool:
-        """True while the write buffer is full and the upstream is therefore paused."""
+        """True while the write buffer is full, which pauses the upstream."""
         return self._since < inf
 
     def pause(self, now: float, unsent_bytes: int) -> None:
@@ -28,7 +28,7 @@ class ClientBackpressure:
         self._since = inf
 
     def deadline(self, limit_s: float | None) -> float:
-        """Return the time at which `is_stalled` must be called next."""
+        """Return the time at which `is_stalled` must be called again."""
         return self._since + (inf if limit_s is None else limit_s)
 
     def is_stalled(self, now: float, unsent_bytes: int, limit_s: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""Client connection, whose requests are handled one after another, each by its own relay."""
+"""Client connection. Its requests are handled one after another, each by a new relay."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from undam.http1.headers import without_hop_by_hop
 from undam.http1.request_parser import CONTINUE, BadRequest, RequestHead, RequestParser
 from undam.http1.sockets import detect_dead_peer, limit_unsent, reset_on_close
 
-# Maximum size of pipelined requests, above which the connection is reset. Reading cannot be paused,
-# because the gateway would then not detect a client disconnect.
+# Maximum size of pipelined requests. Above it, the connection is reset. Reading cannot be paused
+# instead, because the gateway would then not detect a client disconnect.
 _MAX_PIPELINED_BYTES = 256 << 10
-# Maximum buffered size of a body whose request waits in the admission queue. Reading is paused
-# above it.
+# Maximum buffered size of the body of a request that waits in the admission queue. Reading is
+# paused above this size.
 _QUEUED_BODY_BYTES = 256 << 10
-# Number of steps run at once: enough for a body of one segment. The event loop runs the steps of
-# longer bodies.
+# Number of inspection steps that are run at once: enough for a body of one segment. For longer
+# bodies, the event loop runs the steps.
 _STEPS_AT_ONCE = 4
-# Time for which a refused client may continue to send, so that it receives the response instead of
-# a reset.
+# Time for which a refused client may continue to send. If the connection were closed immediately,
+# the client could receive a reset instead of the response.
 _LINGER_S = 2.0
 
 
@@ -71,7 +71,7 @@ _BUSY = _MAY_PAUSE | {ClientState.RELAYING}
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client.
+    """Connection from one client.
 
     Args:
         context: state shared by all connections of the loop.
@@ -95,16 +95,16 @@ class ClientConnection(asyncio.Protocol):
         self._relay: ResponseRelay | None = None
         self._head: RequestHead | None = None
         self._body: RequestBody | None = None
-        # Inspection of the current body, and whether the event loop runs its steps.
+        # Inspection of the current body, and whether the event loop is running the inspection.
         self._inspection: BodyInspection | None = None
         self._inspecting = False
-        # Deadline of the current state if there is no relay.
+        # Deadline of the current state while there is no relay.
         self._deadline = inf
         self._reading_paused = self._writing_paused = False
         # `connection_made` sets the transport before any other callback.
         self._transport = cast("asyncio.Transport", None)
         self._address = ""
-        # The received part of the PROXY header; `None` once it is complete, or if none is expected.
+        # The received part of the PROXY header; `None` if the header is complete or not expected.
         self._proxy_header: bytes | None = b"" if context.proxy_protocol else None
         self._secure = False
 
@@ -151,12 +151,12 @@ class ClientConnection(asyncio.Protocol):
         elif state is ClientState.READING:
             self._read_body()
         else:
-            # Handling a request takes as long as forwarding ten tokens, so tokens that arrived in
-            # the same loop iteration are forwarded first.
+            # Handling a request takes as long as forwarding ten tokens. Tokens that arrived in the
+            # same loop iteration are therefore forwarded first.
             self._context.loop.call_soon(self._next_request)
 
     def _read_proxy_header(self, data: bytes) -> bytes:
-        """Read the header of the PROXY protocol; return the data after it."""
+        """Read the PROXY protocol header, and return the data after it."""
         assert self._proxy_header is not None
         self._proxy_header += data
         try:
@@ -175,8 +175,9 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # As in nginx and Go, a half-closed connection counts as closed. It cannot be distinguished
-        # from a client that has disconnected, for which every token would be wasted. A request that
-        # arrived just before is still parsed, so that an error response is sent if it is malformed.
+        # from the connection of a disconnected client, for which every token would be wasted. A
+        # request that arrived just before is still parsed, so that a malformed request receives an
+        # error response.
         self._next_request()
         if self._relay is not None:
             self.reset()
@@ -223,7 +224,7 @@ class ClientConnection(asyncio.Protocol):
         self._start_relay(head, piece, complete=complete)
 
     def _start_relay(self, head: RequestHead, piece: bytes, *, complete: bool) -> None:
-        """Start the relay of a request, which is admitted or refused before its body is read."""
+        """Start the relay for a request, which is admitted or refused before its body is read."""
         context, now = self._context, monotonic()
         headers, head.headers = without_hop_by_hop(head.headers), []
         client = context.trusted_proxies.client(self._address, headers)
@@ -248,8 +249,8 @@ class ClientConnection(asyncio.Protocol):
 
         request = OutgoingRequest(build_head, body, is_head=head.method == "HEAD")
         request.upgrade = bool(head.upgrade)
-        # If the upstream does not switch protocols, data that the client sends next is not a
-        # request.
+        # If the upstream does not switch protocols, the client may still send data of the other
+        # protocol, which must not be parsed as a request.
         writer.keep = writer.keep and not head.upgrade
         request_context = RequestContext(
             context.router, context.observer, context.limits, context.pool, info
@@ -259,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
         self._relay = relay = ResponseRelay(self, request_context, record, writer, request)
         relay.start()
         if self._relay is not relay:
-            return  # The request was refused, or answered by the gateway itself.
+            return  # The request was refused, or the gateway answered it.
         if depends_on_body(info):
             self._inspection = BodyInspection(info.get(b"content-encoding") or b"")
             self._inspection.add(piece)
@@ -271,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
             self.schedule(min(body.deadline(), relay.next_deadline()))
 
     def request_admitted(self) -> None:
-        """Read the body of the admitted request, and send the request when possible."""
+        """Read the body of the admitted request, and send the request as soon as possible."""
         head, body = self._head, self._body
         assert head is not None
         assert body is not None
@@ -281,7 +282,7 @@ class ClientConnection(asyncio.Protocol):
         self._proceed()
 
     def _read_body(self) -> None:
-        """Take the received part of the body."""
+        """Move the received part of the body from the parser to the body buffer."""
         body, relay = self._body, self._relay
         if body is None or relay is None:
             return
@@ -301,12 +302,12 @@ class ClientConnection(asyncio.Protocol):
         if relay.sent:
             relay.send_more_body()
         if not relay.admitted and body.held_bytes > _QUEUED_BODY_BYTES:
-            # Reading is paused, because the memory is needed for admitted requests.
+            # Reading is paused because the memory is needed for admitted requests.
             self.pause_request(True)
         self._proceed()
 
     def _proceed(self) -> None:
-        """Inspect the body, and send the request if that is possible now."""
+        """Inspect the body, and send the request if this is possible now."""
         relay, body, inspection = self._relay, self._body, self._inspection
         if relay is None or body is None:
             return
@@ -338,7 +339,7 @@ class ClientConnection(asyncio.Protocol):
     def _inspect(self, inspection: BodyInspection) -> bool:
         """Run one step of an inspection; return whether it needs more steps."""
         if inspection is not self._inspection:
-            return False  # The request has ended.
+            return False  # The request for this inspection has ended.
         if inspection.step():
             return True
         self._inspecting = False
@@ -361,7 +362,7 @@ class ClientConnection(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Half-close the connection, and give the client time to read before the close."""
+        """Half-close the connection, so that the client has time to read before the close."""
         self._head = None
         self._state = ClientState.LINGERING
         self.pause_request(False)
@@ -380,7 +381,7 @@ class ClientConnection(asyncio.Protocol):
         self._context.deferred.put(job)
 
     def response_finished(self, *, keep: bool) -> None:
-        """Begin the next request, or close the connection if ``keep`` is false."""
+        """Begin the next request if ``keep`` is true; otherwise close the connection."""
         self._relay = self._head = self._body = self._inspection = None
         complete = self._state in (ClientState.RELAYING, ClientState.TUNNELING)
         self._state = ClientState.IDLE
@@ -394,7 +395,7 @@ class ClientConnection(asyncio.Protocol):
             self._set_deadline(self._context.limits.keep_alive_s)
             # A client that does not read its responses receives no further responses.
             if self._parser.unparsed_bytes and not self._writing_paused:
-                # `call_soon` avoids recursion with pipelined requests.
+                # `call_soon` avoids recursion for pipelined requests.
                 self._context.loop.call_soon(self._next_request)
         else:
             self._close_when_sent()
@@ -407,7 +408,7 @@ class ClientConnection(asyncio.Protocol):
             self._relay.tunnel_data(data)
 
     def pause_request(self, paused: bool) -> None:
-        """Pause reading of the body, or resume it."""
+        """Pause or resume reading of the body."""
         allowed = self._state in _MAY_PAUSE
         if paused == self._reading_paused or (paused and not allowed) or self.closed:
             return
@@ -428,18 +429,18 @@ class ClientConnection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             reset_on_close(self._transport.get_extra_info("socket"))
         self._transport.abort()
-        # The loop calls `connection_lost` only later, so the upstream is cancelled here.
+        # The event loop calls `connection_lost` too late, so the upstream request is cancelled now.
         self._leave()
 
     def unsent_bytes(self) -> int:
-        """Return the number of bytes in the write buffer, which are not yet sent to the client."""
+        """Return the number of bytes that are in the write buffer, not yet sent to the client."""
         return self._transport.get_write_buffer_size()
 
     def _leave(self) -> None:
         if self._relay is not None:
             self._relay.client_left()
 
-    # Deadlines and the end of the connection.
+    # Methods for deadlines and for the end of the connection.
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds

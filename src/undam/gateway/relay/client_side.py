@@ -1,4 +1,4 @@
-"""Interface of the client connection for the relay of a request."""
+"""Interface that the client connection provides to the relay of a request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ClientSide(Protocol):
-    """Interface of the client connection for the relay."""
+    """Interface that the client connection provides to the relay of a request."""
 
     def request_admitted(self) -> None:
         """Read the body, and call `ResponseRelay.send` when the request can be sent."""
@@ -26,11 +26,11 @@ class ClientSide(Protocol):
         ...
 
     def response_finished(self, *, keep: bool) -> None:
-        """Begin the next request, or close the connection if ``keep`` is false."""
+        """Begin the next request if ``keep`` is true; otherwise close the connection."""
         ...
 
     def pause_request(self, paused: bool) -> None:
-        """Pause reading of the request's body, or resume it."""
+        """Pause or resume reading of the request body."""
         ...
 
     def reset(self) -> None:
@@ -38,5 +38,5 @@ class ClientSide(Protocol):
         ...
 
     def unsent_bytes(self) -> int:
-        """Return the number of bytes in the write buffer, which are not yet sent to the client."""
+        """Return the number of bytes that are in the write buffer, not yet sent to the client."""
         ...

@@ -17,8 +17,8 @@ from undam.apis import CHAT, Api, Kind
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
 
-# A non-empty content field of any API. Quotes are escaped inside JSON strings, so a false match is
-# only possible with a key of a nested object. This is more likely in large events.
+# A non-empty content field of any API. Quotes are escaped inside JSON strings, so only a key of a
+# nested object can cause a false match. Nested objects are more likely in large events.
 _CONTENT_FIELD = re.compile(
     rb'"(?:content|text|delta|thinking|reasoning|reasoning_content|refusal|arguments|partial_json)"'
     rb': ?"[^"]'
@@ -35,11 +35,11 @@ _MAX_SHORT_BYTES = 1024
 # tests/gateway/relay/test_first_content.py compares it with the JSON parser.
 _STRING = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
 _NUMBER = rb"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,9})?"
-# A member of the chunk or of the choice that does not affect the meaning.
+# Grammar for a member of the chunk or of the choice that does not affect the meaning.
 _OTHER_MEMBER = rb"""(?:"(?!(?:choices|delta|text|error|finish_reason)")[a-z_]+":[ ]?
                         (?:%b|%b|true|false|null)
                     |"(?:error|finish_reason)":[ ]?null)""" % (_STRING, _NUMBER)
-# A member of the delta. The group `content` matches only non-empty text.
+# Grammar for a member of the delta. The group `content` matches only non-empty text.
 _DELTA_MEMBER = rb"""(?:"role":[ ]?%b
                     |"content":[ ]?(?:""|null|(?P<content>%b)(?!.*"content"))
                     |"(?!(?:role|content)")[a-z_]+":[ ]?(?:""|null))""" % (_STRING, _STRING)
@@ -56,7 +56,7 @@ _UNDECIDED = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
 
 
 class FirstContentDetector:
-    """Detector of the first content in the event stream of one upstream.
+    """Detector of the first content in the event stream from one upstream.
 
     Attributes:
         decided: content, an error, an end or unreadable data has arrived, so no other upstream may
@@ -116,7 +116,7 @@ class FirstContentDetector:
 
 
 def has_announced_end(api: Api, tail: bytes) -> bool:
-    """Return whether the last events report that the response is complete or has failed.
+    """Return whether the last events report that the response is complete or failed.
 
     Args:
         tail: the last bytes of the stream; they may begin within an event.

@@ -18,7 +18,7 @@ from undam.gateway.interfaces import Observer, Router
 
 
 class ClientSession(Protocol):
-    """Connection of a client that carries several requests at once."""
+    """Client connection that carries several requests at once."""
 
     def drain(self) -> None:
         """Accept no further requests, and close the connection when none is in flight."""
@@ -31,7 +31,7 @@ class ClientSession(Protocol):
 
 @dataclass(slots=True, eq=False)
 class GatewayContext:
-    """Shared state of one event loop.
+    """State shared by all client connections of one event loop.
 
     Args:
         router, observer, limits: components that may be replaced at any time. A request keeps the

@@ -1,4 +1,4 @@
-"""HTTP/2 connection of a client. Each stream is served like a connection of HTTP/1.1.
+"""HTTP/2 client connection. Each stream is served like an HTTP/1.1 connection.
 
 A browser allows six connections per host with HTTP/1.1, and thus six streams. With HTTP/2, streams
 share one connection. The request of a stream is passed to a `ClientConnection` of its own, so
@@ -41,15 +41,16 @@ MAX_STREAMS = 100
 
 _WINDOW_BYTES = 1 << 20
 _MAX_HEADER_LIST_BYTES = 32 << 10
-# A client that cancels many streams at once makes the server work without reading any response
-# (CVE-2023-44487). Further cancellations are allowed at the rate at which responses end.
+# Limit on cancelled streams. A client that cancels many streams at once makes the server work
+# without reading any response (CVE-2023-44487). Each response that ends allows one more
+# cancellation.
 _MAX_RESETS = 200
 _UNSAFE = re.compile(rb"[\r\n\x00]")
 _LOW_WATER_SHARE = 4
 
 
 class _Stream:
-    """Transport of one stream, as its `ClientConnection` expects it."""
+    """Transport for one stream, as `ClientConnection` expects it."""
 
     def __init__(self, session: Http2Session, number: int, *, without_body: bool) -> None:
         self.number = number
@@ -124,7 +125,7 @@ class _Stream:
 
 
 class Http2Session(asyncio.Protocol):
-    """Connection of a client that has negotiated HTTP/2.
+    """Client connection that uses HTTP/2.
 
     Args:
         context: state shared by all connections of the loop.
@@ -145,7 +146,7 @@ class Http2Session(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", None)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return information on the connection."""
+        """Return information about the connection."""
         return self._transport.get_extra_info(name, default)
 
     # Methods that the event loop calls.
@@ -153,7 +154,7 @@ class Http2Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         detect_dead_peer(transport, None)
-        # `Settings.update` would apply these values only after the client has acknowledged other
+        # `Settings.update` would not apply these values until the client has acknowledged other
         # settings.
         self._h2.local_settings = Settings(
             client=False,
@@ -196,7 +197,7 @@ class Http2Session(asyncio.Protocol):
         self._blocked = False
         self._send_unsent()
 
-    # Events of the HTTP/2 connection.
+    # Handlers for the events of the HTTP/2 connection.
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
@@ -246,7 +247,7 @@ class Http2Session(asyncio.Protocol):
         client.data_received(head)
 
     def deliver(self, stream: _Stream) -> None:
-        """Pass the received part of a body to the stream's client connection."""
+        """Pass the received part of a request body to the stream's client connection."""
         client = stream.client
         while stream.unread and not stream.reading_paused:
             data, size = stream.unread.pop(0)
@@ -262,7 +263,7 @@ class Http2Session(asyncio.Protocol):
     # Responses.
 
     def respond(self, stream: _Stream, headers: list[tuple[bytes, bytes]] | None) -> None:
-        """Send headers, and as much of the body as the client accepts."""
+        """Send headers, and as much of the body as the client's flow control allows."""
         if self.closed or stream.number not in self._streams:
             return
         if headers is not None:
@@ -305,7 +306,7 @@ class Http2Session(asyncio.Protocol):
                 self._h2.end_stream(stream.number)
                 self._finish(stream)
             elif stream.closing:
-                # The response broke off, so the client must not treat it as complete.
+                # The response was cut off, so the client must not treat it as complete.
                 self.reset(stream)
 
     def _send_unsent(self) -> None:
@@ -353,10 +354,10 @@ class Http2Session(asyncio.Protocol):
         if data and not self.closed:
             self._transport.write(data)
 
-    # Deadlines and the end of the connection.
+    # Methods for deadlines and for the end of the connection.
 
     def on_deadline(self, now: float) -> float:
-        """Close a connection without streams; return the next deadline."""
+        """Close the connection if it has been idle for too long; return the next deadline."""
         if self._streams:
             return inf
         deadline = self._idle_since + self._context.limits.keep_alive_s
@@ -382,7 +383,7 @@ class Http2Session(asyncio.Protocol):
 
 
 class TlsConnection(asyncio.Protocol):
-    """New connection over TLS, before the client has chosen HTTP/2 or HTTP/1.1."""
+    """New TLS connection, before it is known whether the client uses HTTP/2 or HTTP/1.1."""
 
     def __init__(self, context: GatewayContext, connections: set[ClientConnection]) -> None:
         self._context = context

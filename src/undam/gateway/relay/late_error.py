@@ -42,7 +42,7 @@ class LateError:
         return self._size <= _MAX_BYTES
 
     def event(self, api: Api) -> bytes:
-        """Return the error as an event of ``api``."""
+        """Return the error as an event in the format of ``api``."""
         if self._head.status < 300:
             return error_event(api, 502, self.detail)
         return upstream_error_event(api, self._head.status, b"".join(self._pieces))

@@ -1,4 +1,4 @@
-"""The request in the form sent to upstreams; its body may still be arriving from the client."""
+"""Request in the form sent to upstreams. Its body may still be arriving from the client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.gateway.interfaces import Upstream
 
 
 class OutgoingRequest:
-    """Head and body of a request, for all of its attempts.
+    """Head and body of a request, used by all its attempts.
 
     Attributes:
         body: the body. It is either complete, or passed on to a single upstream.
@@ -43,14 +43,14 @@ class OutgoingRequest:
         return self._head.encode(upstream)
 
     def body_source(self) -> Callable[[], bytes]:
-        """Return a function that returns the next part of the body; empty if there is none yet."""
+        """Return a function that returns the next body bytes, or empty bytes if there are none."""
         if self.body.passed_on:
             return self.body.take
         pieces = iter(self.body.pieces)
         return lambda: next(pieces, b"")
 
     def release(self) -> None:
-        """Free head and body, because no further attempt will be made."""
+        """Free the head and the body, because no further attempt will be made."""
         self._head = self._build_head = None
         if not self.body.passed_on:
             self.body.release()

@@ -39,11 +39,11 @@ class RaceListener(AttemptListener, Protocol):
         ...
 
     def head_expected(self, head: ResponseHead) -> None:
-        """Prepare for an event stream with this head; its attempt may win when content arrives."""
+        """Prepare for an event stream with this head. Its attempt may win once content arrives."""
         ...
 
     def comment_received(self, now: float) -> None:
-        """Handle a comment from an upstream whose data is held because it has not won yet."""
+        """Handle a comment from an upstream whose data is buffered until it wins."""
         ...
 
     def schedule(self, deadline: float) -> None:
@@ -51,10 +51,11 @@ class RaceListener(AttemptListener, Protocol):
         ...
 
 
-# Not frozen, because creating an instance, once per request, would take three times as long.
+# The class is not frozen: an instance is created for each request, and creating a frozen one would
+# take three times as long.
 @dataclass(slots=True)
 class RequestContext:
-    """The parts of the gateway that serve one request and do not change while it runs."""
+    """Context of one request: its properties and the parts of the gateway that it uses."""
 
     router: Router
     observer: Observer
@@ -64,7 +65,7 @@ class RequestContext:
 
 
 class Race:
-    """The attempts of one request.
+    """The attempts to serve one request, one of which wins.
 
     Attributes:
         attempts: the running attempts, including the winner.
@@ -94,7 +95,7 @@ class Race:
         self._request = request
         self._retries = context.limits.retries
         self._tried: list[Upstream] = []
-        # Deferred reports, which must be made before the end of an attempt is reported.
+        # Deferred reports, which must be made before the end of the attempt is reported.
         self._unreported_start: Attempt | None = None
         self._unreported_content: Attempt | None = None
         self._hedge_at = inf
@@ -138,7 +139,7 @@ class Race:
         if attempt is None or content_at is None:
             return
         if attempt.head is not None and attempt.head.status >= 400:
-            return  # The body of an error is not content.
+            return  # The body of an error response is not content.
         context = self._context
         if context.info.streams:
             ttft_s = content_at - attempt.started_at
@@ -152,12 +153,12 @@ class Race:
         self.winner = None
 
     def fail_winner(self, result: UpstreamResult) -> None:
-        """End the winner's attempt because of an upstream fault. The listener is not notified."""
+        """End the winner's attempt because of an upstream fault, without notifying the listener."""
         if self.winner is not None:
             self._drop(self.winner, result)
 
     def send_body(self) -> bool:
-        """Send more of the request's body; return whether there was a connection for it."""
+        """Send more of the request body; return whether a connection was available."""
         connection = self.attempts[0].connection if self.attempts else None
         if connection is None:
             return False
@@ -246,7 +247,7 @@ class Race:
         return True
 
     def _may_switch(self) -> bool:
-        """Return whether another upstream may still win."""
+        """Return whether an upstream that has not won yet may still win."""
         if len(self.attempts) > 1:
             return True
         if not self._request.repeatable or (self._retries <= 0 and self._hedge_at == inf):
@@ -255,7 +256,7 @@ class Race:
         return context.router.choose(context.info, self._tried) is not None
 
     def _has_failed(self, head: ResponseHead) -> bool:
-        """Return whether the status of a response is a failure of the upstream."""
+        """Return whether the response status counts as a failure of the upstream."""
         return head.status in self._context.limits.failure_statuses
 
     def _win(self, attempt: Attempt, now: float) -> None:
@@ -329,7 +330,7 @@ class Race:
         self._win(attempt, now)
 
     def body_received(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """Forward the winner's body; search for the first content in other bodies."""
+        """Forward the winner's body. Search the bodies of other attempts for the first content."""
         if attempt is self.winner:
             self._listener.body_received(attempt, data, now)
             return
@@ -358,9 +359,9 @@ class Race:
     def attempt_failed(
         self, attempt: Attempt, result: UpstreamResult, why: str, now: float
     ) -> None:
-        """Try another upstream if possible; if the winner failed, abort the response."""
+        """Try another upstream if possible. If the winner failed, abort the response."""
         self._fail(attempt, result, why, now)
 
     def request_paused(self, paused: bool) -> None:
-        """Report whether the connection accepts more of the request's body at present."""
+        """Report whether the connection currently accepts more of the request body."""
         self._listener.request_paused(paused)

@@ -1,4 +1,4 @@
-"""Relay of one request: admission, race, response, and all kinds of endings.
+"""Relay for one request: admission, race, response, and normal and abnormal endings.
 
 Heartbeat comments keep the client connection open. If the client disconnects, the upstream request
 is cancelled immediately. The work per token is in `gateway.http.fast_path`.
@@ -50,7 +50,7 @@ def _ignore_batch() -> None:
 
 
 class ResponseRelay:
-    """Relay of one request and its response.
+    """Relay for one request and its response.
 
     Attributes:
         record: record of the request.
@@ -96,11 +96,11 @@ class ResponseRelay:
 
     @property
     def info(self) -> RequestInfo:
-        """The properties of the request."""
+        """Properties of the request."""
         return self._context.info
 
     def start(self) -> None:
-        """Answer the request locally, refuse it or admit it, before its body is read."""
+        """Answer the request locally, refuse it or admit it. Its body has not been read yet."""
         context = self._context
         preflight = preflight_response(context.info, self._writer.cross_origin)
         if preflight is not None:
@@ -108,10 +108,10 @@ class ResponseRelay:
             return
         self._continue_with(context.router.local_response(context.info), self._respond_locally)
         if not (self.admitted or self.over):
-            self._client.schedule(self.next_deadline())  # The request waits for admission.
+            self._client.schedule(self.next_deadline())  # The request is waiting for admission.
 
     def send(self) -> None:
-        """Send the request to an upstream, once its body is complete or is being passed on."""
+        """Send the request to an upstream, once the body is complete or is being streamed."""
         now = monotonic()
         request = self._request
         self.sent = True
@@ -168,7 +168,7 @@ class ResponseRelay:
             self._client.schedule(self.next_deadline())
 
     def _continue_with(self, result: Any, then: Callable[[Any], None]) -> None:
-        """Call ``then`` with ``result``, which is awaited first if it is awaitable."""
+        """Call ``then`` with ``result``. If ``result`` is awaitable, await it first."""
         if not hasattr(result, "__await__"):
             then(result)
             return
@@ -197,7 +197,7 @@ class ResponseRelay:
     # Methods that the client connection calls.
 
     def client_left(self) -> None:
-        """End the request, because the client has closed its connection."""
+        """End the request because the client has closed its connection."""
         self._end(EndReason.CLIENT_LEFT, keep=False)
 
     def client_paused(self, paused: bool) -> None:
@@ -212,23 +212,24 @@ class ResponseRelay:
             self._client.schedule(self._backpressure.deadline(self._context.limits.send_timeout_s))
         else:
             self._backpressure.resume()
-            self._fast_path.resumed_at = now  # The upstream was not silent, only paused.
+            # The upstream was paused, so this time does not count as idle.
+            self._fast_path.resumed_at = now
             if connection is not None:
                 connection.resume()
 
     def send_more_body(self) -> None:
-        """Send more of a request body that is passed on."""
+        """Send more of a request body that is being streamed."""
         if self._race is None or not self._race.send_body():
             self._client.pause_request(True)
 
     def bad_request_body(self, status: int, message: str) -> None:
-        """End the request, because its streamed body is malformed, too large or too late."""
+        """End the request because its streamed body is malformed, too large or too late."""
         if not self._writer.opened:
             self._send_error(status, message, "invalid_request_error")
         self._end(EndReason.BAD_REQUEST, message, keep=False)
 
     def shut_down(self) -> None:
-        """End the request, because the gateway is shutting down."""
+        """End the request because the gateway is shutting down."""
         self._send_error(503, "the gateway is shutting down")
         self._end(EndReason.SHUTDOWN, keep=False)
 
@@ -249,7 +250,7 @@ class ResponseRelay:
     # Methods that the race calls.
 
     def head_received(self, attempt: Attempt, now: float) -> None:
-        """Open the response with the winner's head, and forward the held data."""
+        """Open the response with the winner's head, and forward the buffered data."""
         head = attempt.head
         assert head is not None
         if not self._writer.opened:
@@ -274,25 +275,25 @@ class ResponseRelay:
         self._client.start_tunnel()
 
     def tunnel_data(self, data: bytes) -> None:
-        """Send data of the client to the upstream, after both have switched protocols."""
+        """Send data from the client to the upstream, after both have switched protocols."""
         winner = self._race.winner if self._race is not None else None
         if winner is not None and winner.connection is not None:
             self._read_at = monotonic()
             winner.connection.write(data)
 
     def head_expected(self, head: ResponseHead) -> None:
-        """Prepare the head of the response while no data is waiting."""
+        """Prepare the response head in advance, while no data needs to be forwarded."""
         self._writer.prepare(head)
 
     def body_received(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """Forward body bytes of the winner."""
+        """Forward body bytes from the winner."""
         was_decided = self._decided
         self._forward(attempt, data, data, now)
         if self._decided is not was_decided and not self.over:
             self._client.schedule(self.next_deadline())
 
     def response_complete(self, attempt: Attempt, now: float) -> None:
-        """End the response in the same way as the upstream."""
+        """End the response in the same way as the upstream did."""
         if self._late_error is not None:
             self._send_late_error(self._late_error)
             return
@@ -310,23 +311,23 @@ class ResponseRelay:
     def attempt_failed(
         self, attempt: Attempt, result: UpstreamResult, why: str, now: float
     ) -> None:
-        """Abort the response, because the winner has failed."""
+        """Abort the response because the winner has failed."""
         status, end_reason = _FAILURES[result]
         self._send_error(status, f"the response was interrupted: {why}")
         self._end(end_reason, why, keep=False)
 
     def no_response(self, result: UpstreamResult | None, why: str, now: float) -> None:
-        """Send an error response, because every attempt has failed."""
+        """Send an error response because every attempt has failed."""
         status, end_reason = _FAILURES[result]
         self._send_error(status, why)
         self._end(end_reason, why, keep=self._writer.keep)
 
     def comment_received(self, now: float) -> None:
-        """Send a heartbeat, because an upstream is active although its data is held."""
+        """Send a heartbeat because an upstream is active although its data is still buffered."""
         self._send_heartbeat(now)
 
     def request_paused(self, paused: bool) -> None:
-        """Pause reading of the request's body, or resume it."""
+        """Pause or resume reading of the request body."""
         self._client.pause_request(paused)
 
     def schedule(self, deadline: float) -> None:
@@ -392,7 +393,7 @@ class ResponseRelay:
             self._context.observer.gaps(self.record, gaps)
 
     def next_deadline(self) -> float:
-        """Return the next deadline of the relay itself, without those of the race."""
+        """Return the next deadline of the relay itself, excluding the deadlines of the race."""
         limits = self._context.limits
         deadline = self._heartbeat_due_at()
         if self._late_error is not None:
@@ -457,7 +458,7 @@ class ResponseRelay:
         self._end(EndReason.UPSTREAM_ERROR, error.detail, keep=False)
 
     def _end(self, end_reason: EndReason, detail: str = "", *, keep: bool) -> None:
-        """End the request. With ``keep``, the client connection can serve another request."""
+        """End the request. If ``keep`` is true, the client connection can serve another request."""
         if self.over:
             return
         self.over = True
@@ -465,7 +466,7 @@ class ResponseRelay:
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
-        # A bound method of this object would create a reference cycle.
+        # The callback was a bound method of this object, which forms a reference cycle.
         self._fast_path.on_batch = _ignore_batch
         self._request.release()
         if self._permit is not None:
@@ -478,7 +479,7 @@ class ResponseRelay:
         self._client.response_finished(keep=keep)
 
     def _stop_waiting(self) -> None:
-        """Leave the admission queue; release a permit that was granted in the meantime."""
+        """Leave the admission queue. Release the permit if it was granted in the meantime."""
         awaited, self._awaited = self._awaited, None
         if isinstance(awaited, asyncio.Future):
             if (

@@ -1,4 +1,4 @@
-"""Access log: one line of JSON per request, written by a separate thread.
+"""Access log: one JSON line per request, written by a separate thread.
 
 Logging never blocks a stream. If the disk is full or the reader of a pipe is slow, lines are
 dropped, and their number is logged.
@@ -39,7 +39,7 @@ _MAX_ATTEMPTS = 8
 
 
 def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
-    """Return a log line as a dictionary; ``None`` for values that do not apply."""
+    """Return a log line as a dictionary. Values that do not apply are ``None``."""
     request, upstream = record.request, record.upstream
     began_s = time.time() - time.monotonic() + record.started_at
     trace = from_record(record)
@@ -95,7 +95,7 @@ def _attempts(attempts: Sequence[EndedAttempt]) -> list[dict[str, Any]]:
 
 
 class AccessLog:
-    """Buffer of lines that are written in order, about 0.1 s later.
+    """Buffered log. Lines are written in order, about 0.1 s after they are added.
 
     Args:
         path: the file to append to; ``None`` for standard output.
@@ -117,11 +117,11 @@ class AccessLog:
         self._thread.start()
 
     def log(self, record: RequestRecord, gaps: GapStats) -> None:
-        """Write the line of an ended request."""
+        """Write the log line for a request that has ended."""
         self.write(entry(record, gaps))
 
     def write(self, line: dict[str, Any]) -> None:
-        """Buffer a line; if the buffer is full, drop and count it."""
+        """Buffer a line. If the buffer is full, drop the line and count it."""
         data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         if len(data) > _ATOMIC_BYTES:
             short = {key: one[:_SHORT_CHARS] if isinstance(one, str) else one
@@ -186,7 +186,7 @@ class AccessLog:
                     self._dropped -= dropped
 
     def _reopen_file(self) -> None:
-        with contextlib.suppress(UsageError):  # keep writing to the old file
+        with contextlib.suppress(UsageError):  # On failure, the old file remains in use.
             fd = _open(self._path)
             if self._path is not None:
                 os.close(self._fd)

@@ -1,4 +1,4 @@
-"""The gateway's own endpoints under ``/-/``: health, readiness and metrics."""
+"""Endpoints of the gateway itself, under ``/-/``: health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TEXT = b"text/plain; charset=utf-8"
 
 
 class AdminEndpoints:
-    """Handler of requests under ``/-/``.
+    """Handler for requests under ``/-/``.
 
     Args:
         not_ready: returns why the gateway is not ready; "" if all workers listen and none drains.

@@ -12,21 +12,21 @@ from collections.abc import Sequence
 # Number of longest gaps kept. The p99 is exact up to 6400 gaps. Beyond that it is the shortest of
 # the kept gaps, which is an upper bound.
 _KEPT = 64
-# Gaps collected before the longest of them are selected.
+# Number of gaps that are collected before the longest ones are selected.
 _COLLECTED = 2 * _KEPT
 
 
 class GapStats:
-    """Number, sum and longest values of the gaps between two reads of a stream."""
+    """Number, sum and longest values of the gaps between the reads of a stream."""
 
     __slots__ = ("_longest", "_min_kept_s", "_sum_s", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._sum_s = 0.0
-        # Single precision is accurate to seven digits and takes half the memory.
+        # Single precision is accurate to seven digits and takes half as much memory.
         self._longest = array("f")
-        # Gaps shorter than this are not among the longest ones.
+        # A gap shorter than this is not one of the longest gaps.
         self._min_kept_s = 0.0
 
     def add(self, gaps: Sequence[float]) -> list[float]:
@@ -44,14 +44,14 @@ class GapStats:
 
     @property
     def p99_s(self) -> float | None:
-        """The nearest-rank 99th percentile; ``None`` without gaps."""
+        """The nearest-rank 99th percentile; ``None`` if there are no gaps."""
         if not self.count:
             return None
-        longer = self.count // 100  # number of gaps that may exceed the p99
+        longer = self.count // 100  # Number of gaps that may exceed the p99.
         ordered = sorted(self._longest)[-_KEPT:]
         return ordered[max(0, len(ordered) - 1 - longer)]
 
     @property
     def mean_s(self) -> float | None:
-        """The mean; ``None`` without gaps."""
+        """The mean; ``None`` if there are no gaps."""
         return self._sum_s / self.count if self.count else None

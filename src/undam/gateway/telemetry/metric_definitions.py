@@ -24,8 +24,9 @@ TTFT_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0,
 TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 DURATION_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
               81.92)  # fmt: skip
-# The conventions define no buckets for single gaps. These are the token buckets with two additions:
-# finer ones, because small models generate a token in less than 10 ms, and coarser ones for stalls.
+# The OpenTelemetry conventions define no buckets for single gaps. These are the token buckets with
+# two additions: finer ones, because small models generate a token in less than 10 ms, and coarser
+# ones for stalls.
 GAP_S = (0.001, 0.0025, 0.005, *TOKEN_S, 5.0, 10.0, 30.0)
 
 

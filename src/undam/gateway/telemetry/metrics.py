@@ -1,4 +1,4 @@
-"""Metrics of one worker, and the exposition text of all workers.
+"""Metrics of one worker, and the metrics of all workers as text.
 
 Counting is an addition in shared memory (``shared_memory``); text is only created for a scrape.
 The number of series is bounded, whatever model names clients send (``model_labels``).
@@ -22,13 +22,13 @@ from undam.gateway.telemetry.shared_memory import Region, Snapshot
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _BY_NAME = {family.name: family for family in FAMILIES}
-# Index of the model among a family's labels. Families with fewer labels have no model.
+# Index of the model among a family's labels. Families with fewer labels have no model label.
 _MODEL_INDEX = 1
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def key_of(family: Family, labels: Sequence[str]) -> str:
-    """Return the key of a series in shared memory: JSON of its family's name and its labels."""
+    """Return the key of a series in shared memory: its family name and labels as JSON."""
     return json.dumps([family.name, *labels], ensure_ascii=False, separators=(",", ":"))
 
 
@@ -87,7 +87,7 @@ class WorkerMetrics:
         numbers[-1] += int(seconds * 1e9 + 0.5)
 
     def set_denial_reason(self, reason: str) -> None:
-        """Set the label for the next ``Observer.hedge_denied``."""
+        """Set the denial reason for the next ``Observer.hedge_denied``."""
         self._denial = reason
 
     def take_denial_reason(self) -> str:
@@ -165,8 +165,8 @@ def _parts(snapshot: Snapshot, accept: str) -> Iterator[str]:
         name, *labels = json.loads(key)
         found.setdefault(name, []).append((labels, numbers))
     for family in FAMILIES:
-        # Here the Prometheus format uses the name of the sample, and OpenMetrics that of the
-        # family.
+        # In these lines, the Prometheus format uses the name of the sample, and OpenMetrics uses
+        # the name of the family.
         name = family.name
         if family.kind == "counter" and not open_metrics:
             name += "_total"

@@ -1,4 +1,4 @@
-"""Limit on the number of models with their own metric series. No I/O and no clock.
+"""Limit on the number of models that have their own metric series. No I/O and no clock.
 
 Clients that invent model names therefore cannot exhaust memory here, or series in the monitoring
 system.
@@ -23,7 +23,7 @@ def clean_label(text: str) -> str:
 
 
 class ModelLabels:
-    """Labels of models that returned content, and `OTHER` for the rest.
+    """Labels for models that returned content, and `OTHER` for all other models.
 
     Args:
         drop: called with a label whose series must be removed.
@@ -43,7 +43,7 @@ class ModelLabels:
         self._in_flight: dict[str, int] = {}
 
     def adopt(self, label: str) -> None:
-        """Register a label with series of an earlier process; it is replaced before others."""
+        """Register a label from an earlier process. It is replaced before newer labels."""
         if label and label != OTHER:
             self._used_at.setdefault(label, -self._idle_s)
             self._in_flight.setdefault(label, 0)
@@ -54,19 +54,19 @@ class ModelLabels:
         return label if not label or label in self._used_at else OTHER
 
     def acquire(self, model: str, now_s: float) -> str:
-        """Return the label of a model that returned content; `release` it afterwards."""
+        """Return the label of a model that returned content. Call `release` afterwards."""
         label = clean_label(model)
         if not label or label == OTHER:
             return label
         if label not in self._used_at and not self._make_space(now_s):
             return OTHER
-        self._used_at.pop(label, None)  # keep the dictionary in the order of last use
+        self._used_at.pop(label, None)  # Keep the dictionary in order of last use.
         self._used_at[label] = now_s
         self._in_flight[label] = self._in_flight.get(label, 0) + 1
         return label
 
     def release(self, label: str) -> None:
-        """End a stream that acquired ``label``."""
+        """End a stream for which ``label`` was acquired."""
         if label in self._in_flight:
             self._in_flight[label] -= 1
 

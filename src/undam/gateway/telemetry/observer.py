@@ -57,7 +57,7 @@ class RequestTelemetry:
 
 
 class Telemetry:
-    """An ``Observer`` that counts, logs and traces. The router shares its ``metrics``.
+    """An ``Observer`` that counts, logs and traces. The router uses the same ``metrics``.
 
     Args:
         access_log: gets a line for each request, except those to the gateway's own endpoints.
@@ -72,7 +72,7 @@ class Telemetry:
         tracer: Tracer | None = None,
     ) -> None:
         self.metrics = metrics
-        # Series that are updated by every request.
+        # Series that every request updates.
         self._requests, self._streams = metrics.series(m.IN_FLIGHT), metrics.series(m.STREAMS)
         self._in, self._out = metrics.series(m.BYTES, "in"), metrics.series(m.BYTES, "out")
         self._heartbeats = metrics.series(m.HEARTBEATS)
@@ -129,7 +129,7 @@ class Telemetry:
             if series is None:
                 series = self.metrics.series(m.GAP, *self._labels(record))
                 if telemetry.labels is not None:
-                    # The series stays valid while its model has streams.
+                    # The series remains valid while streams of its model are open.
                     telemetry.gap_series = series
             add_sorted(series, m.GAP, ordered)
 
@@ -214,7 +214,7 @@ class Telemetry:
 
 
 def operation_of(api: Api) -> tuple[str, str]:
-    """Return gen_ai.operation.name and gen_ai.provider.name of an API.
+    """Return the values of gen_ai.operation.name and gen_ai.provider.name for an API.
 
     The provider is the company that defined the API, not the one that serves it.
     """
@@ -222,7 +222,7 @@ def operation_of(api: Api) -> tuple[str, str]:
 
 
 def _is_local(record: RequestRecord) -> bool:
-    """Return whether the gateway answers the request itself.
+    """Return whether the gateway answers the request without an upstream.
 
     Such requests are not counted, since scrapes and health checks would outnumber all others.
     """

@@ -27,9 +27,9 @@ Snapshot = dict[str, list[int]]
 
 _REGION_BYTES = 2 << 20
 _REGION = _REGION_BYTES // 8
-# Slot 0 of a region contains the used length. A record consists of its generation (odd during a
-# change), its number of integers, the length of its key in bytes (0 if the record is free), the
-# key, and the integers.
+# Slot 0 of a region contains the used length. A record consists of five parts: its generation (odd
+# during a change), its number of integers, the length of its key in bytes (0 if the record is
+# free), the key, and the integers.
 _HEAD = 3
 _KEY_SLOTS = 64
 KEY_BYTES = _KEY_SLOTS * 8
@@ -52,7 +52,7 @@ class SharedMetrics:
 
     @classmethod
     def make(cls, workers: int = 1) -> SharedMetrics:
-        """Allocate the regions of ``workers`` in anonymous memory."""
+        """Allocate one region per worker in anonymous memory."""
         fd = _anonymous_file()
         os.ftruncate(fd, workers * _REGION_BYTES)
         metrics = cls(fd, workers)
@@ -61,25 +61,25 @@ class SharedMetrics:
         return metrics
 
     def region(self, worker: int) -> Region:
-        """Return the region of one worker, with the series of its earlier processes."""
+        """Return the region of one worker, including the series of its earlier processes."""
         return Region(self._of(worker))
 
     def snapshot(self) -> Snapshot:
-        """Return the series summed over all workers."""
+        """Return the series, summed over all workers."""
         return merge(_snapshot(self._of(worker)) for worker in range(self.workers))
 
     def _of(self, worker: int) -> memoryview[int]:
         return self._slots[worker * _REGION : (worker + 1) * _REGION]
 
     def close(self) -> None:
-        """Release the memory; no region may be in use."""
+        """Release the memory. No region may be in use."""
         self._slots.release()
         self._map.close()
         os.close(self.fd)
 
 
 def _anonymous_file() -> int:
-    """Return the descriptor of anonymous memory, or of a deleted file on systems without memfd."""
+    """Return a descriptor for anonymous memory, or for a deleted file on systems without memfd."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("undam-gateway-metrics", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
@@ -87,14 +87,14 @@ def _anonymous_file() -> int:
 
 
 class Region:
-    """Series of one worker. Only that worker may write to it."""
+    """Series of one worker. Only this worker may write to them."""
 
     def __init__(self, slots: memoryview[int]) -> None:
         self._slots = slots
         self._free: dict[int, list[int]] = {}
         self._at: dict[str, int] = {}
         for at in _records(slots):
-            if slots[at] & 1:  # the previous process died while it changed this record
+            if slots[at] & 1:  # The previous process died while it was changing this record.
                 slots[at + 2] = 0
                 slots[at] += 1
             found = _read(slots, at)
@@ -104,7 +104,7 @@ class Region:
                 self._at[found[0]] = at
 
     def numbers(self, key: str, count: int) -> memoryview[int] | None:
-        """Return the integers of a series, writable in place; ``None`` if the region is full.
+        """Return the integers of a series, to be changed in place; ``None`` if the region is full.
 
         Args:
             key: at most KEY_BYTES of UTF-8.
@@ -121,7 +121,7 @@ class Region:
         return self._slots[start : start + count]
 
     def drop(self, key: str) -> None:
-        """Remove a series; its integers may no longer be in use."""
+        """Remove a series. Its integers must no longer be in use."""
         at = self._at.pop(key, None)
         if at is not None:
             slots = self._slots
@@ -169,7 +169,7 @@ def _records(slots: memoryview[int]) -> Iterator[int]:
 
 
 def _read(slots: memoryview[int], at: int) -> tuple[str, list[int]] | None:
-    """Return the series of a record.
+    """Return the series that a record contains.
 
     Return ``None`` if the record is free, or if its worker died while it changed the record.
     """

@@ -49,7 +49,7 @@ def from_headers(headers: RawHeaders) -> TraceParent | None:
 
 
 def from_record(record: RequestRecord) -> TraceParent | None:
-    """Return the traceparent sent upstream, or else the one that the client sent."""
+    """Return the traceparent that was sent upstream; if none was sent, return the client's."""
     created = from_headers(record.tracing)
     if created is not None or record.request is None:
         return created

@@ -42,7 +42,7 @@ class _Spans:
 
 
 class Tracing:
-    """Recorder of one worker's spans. Create it after the fork, because the exporter has a thread.
+    """Recorder for one worker's spans. Create it after the fork, because the exporter has a thread.
 
     Args:
         endpoint: base URL of the collector, as in OTEL_EXPORTER_OTLP_ENDPOINT; ``None`` uses that
@@ -73,7 +73,7 @@ class Tracing:
         self._tracer = self._provider.get_tracer("undam.gateway")
 
     def request_started(self, record: RequestRecord) -> object:
-        """Start both spans; the traceparent sent upstream refers to the CLIENT span."""
+        """Start the SERVER and CLIENT spans. The traceparent sent upstream refers to the latter."""
         request = record.request
         assert request is not None
         offset_s = time.time() - time.monotonic()
@@ -114,12 +114,12 @@ class Tracing:
         return _Spans(server, span, offset_s)
 
     def event(self, span: object, name: str, upstream: str) -> None:
-        """Add an event for an attempt or its failure."""
+        """Add a span event for an attempt or its failure."""
         assert isinstance(span, _Spans)
         span.model.add_event(f"undam.{name}", {"undam.upstream": upstream})
 
     def request_ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None:
-        """Set the result and end both spans."""
+        """Set the result, and end both spans."""
         assert isinstance(span, _Spans)
         end_reason = record.end_reason or EndReason.LOCAL
         attributes: dict[str, Any] = {
@@ -169,7 +169,7 @@ class Tracing:
 def tracing_if_configured(
     endpoint: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> Tracing | None:
-    """Return a ``Tracing`` if an endpoint is given or set by OpenTelemetry's variables.
+    """Return a ``Tracing`` if an endpoint is given, or set in OpenTelemetry's variables.
 
     Raises:
         UsageError: tracing is configured but not installed.

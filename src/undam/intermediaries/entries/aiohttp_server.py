@@ -1,4 +1,4 @@
-"""The server of aiohttp."""
+"""The HTTP server of aiohttp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application itself: a handler that holds its own events."""
+"""The application itself, with a handler that holds its own events."""
 
 from __future__ import annotations
 

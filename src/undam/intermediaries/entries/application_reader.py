@@ -1,4 +1,4 @@
-"""A reader with a chunk size inside the application, such as aiter_bytes(1024)."""
+"""A reader inside the application that uses a chunk size, such as aiter_bytes(1024)."""
 
 from __future__ import annotations
 

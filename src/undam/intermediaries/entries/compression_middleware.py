@@ -1,4 +1,4 @@
-"""Compression middleware of the application, whatever its name."""
+"""Compression middleware inside the application, whatever its name."""
 
 from __future__ import annotations
 

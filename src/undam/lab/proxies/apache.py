@@ -1,4 +1,4 @@
-"""Apache httpd with mod_proxy_http. By default, it streams."""
+"""Apache httpd with mod_proxy_http. It streams by default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from undam.lab.proxies.plan import (
 )
 from undam.lab.proxies.process import RunningProxy, start
 
-# Modules needed to relay event streams; Debian's httpd does not contain them, so they are loaded.
+# Modules that are needed to relay event streams. They are not compiled into Debian's httpd, so they
+# are loaded.
 _MODULES = (
     *("mpm_event", "authz_core", "proxy", "proxy_http", "headers", "setenvif"),
     *("filter", "deflate", "substitute"),

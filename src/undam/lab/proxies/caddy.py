@@ -1,4 +1,4 @@
-"""Caddy with reverse_proxy. By default, it streams."""
+"""Caddy with reverse_proxy. It streams by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Envoy with one route. By default, it streams, but ends each response after 15 s."""
+"""Envoy with one route. By default, it streams but ends each response after 15 s."""
 
 from __future__ import annotations
 

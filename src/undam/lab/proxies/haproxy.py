@@ -42,7 +42,7 @@ def render(
     timeout_server: str = "50s",
     mode: str = "http",
 ) -> str:
-    """Return haproxy.cfg; haproxy requires the three timeouts."""
+    """Return haproxy.cfg, with the three timeouts that haproxy requires."""
     account = (
         f"    user {workspace.account.user}\n    group {workspace.account.group}\n"
         if workspace.account

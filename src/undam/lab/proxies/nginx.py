@@ -24,7 +24,7 @@ def start_nginx(upstream: str, *, location: str = "", http: str = "") -> Running
         return LaunchPlan(
             config=render(origin, workspace, location=location, http=http),
             config_name="nginx.conf",
-            # Without -e, nginx first opens the system's log.
+            # Without -e, nginx opens the system's log before it reads the configuration.
             arguments=("-p", f"{workspace.directory}/", "-c", "nginx.conf", "-e", "error.log"),
         )
 

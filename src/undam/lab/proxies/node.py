@@ -66,7 +66,7 @@ def start_node(upstream: str, *, app: App = "plain") -> RunningProxy:
 
 
 def arguments(origin: UpstreamAddress, workspace: Workspace, app: App) -> tuple[str, ...]:
-    """Return the arguments of node: script, relay, port and upstream address."""
+    """Return the arguments for node: script, relay, port and upstream address."""
     return ("node.js", app, str(workspace.port), origin.host.strip("[]"), str(origin.port))
 
 

@@ -1,4 +1,4 @@
-"""Data needed to start a proxy: working directory, account and files."""
+"""Input for starting a proxy: working directory, account and files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class RunAs:
-    """Account that a program switches to when root starts it."""
+    """Account to which a program switches if root starts it."""
 
     user: str
     group: str
@@ -23,7 +23,7 @@ class RunAs:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Directory, port on 127.0.0.1 and account of a program.
+    """Directory, port on 127.0.0.1 and account for a program.
 
     ``account`` is ``None`` if the program runs as the current user.
     """
@@ -35,7 +35,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """Files and arguments to start a program in a ``Workspace``.
+    """Files and arguments for starting a program in a ``Workspace``.
 
     ``config`` is written to the file ``config_name``. ``files`` and ``folders`` are relative to the
     directory.
@@ -58,12 +58,12 @@ class UpstreamAddress:
 
     @property
     def authority(self) -> str:
-        """Host and port, as in a URL."""
+        """Host and port, in the form used in URLs."""
         return f"{self.host}:{self.port}"
 
 
 def parse_upstream(url: str) -> UpstreamAddress:
-    """Parse ``http://HOST[:PORT]``; raise ``UsageError`` if it contains anything else."""
+    """Parse ``http://HOST[:PORT]``; raise ``UsageError`` for any other URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -77,6 +77,6 @@ def parse_upstream(url: str) -> UpstreamAddress:
 
 
 def indent_directives(directives: str, columns: int) -> str:
-    """Return ``directives`` as indented lines; "" if there are none."""
+    """Return ``directives`` as indented lines, or an empty string if there are none."""
     stripped = directives.strip("\n")
     return indent(stripped, " " * columns) + "\n" if stripped.strip() else ""

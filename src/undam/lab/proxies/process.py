@@ -1,4 +1,4 @@
-"""Start of a proxy in the foreground on a free loopback port, and the cleanup after it stops.
+"""Start of a proxy in the foreground on a free loopback port, and cleanup after the proxy stops.
 
 Each program has its own temporary directory and process group. ``stop`` removes both; it also runs
 at the end of a ``with`` block and of this process.
@@ -28,8 +28,8 @@ from undam.lab.proxies.plan import LaunchPlan, RunAs, Workspace
 from undam.lab.proxies.programs import find_program, version_of
 
 _HOST = "127.0.0.1"
-_START_S = 15.0  # varnishd compiles its configuration with a C compiler
-_STOP_S = 3.0  # time for a graceful stop
+_START_S = 15.0  # varnishd first compiles its configuration with a C compiler.
+_STOP_S = 3.0  # Time for a graceful stop.
 _REAP_S = 0.5
 _POLL_S = 0.02
 _ATTEMPTS = 3
@@ -38,11 +38,11 @@ _IN_USE = re.compile(r"address (already )?in use|cannot bind|could not bind", re
 
 
 class NotStarted(UndamError):
-    """A program exited or did not listen in time; the message ends with its log."""
+    """A program exited or did not listen in time. The message ends with the program's log."""
 
 
 class RunningProxy:
-    """Running proxy, and context manager that stops it.
+    """Running proxy. It is also a context manager that stops the proxy.
 
     Attributes:
         url: ``http://127.0.0.1:PORT``.
@@ -70,11 +70,11 @@ class RunningProxy:
         atexit.register(self.stop)
 
     def log(self) -> str:
-        """Return the last lines of its logs and output; also available after ``stop``."""
+        """Return the last lines of the logs and the output; also available after ``stop``."""
         return self._last_log if self._stopped else _tails(self.directory)
 
     def stop(self) -> None:
-        """Stop the process group and remove the directory; a second call does nothing."""
+        """Stop the process group and remove the directory. A second call does nothing."""
         if self._stopped:
             return
         _end_group(self._process)
@@ -125,7 +125,7 @@ def start(
         try:
             return _launch(name, version, path, workspace, prepare)
         except NotStarted as error:
-            # Another process may have taken the port after it was chosen.
+            # Another process may have taken the port since it was chosen.
             if attempt == _ATTEMPTS or not _IN_USE.search(str(error)):
                 raise
     raise AssertionError("unreachable")
@@ -169,8 +169,8 @@ def _write_files(workspace: Workspace, plan: LaunchPlan) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     if workspace.account is not None:
-        # The directory is not accessible to others, so it must belong to the program's account.
-        # varnishd uses two users of one group.
+        # Others have no access to the directory, so the directory must belong to the program's
+        # account. varnishd uses two users that are in the same group.
         workspace.directory.chmod(0o750)
         for inside in (workspace.directory, *workspace.directory.rglob("*")):
             os.chown(inside, workspace.account.uid, workspace.account.gid)
@@ -220,11 +220,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         _signal_group(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
-    # Workers may outlive their parent; any that still run are killed.
+    # Workers may outlive their parent. Any that are still running are killed.
     if not _signal_group(process.pid, signal.SIGKILL):
         return
     process.wait()
-    # Orphans are reaped by init. In a container whose init does not reap, they remain zombies.
+    # init reaps orphans. In a container whose init does not, they remain zombies.
     deadline = time.monotonic() + _REAP_S
     while _signal_group(process.pid, 0) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""Search for installed programs, and install commands for missing ones."""
+"""Search for installed programs, and install commands for missing programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.errors import UndamError
 
 _APT = "apt-get install --no-install-recommends "
 
-# Install command by program name, for Debian.
+# Install commands for Debian, by program name.
 _INSTALL = {
     "nginx": _APT + "nginx",
     "haproxy": _APT + "haproxy",
@@ -28,7 +28,7 @@ _INSTALL = {
     "node": _APT + "nodejs",
 }
 
-# Debian installs daemons here; the PATH of an ordinary user does not include these directories.
+# Debian installs daemons in these directories, which are not in the PATH of an ordinary user.
 _DAEMONS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
@@ -63,7 +63,7 @@ def version_of(program: str, flag: str) -> str:
     Return ``unknown`` if the program does not print a version within five seconds.
     """
     try:
-        # About half of the programs print their version to standard error.
+        # About half of the programs print the version to standard error.
         output = subprocess.run(
             [program, flag],
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""squid as an accelerator without cache. By default, it streams."""
+"""squid as an accelerator without a cache. It streams by default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.lab.proxies.process import RunningProxy, start
 
 
 def start_squid(upstream: str, *, extra: str = "") -> RunningProxy:
-    """Start squid in front of ``upstream`` (``http://HOST:PORT``) with directives ``extra``."""
+    """Start squid in front of ``upstream`` (``http://HOST:PORT``); ``extra`` adds directives."""
     origin = parse_upstream(upstream)
 
     def plan(workspace: Workspace) -> LaunchPlan:

@@ -1,4 +1,4 @@
-"""Apache Traffic Server in its own run root. By default, it streams."""
+"""Apache Traffic Server with its own run root. It streams by default."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CONFIG proxy.config.crash_log_helper STRING NULL
 
 def render_compress(*, flush: bool) -> str:
     """Return the configuration of the compress plugin."""
-    # The asterisk also matches a charset, because the plugin compares the whole Content-Type.
+    # The plugin compares the whole Content-Type, so the asterisk is needed to match a charset.
     return f"""\
 cache false
 remove-accept-encoding true

@@ -1,4 +1,4 @@
-"""Varnish as a plain relay. By default, it streams."""
+"""Varnish as a plain relay. It streams by default."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Analysis of raw responses into request results, outside the hot loop."""
+"""Analysis that converts raw responses to request results, outside the hot loop."""

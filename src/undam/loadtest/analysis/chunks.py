@@ -14,17 +14,18 @@ from undam.wire.response import ResponseParser
 _LINE_END = b"\r\n"
 _ZERO = LAST_CHUNK[0]
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
-# Beginning of a plain size line whose end has not arrived; llhttp reports errors of other lines.
+# Beginning of a plain size line whose end has not arrived. llhttp reports the errors in other
+# lines.
 _PARTIAL_SIZE = re.compile(rb"(?:0?|[1-9a-fA-F][0-9a-fA-F]{0,7})\r?\Z")
 # Longest size line without extensions, including the line end of the previous chunk.
 _LINE_BYTES = 12
 _HEAD_FOR_PARSER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-# A chunk of one byte without its line end brings llhttp into the state after chunk data.
+# A one-byte chunk without its line end puts llhttp into the state that follows chunk data.
 _ONE_BYTE = b"1\r\nX"
 
 
 class ResponseChunkDecoder:
-    """Decoder of a chunked body, from its first byte.
+    """Decoder for a chunked body, starting at its first byte.
 
     Attributes:
         complete: whether the end of the body was received; later data is ignored.
@@ -34,7 +35,7 @@ class ResponseChunkDecoder:
         self.complete = False
         self._held = b""
         self._left = 0
-        # The line end after the data of a chunk has not arrived.
+        # True if the line end after the data of a chunk has not arrived.
         self._open = False
         self._before = b""
         self._parser: ResponseParser | None = None
@@ -55,7 +56,7 @@ class ResponseChunkDecoder:
         return self._decode(data) if self._parser is None else self._parse(data)
 
     def rest(self) -> bytes:
-        """Return the body bytes of the failed read that precede the error."""
+        """Return the body bytes that preceded the error in the failed read."""
         assert self._parser is not None
         return self._before + b"".join(self._parser.take_body())
 
@@ -92,7 +93,7 @@ class ResponseChunkDecoder:
         return b"".join(body)
 
     def _take_line(self, data: bytes, at: int) -> int:
-        """Parse the size line at ``at`` and return its end.
+        """Parse the size line at ``at`` and return the position of its end.
 
         Returns ``at`` if the line is incomplete, and -1 if it is not a plain size line.
         """

@@ -1,4 +1,4 @@
-"""Check of one response's content: numbers of its events, and damaged characters. No I/O.
+"""Content check for one response: event numbers and damaged characters. No I/O.
 
 Almost all responses are intact, so the check is prepared for the fast path: numbers are taken from
 the match of a template, and texts are kept only after something suspicious was received.
@@ -30,12 +30,12 @@ NUMBER_KEY = re.compile(rb'"(?:sequence_number|undam"\s*:\s*\{\s*"seq)"\s*:\s*\Z
 
 _PIECE = re.compile(rb"\[u\d{1,6}/")
 _PIECE_TEXT = re.compile(r"\[u\d{1,6}/")
-# A UTF-8 character has at most three bytes after its first one.
+# A UTF-8 character has at most three bytes after its first byte.
 _MOST_CONTINUATION_BYTES = 3
 
 
 class ContentCheck:
-    """Collector of evidence of content faults, used while the events of a response are counted.
+    """Collector of evidence for content faults, fed while the events of a response are counted.
 
     Attributes:
         is_collecting: whether texts are kept, so that each event has to be parsed.
@@ -55,7 +55,7 @@ class ContentCheck:
         self._texts: list[str] = []
 
     def inspect(self, data: bytes) -> None:
-        """Keep texts from now on if ``data`` has a damaged character or part of a numbered text."""
+        """Begin to keep texts if ``data`` has a damaged character or part of a numbered text."""
         if self.is_collecting:
             return
         if data.isascii():
@@ -102,7 +102,8 @@ class ContentCheck:
             text = join_texts(self._texts)
             if pieces := list(pieces_in(text)):
                 return _counts(count_pieces(pieces, fragments_in(text), cut=is_cut))
-            # The text before the first damaged character was not kept.
+            # The text before the first damaged character was not kept. A quotation mark stands for
+            # it.
             count, near = find_torn(f'"{text}') if self.is_utf8 else (0, "")
             if count:
                 counts = IntegrityCounts("events") if found is None else _counts(found)

@@ -10,7 +10,7 @@ from undam.apis.plain import PLAIN
 
 
 def content_reader(path: str) -> Callable[[str, str], Meaning]:
-    """Return a reader of events with the text at ``path``, for example ``message.content``.
+    """Return a reader for events whose text is at ``path``, for example ``message.content``.
 
     List items are numbered, as in ``choices.0.text``. An event is content if the path leads to a
     non-empty string or a number. ``[DONE]`` and a true ``done`` at the top level (Ollama) end the

@@ -15,16 +15,17 @@ from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 from undam.sse import Comment, Event, LineParser, Parser
 from undam.work_budget import MAX_ITEMS
 
-# A chat chunk has about 0.2 KB; one with a tool call or an image can have several MB.
+# A chat chunk has about 0.2 KB, but one with a tool call or an image can have several MB.
 MAX_EVENT_BYTES = 4 << 20
-# Longer data, from a compressed read, is counted in pieces, so that the limits hold.
+# Longer data, such as a decompressed read, is counted in pieces of this size, so that the limits
+# are enforced.
 _PIECE_BYTES = 1 << 16
 
 Read = Callable[[str, str], Meaning]
 
 
 class EventCounter:
-    """Counter of the events of a response body by kind.
+    """Counter of the events in a response body, by kind.
 
     Args:
         decoder: decoder of a framing other than SSE and JSON lines.
@@ -69,12 +70,12 @@ class EventCounter:
 
     @property
     def pending_bytes(self) -> int:
-        """Number of bytes of an incomplete event."""
+        """Number of bytes in the event that is still incomplete."""
         parser = self._decoder or self._parser
         return 0 if parser is None else parser.pending_bytes
 
     def receive_data(self, data: bytes) -> int:
-        """Count the events in ``data``; return the number of content events it completes.
+        """Count the events in ``data``; return the number of content events that it completes.
 
         Raises:
             RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``, or there are more than
@@ -105,7 +106,7 @@ class EventCounter:
             self._parse(self._parser, data, at)
 
     def receive_eof(self) -> int:
-        """Count what is left at the end of the body; return the number of events with content.
+        """Count the events that the end of the body completes; return the number with content.
 
         The last line of NDJSON needs no line end.
 
@@ -128,13 +129,13 @@ class EventCounter:
             return LineParser(max_line_bytes=MAX_EVENT_BYTES)
         parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
         if begun or first != b"\xef":
-            # A byte order mark is allowed only at the start of the stream, which the parser has
-            # not seen here. An empty line has no other effect than to leave that state.
+            # The parser has not seen the start of the stream, where a byte order mark is allowed.
+            # An empty line makes the parser leave this state, and has no other effect.
             parser.receive_data(b"\n")
         return parser
 
     def _match_templates(self, data: bytes, at: int) -> int:
-        """Count the events from ``at`` on that match a template; return where they end."""
+        """Count consecutive events from ``at`` that match a template; return where they end."""
         size = len(data)
         last = self._next
         items = 0

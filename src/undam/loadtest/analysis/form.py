@@ -1,4 +1,4 @@
-"""Form of a response under load: the framing of its events, or one document."""
+"""Detection of a response's form: the framing of its events, or a single document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LINE_TYPES = {"application/x-ndjson", "application/ndjson", "application/jsonl"
 
 
 def form_of(head: Head | None, first_bytes: bytes, *, complete: bool = False) -> Framing | None:
-    """Return the framing of a stream from the beginning of its body.
+    """Detect the framing of a stream from the beginning of the body.
 
     ``None`` means that more bytes are needed, or that a complete body is empty and of no type of
     stream.

@@ -1,4 +1,4 @@
-"""Framing of one response: returns the head, and the decoded body of each read. No I/O."""
+"""Framing of one response: extracts the head and the decoded body from reads. No I/O."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MOST_HEADS = 64
 
 
 class HeadCache:
-    """Cache of parsed response heads: most servers send only a few different heads per second."""
+    """Cache of parsed response heads. Most servers send few different heads per second."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, ResponseParser] = {}
 
     def find(self, data: bytes) -> ResponseParser | None:
-        """Return a parser that has parsed exactly this head and no body."""
+        """Return a parser that has parsed exactly this head and nothing else."""
         return self._known.get(data)
 
     def keep(self, data: bytes, parser: ResponseParser) -> None:
@@ -45,11 +45,11 @@ class MessageFraming(Protocol):
 
     @property
     def head(self) -> Head | None:
-        """Return the final head, once it is complete."""
+        """Return the final response head; ``None`` until it is complete."""
 
     @property
     def until_close(self) -> bool:
-        """Return whether only the end of the connection ends the body."""
+        """Return whether the body extends to the end of the connection."""
 
     def receive_data(self, data: bytes) -> bytes:
         """Return the decoded body bytes in ``data``.
@@ -60,7 +60,7 @@ class MessageFraming(Protocol):
         """
 
     def rest(self) -> bytes:
-        """Return the body bytes of the failed read that precede the error."""
+        """Return the body bytes that preceded the error in the failed read."""
 
     def close(self) -> None:
         """Free the parsers."""
@@ -70,7 +70,7 @@ class MessageFraming(Protocol):
 
 
 class CodedBody:
-    """Decoder of the content codings of one body.
+    """Decoder for the content codings of one body.
 
     Attributes:
         before: the decoded bytes of the failed read that precede the error.
@@ -82,7 +82,7 @@ class CodedBody:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the body is coded."""
+        """Return whether the body has a content coding."""
         return self._decoder is not None
 
     @property
@@ -95,8 +95,8 @@ class CodedBody:
         codings = [c for value in head.all("content-encoding") for c in listed(value)]
         codings += transfer_codings
         if codings:
-            # The decompression libraries take longer to load than everything else here, and few
-            # responses are compressed.
+            # Import the decompression libraries only when needed: they take longer to load than all
+            # other modules together, and few responses are compressed.
             from undam.wire.content_coding import ContentDecoder  # noqa: PLC0415
 
             self._decoder = ContentDecoder(codings, max_bytes=MAX_BODY_BYTES)
@@ -120,7 +120,7 @@ class CodedBody:
 
 
 class ResponseFraming:
-    """Framing of a response in HTTP/1.1; see ``MessageFraming``."""
+    """Framing of an HTTP/1.1 response; see ``MessageFraming``."""
 
     def __init__(self, heads: HeadCache) -> None:
         self.complete = False
@@ -131,12 +131,12 @@ class ResponseFraming:
 
     @property
     def head(self) -> Head | None:
-        """Return the final head, once it is complete."""
+        """Return the final response head; ``None`` until it is complete."""
         return None if self._parser is None else self._parser.head
 
     @property
     def until_close(self) -> bool:
-        """Return whether only the end of the connection ends the body."""
+        """Return whether the body extends to the end of the connection."""
         return self._parser is not None and self._parser.framing == "close"
 
     def receive_data(self, data: bytes) -> bytes:
@@ -156,7 +156,7 @@ class ResponseFraming:
         return self._decoder.decode(coded) if self._decoder.is_open else coded
 
     def rest(self) -> bytes:
-        """Return the body bytes of the failed read that precede the error."""
+        """Return the body bytes that preceded the error in the failed read."""
         if self._decoder.is_open or self._parser is None:
             return self._decoder.before
         if self._chunks is not None:
@@ -175,12 +175,12 @@ class ResponseFraming:
         return self._decoder.unfinished
 
     def _begin(self, data: bytes) -> bytes:
-        """Process the first read, and choose the decoder of the body."""
+        """Process the first read, and choose the decoder for the body."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         known = self._heads.find(data[:end])
         if known is None:
             self._parser = ResponseParser(method="POST")
-            # With bare line feeds, llhttp may find the end of the head elsewhere.
+            # If the head contains bare line feeds, llhttp may find its end at a different position.
             if end < len(_HEAD_END) or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
                 return self._parse(data)
             self._parse(data[:end])
@@ -205,7 +205,7 @@ class ResponseFraming:
 
 
 class Http2Framing:
-    """Framing of a response in HTTP/2; see ``MessageFraming``.
+    """Framing of an HTTP/2 response; see ``MessageFraming``.
 
     The connection has already parsed the frames, and sets ``head`` and ``complete``.
     """
@@ -230,7 +230,7 @@ class Http2Framing:
         return decoder.decode(data) if decoder.is_open else data
 
     def rest(self) -> bytes:
-        """Return the body bytes of the failed read that precede the error."""
+        """Return the body bytes that preceded the error in the failed read."""
         return b"" if self._decoder is None else self._decoder.before
 
     def close(self) -> None:
@@ -242,5 +242,5 @@ class Http2Framing:
 
 
 def _is_plain(parser: ResponseParser) -> bool:
-    """Return whether a chunked body without any other coding follows."""
+    """Return whether the body is chunked and has no other coding."""
     return parser.head is not None and parser.framing == "chunked" and not parser.transfer_codings

@@ -9,7 +9,7 @@ from undam.record import Head, redact_text
 _MAX_LINE = 200
 _MAX_DIGITS = 9
 _NS_PER_S = 1_000_000_000
-# About 30 years. A later date is an error of the server, and records do not accept it.
+# About 30 years. A longer delay is a mistake by the server, and records do not accept it.
 _MAX_RETRY_AFTER_S = 1e9
 
 
@@ -37,7 +37,7 @@ def describe_refusal(head: Head, body: bytes) -> str:
 
 
 def retry_after_s(head: Head, now_ns: int) -> float | None:
-    """Return the delay of Retry-After in seconds (RFC 9110 10.2.3), or ``None``."""
+    """Return the Retry-After delay in seconds (RFC 9110 10.2.3), or ``None``."""
     value = (head.get("retry-after") or "").strip()
     if not value:
         return None

@@ -25,7 +25,7 @@ from undam.loadtest.analysis.template import TemplateSet
 from undam.record import Head
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
-# Body bytes kept of a response that is not a stream, to quote them in the message.
+# Number of body bytes to keep and quote in the message if a response is not a stream.
 _KEPT_BYTES = 4096
 _NO_DOCUMENT = Document()
 
@@ -35,7 +35,7 @@ RawRead = tuple[int, int, int, bytes]
 
 
 class EndCause(Enum):
-    """Reason why the reading of a response ended."""
+    """Reason why reading a response ended."""
 
     COMPLETE = "complete"
     """The response is complete according to its framing."""
@@ -49,7 +49,7 @@ class EndCause(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnd:
-    """End of a request: everything but its reads. Fields are those of ``RequestResult``."""
+    """End of a request, without its reads. Fields are as in ``RequestResult``."""
 
     number: int
     worker: int
@@ -67,7 +67,7 @@ class RequestEnd:
 
 
 class ApiContext:
-    """API of the responses of a worker, with caches that its analyzers share.
+    """API of a worker's responses, with the caches that the response analyzers share.
 
     Args:
         api: name of one of ``undam.apis``.
@@ -105,7 +105,7 @@ class ApiContext:
 
     @property
     def announces_end(self) -> bool:
-        """Return whether a complete stream has an end marker, as far as the API is known."""
+        """Return whether a complete stream of this API has an end marker, as far as is known."""
         return (self._api if self._shape is None else self._shape.api).announces_end
 
 
@@ -167,7 +167,8 @@ class ResponseAnalyzer:
         ended_ns = ended.ended_ns
         aborted = ended.cause is EndCause.FAULT or ended.cause is EndCause.STOPPED
         if aborted and outcome is Outcome.COMPLETE:
-            # The final event had arrived before the connection failed, so the response ended then.
+            # The final event arrived before the connection failed, so its arrival is the end of the
+            # response.
             ended_ns = self._announced_ns or ended_ns
         wait_s = None
         if head is not None and head.status // 100 != 2:
@@ -240,7 +241,7 @@ class ResponseAnalyzer:
         return None if self._form is None else self._count_from(head, self._form, self._kept)
 
     def _count_from(self, head: Head, form: Framing, beginning: bytes) -> EventCounter:
-        """Create the counter of a stream with this framing."""
+        """Create the counter for a stream with this framing."""
         self._beginning = beginning[:_KEPT_BYTES]
         decoder = None
         if form is not Framing.SSE and (
@@ -257,19 +258,19 @@ class ResponseAnalyzer:
         return self._framing.complete or closed
 
     def _finish_body(self) -> None:
-        """Read a document, or finish the events of a stream."""
+        """Process the end of the body: read the document, or finish the events of a stream."""
         head, last = self._framing.head, self._last
         if self._context.streams:
             self._finish_events()
         elif head is not None and last is not None and head.status // 100 == 2:
             self._document = read_document(self._kept)
             if not self._document.kind:
-                # A client can use a document only when it is complete.
+                # A document is usable only when it is complete, so only the last read counts.
                 self._reads.append(ContentRead(*last[:3], 1))
                 self._answer_ns = last[0]
 
     def _finish_events(self) -> None:
-        """Count an event that only the end of the body completes."""
+        """Count an event that is completed only by the end of the body."""
         head = self._framing.head
         if self._counter is None:
             form = None if head is None else form_of(head, self._kept, complete=True)
@@ -295,7 +296,7 @@ class ResponseAnalyzer:
                 self._reads.append(ContentRead(*last[:3], events))
 
     def _classify(self, ended: RequestEnd, head: Head | None) -> tuple[Outcome, str, str]:
-        """Return the outcome, the kind of failure and its message; both are empty on success."""
+        """Return the outcome, the kind of failure and a message, both empty on success."""
         if head is None:
             return self._classify_without_head(ended)
         if head.status // 100 != 2:

@@ -16,8 +16,8 @@ from undam.apis import Kind, Meaning
 from undam.loadtest.analysis.content import NUMBER_KEY
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 
-# Strings and integers. The names of object members are never variable, because another name can
-# change the meaning of the event.
+# Tokens that can be variable: strings and integers. The names of object members are never variable,
+# because another name can change the meaning of the event.
 _TOKEN = re.compile(
     rb'"(?:[^"\\\x00-\x1f]|\\.)*"([ \t]*:)?'
     rb"|(?<![-+.\w])(?:0|[1-9][0-9]{0,18})(?![-+.\w])"
@@ -33,7 +33,7 @@ _LINE = re.compile(rb"()(\{[^\r\n]*)(\n)\Z")
 _MAX_BYTES = 4096
 _MAX_TEMPLATES = 8
 _MAX_FORMS = 64
-# Without a limit, events that yield no valid pattern would be tried over and over.
+# Without a limit, events that yield no valid pattern would be tried again and again.
 _MAX_TRIALS = 500
 
 Read = Callable[[str, str], Meaning]
@@ -41,7 +41,7 @@ Read = Callable[[str, str], Meaning]
 
 @dataclass(slots=True, eq=False)
 class EventTemplate:
-    """A pattern and the meaning of the events that match it.
+    """A pattern, and the meaning of the events that match the pattern.
 
     Args:
         match: method of the compiled pattern.
@@ -63,7 +63,7 @@ class EventTemplate:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """An event split into fixed parts and, between them, tokens that can be variable."""
+    """An event that is split into fixed parts and the possibly variable tokens between them."""
 
     name: str
     before: bytes
@@ -88,14 +88,14 @@ class TemplateSet:
         self._trials = 0
 
     def find(self, data: bytes, at: int) -> tuple[EventTemplate, re.Match[bytes]] | None:
-        """Return the template that matches at ``at``, and the match."""
+        """Return the template that matches at position ``at``, and the match."""
         for template in self.known:
             if found := template.match(data, at):
                 return template, found
         return None
 
     def learn(self, block: bytes, meaning: Meaning) -> None:
-        """Learn from an event that was parsed; ``block`` includes its final blank line."""
+        """Learn from a parsed event; ``block`` includes the blank line at the end."""
         if (
             len(block) > _MAX_BYTES
             or meaning.kind not in _LEARNABLE
@@ -116,7 +116,7 @@ class TemplateSet:
             self._try(parts, other, meaning)
 
     def _try(self, parts: _Parts, other: _Parts, meaning: Meaning) -> None:
-        """Add the template of two events with the same fixed parts, if it is valid."""
+        """Derive a template from two events with the same fixed parts; add it if it is valid."""
         key = _number_key(parts)
         variable = [
             a != b or index == key
@@ -145,7 +145,7 @@ class TemplateSet:
         self.known.insert(0, template)
 
     def _is_valid(self, parts: _Parts, variable: list[bool], meaning: Meaning) -> bool:
-        """Return whether the meaning stays the same when variable tokens change.
+        """Return whether the meaning of an event stays the same when variable tokens change.
 
         Sample values replace each variable token alone, and all of them together.
         """
@@ -172,7 +172,7 @@ def _features(meaning: Meaning) -> tuple[object, ...]:
 
 
 def _number_key(parts: _Parts) -> int | None:
-    """Return the index of the token with the event's sequence number, if there is one.
+    """Return the index of the token that contains the event's sequence number, if any.
 
     The number of a beacon takes precedence, as in `ContentCheck`.
     """

@@ -1,4 +1,4 @@
-"""Prompt tokens in a server's usage, and detection of reasoning content. No I/O."""
+"""Token counts from usage data, except completion tokens, and detection of reasoning. No I/O."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from undam.apis.meaning import Meaning, count, mapping, sequence, text
 
-# Objects of an event that can contain `usage`: the event itself, the response of the responses API,
-# and the message of Anthropic's API.
+# Objects in an event that can contain `usage`: the event itself, the response object of the
+# responses API, and the message object of Anthropic's API.
 _OWNERS = ("response", "message")
 _REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 class PromptUsage(NamedTuple):
-    """Token counts of an event other than completion tokens; ``None`` for an absent count.
+    """Token counts in an event, except completion tokens; ``None`` for an absent count.
 
     Attributes:
         prompt: tokens of the prompt, including cached ones.
@@ -26,7 +26,7 @@ class PromptUsage(NamedTuple):
     reasoning: int | None = None
 
     def updated(self, newer: PromptUsage) -> PromptUsage:
-        """Return these counts, with each one that ``newer`` contains replaced."""
+        """Return a copy in which each count that ``newer`` contains replaces the old count."""
         pairs = zip(self, newer, strict=True)
         return PromptUsage(*(old if new is None else new for old, new in pairs))
 

@@ -34,7 +34,7 @@ from undam.loadtest.coordinator.worker_pool import (
 )
 from undam.loadtest.protocol import Failure, FinalReport, Status
 
-# Actors start within a second or two, but a full cluster queues them without a limit.
+# Actors start within a second or two, but a full cluster queues them indefinitely.
 _PLACEMENT_TIMEOUT_S = 60.0
 _CLOCK_ROUNDS = 5
 _CALL_TIMEOUT_S = 10.0
@@ -60,23 +60,23 @@ class ClusterError(UndamError):
 
 
 class WorkerActor:
-    """Ray actor on the other machine: runs one worker process and relays its frames."""
+    """Ray actor that runs one worker process on a cluster node and relays its frames."""
 
     def __init__(self) -> None:
         self._pool = LocalWorkerPool(1)
 
     def where(self) -> tuple[str, str, int]:
-        """Return the fields of an ``ActorLocation``."""
+        """Return the location of the actor, as the fields of an ``ActorLocation``."""
         import ray  # noqa: PLC0415 (an extra, which is always installed where an actor runs)
 
         return ray.get_runtime_context().get_node_id(), host_name(), os.getpid()
 
     def clock(self) -> int:
-        """Return CLOCK_REALTIME of this machine."""
+        """Return the time on this machine's CLOCK_REALTIME."""
         return time.time_ns()
 
     def send(self, data: bytes) -> None:
-        """Send a frame of JSON to the worker."""
+        """Send a frame, given as JSON, to the worker."""
         self._pool.send(0, job_from_json(data))
 
     def frames(self) -> Iterator[bytes]:
@@ -222,7 +222,7 @@ class RayWorkerPool:
             return [WorkerLost(worker, f"it sent an invalid frame ({error})")]
 
     def _parse(self, data: object, worker: int) -> list[WorkerEvent]:
-        """Return the events in one item of an actor, which is input from outside.
+        """Parse one item from an actor into events. The item is untrusted input.
 
         Raises:
             FrameError: the item is invalid.
@@ -273,7 +273,7 @@ def _actor_class(ray: Any) -> type:
 
 
 def _require_head(address: str) -> None:
-    """Check that something listens at ``address``.
+    """Check that a server accepts connections at ``address``.
 
     Ray itself would retry for more than a minute and log to standard error meanwhile.
     """
@@ -309,14 +309,14 @@ def _connect(address: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         raise ClusterError(f"--ray {address}: {_first_line(error)}") from None
     finally:
-        # Ray installs a SIGTERM handler of its own, which would prevent the partial report.
+        # Ray's own SIGTERM handler would prevent the partial report.
         for number, handler in before.items():
             signal.signal(number, handler)
     return ray
 
 
 def _silence(ray: Any) -> None:
-    """Stop Ray from printing to standard output about a lost actor.
+    """Stop Ray from printing to standard output when an actor is lost.
 
     Its log options do not cover these messages. Standard output may be JSON, and the report
     includes the lost worker anyway.

@@ -1,4 +1,4 @@
-"""One run of a load test: send the jobs, start all workers together, collect results, end them.
+"""One run of a load test: send jobs, start workers together, collect results, end workers.
 
 A result counts from the moment it is received. Whatever happens afterwards, to the worker or to
 this process, does not remove it from the report.
@@ -33,9 +33,10 @@ from undam.loadtest.protocol import (
 )
 from undam.record import RequestResult
 
-# Time to start Python and read a job with many prompts, on a machine busy with other workers.
+# Time to start Python and read a job with many prompts while other workers keep the machine busy.
 _READY_TIMEOUT_S = 60.0
-# Requests in flight are abandoned at once. Analyzing what they received takes seconds at most.
+# Requests in flight are abandoned at once, and analyzing the data received so far takes only
+# seconds.
 _STOP_TIMEOUT_S = 10.0
 # A status arrives four times per second, but a worker with a full backlog may skip some.
 _SILENCE_TIMEOUT_S = 60.0
@@ -52,7 +53,7 @@ class ProgressListener:
     """Progress callbacks of a run. The base class ignores them."""
 
     def on_start(self, start_ns: int) -> None:
-        """Handle the start time of all workers, on the clock of this process."""
+        """Handle the common start time of all workers, on this process's clock."""
 
     def on_results(self, batch: Sequence[RequestResult]) -> None:
         """Handle results of finished requests."""
@@ -63,7 +64,7 @@ class ProgressListener:
 
 @dataclass(frozen=True, slots=True)
 class LostShare:
-    """Share of the load that was lost with a worker.
+    """Share of the load that was lost with a failed worker.
 
     Args:
         why: reason for the loss.
@@ -81,7 +82,7 @@ class LostShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """Outcome of a run, apart from the request results.
+    """Outcome of a run, without the request results.
 
     Args:
         start_ns: the common start.
@@ -106,7 +107,7 @@ class RunResult:
 
     @property
     def missing(self) -> float:
-        """Fraction of the load that was lost with workers."""
+        """Fraction of the load that was lost because workers failed."""
         return sum(loss.missing for loss in self.losses)
 
 
@@ -144,7 +145,7 @@ class _LoadRun:
         self._start_ns = 0
         self._ready: set[int] = set()
         self._finals: dict[int, FinalReport] = {}
-        # Reason and time.
+        # For each lost worker: the reason, and the time of the loss.
         self._lost: dict[int, tuple[str, int]] = {}
         self._statuses: dict[int, Status] = {}
         self._reported: dict[int, int] = {}
@@ -264,8 +265,10 @@ class _LoadRun:
         return LostShare(worker, why, reported, max(0.0, missing), at_s)
 
     def _missing_by_time(self, worker: int, ran_s: float) -> float:
-        """Return the missing fraction of a load by duration: the slots of the lost worker are
-        missing for the rest of the time."""
+        """Return the missing fraction of a load that is limited by duration.
+
+        The slots of the lost worker are missing for the rest of the time.
+        """
         loops = [job.load for job in self._jobs]
         slots = [len(loop.slots) if isinstance(loop, ClosedLoop) else 0 for loop in loops]
         loop = loops[worker]
@@ -274,7 +277,7 @@ class _LoadRun:
         return slots[worker] / sum(slots) * max(0.0, 1 - ran_s / (loop.duration_ns / 1e9))
 
     def _waited_percent(self) -> float | None:
-        """Return the highest share of runnable time without a CPU, over all workers.
+        """Return the highest percentage of runnable time that any worker waited for a CPU.
 
         A worker that runs for microseconds at a time easily waits for a fifth of its runnable
         time. Such short waits do not affect any metric and are not counted.
@@ -300,13 +303,12 @@ class _LoadRun:
 
 
 def planned_requests(job: Job) -> int | None:
-    """Return the number of requests of a job including warm-up; ``None`` if only the time is
-    limited."""
+    """Return the number of requests in a job, with warm-up; ``None`` if only time is limited."""
     return job.load.count if isinstance(job.load, ClosedLoop) else len(job.load.plan)
 
 
 def _on_local_clock(results: Sequence[RequestResult], offset_ns: int) -> Sequence[RequestResult]:
-    """Convert the times of another host's clock to the clock of this process.
+    """Convert times on another host's clock to times on this process's clock.
 
     Differences between times do not change, so the metrics of a request do not depend on the
     accuracy of the offset.

@@ -22,15 +22,16 @@ MAX_STEPS = 24
 # may be far above the capacity of the server.
 _LOWEST_FRACTION = 1 / 64
 _HIGHEST_FIRST_RATE = 8.0
-# Served requests per second of an overloaded server show its capacity, up to this error.
+# The rate at which an overloaded server completes requests shows its capacity, up to this factor.
 _CAPACITY_ERROR = 1.1
-# Part of the served rate to try after an overload, so that the queue of a server is stable.
+# Fraction of the served rate to try after an overload, so that the server's queue is stable.
 _BELOW_CAPACITY = 0.9
-# Length of a step, as a multiple of the first one, by the width of the interval that is left.
+# Pairs: ratio of the ends of the interval, and step length as a multiple of the first step's
+# length.
 _LENGTHS = ((1.15, 3), (1.6, 2))
 _CONFIRMATIONS = 2
 _MAX_DOUBTS = 2
-# Loads are rounded to three digits.
+# Tolerance for loads, because they are rounded to three digits.
 _ROUNDING = 1.005
 
 
@@ -106,7 +107,7 @@ class CapacitySearch:
 
     @property
     def met(self) -> float | None:
-        """Highest load that met the objectives, below every load that missed them."""
+        """Highest load that met the objectives and is below every load that missed them."""
         missed = self.missed
         loads = [load for load, votes in self._votes.items() if votes.is_met]
         return max((load for load in loads if missed is None or load < missed), default=None)
@@ -123,12 +124,12 @@ class CapacitySearch:
         return len(ends) == 2 and all(self._votes[end].is_decided for end in ends)
 
     def record(self, outcome: StepOutcome) -> None:
-        """Record the outcome of the run at ``next``."""
+        """Record the outcome of the run at the load ``next``."""
         assert self.next is not None
         self.steps += 1
         if outcome.doubtful:
-            # A disturbance is temporary. If it recurs, the load generator is the bottleneck, and
-            # higher loads would not test the server.
+            # A disturbance should be temporary. If it recurs, the load generator is the bottleneck,
+            # and higher loads would not test the server.
             self._doubts[self.next] += 1
             self.stopped_by_client = self._doubts[self.next] >= _MAX_DOUBTS
             if self.stopped_by_client or self.steps >= MAX_STEPS:
@@ -167,7 +168,7 @@ class CapacitySearch:
         return load if 0 < load < missed else None
 
     def _between(self, met: float, missed: float) -> float | None:
-        """Return a load inside the interval, or ``None`` if it is narrow enough."""
+        """Return a load between ``met`` and ``missed``, or ``None`` if they are close enough."""
         if missed <= RESOLUTION * _ROUNDING * met or (self.is_integer and missed - met <= 1):
             return None
         upper = missed
@@ -175,8 +176,8 @@ class CapacitySearch:
             upper = _CAPACITY_ERROR * self._capacity
         load = self._round(math.sqrt(met * upper))
         if load <= met * math.sqrt(RESOLUTION):
-            # The served rate suggests that the limit is close; a slightly higher load must miss
-            # to confirm this.
+            # The served rate suggests that the limit is close. To confirm this, a slightly higher
+            # load must miss the objectives.
             load = self._round(min(met * RESOLUTION, math.sqrt(met * missed)))
         return load if met < load < missed else None
 

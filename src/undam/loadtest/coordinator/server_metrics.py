@@ -1,4 +1,4 @@
-"""Scraper of a server's Prometheus metrics during a run, in a thread of the coordinator."""
+"""Scraper for a server's Prometheus metrics during a run, in a thread of the coordinator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ServerMetrics:
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise UsageError("--server-metrics: expected http://HOST:PORT or the URL of /metrics")
         self._url = url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/metrics"
-        # Proxy settings of the environment are ignored, as for the requests of the load test.
+        # Ignore the proxy settings in the environment, as the requests of the load test do.
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
         self._over = threading.Event()
         self._samples: list[ServerSample] = []
@@ -62,13 +62,13 @@ class ServerMetrics:
 
     @property
     def timeline(self) -> ServerTimeline:
-        """Samples so far."""
+        """Samples that have been collected so far."""
         return ServerTimeline(self._engine, self._samples)
 
     def _scrape_until_over(self) -> None:
         while not self._over.wait(_INTERVAL_S):
             self._try_scrape()
-        # The server counts the last requests only when they have ended.
+        # The server counts the last requests only after they have ended, so scrape once more.
         self._try_scrape()
 
     def _try_scrape(self) -> None:

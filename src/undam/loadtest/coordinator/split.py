@@ -20,13 +20,13 @@ from undam.loadtest.setup.unique import mark_position
 from undam.wire import ClientConfig, Request, Target
 from undam.wire.request import encode_request, http2_fields
 
-# Before the first response frees a connection, more requests than this are rarely due.
+# More requests than this are rarely due before the first response frees a connection.
 _MAX_CONNECTIONS_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTarget:
-    """One of several URLs of a load test.
+    """Job settings for one of several URLs in a load test.
 
     Args:
         addresses, requests, tls, http2: as in ``JobTemplate``.
@@ -65,7 +65,7 @@ class JobTemplate:
     more_targets: tuple[JobTarget, ...] = ()
 
     def for_worker(self, worker: int) -> JobTemplate:
-        """Return the template with the URL of a worker."""
+        """Return the template with the URL that is assigned to ``worker``."""
         index = worker % (1 + len(self.more_targets))
         if index == 0:
             return self
@@ -76,7 +76,7 @@ class JobTemplate:
 
 
 def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Encode ``request`` once with each body, or unchanged without bodies.
+    """Encode ``request`` once for each body, or once unchanged if there are no bodies.
 
     Raises:
         LocalProtocolError: the request cannot be sent over HTTP.
@@ -88,7 +88,7 @@ def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -
 
 
 def http2_settings(request: Request, target: Target, streams: int) -> Http2Settings:
-    """Return the settings of HTTP/2 with the header fields of ``request``.
+    """Return HTTP/2 settings that contain the header fields of ``request``.
 
     Args:
         streams: maximum number of open streams per connection.
@@ -125,7 +125,7 @@ def tls_for(target: Target, config: ClientConfig) -> Tls | None:
 
 
 def make_jobs(load: Load, workers: int, template: JobTemplate, run: int = 0) -> tuple[Job, ...]:
-    """Return one job per worker; each waits for a ``Start``.
+    """Return one job per worker; each worker waits for a ``Start`` before it begins.
 
     Args:
         run: number of the run, which makes its prompts differ from those of other runs.

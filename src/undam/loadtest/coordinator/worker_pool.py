@@ -1,4 +1,4 @@
-"""Coordinator side of the load-test workers: sends them jobs and receives results as frames.
+"""Coordinator side of the load-test workers: sends jobs and receives results, as frames.
 
 A worker exits when its standard input closes. The kernel closes that pipe even if the coordinator
 is killed, so no worker outlives its coordinator.
@@ -82,7 +82,7 @@ class WorkerPool(Protocol):
         """Minimum time between sending a ``Start`` and the common start."""
 
     def offset_ns(self, worker: int) -> int:
-        """Return how far the worker's clock is ahead of the clock of this process."""
+        """Return the offset of the worker's clock from this process's clock; positive if ahead."""
 
     def send(self, worker: int, data: bytes) -> None:
         """Send an encoded frame; a no-op if the worker is gone."""
@@ -142,8 +142,8 @@ class LocalWorkerPool:
         except BaseException:
             self.close()
             raise
-        # Workers start with the usual policy. A batch process does not preempt them when it wakes up
-        # to read their results (sched(7)).
+        # The workers keep the usual policy. A batch process that wakes up to read their results
+        # does not preempt them (sched(7)).
         self._policy = _set_scheduling_policy(_BATCH_POLICY)
 
     def _start(self, number: int) -> None:

@@ -21,7 +21,7 @@ RERANK = Api("rerank", _rerank_request, PLAIN.read, announces_end=False)
 
 
 def document_api(path: str) -> Api | None:
-    """Return the API of a URL's path, if its responses are never streams."""
+    """Return the API for a URL path if its responses are never streams."""
     last = path.rstrip("/").rpartition("/")[2]
     return {"embeddings": EMBEDDINGS, "rerank": RERANK}.get(last)
 

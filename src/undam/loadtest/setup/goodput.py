@@ -9,12 +9,12 @@ from undam.loadtest.setup.slo import TIMES, Slo, quantile_of
 from undam.record import Outcome, RequestResult
 from undam.timing import quantile
 
-# Times that include the delay before the request was sent.
+# Names of times that include the delay before the request was sent.
 _FROM_START = frozenset({"ttft", "e2e", "send_delay"})
 
 
 class Goodput:
-    """Counter of good requests, without warm-up and abandoned requests.
+    """Counter of good requests. Warm-up and abandoned requests are not counted.
 
     A time objective applies to the value of each single request. TTFT, TPOT, E2E and send delay
     have one value per request, so the statistic of the objective is ignored. For ITL, the
@@ -36,7 +36,7 @@ class Goodput:
             return
         values = [(limit, request_value_ns(result, limit)) for limit in self._limits]
         self.good += all(_meets(value, limit) for limit, value in values)
-        # The delay before the request was sent is the only one that changes a value much.
+        # Subtract only the delay before sending, because no other delay changes a value much.
         delay_ns = result.send_delay_ns or 0
         self._best += all(
             _meets(_less(value, delay_ns) if limit.name in _FROM_START else value, limit)
@@ -50,7 +50,7 @@ class Goodput:
 
     @property
     def best_percent(self) -> float | None:
-        """The percentage if each request had been sent when it was due."""
+        """Percentage that would result if every request had been sent when it was due."""
         return 100 * self._best / self.counted if self.counted else None
 
 
@@ -60,14 +60,14 @@ def _less(value: float | None, delay_ns: int) -> float | None:
 
 def _meets(value: float | None, limit: Slo) -> bool:
     if value is None:
-        # A response with one event has no gap, so none was too long. A response without content
-        # misses the TTFT objective.
+        # A response with one event has no gaps, so it meets any limit on gaps. A response without
+        # content misses the TTFT objective.
         return limit.name != "ttft"
     return limit.holds(value / 1e6)
 
 
 def request_value_ns(result: RequestResult, limit: Slo) -> float | None:
-    """Return a request's value for an objective, or ``None`` if it has none."""
+    """Return a request's value for an objective; ``None`` if the request has no such value."""
     match limit.name:
         case "ttft":
             return result.ttft_ns

@@ -96,7 +96,7 @@ class WorkerShare:
 
 
 def default_warmup(load: Load) -> int:
-    """Return the number of warm-up requests: one per slot, or one second of the rate.
+    """Return the number of warm-up requests: one per slot, or those due in the first second.
 
     The maximum is 10 % of the run, or 100 requests if that is lower. The first requests meet cold
     connections and caches. A replayed trace has no warm-up.
@@ -142,7 +142,7 @@ def _arrival_counts(load: Load) -> Iterator[float]:
     rng = random.Random(f"arrivals {load.seed}")  # noqa: S311 (a schedule, not a secret)
     at = 0.0
     while True:
-        # The first request starts at once: waiting for it would only lengthen the run.
+        # The first request starts at once, because a wait would only lengthen the run.
         yield at
         if load.arrivals == "constant":
             at += 1
@@ -153,11 +153,12 @@ def _arrival_counts(load: Load) -> Iterator[float]:
 
 
 def _time_of(count: float, load: Load) -> int:
-    """Return the time in ns at which ``count`` arrivals are expected."""
+    """Return the time in ns by which ``count`` arrivals are expected."""
     assert load.rate is not None
     if load.rate_end is None or load.duration_s is None or load.rate_end == load.rate:
         return round(count * 1e9 / load.rate)
-    # The expected number is rate * t + slope * t**2 / 2, and never exceeds its value at the end.
+    # The expected number of arrivals is rate * t + slope * t**2 / 2. It never exceeds the number
+    # expected at the end.
     slope = (load.rate_end - load.rate) / load.duration_s
     root = load.rate**2 + 2 * slope * count
     if root <= load.rate_end**2 and slope < 0:
@@ -194,7 +195,7 @@ def _split_closed(load: Load, workers: int) -> tuple[WorkerShare, ...]:
     assert load.concurrency is not None
     slots = load.concurrency
     if load.total is not None:
-        # Slots without a request are pointless.
+        # There is no use for more slots than requests.
         slots = min(slots, load.total)
     ramp_ns = _ramp_ns(load, slots)
     offsets = [round(slot * ramp_ns / slots) for slot in range(slots)]
@@ -213,7 +214,7 @@ def _split_closed(load: Load, workers: int) -> tuple[WorkerShare, ...]:
 def session_share(
     sessions: Sequence[tuple[int, int]], worker: int, workers: int
 ) -> tuple[tuple[int, int], ...]:
-    """Return the conversations of one worker; all of them if there are fewer than workers."""
+    """Return one worker's conversations; if there are too few to divide, return all of them."""
     return tuple(sessions[worker::workers] or sessions)
 
 
@@ -224,7 +225,7 @@ def _ramp_ns(load: Load, slots: int) -> float:
 
 
 def proportional_parts(total: int, weights: Sequence[int]) -> list[int]:
-    """Split ``total`` into integers proportional to ``weights`` that add up to it exactly."""
+    """Split ``total`` into integers in proportion to ``weights``; their sum is ``total``."""
     whole = sum(weights)
     ends, cumulative = [], 0
     for weight in weights:

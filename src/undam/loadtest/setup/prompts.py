@@ -16,7 +16,7 @@ from itertools import cycle
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api
 from undam.errors import ConfigSyntaxError, UsageError
 
-# A longer trace is more likely a list of dates, or times in another unit.
+# Timestamps that span more than this are probably dates, or in another unit.
 _MAX_TRACE_S = 31 * 86_400
 
 # vLLM and OpenAI limit the completions API to 16 tokens by default.
@@ -47,7 +47,7 @@ class Prompt:
 
 
 def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
-    """Read the prompts of a file.
+    """Read the prompts from a file.
 
     Times are relative to the earliest one, and prompts with a time are sorted by it.
 
@@ -56,7 +56,7 @@ def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
 
     Raises:
         ConfigSyntaxError: a line is invalid or has an unknown key.
-        UsageError: the file has no prompt, or only some prompts have a time.
+        UsageError: the file contains no prompts, or only some prompts have a time.
     """
     prompts: list[Prompt] = []
     number = 0
@@ -67,7 +67,7 @@ def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
     except UnicodeDecodeError as error:
         raise ConfigSyntaxError("not UTF-8", path=path, line=number + 1, column=1) from error
     if not prompts:
-        raise UsageError(f"{path}: the file has no prompt")
+        raise UsageError(f"{path}: the file contains no prompts")
     timed = [prompt for prompt in prompts if prompt.at_ns is not None]
     if timed and len(timed) < len(prompts):
         raise UsageError(
@@ -86,7 +86,7 @@ def request_bodies(
     fields: Mapping[str, object] | None = None,
     streams: bool = True,
 ) -> tuple[bytes, ...]:
-    """Return the request body of each prompt.
+    """Return the request body for each prompt.
 
     A prompt's own ``max_tokens`` and ``model`` take precedence over the arguments.
 
@@ -114,7 +114,7 @@ def request_bodies(
 
 
 def sessions_in(prompts: Sequence[Prompt]) -> tuple[tuple[int, int], ...]:
-    """Return the index of the first prompt of each conversation, and the number of its turns.
+    """Return the index of the first prompt and the number of turns of each conversation.
 
     A prompt without a conversation counts as a conversation of a single turn. Without
     conversations, the result is empty.
@@ -148,7 +148,7 @@ def _request_body(
     if prompt.messages:
         body.update(_conversation(api, prompt.messages))
     if api in {CHAT, COMPLETIONS}:
-        # Without this option, the server does not report its token count.
+        # Without this option, the server does not report token counts.
         body["stream_options"] = {"include_usage": True}
     return body
 
@@ -187,8 +187,8 @@ def _is_token_limit(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    # NaN fails the comparison. The limit accepts a date in milliseconds that is given as seconds,
-    # so that a later check reports the wrong unit.
+    # NaN fails the comparison. Dates in milliseconds are below the limit, even if they are given as
+    # seconds, so that a later check reports the wrong unit.
     return type(value) in {int, float} and 0 <= value < 1e15  # type: ignore[operator]
 
 
@@ -236,7 +236,7 @@ def _parse_line(line: str, path: str, number: int) -> list[Prompt]:
     ]
 
 
-# Placeholder for the answer to an earlier turn.
+# Placeholder for the model's answer to an earlier turn.
 _EARLIER_ANSWER = "I have answered this."
 
 
@@ -250,7 +250,7 @@ def _history(turns: Sequence[str]) -> tuple[Mapping[str, object], ...]:
 
 
 def _find_problem(row: object) -> tuple[str, str] | None:
-    """Return the key at fault and an error message, or ``None`` if the line is valid."""
+    """Return the invalid key and an error message, or ``None`` if the line is valid."""
     if not isinstance(row, dict):
         return "", "expected an object with `prompt`, `messages` or `turns`"
     if len(row.keys() & {"prompt", "messages", "turns"}) != 1:

@@ -12,7 +12,7 @@ from undam.metrics.json_form import percentiles
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
-# Later turns count as this one, so that the table stays short.
+# Later turns are counted as this turn, so that the table stays short.
 _MAX_TURNS = 20
 _FINE = partial(Histogram, bits=14)
 
@@ -26,7 +26,7 @@ class _Conversation:
 
 
 class SessionStats:
-    """Metrics of the conversations of a closed loop.
+    """Metrics of the conversations in a closed loop.
 
     Args:
         sessions: as in ``ClosedLoop``; empty if requests are independent.
@@ -39,7 +39,7 @@ class SessionStats:
         self._turns: dict[int, Histogram] = {}
 
     def add(self, result: RequestResult) -> None:
-        """Add one request; the order of requests does not matter."""
+        """Add one request. Requests may be added in any order."""
         if result.session is None or result.turn is None:
             return
         key = result.worker, result.session
@@ -54,7 +54,7 @@ class SessionStats:
             self._turns.setdefault(turn, _FINE()).record(result.ttft_ns)
 
     def to_json(self) -> dict[str, Any] | None:
-        """Return the metrics, or ``None`` without conversations.
+        """Return the metrics, or ``None`` if there are no conversations.
 
         A conversation is complete if all its turns are. Warm-up requests are turns like any other,
         but their TTFT is left out.

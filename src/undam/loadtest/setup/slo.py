@@ -99,7 +99,7 @@ class SloResult:
 
     @property
     def text(self) -> str:
-        """One line with the objective, the value, and by how much it was missed."""
+        """One line with the objective, the measured value, and the distance to a missed limit."""
         if self.failed:
             are = "request is" if self.failed == 1 else "requests are"
             return f"{self.slo.text}: missed, {self.failed} failed {are} above the limit"
@@ -114,7 +114,7 @@ class SloResult:
 
 
 def parse_slo(text: str) -> Slo:
-    """Parse an objective in one of the forms of `ACCEPTED`.
+    """Parse an objective in one of the forms in `ACCEPTED`.
 
     Raises:
         UsageError: the form is unknown, or the metric does not have the unit.
@@ -143,7 +143,7 @@ def _units(name: str) -> tuple[str, ...]:
 
 
 def quantile_of(stat: str) -> float | None:
-    """Return the quantile of a percentile such as "p99.9"; ``None`` for mean, min and max."""
+    """Return the quantile for a percentile such as "p99.9"; ``None`` for mean, min and max."""
     return float(stat[1:]) / 100 if stat.startswith("p") else None
 
 

@@ -1,4 +1,4 @@
-"""Measured values of objectives; each percentile includes failures. No I/O.
+"""Measured values for objectives; every percentile includes failed requests. No I/O.
 
 A failed request has no latency, but its reader did not get an answer. For an objective it is
 therefore slower than any limit. Otherwise a server that refuses requests would improve its
@@ -19,12 +19,12 @@ from undam.metrics.validity.report import MAX_FAILED_SHARE
 from undam.record import Outcome
 from undam.timing import Histogram
 
-# Objectives that limit failures themselves.
+# Objectives that themselves limit failures.
 _LIMITS_OF_FAILURES = frozenset({"errors", "incomplete", "goodput"})
 
 
 def slo_result(slo: Slo, summary: Summary, goodput: Goodput, asked: RequestedLoad) -> SloResult:
-    """Return the result of an objective.
+    """Return the measured result for an objective.
 
     Rates are those of the steady state, if there is one.
     """
@@ -43,7 +43,7 @@ def slo_result(slo: Slo, summary: Summary, goodput: Goodput, asked: RequestedLoa
 
 
 def meets_all(results: Sequence[SloResult], summary: Summary) -> bool:
-    """Return whether all objectives are met, and few enough requests failed.
+    """Return whether all objectives are met, and the share of failed requests is acceptable.
 
     Without an objective for failures, at most 1 % of the requests may fail.
     """
@@ -73,7 +73,7 @@ def _time_result(slo: Slo, summary: Summary) -> SloResult:
 
 
 def _failed(name: str, summary: Summary) -> int:
-    """Return the number of requests that count as slower than any limit."""
+    """Return the number of failed requests, which count as slower than any limit."""
     outcomes = summary.outcomes
     if name == "ttft":
         with_content = summary.times("ttft").count - summary.timed_out
@@ -84,7 +84,7 @@ def _failed(name: str, summary: Summary) -> int:
 
 
 def _bounds(name: str, summary: Summary) -> tuple[Histogram | None, Histogram | None]:
-    """Return two distributions: one without delays of the load generator, one with the largest."""
+    """Return the lowest and highest distributions, given the load generator's delays."""
     if name == "ttft":
         return summary.ttft_from_sent, summary.ttft.highest()
     if name == "itl":

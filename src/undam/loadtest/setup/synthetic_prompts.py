@@ -12,7 +12,7 @@ DEFAULT_LENGTH = parse_distribution("lognormal(60,1)")
 
 _MIN_WORDS, _MAX_WORDS = 3, 200_000
 
-# These limits keep the time to generate the prompts, before the first request, below 0.1 s.
+# These limits keep the time for generating prompts, before the first request, below 0.1 s.
 _MAX_PROMPTS = 512
 _MAX_TOTAL_WORDS = 200_000
 
@@ -54,7 +54,7 @@ _WORDS = tuple(_VOCABULARY.split())
 def make_prompts(
     count: int, length: Distribution | None, seed: int, prefix_share: float = 0.0
 ) -> list[str]:
-    """Return ``count`` different prompts, or fewer if that would take too long.
+    """Return ``count`` different prompts, or fewer if generating them would take too long.
 
     Each prompt contains the placeholder of `unique`, so that each request gets a prompt of its
     own. The placeholder comes first, or after the words that all prompts have in common.
@@ -77,7 +77,7 @@ def make_prompts(
 
 
 class _SharedPrefix:
-    """Words that all prompts have in common, generated as far as they are needed."""
+    """Words that all prompts have in common, generated on demand."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(f"prefix {seed}")  # noqa: S311 (prompts, not secrets)

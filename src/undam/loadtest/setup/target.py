@@ -1,4 +1,4 @@
-"""Target of a load test: its addresses, its HTTP version, and the limit of open files."""
+"""Target of a load test: its addresses, its HTTP version, and the open-file limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.wire.channel import Channel
 from undam.wire.connect import find_addresses, open_connection
 from undam.wire.tls import TlsEngine, make_context
 
-# Open files of a worker besides its connections: pipes, files of the interpreter, and a reserve.
+# Files that a worker has open besides its connections: pipes, interpreter files, and a reserve.
 _OTHER_FILES = 64
 
 
@@ -54,7 +54,7 @@ async def resolve_reachable(target: Target, config: ClientConfig) -> ReachableTa
 async def _choose_version(
     channel: Channel, target: Target, config: ClientConfig
 ) -> Literal["1.1", "2"]:
-    """Return the version that the server selects by ALPN, or that ``config`` requires.
+    """Return the HTTP version that the server selects by ALPN, or that ``config`` requires.
 
     If the TLS handshake fails for another reason, HTTP/1.1 is returned, and the requests report
     the error.
@@ -73,7 +73,7 @@ async def _choose_version(
 
 
 def ensure_file_limit(wanted: int) -> None:
-    """Raise the limit of open files to the maximum, for this process and its workers.
+    """Raise the limit on open files to the maximum, for this process and its workers.
 
     Args:
         wanted: number of simultaneous connections of one worker.

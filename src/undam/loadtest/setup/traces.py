@@ -29,7 +29,7 @@ from undam.loadtest.setup.unique import PLACEHOLDER, RUN_PLACEHOLDER
 
 # English text has about four tokens per three words.
 _WORDS_PER_TOKEN = 0.75
-# Tokens per entry of `hash_ids` in Mooncake's traces.
+# Number of tokens for each entry of `hash_ids` in Mooncake traces.
 _BLOCK_TOKENS = 512
 _MAX_TOKENS = 2_000_000
 _NS_PER_MS, _NS_PER_S = 1_000_000, 1_000_000_000
@@ -39,11 +39,11 @@ _BURSTGPT = ("Timestamp", "Request tokens", "Response tokens")
 
 
 def read_workload(lines: Iterable[str], path: str) -> list[Prompt]:
-    """Read the requests of a file in any of the formats; see also `prompts.read_prompts`.
+    """Read the requests from a file in any of the formats; see also `prompts.read_prompts`.
 
     Raises:
         ConfigSyntaxError: a line is invalid.
-        UsageError: the file has no request.
+        UsageError: the file contains no requests.
     """
     rest = iter(lines)
     first = next((line for line in rest if line.strip()), "")
@@ -60,7 +60,7 @@ def read_workload(lines: Iterable[str], path: str) -> list[Prompt]:
     else:
         return read_prompts(lines, path)
     if not prompts:
-        raise UsageError(f"{path}: the file has no request")
+        raise UsageError(f"{path}: the file contains no requests")
     timed = all(prompt.at_ns is not None for prompt in prompts)
     return relative_to_first(prompts) if timed else prompts
 
@@ -120,7 +120,7 @@ def _mooncake(lines: Iterable[str], path: str) -> Iterator[Prompt]:
 
 
 def _blocks_text(ids: Sequence[str], tokens: int) -> str:
-    """Return a placeholder of the run and a block of words per ID; equal IDs give equal blocks."""
+    """Return a run placeholder and a block of words for each ID; equal IDs give equal blocks."""
     words, left = [RUN_PLACEHOLDER], round(tokens * _WORDS_PER_TOKEN) - 1
     for block in ids:
         count = min(left, round(_BLOCK_TOKENS * _WORDS_PER_TOKEN))
@@ -165,7 +165,7 @@ def _csv_time(value: str | None, path: str, number: int) -> int:
     except ValueError:
         pass
     try:
-        # Azure's times have seven decimal places, but Python accepts at most six.
+        # Times in Azure traces have seven decimal places, but Python accepts at most six.
         whole, _, fraction = (value or "").strip().partition(".")
         at = datetime.fromisoformat(whole).replace(tzinfo=UTC)
         digits = "".join(c for c in fraction if c.isdigit())[:9].ljust(9, "0")
@@ -205,7 +205,7 @@ def _spans_in(row: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 
 def _attributes(value: object) -> Mapping[str, object]:
-    """Return attributes given as an object, or as OTLP's list of keys and typed values."""
+    """Parse attributes from an object, or from OTLP's list of keys and typed values."""
     if isinstance(value, dict):
         return value
     pairs = map(mapping, sequence(value))

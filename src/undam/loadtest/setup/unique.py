@@ -16,20 +16,21 @@ RUN_PLACEHOLDER = "undamloadrunmark"
 
 _PLACEHOLDER_BYTES = PLACEHOLDER.encode()
 _RUN_PLACEHOLDER_BYTES = RUN_PLACEHOLDER.encode()
-# 26 ** 8 is more than the number of run IDs and request numbers.
+# There are more than enough marks, because 26 ** 8 exceeds the number of run IDs and request
+# numbers.
 _HALF = len(PLACEHOLDER) // 2
 _MASK = (1 << 32) - 1
 _RUN_FACTOR = 0x9E3779B1
 
 
 def mark_position(request: bytes) -> int:
-    """Return the position of a placeholder in an encoded request, or -1 without one."""
+    """Return the position of the placeholder in an encoded request; -1 if there is none."""
     position = request.find(_PLACEHOLDER_BYTES)
     return request.find(_RUN_PLACEHOLDER_BYTES) if position < 0 else position
 
 
 def marked(request: bytes, position: int, run: int, number: int) -> bytes:
-    """Return ``request`` with the mark of a request at ``position``; unchanged if that is -1."""
+    """Return ``request`` with the request's mark at ``position``; unchanged if that is -1."""
     if position < 0:
         return request
     end = position + len(_PLACEHOLDER_BYTES)
@@ -38,7 +39,7 @@ def marked(request: bytes, position: int, run: int, number: int) -> bytes:
 
 
 def request_mark(run: int, number: int) -> bytes:
-    """Return the mark of request ``number`` of a run, as letters.
+    """Return the mark for request ``number`` in a run, as letters.
 
     Successive numbers have different first letters, and therefore different first tokens.
     """

@@ -20,11 +20,11 @@ from undam.loadtest.worker.schedule import DueRequest
 from undam.record.request_result import RequestResult
 
 MAX_HEAD_BYTES = 65536
-# End of a chunked body, with or without trailers.
+# Last bytes of a chunked body, with or without trailers.
 _LAST_BYTES = b"\r\n\r\n"
 
-# Which reads can end the response: any read, reads that end like a chunked body, or none (only the
-# end of the connection does).
+# Reads that can end the response: any read, only reads that end like a chunked body, or none, if
+# the response ends with the connection.
 _ANY, _CHUNKED, _CLOSE = range(3)
 
 
@@ -85,8 +85,8 @@ class ActiveRequest:
         self._final = False
         self._framed: int | None = None
         self._analyzer: ResponseAnalyzer | None = None
-        # The parser is created with the first read, because any work before the request is sent
-        # would delay it.
+        # The parser is created with the first read, because creating it earlier would delay the
+        # request.
         self._parser: httptools.HttpResponseParser | None = None
 
     def receive(self, read: RawRead) -> bool:
@@ -118,7 +118,7 @@ class ActiveRequest:
         return not self.reads
 
     def result(self, context: ApiContext) -> RequestResult:
-        """Return the result; the request must have ``ended`` and all its reads be analyzed."""
+        """Return the result. The request must have ``ended``, with all its reads analyzed."""
         assert self.ended is not None
         return (self._analyzer or self._make_analyzer(context)).finish(self.ended)
 
@@ -129,7 +129,8 @@ class ActiveRequest:
         self, worker: int, at_ns: int, cause: EndCause, fault: tuple[str, str] = ("", "")
     ) -> None:
         """Record the end of the request."""
-        # The parser refers to this object. Garbage collection is off, so the cycle is broken here.
+        # The parser refers to this object. Garbage collection is off, so the reference cycle is
+        # broken here.
         self._parser = None
         due = self.due
         self.ended = RequestEnd(
@@ -173,10 +174,10 @@ class ActiveRequest:
         elif self.size > MAX_BODY_BYTES:
             self.fault = ("too-large", f"the response is larger than {MAX_BODY_BYTES} bytes")
 
-    # Callbacks of httptools.
+    # Callbacks for httptools.
 
     def on_message_begin(self) -> None:
-        # A second message on the connection is a response without a request.
+        # A second message on the connection is a response that belongs to no request.
         self.keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:

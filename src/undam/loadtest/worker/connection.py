@@ -1,4 +1,4 @@
-"""Connection of a worker to the target, optionally with TLS; carries one request at a time.
+"""Connection from a worker to the target, optionally with TLS; one request at a time.
 
 No call blocks. Each does what is possible now and updates ``wants_write``, which determines the
 socket events that the caller waits for.
@@ -50,7 +50,7 @@ _KINDS = {
 
 
 def fault_from(error: OSError) -> Fault:
-    """Convert a socket error to a kind and a message."""
+    """Convert a socket error to a fault kind and a message."""
     known = _KINDS.get(error.errno or 0)
     if known is not None:
         return known
@@ -70,7 +70,7 @@ class ConnectionState(Enum):
 
 
 class WorkerConnection:
-    """Nonblocking socket to the target, which starts to connect when it is created.
+    """Nonblocking connection to the target, which starts to connect when it is created.
 
     Attributes:
         active: the request that it carries; ``None`` while it is idle.
@@ -131,7 +131,7 @@ class WorkerConnection:
         self._recvmsg = self.sock.recvmsg
 
     def assign(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` now, or as soon as the connection is established.
+        """Send the request ``active`` now, or as soon as the connection is established.
 
         Raises:
             OSError: the connection is broken.
@@ -142,7 +142,7 @@ class WorkerConnection:
             self._begin()
 
     def advance(self) -> None:
-        """Continue to connect, to shake hands or to send, after the socket became ready.
+        """Continue connecting, the TLS handshake or sending after the socket has become ready.
 
         Raises:
             OSError: the connection is broken or could not be established.
@@ -180,7 +180,7 @@ class WorkerConnection:
         if ancillary:
             seconds, nanoseconds = _unpack(ancillary[0][2])
             at_ns = seconds * _NS_PER_S + nanoseconds
-        # After a full read, more data may be left, unless a later poll found none.
+        # After a full read, the socket may contain more data, unless a later poll found none.
         if self.drained_ns and drained_ns <= self._full_read_ns:
             drained_ns = self.drained_ns
         self.drained_ns, self._full_read_ns = (drained_ns, now_ns) if len(data) == most else (0, 0)
@@ -194,7 +194,7 @@ class WorkerConnection:
         return read, bool(ancillary), fault
 
     def decrypt(self, data: bytes) -> tuple[bytes, Fault | None]:
-        """Decrypt ``data``, which is empty at EOF; return the text and a fault, if there is one."""
+        """Decrypt ``data`` (empty at EOF); return the plaintext, and a fault or ``None``."""
         tls = self._tls
         if tls is None:
             return data, None
@@ -204,7 +204,7 @@ class WorkerConnection:
         text = tls.decrypt(data)
         if tls.fault is not None:
             return text, ("tls", str(tls.fault))
-        # This replies to a key update. If it cannot be sent, a later read reports the reason.
+        # Reply to a TLS key update. If the reply cannot be sent, a later read reports the reason.
         reply = tls.to_send()
         if reply:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Event loop of a worker: sends requests that are due and reads what is readable.
+"""Event loop of a worker: sends requests that are due, and reads from readable sockets.
 
 Each iteration only sends and reads. All other work runs when no socket is ready.
 """
@@ -28,14 +28,15 @@ MAX_SLEEP_NS = 1_000_000
 _POLLING_NS = 80_000
 _DEADLINE_CHECK_NS = 20_000_000
 _MIN_EVENTS = 64
-# Memory that a read uses besides its bytes, so that the backlog limit also covers tiny reads.
+# Memory that a read uses in addition to its data. It counts toward the backlog limit, so that tiny
+# reads are limited, too.
 READ_OVERHEAD_BYTES = 256
 # Faults after which the server has certainly not accepted the request.
 _NOT_ACCEPTED = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
 
 
 class Engine:
-    """Requests in flight of one worker, and the event loop that drives them.
+    """One worker's requests in flight, and the event loop that drives them.
 
     Attributes:
         refused_streams, goaways, stream_limit: as in ``FinalReport``.
@@ -97,14 +98,14 @@ class Engine:
         return ActiveRequest(due, request, deadline_ns)
 
     def start(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` now, on an idle connection or on a new one."""
+        """Send the request ``active`` now, on an idle connection or on a new one."""
         self.active[active.due.number] = active
         late_ns = time.time_ns() - active.due.intended_ns
         self.send_late_ns = max(self.send_late_ns, late_ns)
         self._send(active, self.pool.send)
 
     def stop(self) -> None:
-        """End every request in flight as stopped, and close all connections."""
+        """End every request in flight with the cause ``STOPPED``, and close all connections."""
         now_ns = time.time_ns()
         self.pool.stop_ahead()
         for connection in self.pool:
@@ -145,8 +146,8 @@ class Engine:
             elif connection.state is reading:
                 self._read(connection, drained_ns)
             elif connection.created_in == iteration:
-                # The event belongs to a connection that was closed in this iteration; the new one
-                # has reused its file descriptor.
+                # The event belongs to a connection that was closed in this iteration. The new
+                # connection has the same file descriptor.
                 continue
             elif connection.state is idle:
                 if not connection.read_while_idle():
@@ -240,7 +241,7 @@ class Engine:
 
     @staticmethod
     def _may_resend(active: ActiveRequest) -> bool:
-        # RFC 9112 9.3.1: a kept connection may be closed just as a request is sent on it.
+        # The server may close an idle connection just as a request is sent on it (RFC 9112 9.3.1).
         return active.pooled and not active.size and not active.resent
 
     def _resend(self, active: ActiveRequest) -> None:
@@ -256,7 +257,8 @@ class Engine:
 
     def _advance(self, connection: WorkerConnection, mask: int, drained_ns: int) -> None:
         if connection.state is ConnectionState.SENDING and mask & ~WRITABLE:
-            # The server responds before the request is fully sent, usually with an error status.
+            # The server has responded before the request is fully sent, usually with an error
+            # status.
             self._read(connection, drained_ns)
             return
         was_writing = connection.wants_write
@@ -279,7 +281,8 @@ class Engine:
 
     def _check_deadlines(self, now_ns: int) -> None:
         self._deadline_check_ns = now_ns + _DEADLINE_CHECK_NS
-        # All requests have the same timeout, so they are in the order of their deadlines.
+        # All requests have the same timeout, so the order of their starts is the order of their
+        # deadlines.
         late = []
         for active in self.active.values():
             if active.deadline_ns > now_ns:
@@ -292,7 +295,7 @@ class Engine:
             self._end(active, now_ns, EndCause.FAULT, ("timeout", message))
 
     def _cancel(self, late: list[ActiveRequest]) -> None:
-        """Make the server stop these requests."""
+        """Make the server stop processing these requests."""
         numbers = {active.due.number for active in late}
         for connection in self.pool:
             if connection.active is not None and connection.active.due.number in numbers:

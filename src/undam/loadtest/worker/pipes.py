@@ -52,7 +52,7 @@ class WorkerPipes:
         return bool(data)
 
     def send(self, frame: Frame) -> None:
-        """Write a frame; buffer what the pipe does not accept now."""
+        """Write a frame; buffer the data that the pipe does not accept at once."""
         self._out.append(memoryview(encode(frame)))
         self.flush()
 

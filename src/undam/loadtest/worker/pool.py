@@ -12,8 +12,8 @@ from undam.poller import READABLE, WRITABLE, Poller
 if TYPE_CHECKING:
     from undam.wire.tls import TlsEngine
 
-# Limit of connections opened ahead at the same time. More could overflow the server's accept
-# queue, and a dropped SYN is retransmitted only after a second.
+# Maximum number of connections being opened in advance at the same time. More could overflow the
+# server's accept queue, and a dropped SYN is retransmitted only after a second.
 _MAX_OPENING = 32
 
 
@@ -70,7 +70,7 @@ class WorkerConnectionPool:
         self._ahead = 0
 
     def send(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` on an idle connection or on a new one.
+        """Send the request ``active`` on an idle connection or on a new one.
 
         Raises:
             OSError: no connection can be opened.
@@ -92,16 +92,16 @@ class WorkerConnectionPool:
         self.open(active)
 
     def send_again(self, active: ActiveRequest) -> None:
-        """Send a request whose connection has failed.
+        """Send a request again after its connection has failed.
 
         Raises:
             OSError: no connection can be opened.
         """
-        # Other idle connections may have been closed as well.
+        # Open a new connection, because other idle connections may have been closed as well.
         self.open(active)
 
     def open(self, active: ActiveRequest | None) -> None:
-        """Open a connection, and send the request of ``active`` once it is established.
+        """Open a connection, and send the request ``active`` once the connection is established.
 
         Raises:
             OSError: no address accepts a connection.
@@ -129,7 +129,7 @@ class WorkerConnectionPool:
         return WorkerConnection(address, tls)
 
     def may_try_again(self, tried: int) -> bool:
-        """Return whether another address is left after a failure at address ``tried``.
+        """Return whether there is another address to try after a failure at address ``tried``.
 
         Once a connection was established, only its address is used.
         """
@@ -138,7 +138,7 @@ class WorkerConnectionPool:
         return tried < self._address
 
     def watch(self, connection: WorkerConnection, *, was_writing: bool) -> None:
-        """Update the pool and epoll after a connection has advanced."""
+        """Update the pool and epoll after a connection has made progress."""
         if connection.wants_write != was_writing:
             more = WRITABLE if connection.wants_write else 0
             self._poller.modify(connection.fd, READABLE | more)
@@ -154,7 +154,7 @@ class WorkerConnectionPool:
         self._open_some()
 
     def release(self, connection: WorkerConnection, *, keep: bool) -> None:
-        """Make a connection available after its request; close it unless ``keep`` is set."""
+        """Make a connection available after its request ends; close it unless ``keep`` is set."""
         if keep and self._keep_alive:
             connection.active = None
             connection.state = ConnectionState.IDLE
@@ -179,5 +179,5 @@ class WorkerConnectionPool:
             try:
                 self.open(None)
             except OSError:
-                # The first request that needs a connection reports the error.
+                # Ignore the error: the first request that needs a connection reports it.
                 return

@@ -37,7 +37,7 @@ class Schedule(Protocol):
 
     @property
     def due_ns(self) -> int | None:
-        """Due time of the next request; ``None`` if it can only start after another one ends."""
+        """Due time of the next request; ``None`` if it depends on the end of another request."""
         ...
 
     @property
@@ -50,7 +50,7 @@ class Schedule(Protocol):
         ...
 
     def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """Free ``slot`` after its request has ended; with ``rest``, only after a pause."""
+        """Free ``slot`` after its request has ended; with ``rest``, free it only after a pause."""
         ...
 
 
@@ -78,7 +78,7 @@ class _OpenLoopSchedule:
         return due
 
     def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """Record the end of a request, so that the next one can start if it waited for this."""
+        """Record the end of a request, which may allow the next request to start."""
         self._in_flight -= 1
         self._update_due()
 
@@ -96,11 +96,11 @@ class _Conversations:
     def __init__(self, sessions: tuple[tuple[int, int], ...]) -> None:
         self._sessions = sessions
         self._started = 0
-        # Session of each slot, and its next turn.
+        # Current session of each slot, and the next turn in that session.
         self._now: dict[int, tuple[int, int]] = {}
 
     def take(self, slot: int) -> tuple[int, int, int]:
-        """Return the index of the slot's next request, its session, and its turn."""
+        """Return the index, session and turn of the slot's next request."""
         session, turn = self._now.get(slot, (-1, 0))
         if session < 0 or turn == self._sessions[session % len(self._sessions)][1]:
             session, turn = self._started, 0
@@ -117,11 +117,11 @@ class _ClosedLoopSchedule:
         self._count = 0
         self._ended = 0
         self._conversations = _Conversations(load.sessions) if load.sessions else None
-        # Slots by the time at which each may send, then by number.
+        # Heap of slots, ordered by the time from which each may send, then by number.
         self._waiting = [(start_ns + offset, slot) for slot, offset in enumerate(load.slots)]
         heapq.heapify(self._waiting)
-        # Slots that became free, in the order of time. Appending to a deque is cheaper than pushing
-        # to the heap.
+        # Slots that became free, in chronological order. Appending to a deque is cheaper than
+        # pushing to the heap.
         self._free: deque[tuple[int, int]] = deque()
 
     @property
@@ -172,7 +172,7 @@ class _ClosedLoopSchedule:
 
 
 def make_schedule(job: Job, start_ns: int) -> Schedule:
-    """Return the schedule of a job whose common start is ``start_ns``."""
+    """Return the schedule for a job whose common start is ``start_ns``."""
     if isinstance(job.load, OpenLoop):
         return _OpenLoopSchedule(job.load, start_ns)
     return _ClosedLoopSchedule(job.load, start_ns, len(job.requests))

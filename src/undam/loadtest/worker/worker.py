@@ -44,13 +44,13 @@ _READS_PER_STEP = 12
 _STEP_NS = 400_000
 # Number of reads analyzed between two polls if a request is due within ``_STEP_NS``.
 _READS_BEFORE_SENDING = 4
-# Size of a batch. Encoding one takes no longer than an analysis step, and decoding it, perhaps on
-# the same CPU, takes less than 0.5 ms.
+# Maximum size of a batch. Encoding a batch takes no longer than an analysis step. Decoding it,
+# possibly on the same CPU, takes less than 0.5 ms.
 _BATCH_RESULTS = 32
 _BATCH_READS = 128
 _STATUS_NS = 250_000_000
 _FLUSH_NS = 100_000_000
-# Maximum time to open connections before the start. The rest are opened when they are needed.
+# Maximum time for opening connections before the start. The others are opened when needed.
 _OPENING_NS = 1_000_000_000
 
 
@@ -65,7 +65,7 @@ class LoadWorker:
         self._engine.add_reader(pipes.source, self._receive)
         self._schedule: Schedule | None = None
         self._timeout_ns = round(job.timeout_s * 1e9)
-        # Times at which requests are cancelled, with their numbers.
+        # Cancellation times of requests, with the request numbers.
         self._cancels: list[tuple[int, int]] = []
         self._started = 0
         self._done = 0
@@ -157,7 +157,7 @@ class LoadWorker:
     def _run_load(self) -> None:
         """Send and read until all requests have ended or a ``Stop`` arrives."""
         engine, pipes = self._engine, self._pipes
-        # No status at first: decoding it may use the same CPU, and the first requests are due now.
+        # Send no status yet: decoding it may use the same CPU, and the first requests are due now.
         self._status_ns = time.time_ns() + _STATUS_NS
         self._update_due()
         while not pipes.stopped:
@@ -187,7 +187,7 @@ class LoadWorker:
             now_ns = time.time_ns()
 
     def _request(self, due: DueRequest) -> bytes:
-        """Return the bytes of a request, with its own mark if it has a placeholder."""
+        """Return the bytes of a request; a placeholder is replaced by the request's mark."""
         job = self._job
         request = job.requests[due.request]
         if not job.marks:
@@ -195,7 +195,7 @@ class LoadWorker:
         return marked(request, job.marks[due.request], job.run, due.number)
 
     def _plan_cancel(self, due: DueRequest) -> None:
-        """Record when to cancel a request, if it was chosen for cancellation."""
+        """Record when to cancel a request, if it was selected for cancellation."""
         delays = self._job.cancel_ns
         delay_ns = delays[due.number % len(delays)] if delays else -1
         if delay_ns >= 0:
@@ -286,7 +286,7 @@ class LoadWorker:
 
 
 def _tls_factory(tls: Tls, *, http2: bool) -> Callable[[], TlsEngine]:
-    # Loading OpenSSL takes as long as loading everything else, and plain HTTP does not need it.
+    # Import OpenSSL only for TLS, because loading it takes as long as loading everything else.
     from undam.wire.config import ClientConfig  # noqa: PLC0415
     from undam.wire.tls import TlsEngine, make_context  # noqa: PLC0415
 

@@ -26,21 +26,20 @@ DEFAULT_THRESHOLD_PERCENT = 10.0
 
 _RATES = {"requests_per_second": "answers", "events_per_second": "events"}
 _ERROR_RATE = 0.02
-# Number of intervals: one for each statistic of each latency, one for each rate, and one for the
-# failures.
+# Number of intervals: one per statistic of each latency, one per rate, and one for the failures.
 _INTERVALS = len(LATENCIES) * len(COMPARED_STATISTICS) + len(_RATES) + 1
-# Restarting a server causes differences up to this size.
+# Restarting a server causes differences of up to this size.
 _MIN_RATIO = 1.01
-# With fewer values beyond a quantile, its scatter is unknown.
+# If fewer values are beyond a quantile, the scatter of the quantile is unknown.
 _MIN_BEYOND = 10
-# One nanosecond in ms, the resolution of the measurement.
+# One nanosecond in ms: the resolution of the measurement.
 _RESOLUTION_MS = 1e-6
-# The buckets of the blocks' histograms are 0.4 % wide.
+# Relative width of the buckets in the histograms of blocks: 0.4 %.
 _BUCKET_SHARE = 2.0**-8
 
 
 class Change(StrEnum):
-    """Verdict on B compared with A."""
+    """Verdict on run B, compared with run A."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -54,7 +53,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComparedStatistic:
-    """One statistic of one metric.
+    """One statistic of one metric, in both runs.
 
     Values are in ms, per second, or a share of requests; ``None`` if there is no value.
 
@@ -75,7 +74,7 @@ class ComparedStatistic:
 
     @property
     def worse(self) -> float:
-        """Factor by which B is worse; below 1 if it is better, 1 if unknown."""
+        """Factor by which run B is worse than A; below 1 if B is better, 1 if unknown."""
         if not self.ratio:
             return 1.0
         return 1 / self.ratio if self.metric in _RATES else self.ratio
@@ -83,7 +82,7 @@ class ComparedStatistic:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Comparison of two runs; ``notes`` lists differences in their conditions."""
+    """Comparison of two runs; ``notes`` lists the differences in their conditions."""
 
     a: RunInput
     b: RunInput
@@ -91,7 +90,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def change_of(self, metric: str) -> Change:
-        """Return the verdict on a metric, from those of its statistics."""
+        """Return the verdict on a metric, derived from the verdicts on its statistics."""
         changes = {row.change for row in self.rows if row.metric == metric}
         if {Change.FASTER, Change.SLOWER} <= changes:
             return Change.MIXED
@@ -99,13 +98,13 @@ class Comparison:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics in the order of the table."""
+        """Metrics, in the order in which the table lists them."""
         return tuple(dict.fromkeys(row.metric for row in self.rows))
 
     def regressions(
         self, threshold_percent: float = DEFAULT_THRESHOLD_PERCENT
     ) -> list[ComparedStatistic]:
-        """Return the statistics in which B is worse by more than the threshold and the noise.
+        """Return the statistics in which B is worse by more than the threshold and noise.
 
         More failures than the noise explains are a regression at any threshold.
         """
@@ -141,7 +140,7 @@ class Comparison:
 
 
 def compare(a: RunInput, b: RunInput, *, seed: int = 0) -> Comparison:
-    """Compare run ``b`` with run ``a``, the base."""
+    """Compare run ``b`` with run ``a``, which is the baseline."""
     rows = [row for latency in LATENCIES for row in _latency(latency, a, b, seed)]
     rows += [_rate(rate, a, b, seed) for rate in _RATES]
     rows.append(_failures(a, b))
@@ -194,7 +193,7 @@ def _verdict(
     errors: list[float | None],
     batches: int,
 ) -> ComparedStatistic:
-    """Return the verdict on two values whose logarithms have these standard errors."""
+    """Return the verdict on two values, given the standard errors of their logarithms."""
     a, b = values
     ratio = b / a if a is not None and b is not None and a >= _RESOLUTION_MS else None
     if not ratio or errors[0] is None or errors[1] is None or batches < MIN_BATCHES:
@@ -210,9 +209,9 @@ def _verdict(
 
 
 def _reach(freedom: int) -> float:
-    """Return the half width of a simultaneous interval, in standard errors."""
+    """Return half the width of a simultaneous interval, in standard errors."""
     z = NormalDist().inv_cdf(1 - _ERROR_RATE / _INTERVALS / 2)
-    # Student's t with this many degrees of freedom (Cornish-Fisher expansion).
+    # The quantile of Student's t is approximated by a Cornish-Fisher expansion.
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
     return z + (z**3 + z) / (4 * freedom) + second
 
@@ -222,7 +221,8 @@ def _failures(a: RunInput, b: RunInput) -> ComparedStatistic:
     if not a.requests or not b.requests:
         return ComparedStatistic("failures", "share", None, None, None, None, None, Change.UNKNOWN)
     shares = [side.failed / side.requests for side in (a, b)]
-    # Add half a failure to each side, so that zero failures have a statistical error (Agresti).
+    # Half a failure is added to each side, so that zero failures have a statistical error
+    # (Agresti).
     soft = [(side.failed + 0.5) / (side.requests + 1) for side in (a, b)]
     spread = sqrt(
         sum(p * (1 - p) / (side.requests + 1) for p, side in zip(soft, (a, b), strict=True))

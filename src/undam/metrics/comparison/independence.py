@@ -1,4 +1,4 @@
-"""Independent batches of a run, by the measured autocorrelation.
+"""Division of a run into independent batches, based on the measured autocorrelation.
 
 Requests that wait in the same queue are correlated over many requests. If such a run is divided
 into batches that are too short, their scatter is much smaller than that between two runs. Batches
@@ -17,10 +17,10 @@ from undam.timing import Histogram
 MIN_BATCHES = 8
 """With fewer batches the scatter is unknown."""
 
-# Batches of 1.5 times the correlation time are nearly independent.
+# Batches that are 1.5 correlation times long are nearly independent.
 _LENGTH = 1.5
-# Standard errors added to the measured autocorrelation, because an underestimate causes false
-# differences, and an overestimate only wider intervals.
+# Number of standard errors that are added to the measured autocorrelation. An underestimate causes
+# false differences, while an overestimate only makes intervals wider.
 _CAUTION = 0.5
 _MAX_CORRELATION = 0.97
 
@@ -36,7 +36,7 @@ def independent_batches(blocks: Sequence[Histogram]) -> list[Histogram]:
         return full
     length = ceil(_LENGTH * max(correlation_time(series) for series in _series(full)))
     joined = []
-    # The last batch also gets the blocks that are left over.
+    # The last batch also contains the remaining blocks.
     count = max(1, len(full) // length)
     for i in range(count):
         end = len(full) if i + 1 == count else (i + 1) * length
@@ -48,7 +48,7 @@ def independent_batches(blocks: Sequence[Histogram]) -> list[Histogram]:
 
 
 def _series(blocks: Sequence[Histogram]) -> list[list[float]]:
-    """Return the mean of each block, and its share of values in the tail of the whole run."""
+    """Return the mean of each block, and the share of its values in the tail of the whole run."""
     whole = Histogram(bits=blocks[0].bits)
     for block in blocks:
         whole.merge(block)
@@ -59,7 +59,7 @@ def _series(blocks: Sequence[Histogram]) -> list[list[float]]:
 
 
 def correlation_time(series: Sequence[float]) -> float:
-    """Return a cautious estimate of the integrated autocorrelation time, at least 1.
+    """Return a conservative estimate of the integrated autocorrelation time, at least 1.
 
     The series is modelled as a first-order autoregression, whose lag-1 correlation is biased by
     about ``-(1 + 3 * correlation) / n`` and has a standard error.

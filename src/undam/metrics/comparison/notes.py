@@ -1,4 +1,4 @@
-"""Notes on different conditions of two runs, and on results that are not reliable."""
+"""Notes on differences between the conditions of two runs, and on unreliable results."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from undam.metrics.comparison.run_input import RunInput
 
-# Settings and host: differences in the results may come from these.
+# Settings and host. A difference in any of these may explain different results.
 _CONDITIONS = (
     "url", "model", "api", "load", "concurrency", "rate", "arrivals", "workers", "prompts",
     "max_tokens", "prefix_share", "host", "tokens_from", "http_version",
 )  # fmt: skip
-# Conditions that earlier versions did not report, with the only value that they supported.
+# Conditions that earlier versions did not report, each with the only value that they supported.
 _EARLIER = {"http_version": "1.1"}
-# Responses to the same requests vary a little; beyond this factor, the lengths are different.
+# Responses to the same requests vary a little. Beyond this factor, the lengths count as different.
 _MAX_LENGTH_RATIO = 1.1
 
 
@@ -23,7 +23,7 @@ def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
     noted = set()
     for name in _CONDITIONS:
         ours, theirs = (side.about.get(name, _EARLIER.get(name)) for side in (a, b))
-        # A note on the load already shows its concurrency, rate and arrivals.
+        # A note on the load already shows the concurrency, rate and arrivals.
         if ours != theirs and not (name in {"concurrency", "rate", "arrivals"} and "load" in noted):
             noted.add(name)
             yield f"different {name.replace('_', ' ')}: {_text(ours)} against {_text(theirs)}"
@@ -45,7 +45,7 @@ def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
 
 
 def _different_lengths(a: RunInput, b: RunInput) -> Iterator[str]:
-    """Yield a note if the lengths of the responses differ, which changes the E2E time."""
+    """Yield a note if response lengths differ, because E2E time depends on them."""
     each = [
         side.counts["itl"] / answers if (answers := side.requests - side.failed) > 0 else 0.0
         for side in (a, b)

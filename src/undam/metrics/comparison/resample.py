@@ -1,4 +1,4 @@
-"""Scatter of a run's statistics, estimated by a bootstrap of independent batches.
+"""Scatter of a run's statistics, estimated by bootstrapping independent batches.
 
 Whole batches of consecutive requests are drawn with replacement, so that correlated values (gaps of
 one response, requests in one queue) stay together. The draws are seeded.
@@ -42,7 +42,7 @@ class Scatter:
 
 
 def scatter_of(blocks: Sequence[Histogram], qs: Sequence[float], *, seed: int) -> Scatter:
-    """Return the scatter of the mean and of quantiles over ``blocks``, which have equal bits."""
+    """Return the scatter of the mean and of quantiles. All ``blocks`` have equal bits."""
     full = independent_batches(blocks)
     if len(full) < MIN_BATCHES:
         return Scatter(None, (None,) * len(qs), len(full))
@@ -60,7 +60,7 @@ def scatter_of(blocks: Sequence[Histogram], qs: Sequence[float], *, seed: int) -
 
 
 def rate_scatter(counts: Sequence[int]) -> float | None:
-    """Return the standard error of the logarithm of a rate, from counts in equal time spans.
+    """Return the standard error of the logarithm of a rate, given counts in equal time spans.
 
     Correlated counts have fewer independent spans.
     """
@@ -71,7 +71,7 @@ def rate_scatter(counts: Sequence[int]) -> float | None:
 
 
 def _drawn(rng: random.Random, n: int) -> list[tuple[int, int]]:
-    """Draw ``n`` of ``n`` with replacement; return (index, count) pairs."""
+    """Draw ``n`` of ``n`` items with replacement; return (index, count) pairs."""
     times = [0] * n
     for which in rng.choices(range(n), k=n):
         times[which] += 1
@@ -83,7 +83,7 @@ def _log_scatter(values: Sequence[float]) -> float | None:
 
 
 class _Table:
-    """Cumulative counts of every block over the union of all buckets, as one integer per block.
+    """Cumulative counts for each block over the union of all buckets, as one integer per block.
 
     Blocks are added up as integers of some thousand digits, a hundred times faster than with a loop
     over the buckets.
@@ -105,14 +105,14 @@ class _Table:
         return int.from_bytes(pack(f"<{len(row)}Q", *accumulate(row)), "little")
 
     def sums(self, weights: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return count and sum of a draw."""
+        """Return the count and the sum of the values in a draw."""
         count = sum(self._counts[which] * often for which, often in weights)
         return count, sum(self._totals[which] * often for which, often in weights)
 
     def quantiles(
         self, weights: Sequence[tuple[int, int]], qs: Sequence[float], count: int
     ) -> list[float]:
-        """Return quantiles of a draw, interpolated within buckets to avoid steps."""
+        """Return quantiles of a draw. They are interpolated within buckets to avoid steps."""
         joined = sum(self._packed[which] * often for which, often in weights)
         size = len(self._edges)
         seen = unpack(f"<{size}Q", joined.to_bytes(_FIELD_BYTES * size, "little"))

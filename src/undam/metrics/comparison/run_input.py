@@ -1,4 +1,4 @@
-"""Input of a comparison: a checked result of `undam bench`."""
+"""Input for a comparison: a validated result of `undam bench`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ LATENCIES = ("ttft", "itl", "tpot", "e2e")
 STATISTICS = ("mean", "p50", "p90", "p95", "p99", "p99.9")
 RATES = ("requests_per_second", "events_per_second", "tokens_per_second")
 
-# Enough spans to estimate their scatter, but each longer than the time between bursts.
+# Enough spans to estimate their scatter, but few enough that each is longer than the time between
+# bursts.
 _SPANS = 20
-# Larger values are not measurements, and could overflow.
+# Larger values cannot be measurements, and could cause an overflow.
 _MAX_VALUE = 10**15
 _MAX_BLOCKS, _MAX_BITS = 128, 11
-# A timeline has at most 200 sections; a much larger position is invalid.
+# A timeline has at most 200 sections, so a much larger position is invalid.
 _MAX_SECTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInput:
-    """Input of a comparison.
+    """Input for a comparison.
 
     Attributes:
         name: the user's name of the run, usually a file.
@@ -103,7 +104,7 @@ def _blocks(rows: Sequence[Mapping[str, Any]], latency: str) -> list[Histogram]:
 
 
 def _spans(timeline: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return the timeline, including empty sections, in about twenty equal spans."""
+    """Return the timeline, including empty sections, as about twenty equal spans."""
     width = _amount(timeline["width_ms"])
     if width <= 0:
         raise ValueError("the width of the timeline is not positive")
@@ -124,7 +125,7 @@ def _spans(timeline: Mapping[str, Any]) -> dict[str, list[int]]:
     count = (max(sections, default=-1) + 1) // each
     events, answers_ = [0] * count, [0] * count
     for position, (n, ended) in sections.items():
-        # The sections left over at the end do not fill a span.
+        # The remaining sections at the end do not fill a span.
         if position // each < count:
             events[position // each] += n
             answers_[position // each] += ended

@@ -1,1 +1,1 @@
-"""Metrics of the model server itself, from its Prometheus text, on the time axis of a load test."""
+"""Metrics that the model server publishes as Prometheus text, on the time axis of a load test."""

@@ -1,4 +1,4 @@
-"""Names of the metrics with which model servers publish their queue, cache and TTFT."""
+"""Names of the metrics that model servers publish about their queue, their cache and TTFT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HISTOGRAMS = ("ttft", "queue_time")
 
 @dataclass(frozen=True, slots=True)
 class EngineMetrics:
-    """Names of one server's metrics by kind; several names are alternatives by version."""
+    """Names of one server's metrics by kind; the names of a kind are alternatives by version."""
 
     engine: str
     names: Mapping[str, tuple[str, ...]]
@@ -88,7 +88,7 @@ def engine_of(totals: Mapping[str, float], mapping: Mapping[str, str]) -> Engine
 
 
 def parse_mapping(given: Sequence[str]) -> dict[str, str]:
-    """Return the metric name of each kind, given as ``KIND=NAME``.
+    """Return the metric name for each kind, parsed from ``KIND=NAME``.
 
     Raises:
         UsageError: a kind is unknown.

@@ -9,7 +9,7 @@ _SAMPLE = re.compile(
     r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(?P<labels>(?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*)\})?"
     r"\s+(?P<value>[^\s#]+)"
 )
-# Metrics of a server have some kilobytes.
+# Server metrics usually have only some kilobytes.
 MAX_TEXT_BYTES = 4 << 20
 
 

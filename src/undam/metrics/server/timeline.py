@@ -1,4 +1,4 @@
-"""Metrics of the server during a run, and the parts of TTFT: its queue, its engine and hops."""
+"""Server metrics during a run, and the parts of TTFT: queue, engine and hops."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from undam.timing import Histogram, to_ms
 PARTS = ("client", "queue", "engine", "hop")
 """Names of the parts of TTFT."""
 
-# More rows would not be visible in a chart.
+# A chart could not show more rows.
 _MAX_ROWS = 200
-# Shorter parts of TTFT are negligible.
+# Parts of TTFT that are shorter than this are negligible.
 _NEGLIGIBLE_MS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSample:
-    """Totals that the server published at one time."""
+    """Totals that the server had published at one time."""
 
     at_ns: int
     totals: Mapping[str, float]
@@ -29,7 +29,7 @@ class ServerSample:
 
 @dataclass(frozen=True, slots=True)
 class TtftParts:
-    """Mean TTFT in ms, split into parts; an unknown part is ``None``.
+    """Mean TTFT in ms, split into parts; unknown parts are ``None``.
 
     Attributes:
         client: from the intended start until the request was sent.
@@ -45,7 +45,7 @@ class TtftParts:
 
     @property
     def longest(self) -> str | None:
-        """Name of the longest part; ``None`` if all are negligible."""
+        """Name of the longest part; ``None`` if all parts are negligible."""
         parts = {name: getattr(self, name) or 0.0 for name in PARTS}
         name = max(parts, key=parts.__getitem__)
         return name if parts[name] >= _NEGLIGIBLE_MS else None
@@ -59,7 +59,7 @@ class ServerTimeline:
         self._samples = sorted(samples, key=lambda sample: sample.at_ns)
 
     def to_json(self, summary: Summary) -> dict[str, Any]:
-        """Return the metrics over time and the parts of TTFT; times relative to the run's start."""
+        """Return the metrics over time and the parts of TTFT; times are relative to the start."""
         start_ns = summary.first_ns or 0
         rows = [
             [to_ms(sample.at_ns - start_ns), *(self._value(sample, kind) for kind in GAUGES)]
@@ -94,7 +94,7 @@ class ServerTimeline:
         return TtftParts(client, queue, max(0.0, own - (queue or 0.0)), hop)
 
     def _queue_ms(self, summary: Summary) -> float | None:
-        """Return the mean wait in the queue: as published, or by Little's law from its length."""
+        """Return the mean queueing time: as published, or from the queue length by Little's law."""
         published = self._mean_ms("queue_time")
         if published is not None:
             return published
@@ -108,14 +108,14 @@ class ServerTimeline:
         return [sample for sample in self._samples if first <= sample.at_ns <= last]
 
     def _mean_ms(self, kind: str) -> float | None:
-        """Return the mean over the run, in ms, of a histogram that the server publishes."""
+        """Return the mean of a published histogram over the run, in ms."""
         total, count = self._increase(kind, "_sum"), self._increase(kind, "_count")
         return 1000 * total / count if total is not None and count else None
 
     def _increase(self, kind: str, suffix: str = "") -> float | None:
         values = [value_of(self._engine, kind, one.totals, suffix) for one in self._samples]
         known = [value for value in values if value is not None]
-        # A restart of the server sets counters to zero.
+        # If the server restarts, its counters start again at zero.
         return max(0.0, known[-1] - known[0]) if len(known) > 1 else None
 
     def _value(self, sample: ServerSample, kind: str) -> float | None:

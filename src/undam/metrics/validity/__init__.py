@@ -1,1 +1,1 @@
-"""Validity of a load test: whether its metrics describe the server, with a reason and a remedy."""
+"""Validity of a load test: whether its metrics describe the server, with reason and remedy."""

@@ -1,4 +1,4 @@
-"""Load that was requested of a load test, as far as its validity depends on it."""
+"""Requested load of a load test, with the properties that affect the test's validity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedLoad:
-    """Requested load.
+    """Requested load, as stated in the conditions of a run.
 
     Args:
         concurrency: number of slots of a closed loop; ``None`` for an open loop.
@@ -32,7 +32,7 @@ class RequestedLoad:
 
 
 def requested_load(about: Mapping[str, object]) -> RequestedLoad:
-    """Return the requested load from the conditions of a run; unknown values are ignored."""
+    """Return the requested load, from the conditions of a run; unknown values are ignored."""
     concurrency, prompts = about.get("concurrency"), about.get("prompts")
     share = about.get("prefix_share")
     return RequestedLoad(

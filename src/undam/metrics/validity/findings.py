@@ -1,4 +1,4 @@
-"""Findings about the validity of a load test: overload, and caches that were warm."""
+"""Findings about the validity of a load test: overload and warm caches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CACHED_SHARE = 0.1
 
 
 def find_validity(aggregate: Aggregate, asked: RequestedLoad, hop: str) -> Iterator[Finding]:
-    """Yield the findings of an overload and of a warm prefix cache."""
+    """Yield the findings about an overload and a warm prefix cache."""
     yield from _find_overload(aggregate, asked, hop)
     yield from _find_cache(aggregate, asked, hop)
 

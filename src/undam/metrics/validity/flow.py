@@ -1,4 +1,4 @@
-"""Flow of requests over time: offered and served rates, requests in flight, the steady state.
+"""Request flow over time: offered and served rates, requests in flight, and the steady state.
 
 Warm-up requests are load like any other, so all requests are counted here.
 """
@@ -14,26 +14,26 @@ from undam.metrics.time_buckets import LoadBucket, ServedWork
 from undam.metrics.validity.asked import RequestedLoad
 from undam.timing import Histogram
 
-# Between two requests, a slot has no request in flight for some microseconds.
+# A slot has no request in flight for some microseconds between two requests.
 _FULL_SHARE = 0.97
-# With fewer requests, no rate is computed.
+# With fewer requests, a rate would not be meaningful.
 _MIN_SERVED = 10
-# Early requests show how long responses take before a queue has formed.
+# Early requests show how long responses take before a queue forms.
 _EARLY_SHARE = 0.2
 _MIN_EARLY = 10
 _MIN_REQUESTS = 20
-# The number of requests in flight varies by about the square root of the number of arrivals, even
-# if the server keeps up; four times this value occurs in less than 1 of 10,000 runs.
+# Even if the server keeps up, the number of requests in flight varies by about the square root of
+# the number of arrivals. A deviation of four times this value occurs in less than 1 of 10,000 runs.
 _NOISE = 4.0
 _MIN_EXCESS_SHARE = 0.05
-# A drift below this can have random causes; see `LoadFlow.drift`.
+# A smaller drift may have random causes; see `LoadFlow.drift`.
 _MAX_DRIFT = 0.03
 _DRIFT_NOISE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class SteadyState:
-    """Window in which the requested load was reached.
+    """Time window in which the requested load was reached.
 
     Attributes:
         start_ns: start of the window, after the first intended start of any request.
@@ -111,12 +111,12 @@ class LoadFlow:
         return served / (span_ns / 1e9) if served and span_ns > 0 else None
 
     def rows(self) -> list[tuple[int, LoadBucket, int]]:
-        """Return (start, bucket, requests in flight at its end) of each bucket."""
+        """Return (start, bucket, requests in flight at the end of the bucket) for each bucket."""
         starts = [self._first + i * self.width_ns for i in range(len(self._buckets))]
         return list(zip(starts, self._buckets, self.in_flight, strict=True))
 
     def overload(self) -> Overload | None:
-        """Return how a queue grew in an open loop, or ``None`` if it did not.
+        """Return how a queue grew in an open loop; ``None`` if no queue grew.
 
         If the server keeps up, the number of requests in flight follows from the arrivals and the
         duration of the early responses. Slow responses alone are therefore not an overload.
@@ -139,8 +139,7 @@ class LoadFlow:
         return Overload(at_first, now, round(excess))
 
     def drift(self) -> float:
-        """Return by how much the duration of requests grew per second of the arrivals; 0 if
-        unknown.
+        """Return the growth in request duration per second of arrival time; 0 if unknown.
 
         A server with a capacity of 40/s that is offered 44/s has a drift of 0.1: each second adds a
         tenth of a second to the queue.
@@ -149,7 +148,8 @@ class LoadFlow:
         total = self._total
         if not self._asked.is_open or len(rows) < 3:
             return 0.0
-        # Nanoseconds since 1970 have too many digits for floats.
+        # Times since 1970 in nanoseconds have too many digits for floats, so they are made
+        # relative.
         times = [(b.begun_sum_ns - b.begun * self._start_ns) / b.begun / 1e9 for b in rows]
         stays = [bucket.stay.total / bucket.begun / 1e9 for bucket in rows]
         weights = [bucket.begun / total for bucket in rows]
@@ -164,17 +164,17 @@ class LoadFlow:
 
     @property
     def is_stable(self) -> bool:
-        """Return whether the duration of requests did not grow beyond its random variation."""
+        """Return whether the request duration grew by no more than its random variation."""
         limit = max(_MAX_DRIFT, _DRIFT_NOISE / sqrt(max(self._total, 1)))
         return self.drift() <= limit and self.overload() is None
 
     def _early(self) -> tuple[Histogram, int]:
-        """Return the durations of the early responses, and the requests in flight at first."""
+        """Return the durations of early responses, and the initial number of requests in flight."""
         early = self._stays(max(_MIN_EARLY, _EARLY_SHARE * self._total))
         return early, next((count for count in self.in_flight if count), 0)
 
     def _stays(self, requests: float) -> Histogram:
-        """Return the durations of at least the first ``requests``."""
+        """Return the durations of at least the first ``requests`` requests."""
         found = Histogram(bits=9)
         for bucket in self._buckets:
             found.merge(bucket.stay)
@@ -190,7 +190,7 @@ class LoadFlow:
         return rows
 
     def _areas(self) -> list[int]:
-        """Return the time in flight of all requests in each bucket, ns."""
+        """Return the total time in flight of all requests in each bucket, in ns."""
         areas, before = [], 0
         for i, bucket in enumerate(self._buckets):
             end_ns = self._first + (i + 1) * self.width_ns
@@ -231,7 +231,7 @@ class LoadFlow:
         return self._state((first, last), in_flight, begun, work, in_flight / max(stay_s, 1e-9))
 
     def _open(self) -> SteadyState | None:
-        """Return the window from the end of the first responses to the last arrival."""
+        """Return the window between the end of the first responses and the last arrival."""
         fill_ns = self._start_ns + (self._stays(_MIN_EARLY).max or 0)
         first = -(-(fill_ns - self._first) // self.width_ns)
         last = (self._last_ns - self._first) // self.width_ns - 1
@@ -252,7 +252,7 @@ class LoadFlow:
         work: ServedWork,
         factor: float,
     ) -> SteadyState:
-        """Return the state of a window; ``factor`` converts its work to a rate per second."""
+        """Return the state of a window; ``factor`` converts work in the window to a rate."""
         first, last = window
         return SteadyState(
             start_ns=self._first + first * self.width_ns - self._start_ns,

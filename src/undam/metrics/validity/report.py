@@ -1,4 +1,4 @@
-"""Validity of a load test as JSON: the steady state, offered and served rates, and caveats."""
+"""Validity of a load test as JSON: the steady state, the offered and served rates, and caveats."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from undam.metrics.validity.flow import LoadFlow
 from undam.rules import Finding, Severity
 from undam.timing import to_ms
 
-# Above this share of failures, the latencies of the other requests do not describe the service.
+# If a larger share fails, the latencies of the other requests do not describe the service.
 MAX_FAILED_SHARE = 0.01
-# Findings about failed requests.
+# Codes of findings about failed requests.
 _FAILURES = ("UD609", "UD610")
 
 
@@ -25,7 +25,7 @@ def caveats_in(findings: Sequence[Finding], failed_share: float) -> list[Finding
 
 
 def caveats_json(caveats: Sequence[Finding]) -> dict[str, Any]:
-    """Return whether the metrics are valid, and each caveat with its reason and remedy."""
+    """Return whether the metrics are valid, and the caveats with their reasons and remedies."""
     return {
         "valid": all(one.severity is Severity.INFO for one in caveats),
         "caveats": [
@@ -73,7 +73,7 @@ def flow_json(flow: LoadFlow) -> dict[str, Any]:
 
 
 def load_json(flow: LoadFlow, start_ns: int) -> dict[str, Any]:
-    """Return the load over time, including warm-up, relative to ``start_ns``."""
+    """Return the load over time, relative to ``start_ns`` and including warm-up."""
     rows = flow.rows()
     return {
         "width_ms": to_ms(flow.width_ns),

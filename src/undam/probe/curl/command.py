@@ -1,4 +1,4 @@
-"""Parser of curl command lines, such as a browser's "Copy as cURL" or an API's documentation.
+"""Parser for curl command lines, such as from a browser's "Copy as cURL" or an API's documentation.
 
 The parser does no I/O: the caller passes the environment, and a function that reads files.
 """
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from undam.errors import UsageError
 from undam.probe.curl.shell_words import shell_words
 
-# undam sets the headers of HTTP/1 framing itself; the others depend on what a browser has cached.
+# undam sets the HTTP/1 framing headers itself. The other headers depend on a browser's cache.
 _DROPPED_HEADERS = frozenset({
     "connection", "content-length", "if-modified-since", "if-none-match", "keep-alive",
     "proxy-connection", "te", "transfer-encoding", "upgrade-insecure-requests",
@@ -51,7 +51,7 @@ _EXAMPLE = "--curl 'curl https://…', or --curl @FILE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurlCommand:
-    """Request and connection options of a curl command line.
+    """Request options and connection options from a curl command line.
 
     ``repr`` leaves out URL, headers, body and proxy, because they may contain secrets.
 
@@ -78,7 +78,7 @@ class CurlCommand:
 def parse_curl(
     text: str, *, environ: Mapping[str, str], read_file: Callable[[str], bytes]
 ) -> CurlCommand:
-    """Parse a curl command line in the syntax of a POSIX shell or of Windows' cmd.
+    """Parse a curl command line in the syntax of a POSIX shell or of cmd on Windows.
 
     Options that do not change the request (``-s``, ``-N``, ``-o FILE`` …) are ignored. Variables
     outside of single quotes are replaced from ``environ``.
@@ -100,7 +100,7 @@ def parse_curl(
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield (long name, value) of each option; the URL has the name "url"."""
+    """Yield (long name, value) for each option; the name of the URL is "url"."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--") and len(word) > 2:
@@ -116,7 +116,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _short_options(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
-    """Yield the options of one word of short options, such as ``-sSNXPOST``."""
+    """Yield the options in a word of short options, such as ``-sSNXPOST``."""
     for index, letter in enumerate(letters):
         if letter in _SHORT_WITH_VALUE:
             value = letters[index + 1 :] or _value_of(f"-{letter}", rest)
@@ -136,7 +136,7 @@ def _value_of(option: str, rest: Iterator[str]) -> str:
 
 @dataclass(slots=True)
 class _Parsed:
-    """Options of a command line that have been parsed so far."""
+    """Options parsed so far from a command line."""
 
     urls: list[str] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -160,7 +160,7 @@ class _Parsed:
             self.query = True
         elif name in _HEADER_OPTIONS:
             header, render = _HEADER_OPTIONS[name]
-            # Without an equals sign, the value names a cookie file.
+            # Without an equals sign, the value is the name of a cookie file.
             if name != "cookie" or "=" in value:
                 self.headers.append((header, render(value)))
         elif change := _CHANGES.get(name):
@@ -171,7 +171,7 @@ class _Parsed:
             self.data.append(_urlencoded(value, read_file))
         elif value.startswith("@") and name != "data-raw":
             content = read_file(value[1:])
-            if name in {"data", "data-ascii"}:  # As curl does.
+            if name in {"data", "data-ascii"}:  # curl does the same.
                 content = content.translate(None, b"\r\n\x00")
             self.data.append(content)
         else:
@@ -182,11 +182,11 @@ class _Parsed:
 
     def _add_header(self, line: str) -> None:
         name, colon, value = line.partition(":")
-        if not colon and line.endswith(";"):  # `Name;` is curl's notation for an empty header.
+        if not colon and line.endswith(";"):  # `Name;` is how curl denotes an empty header.
             name, colon = line[:-1], ":"
         name = name.strip()
         if not colon or not name:
-            if line.startswith(":"):  # pseudo-header of HTTP/2
+            if line.startswith(":"):  # HTTP/2 pseudo-header
                 return
             raise UsageError("--curl: -H: expected 'Name: value'")
         if colon and not value.strip() and not line.endswith(";"):
@@ -208,7 +208,7 @@ class _Parsed:
                 "spaces is not quoted, or undam does not support an option of curl"
             )
         url = self.urls[0] if "://" in self.urls[0] else f"http://{self.urls[0]}"
-        # curl joins several -d with an ampersand, and several --json without one.
+        # curl joins several -d values with an ampersand, and several --json values without one.
         joiner = b"" if self.defaults else b"&"
         data = joiner.join(self.data) if self.data else None
         if data is not None and self.query:
@@ -228,7 +228,7 @@ class _Parsed:
 
 
 def _urlencoded(value: str, read_file: Callable[[str], bytes]) -> bytes:
-    """Encode a value of ``--data-urlencode``: ``text``, ``name=text`` or ``name@file``."""
+    """Encode a ``--data-urlencode`` value: ``text``, ``name=text`` or ``name@file``."""
     name, equals, text = value.partition("=")
     if not equals:
         name, at, file = value.partition("@")

@@ -1,4 +1,4 @@
-"""Splitting of one command line into words, in the syntax of POSIX shells or of Windows' cmd."""
+"""Division of a command line into words, in the syntax of POSIX shells or of cmd on Windows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from undam.errors import UsageError
 
-# Operators that end a simple command: pipes, lists and redirections.
+# Operators that end a simple command: pipes, list operators and redirections.
 _END = re.compile(r"[|;<]|&(?:&|\s|$)|\d?>")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _LINE_CONTINUATION = re.compile(r"\\\r?\n")
@@ -34,7 +34,8 @@ def shell_words(text: str, environ: Mapping[str, str]) -> list[str]:
         UsageError: a quote is not closed, or a variable is not set.
     """
     if '^"' in text:
-        # The caret of cmd escapes the next character, and a line end continues the command.
+        # In cmd, a caret escapes the next character. A caret before a line end continues the
+        # command.
         joined = re.sub(r"\^\r?\n(?!\r?\n)[ \t]*", " ", text)
         text = re.sub(r"\^(\r?\n)\r?\n", r"\1", joined)
         return _Scanner(re.sub(r"\^(.)", r"\1", text, flags=re.DOTALL), {}, cmd=True).words()
@@ -42,7 +43,7 @@ def shell_words(text: str, environ: Mapping[str, str]) -> list[str]:
 
 
 class _Scanner:
-    """Scanner of one command line."""
+    """Scanner for one command line."""
 
     def __init__(self, text: str, environ: Mapping[str, str], *, cmd: bool) -> None:
         self._text = text
@@ -51,7 +52,7 @@ class _Scanner:
         self._at = 0
 
     def words(self) -> list[str]:
-        """Return all words up to the end of the command."""
+        """Return all words until the end of the command."""
         found: list[str] = []
         while (word := self._word()) is not None:
             found.append(word)
@@ -81,7 +82,7 @@ class _Scanner:
                 return
 
     def _part(self, char: str) -> str:
-        """Return one quoted string, variable or character, and move behind it."""
+        """Return one quoted string, variable or character, and advance past it."""
         text = self._text
         if char == '"':
             return self._double_quoted()
@@ -161,7 +162,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _joined(match: re.Match[str]) -> str:
-    """Join a surrogate pair, as browsers write characters beyond U+FFFF."""
+    """Join a surrogate pair, which browsers write for characters beyond U+FFFF."""
     return match[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 

@@ -1,1 +1,1 @@
-"""Further requests of a check, for questions that its first requests leave open."""
+"""Further requests of a check that settle questions left open by its first requests."""

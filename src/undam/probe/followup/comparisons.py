@@ -28,7 +28,7 @@ from undam.wire import ClientConfig, Request
 WITHOUT_PROXY = "without-proxy"
 GET = "get"
 
-# Time limit of a follow-up: a multiple of the time that the first request took, within bounds.
+# Time limit for a follow-up: a multiple of the duration of the first request, within bounds.
 _SLOWER = 2.0
 _LEAST_S, _MOST_S = 10.0, 60.0
 
@@ -52,20 +52,20 @@ class FollowUpResult:
 
 
 def is_open(hop: Hop) -> bool:
-    """Return whether a follow-up may add evidence: the hop is held, or its verdict is open."""
+    """Return whether a follow-up may add evidence, because the hop is held or undecided."""
     return hop.shape.held or (hop.shape.verdict is Verdict.UNKNOWN and bool(hop.reading.contents))
 
 
 async def compare_without_proxy(
     options: CheckOptions, place: Place, hop: Hop, model: str | None
 ) -> FollowUpResult:
-    """Send the request of ``hop`` again, without the forward proxy."""
+    """Send the same request to ``hop`` again, without the forward proxy."""
     request = request_for(options, place, model=model)
     return await _compare(WITHOUT_PROXY, place, hop, request, direct_client(options.client))
 
 
 def may_get(options: CheckOptions, place: Place, hop: Hop) -> bool:
-    """Return whether a GET request may work as well: the URL is not that of a known API.
+    """Return whether GET may work too, because the URL does not belong to a known API.
 
     A GET request has no effect on the server, but a POST request to an unknown URL may.
     """
@@ -121,7 +121,7 @@ class FollowUp:
 
     @property
     def experiments(self) -> tuple[Experiment, ...]:
-        """Return the results for the report."""
+        """Return the results in the form that the report uses."""
         return tuple(
             Experiment(one.name, one.hop, one.result, streams=one.streams)
             for one in self.comparisons
@@ -129,7 +129,7 @@ class FollowUp:
 
 
 def outcomes_of(experiments: Iterable[Experiment]) -> dict[str, Outcomes]:
-    """Return the results that decide between suspects, by hop name."""
+    """Return the results that help to decide between suspects, by hop name."""
     found: dict[str, Outcomes] = {}
     for one in experiments:
         known = found.get(one.hop, Outcomes())

@@ -1,4 +1,4 @@
-"""Follow-up requests of a check, for questions that its first requests leave open.
+"""Experiments of a check: follow-up requests that settle questions left open by its first requests.
 
 They are bounded: at most four requests per hop, and no new one after a total time.
 """
@@ -48,9 +48,9 @@ LONGER_PROMPT = (
 )
 _LONGER_TOKENS = 2048
 
-# No further experiment starts after this time.
+# After this time, no further experiment starts.
 _TOTAL_S = 60.0
-# The second stream starts later by this part of a period, and ends in the middle of a burst.
+# The second stream starts this part of a period later, and ends in the middle of a burst.
 _PHASE = 0.4
 _BURSTS = 6.5
 
@@ -63,7 +63,7 @@ _LIMIT_KEYS = {
 
 
 class Experimenter:
-    """Runner of the experiments of a check.
+    """Runner for the experiments of a check.
 
     Args:
         models: model of each place, by its name, if the user named none.
@@ -89,7 +89,7 @@ class Experimenter:
         self._started_s: float | None = None
 
     async def run(self, hops: Sequence[Hop]) -> list[Hop]:
-        """Return the hops, outermost first, with the verdicts that experiments prove."""
+        """Return the hops, outermost first, with the verdicts that the experiments prove."""
         settled: list[Hop] = []
         places = {place.name: place for place in self._options.places}
         for hop in reversed(hops):
@@ -145,7 +145,7 @@ class Experimenter:
     async def _read(
         self, place: Place, hop: Hop, name: str, request: Request, after_s: float = 0.0
     ) -> Reading | None:
-        """Return the reading of one more stream; ``None`` if time ran out or the request failed."""
+        """Return the reading of one more stream; ``None`` after a failure or the time limit."""
         now = asyncio.get_running_loop().time()
         self._started_s = self._started_s or now
         if now - self._started_s > _TOTAL_S:
@@ -168,7 +168,7 @@ class Experimenter:
         return request_for(options, place, model=self._models.get(place.name))
 
     def _writes_prompt(self, place: Place) -> bool:
-        """Return whether the request contains the prompt of the options."""
+        """Return whether the request contains the prompt from the options."""
         data = place.data
         if data is None and api_of(place) is api_of(self._options.edge):
             data = self._options.data
@@ -176,14 +176,14 @@ class Experimenter:
 
 
 def _again(hop: Hop, inner: Hop | None) -> Hop:
-    """Analyze the hop again, because an experiment may have changed the inner verdict."""
+    """Analyze the hop again, because an experiment may have changed the inner hop's verdict."""
     if inner is None or hop.shape.hold is None:
         return hop
     return analyze_hop(hop.readings, inner=inner, intermediaries=hop.intermediaries)
 
 
 def with_token_limit(request: Request, api: Api, tokens: int) -> Request:
-    """Return the request with a limit on the tokens of the answer, if its API has such a limit.
+    """Return the request with a limit on the answer's tokens, if the API has such a limit.
 
     A body that is not a JSON object stays as it is.
     """

@@ -1,4 +1,4 @@
-"""A second request of a check, for a tool call with long arguments."""
+"""Second request of a check, which asks for a tool call with long arguments."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ _TOOLS: dict[str, Mapping[str, object]] = {
     },
 }  # fmt: skip
 
-# A model that has sent this many text events does not make the call, although it was forced to.
+# After this many text events, the model will not make the tool call that the request demands.
 _TEXT_EVENTS = 12
-# This many bursts after the first one prove that the arguments stream.
+# This many bursts after the first one prove that the arguments are streamed.
 _PIECES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ToolTrial:
-    """Result of the request for a tool call.
+    """Result of the tool-call request.
 
     Args:
         result: the observation, as one clause.
@@ -87,7 +87,7 @@ class ToolTrial:
 
 
 def has_tools(options: CheckOptions, place: Place) -> bool:
-    """Return whether undam writes the request for this place, and its API has tools."""
+    """Return whether undam writes the request for this place, and the API supports tools."""
     own = place.data if place.data is not None else options.data
     return own is None and api_of(place).name in _TOOLS
 
@@ -111,14 +111,15 @@ async def try_tool_call(
     except UndamError as error:
         return ToolTrial(f"no result: {error}")
     reading = read_exchange(exchange)
-    # The first request has shown how this place streams, so only the arguments are analyzed.
+    # The first request has already shown how this place streams, so only the arguments are
+    # analyzed.
     hop = replace(analyze_hop([reading]), shape=unknown("a request for a tool call"))
     found = find_whole_arguments(hop)
     return ToolTrial(_result(reading, found), tuple(found))
 
 
 def tool_request(options: CheckOptions, place: Place, model: str | None) -> Request:
-    """Return the request of the check, changed to request a tool call."""
+    """Return the request of the check, modified to request a tool call."""
     request = request_for(replace(options, prompt=_PROMPT), place, model=model)
     body = {**json.loads(request.body), **_TOOLS[api_of(place).name]}
     return replace(request, body=json.dumps(body).encode())
@@ -143,7 +144,7 @@ async def _read_calls(stream: Stream, reader: ShapeReader) -> tuple[Arrival, ...
 
 
 def _is_answer(meaning: Meaning) -> bool:
-    """Return whether an event carries text of the answer, rather than reasoning or arguments."""
+    """Return whether an event carries text of the answer, not reasoning or arguments."""
     payload = mapping(meaning.payload)
     choices = map(mapping, sequence(payload.get("choices")))
     return (

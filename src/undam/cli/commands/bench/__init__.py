@@ -230,24 +230,25 @@ from undam.cli.ui.target_options import (
 @click.option("--html", metavar="FILE", help="Save an HTML page with charts.")
 @json_option
 def command(urls: tuple[str, ...], json_to: str | None, **given: Any) -> int:
-    """Measure the stream of URL under load: TTFT, ITL, rates, and the causes of delays.
+    """Load-test a streaming URL: measure TTFT, ITL and rates, and find the causes of delays.
 
-    URL is an endpoint or the base URL of an API. A base URL, which has no path or ends in /v1,
-    stands for its chat endpoint. With several URLs, each worker sends to one of them. The keys in
-    OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and never shown. Proxy settings in
-    the environment are ignored.
+    URL is an endpoint or the base URL of an API. A base URL, which has no path or ends in /v1, is
+    expanded to its chat endpoint. With several URLs, each worker sends to one of them. The keys in
+    OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and are never printed. Proxy
+    settings in the environment are ignored.
 
-    TTFT counts from the intended start of a request, so a delay of the load generator is included.
+    TTFT is measured from the intended start of a request, so it includes any delay of the load
+    generator.
 
-    Exit codes: 0 without findings, 1 if there is an error, a warning or a missed --slo, 2 if
-    nothing could be measured.
+    Exit codes: 0 without errors and warnings, 1 if there is an error, a warning or a missed --slo
+    objective, 2 if nothing could be measured.
     """
     options = BenchOptions(**given)
     options.require_consistent()
     # Each worker sends to one URL, so the number of workers is a multiple of the number of URLs.
     several = max(1, len(urls))
     options = replace(options, workers=-(-options.workers // several) * several)
-    # The workers load their modules while this process loads its own.
+    # Start the workers now, so that they and this process load their modules at the same time.
     with WorkerPools(options.workers, options.ray) as pools:
         from undam.cli.commands.bench.session import run_bench  # noqa: PLC0415
 

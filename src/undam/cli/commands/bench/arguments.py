@@ -1,4 +1,4 @@
-"""Loads, prompts and objectives of a load test, parsed from the options of `undam bench`."""
+"""Parsing of the `undam bench` options into loads, prompts and objectives."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from undam.timing.distribution import Distribution, parse_distribution
 
 _DEFAULT_CONCURRENCY = 10
 _DEFAULT_REQUESTS = 100
-# A step of a search must be long enough to measure tail latencies. Steps near the end are longer.
+# A search step must be long enough to measure tail latencies. The last steps are even longer.
 _SEARCH_STEP_S = 10.0
 _SEARCH_FIRST_RATE = 1.0
 
-# Pauses and cancellation times repeat after this many requests.
+# Number of sampled pauses and cancellation times. After this many requests, they are reused.
 _SAMPLES = 4096
 _MAX_DELAY_S = 86_400.0
 _CANCEL_AFTER = "exp(1)"
-# Gaps of gamma arrivals vary 1.4 times as much as those of a Poisson process.
+# At this default shape, gaps between gamma arrivals vary 1.4 times as much as in a Poisson process.
 _BURSTINESS = 0.5
 
 _MAX_CONCURRENCY = 100_000
@@ -39,14 +39,14 @@ _STEP = re.compile(r"\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<rate>/s)?\s*")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One run of a sweep or a search, or a single run. The ``label`` of a single run is empty."""
+    """One run: a step of a sweep or search, or the only run, whose ``label`` is empty."""
 
     label: str
     load: Load
 
 
 def read_prompts_file(options: BenchOptions) -> list[Prompt] | None:
-    """Return the prompts of ``--prompts``, or ``None`` without that option.
+    """Return the prompts from the ``--prompts`` file, or ``None`` if the option is not given.
 
     Raises:
         UsageError, ConfigSyntaxError: the file cannot be read, or one of its lines is invalid.
@@ -66,7 +66,7 @@ def read_prompts_file(options: BenchOptions) -> list[Prompt] | None:
 
 
 def parse_slos(options: BenchOptions) -> tuple[Slo, ...]:
-    """Return the objectives without duplicates.
+    """Return the objectives given by ``--slo``, without duplicates.
 
     Raises:
         UsageError: an objective is invalid.
@@ -75,7 +75,7 @@ def parse_slos(options: BenchOptions) -> tuple[Slo, ...]:
 
 
 def parse_body(options: BenchOptions) -> dict[str, object]:
-    """Return the fields of ``--body``. A value that is not JSON is text; "" removes the field.
+    """Parse ``--body`` into fields. Values that are not JSON are text; "" removes the field.
 
     Raises:
         UsageError: a field has no name.
@@ -93,7 +93,7 @@ def parse_body(options: BenchOptions) -> dict[str, object]:
 
 
 def parse_models(options: BenchOptions, count: int) -> list[str]:
-    """Return the model of each of ``count`` requests, by the weights of ``--models``.
+    """Choose a model for each of ``count`` requests at random, weighted as in ``--models``.
 
     Raises:
         UsageError: a weight is invalid.
@@ -114,12 +114,12 @@ def _model_and_weight(part: str) -> tuple[str, float]:
     try:
         return name, float(weight)
     except ValueError:
-        # The names of some models contain a colon.
+        # Some model names contain a colon, so the text after the last colon may not be a weight.
         return part, 1.0
 
 
 def make_pauses_ns(options: BenchOptions) -> tuple[int, ...]:
-    """Return pauses with the distribution of ``--think-time``; empty without that option.
+    """Sample pauses from the ``--think-time`` distribution; empty if the option is not given.
 
     Raises:
         UsageError: the distribution is invalid.
@@ -132,7 +132,7 @@ def make_pauses_ns(options: BenchOptions) -> tuple[int, ...]:
 
 
 def make_cancels_ns(options: BenchOptions) -> tuple[int, ...]:
-    """Return the cancellation times, as in ``Job.cancel_ns``; empty if no request is cancelled.
+    """Return when to cancel requests, as in ``Job.cancel_ns``; empty if none is cancelled.
 
     Raises:
         UsageError: the distribution of ``--cancel-after`` is invalid.
@@ -150,7 +150,7 @@ def _sample_ns(seconds: Distribution, rng: random.Random) -> int:
 
 
 def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple[Step, ...]:
-    """Return the runs to make in turn; of a search, only the first one.
+    """Return the runs in order. For a search, return only the first run.
 
     Raises:
         UsageError: a step of the sweep is invalid, or there are fewer slots than workers.
@@ -173,7 +173,7 @@ def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple
 
 
 def search_load(load: Load, value: float, length: int, options: BenchOptions) -> Load:
-    """Return the load of one step of a search, with the default warm-up for that load.
+    """Return the load for one search step, with the default warm-up for that load.
 
     Args:
         value: rate or concurrency, as in ``load``.

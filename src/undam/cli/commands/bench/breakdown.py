@@ -1,4 +1,4 @@
-"""Metrics of a run by conversation, and by URL if there are several."""
+"""Breakdown of the metrics of a run by conversation, and by URL if there are several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.record import Outcome, RequestResult
 
 
 class Breakdown:
-    """Aggregate of the results of a run by conversation and by URL.
+    """Aggregation of request results by conversation and by URL.
 
     Args:
         workers: number of workers; each sends to one of the URLs.

@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def csv_row(one: RequestResult) -> tuple[object, ...]:
-    """Return the row of a request; missing values are empty."""
+    """Return the CSV row for a request; missing values are empty."""
     answer_ns = None if one.answer_ns is None else one.answer_ns - one.intended_ns
     return (
         one.number, one.worker, int(one.warmup), one.outcome.value, one.kind, one.status,
@@ -29,7 +29,7 @@ def csv_row(one: RequestResult) -> tuple[object, ...]:
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Yield the heading and the rows, by request number."""
+    """Yield the header row, then one row per request in the order of request numbers."""
     for row in (COLUMNS, *sorted(rows, key=lambda row: row[:2])):  # type: ignore[arg-type, return-value]
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerow(row)

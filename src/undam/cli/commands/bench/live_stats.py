@@ -1,4 +1,4 @@
-"""Live statistics of a run: count each result, write it to the record, update the live line."""
+"""Live statistics of a run: results are counted, recorded and shown in the live line."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from undam.loadtest.protocol import Status
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.slo import Slo
-from undam.metrics import Summary  # an import during the run would delay its first requests
+from undam.metrics import Summary  # imported now, so that no request is delayed
 from undam.record import Outcome, RequestResult
 
 Write = Callable[[Sequence[RequestResult]], None]
 
 
 class LiveStats(ProgressListener):
-    """Aggregate of the results of a run, with its live line and record.
+    """Aggregation of the results of a run, which are also recorded and shown in the live line.
 
     Args:
         clean: removes secrets from a message, which may quote the server.
@@ -58,7 +58,7 @@ class LiveStats(ProgressListener):
     def on_results(self, batch: Sequence[RequestResult]) -> None:
         cleaned = [self._without_secrets(result) for result in batch]
         if self._write is not None:
-            # Write the results first, so that a later error does not lose them.
+            # Write the results first, so that they are not lost if a later step fails.
             self._write(cleaned)
         for result in cleaned:
             self.summary.add(result)

@@ -10,7 +10,7 @@ from undam.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
-    """Options of the command line, named and typed as click passes them.
+    """Command-line options, with the names and types that click passes.
 
     ``None`` means that the option is not given. Defaults that depend on other options are applied
     in `arguments`.
@@ -69,12 +69,12 @@ class BenchOptions:
     html: str | None = None
 
     def is_set(self, name: str) -> bool:
-        """Return whether the option with this field name is given."""
+        """Return whether the user set the option that has this field name."""
         return getattr(self, name) not in (None, False, ())
 
     @property
     def is_open_loop(self) -> bool:
-        """Return whether the options define an open loop, regardless of a trace in --prompts."""
+        """Return whether an option requests an open loop; a trace in --prompts does not count."""
         if self.find_max:
             return self.concurrency is None
         return self.rate is not None or "/s" in (self.sweep or "")

@@ -64,7 +64,7 @@ class OutputFiles:
 
     @property
     def needs_results(self) -> bool:
-        """Return whether all request results are needed at the end of the run."""
+        """Return whether all request results must be kept until the end of the run."""
         several = self._options.sweep is not None or self._options.find_max
         return self._options.html is not None and not several
 
@@ -75,7 +75,7 @@ class OutputFiles:
             self._append([redact_text(line, self._secrets)])
 
     def finish_steps(self, report: Mapping[str, Any]) -> UsageError | None:
-        """Write the page of a sweep or a search; return the first error instead of raising it."""
+        """Write the HTML page of a sweep or search. Return the first error; do not raise it."""
         self._close()
         try:
             if self._options.html is not None:
@@ -121,9 +121,10 @@ class OutputFiles:
             self._record.writelines(lines)
             self._record.flush()
         except OSError as error:
-            # Report the error at once, so that the user can free space or end a run without record.
+            # Report the error at once. The user can then free disk space, or end the run, because
+            # its results are no longer recorded.
             self._error = self._record_error(error)
-            # Closing the file writes the rest of its buffer, which fails again.
+            # Closing the file flushes its buffer, which fails again.
             with contextlib.suppress(OSError):
                 self._record.close()
             self._record = None

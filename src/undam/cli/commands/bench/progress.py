@@ -1,4 +1,4 @@
-"""Live line of `undam bench`: one line on standard error, redrawn in place, if it is a terminal.
+"""Live line of `undam bench`: a status line on standard error, redrawn in place on a terminal.
 
 The line contains no escape sequence, so the terminal need only support carriage return.
 """
@@ -19,7 +19,7 @@ _DEFAULT_COLUMNS = 80
 
 
 class LiveLine:
-    """Status line that is redrawn at most four times per second, if it is shown at all."""
+    """Status line that is redrawn at most four times per second, and only on a terminal."""
 
     def __init__(self, out: TextIO, *, shown: bool) -> None:
         self._out = out
@@ -29,16 +29,16 @@ class LiveLine:
 
     @classmethod
     def on_stderr(cls) -> LiveLine:
-        """Return a line on standard error that is shown only if that is a terminal."""
+        """Return a line on standard error, which is shown only if standard error is a terminal."""
         return cls(sys.stderr, shown=sys.stderr is not None and sys.stderr.isatty())
 
     @property
     def is_due(self) -> bool:
-        """Return whether the line would be redrawn now; if not, its text need not be composed."""
+        """Return whether the line is due to be redrawn. Otherwise, no new text is needed."""
         return self._shown and time.monotonic() >= self._next
 
     def show(self, text: str) -> None:
-        """Replace the line by ``text``, truncated to the width of the terminal."""
+        """Replace the line with ``text``, truncated to the terminal width."""
         if not self._shown:
             return
         self._next = time.monotonic() + _INTERVAL_S
@@ -64,18 +64,18 @@ class LiveLine:
             self._out.write(text)
             self._out.flush()
         except (OSError, ValueError):
-            self._shown = False  # The terminal is gone, but the run continues.
+            self._shown = False  # The terminal was closed. The run continues without the live line.
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """End of a run: a number of requests, a duration in seconds, or both."""
+    """Condition that ends a run: a number of requests, a duration in seconds, or both."""
 
     requests: int | None = None
     duration_s: float | None = None
 
     def progress(self, elapsed_s: float, ended: int) -> str:
-        """Return the finished part and the remaining time, or "" if the run has no known end."""
+        """Return the completed share and the remaining time as text; "" if the end is unknown."""
         if self.duration_s is not None:
             share = min(1.0, elapsed_s / self.duration_s)
             return f"{share:.0%}, {max(0.0, self.duration_s - elapsed_s):.0f} s left"
@@ -99,7 +99,7 @@ class StepProgress:
         self._last = ""
 
     def begin(self, label: str, number: int, total: int | None) -> None:
-        """Set the current step; ``total`` is ``None`` in a search."""
+        """Set the current step; ``total`` is ``None`` for a search."""
         of = "" if total is None else f"/{total}"
         self.prefix = f"step {number}{of} {label}{self._last}: "
 
@@ -116,7 +116,7 @@ def live_text(
     *,
     plan: RunPlan = RunPlan(),
 ) -> str:
-    """Compose the line: progress, rates, requests in flight, TTFT, ITL, errors, delay.
+    """Return the live line: progress, rates, requests in flight, TTFT, ITL, errors and delay.
 
     TTFT and ITL are shown as p50/p99. The delay is that of this client.
 

@@ -30,7 +30,7 @@ _OF_CLIENT = frozenset({"UD901", "UD907", "UD908", "UD909"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
-    """Result of one run."""
+    """Result of one load test run."""
 
     step: Step
     setup: BenchSetup
@@ -77,7 +77,7 @@ class BenchResult:
         return caveats_in(self.findings, self.summary.failed_share)
 
     def outcome(self, *, is_failing: bool) -> StepOutcome:
-        """Return the outcome of this run as a step of a search.
+        """Return the outcome from which a search chooses the next load.
 
         Args:
             is_failing: whether the run was ended early because too many requests failed.
@@ -90,7 +90,7 @@ class BenchResult:
 
     @property
     def short_text(self) -> str:
-        """Load, "met" or "missed" if there are objectives, and TTFT p99, as one line."""
+        """One-line summary: load, "met" or "missed" (if there are objectives), and TTFT p99."""
         verdict = (" met" if self.meets_slos else " missed") if self.slos else ""
         ttft = self.summary.times("ttft")
         p99 = f", TTFT p99 {ttft.quantile(0.99) / 1e6:.0f} ms" if ttft.count else ""

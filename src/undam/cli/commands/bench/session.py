@@ -77,14 +77,14 @@ def _url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None
 
 
 class InterruptFlag:
-    """Flag that the first SIGINT sets; a second one raises ``KeyboardInterrupt`` at once."""
+    """Flag that is set by the first SIGINT. A second SIGINT raises ``KeyboardInterrupt``."""
 
     def __init__(self) -> None:
         self.is_set = False
 
     @contextmanager
     def catching(self) -> Iterator[None]:
-        """Catch SIGINT, which SIGTERM is converted to."""
+        """Handle SIGINT inside the ``with`` block. SIGTERM also arrives as SIGINT."""
 
         def handle(_number: int, _frame: FrameType | None) -> None:
             if self.is_set:
@@ -99,7 +99,7 @@ class InterruptFlag:
 
 
 class BenchSession:
-    """The runs of one command."""
+    """The runs of one `undam bench` command."""
 
     def __init__(
         self, setup: BenchSetup, options: BenchOptions, pools: WorkerPools, slos: Sequence[Slo]
@@ -148,7 +148,7 @@ class BenchSession:
         return EXIT_CLEAN if is_clean else EXIT_FINDINGS
 
     def search(self, step: Step, json_to: str | None) -> int:
-        """Make runs at different loads, to find the highest that meets the objectives."""
+        """Make runs at different loads, to find the highest load that meets the objectives."""
         is_closed = not step.load.is_open
         first = step.load.concurrency if is_closed else step.load.rate
         assert first is not None
@@ -180,7 +180,7 @@ class BenchSession:
         return self._setup.about(load_about(step.load, self._pools.size))
 
     def _step_files(self) -> OutputFiles:
-        """Return the output files of a sweep or a search, whose steps have their own conditions."""
+        """Return the output files of a sweep or search. Each step records its own conditions."""
         about = {"command": "bench", "steps": True, "url": self._setup.url}
         return OutputFiles(self._options, about, self._setup.secrets)
 
@@ -225,7 +225,7 @@ class BenchSession:
         return replace(result, breakdown=breakdown, server=timeline), stats
 
     def _server_metrics(self) -> ServerMetrics | None:
-        """Return the scraper for --server-metrics, after a first read of the metrics."""
+        """Return the scraper for --server-metrics, after it has read the metrics once."""
         url = self._options.server_metrics
         if url is None:
             return None
@@ -240,7 +240,7 @@ class BenchSession:
 
 
 def _text() -> ModuleType:
-    """Return the text output module, imported late so that the import does not delay the run."""
+    """Import and return the text output module. An earlier import would delay the run."""
     from undam.cli.commands.bench import text  # noqa: PLC0415
 
     return text
@@ -251,7 +251,7 @@ def _print(
     make_json: Callable[[], Mapping[str, object]],
     print_text: Callable[[], None],
 ) -> None:
-    """Print only JSON, or print text and write the JSON file, if there is one.
+    """Print only JSON, or print text and also write the JSON file if one was requested.
 
     The text is printed even if the file cannot be written.
     """
@@ -278,7 +278,7 @@ def _steps_json(results: Sequence[BenchResult]) -> dict[str, object]:
 
 
 def _search_json(search: CapacitySearch, results: list[BenchResult]) -> dict[str, object]:
-    """Return the result of a search: the interval, and each step."""
+    """Return the result of a search: the interval that contains the limit, and each step."""
     name = "concurrency" if search.is_integer else "rate"
     return {
         f"max_{name}": search.met,
@@ -292,7 +292,7 @@ def _search_json(search: CapacitySearch, results: list[BenchResult]) -> dict[str
 
 
 def _why_nothing_measured(result: BenchResult) -> str:
-    """Return one line with the most frequent failure."""
+    """Describe the most frequent failure in one line."""
     summary = result.summary
     if not summary.requests:
         return (

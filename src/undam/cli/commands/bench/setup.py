@@ -47,7 +47,7 @@ _SHARED_OPTIONS = (
     "model", "headers", "data", "method", "timeout", "http_version", "cacert", "cert", "resolve",
     "insecure",
 )  # fmt: skip
-# Options that only `undam check` has.
+# Options that exist only in `undam check`.
 _CHECK_DEFAULTS = {
     "hops": (), "streams": 1, "beacon": False, "idle": None, "cancel": False, "proxy": None,
     "prompt": DEFAULT_PROMPT,
@@ -92,7 +92,7 @@ class BenchSetup:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Secrets of all URLs."""
+        """Secrets in the options of all URLs."""
         return tuple(secret for one in (self.options, *self.others) for secret in one.secrets)
 
     def clean(self, text: str) -> str:
@@ -126,7 +126,7 @@ class BenchSetup:
 
 
 def check_options(url: str, options: BenchOptions) -> CheckOptions:
-    """Return the options for a check of the same endpoint.
+    """Return the `undam check` options for the same endpoint.
 
     Raises:
         UsageError: a value is invalid. The message does not contain secrets.
@@ -247,7 +247,7 @@ def _make_target(
 
 
 def _for_document(request: Request, endpoint: CheckOptions) -> Request:
-    """Return a request that accepts JSON and, unless the user chose otherwise, posts JSON."""
+    """Return the request with JSON headers, and as POST; the user's own choices are kept."""
     own = {name.lower() for name, _ in endpoint.edge.headers}
     headers = [
         (name, value)
@@ -260,7 +260,7 @@ def _for_document(request: Request, endpoint: CheckOptions) -> Request:
 
 
 async def _resolve(endpoint: CheckOptions, target: Target) -> tuple[ReachableTarget, str | None]:
-    """Return the reachable target and the first model that it lists.
+    """Connect to the target, and return it with the first model that it lists.
 
     The connection check comes first, because its error is the clearer one.
     """
@@ -289,7 +289,7 @@ def _choose_prompts(
     prompts: Sequence[Prompt] | None,
     steps: Sequence[Step],
 ) -> Sequence[Prompt]:
-    """Return the prompts of the file or synthetic ones; none if the body is given."""
+    """Return the prompts from the file, or synthetic ones; none if the user gave the body."""
     if api.request is None or endpoint.data is not None:
         return ()
     if prompts is not None:
@@ -302,12 +302,12 @@ def _choose_prompts(
 
 
 def _slots(load: Load, workers: int) -> int:
-    """Return the maximum number of slots of a worker; 1 without a concurrency."""
+    """Return the maximum number of slots per worker; 1 if no concurrency is set."""
     return -(-(load.concurrency or 1) // workers)
 
 
 def load_about(load: Load, workers: int) -> Mapping[str, object]:
-    """Return the load for JSON and the record."""
+    """Return the load as JSON data, for the JSON result and the record."""
     return {
         "load": load_text(load),
         "workers": workers,

@@ -60,7 +60,7 @@ def print_steps(results: Sequence[BenchResult], out: Console) -> None:
 
 
 def print_search(search: CapacitySearch, results: Sequence[BenchResult], out: Console) -> None:
-    """Print the rate that was found and the runs of the search."""
+    """Print the highest rate that was found, and each run of the search."""
     out.print(_search_summary(search, results), style="bold")
     out.print()
     print_steps(results, out)
@@ -176,7 +176,7 @@ def _rates(report: Mapping[str, Any]) -> list[str]:
 
 
 def _throughput(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the rates of the steady state, if there is one, and those of the whole run."""
+    """Yield the rates in the steady state, if there is one, and in the whole run."""
     steady = report["steady"]
     if steady["requests_per_second"] is not None:
         yield (
@@ -217,7 +217,7 @@ def _input_text(report: Mapping[str, Any]) -> str:
 
 
 def _targets(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the metrics of each URL, if there are several."""
+    """Yield the metrics for each URL, if there are several."""
     for one in report["targets"]:
         p50, p99 = (_ms_text(one["ttft_ms"][name]) for name in ("p50", "p99"))
         yield (
@@ -227,7 +227,7 @@ def _targets(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _sessions(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the metrics of conversations, if there are any."""
+    """Yield the conversation metrics, if there were any conversations."""
     sessions = report["sessions"]
     if sessions is None:
         return
@@ -245,7 +245,7 @@ def _ms_text(value: float | None) -> str:
 
 
 def _server(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the server's own metrics."""
+    """Yield the metrics that the server itself reports."""
     server = report["server"]
     if server is None:
         return
@@ -290,7 +290,7 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
 
 
 def _integrity(counts: Mapping[str, int]) -> Iterator[str]:
-    """Yield the number of responses with numbered events, and of damaged ones by kind."""
+    """Yield the number of responses with numbered events, and the damaged responses by kind."""
     checked, damaged = counts["checked"], counts["damaged"]
     if checked or damaged:
         kinds = {name: counts[name] for name in INTEGRITY_FAULTS if counts[name]}
@@ -331,7 +331,7 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
 
 
 def _http2(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the use of HTTP/2, and the streams and connections that the server refused."""
+    """Yield HTTP/2 statistics: connections, streams, and those that the server refused."""
     counts = report["http2"]
     if counts is None:
         return

@@ -1,4 +1,4 @@
-"""Worker pools of `undam bench`: one for each run; the first one starts before anything else."""
+"""Worker pools of `undam bench`, one for each run. The first pool starts before all other work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam check`: find the hop that holds a stream, and its fix."""
+"""`undam check`: find the hop that holds a stream, and show how to fix it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ from undam.record import record_lines
     default=1,
     show_default=True,
     metavar="N",
-    help="Streams at once.",
+    help="Number of streams to open at once.",
 )
 @click.option(
     "--beacon",
@@ -79,7 +79,7 @@ from undam.record import record_lines
 @click.option(
     "--no-experiments",
     is_flag=True,
-    help="Send no further requests if the first ones leave the cause open.",
+    help="Do not send further requests if the first ones do not show the cause.",
 )
 @click.option(
     "--tools",
@@ -115,17 +115,19 @@ from undam.record import record_lines
 )
 @json_option
 def command(url: str | None, json_to: str | None, record: str | None, **given: object) -> int:
-    """Find the hop that holds a stream, how it holds it, and the line that fixes it.
+    """Find out which hop holds a stream, how, and which configuration line fixes it.
 
-    URL is the endpoint that users reach. A base URL (without a path, or ending in /v1) means its
-    chat endpoint, and the default is OPENAI_BASE_URL. A path ending in /chat/completions,
-    /completions, /responses or /messages is called in that API's streaming form; any other URL is
-    fetched as given, or with the request of --curl or --data. The API key comes from -H,
-    OPENAI_API_KEY or ANTHROPIC_API_KEY, is never shown, and is sent only to the origin of URL (the
-    keys in the environment also to their providers). Each hop can have its own request:
-    --hop-header, --hop-model, --hop-data and --hop-curl.
+    URL is the endpoint that users reach; the default is OPENAI_BASE_URL. A base URL, which has no
+    path or ends in /v1, is expanded to its chat endpoint. If the path ends in /chat/completions,
+    /completions, /responses or /messages, the check sends a streaming request for that API. Any
+    other URL is fetched as given, or with the request from --curl or --data.
 
-    Exit code: 0 without errors and warnings, 1 with any, 2 if the check could not run.
+    The API key comes from -H, OPENAI_API_KEY or ANTHROPIC_API_KEY, and is never printed. It is sent
+    only to the origin of URL; a key from the environment is also sent to hops at its provider. Use
+    --hop-header, --hop-model, --hop-data and --hop-curl to give a hop its own request.
+
+    Exit codes: 0 without errors and warnings, 1 with errors or warnings, 2 if the check could not
+    run.
     """
     url, json_to = url_and_json(url, json_to, default_url(given, os.environ))
     options = options_from(url, given)
@@ -148,7 +150,7 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
 def _write_files(
     report: Report, options: CheckOptions, record: str | None, json_to: str | None
 ) -> UsageError | None:
-    """Write the output files; return a failure, so that the report is still printed."""
+    """Write the output files. Return a failure, so that the report is still printed."""
     try:
         if record is not None:
             write_atomically(record, record_lines(report.exchanges, _about(), options.secrets))

@@ -34,7 +34,7 @@ _LIKE_A_URL = re.compile(r"\w+://|localhost\b|[\w.-]+:\d+(?:/|$)|\[[0-9a-fA-F:]+
 def url_and_json(
     url: str | None, json_to: str | None, default: str | None = None
 ) -> tuple[str, str | None]:
-    """Return the URL and the --json file, even if the URL was parsed as the value of ``--json``.
+    """Return the URL and the --json file, even if ``--json`` took the URL as its value.
 
     Args:
         default: the URL to use if none was given.
@@ -56,7 +56,7 @@ def url_and_json(
 
 
 def default_url(given: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
-    """Return the URL of ``--curl``, or else the chat endpoint of OPENAI_BASE_URL, if either is set.
+    """Return the URL from ``--curl``, or else the chat endpoint of OPENAI_BASE_URL.
 
     Raises:
         UsageError: the curl command cannot be used.
@@ -69,7 +69,7 @@ def default_url(given: Mapping[str, object], environ: Mapping[str, str]) -> str 
 
 
 def chat_of_base(base: str) -> str:
-    """Return the chat endpoint of OPENAI_BASE_URL, as OpenAI's own client builds it."""
+    """Return the chat endpoint for OPENAI_BASE_URL, built as OpenAI's own client builds it."""
     return f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
 
 
@@ -94,7 +94,7 @@ def require_outputs(record: str | None, json_to: str | None) -> None:
 
 
 def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
-    """Return the options of a check.
+    """Return the `CheckOptions` for the command-line arguments.
 
     Args:
         given: the other parameters of the command, as click names and types them.
@@ -149,7 +149,7 @@ def _http_version(text: str | None) -> HttpVersion:
 def _merged(
     given: list[tuple[str, str]], curl: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the headers of the curl command and the options; the options take precedence."""
+    """Combine the headers of the curl command and of the options; the options take precedence."""
     names = {name.lower() for name, _ in given}
     return (*given, *(line for line in curl if line[0].lower() not in names))
 
@@ -168,8 +168,8 @@ def _places(url: str, hops: tuple[str, ...], *, as_given: bool) -> tuple[Place, 
 
 
 def _endpoint(url: str) -> str:
-    """Return the chat endpoint of a base URL, and any other URL as it is."""
-    with suppress(UsageError):  # An invalid URL is rejected later, with a message of its own.
+    """Return the chat endpoint for a base URL; return any other URL unchanged."""
+    with suppress(UsageError):  # An invalid URL is rejected later, with a specific message.
         return endpoint(url)
     return url
 
@@ -187,7 +187,7 @@ def _require_beacon(given: Mapping[str, object]) -> None:
 
 
 def _reject_with_mcp(given: Mapping[str, object]) -> None:
-    """Reject options that have no effect on the standing stream of an MCP server."""
+    """Reject options that have no effect on the notification stream of an MCP server."""
     for name, option in (
         ("hops", "--hop"), ("beacon", "--beacon"), ("cancel", "--cancel"), ("data", "--data"),
         ("tools", "--tools"),
@@ -214,7 +214,7 @@ def _seconds(value: object, option: str) -> float:
 def _hop(text: str) -> Place:
     name, equals, url = text.partition("=")
     if not equals or not name.strip() or "://" in name:
-        # The message does not repeat the value, because a URL may contain a password.
+        # Leave the value out of the message, because a URL may contain a password.
         raise UsageError("--hop: expected NAME=URL, such as origin=http://10.0.0.5:8000/v1/…")
     return Place(name.strip(), url.strip())
 

@@ -1,4 +1,4 @@
-"""`undam check --mcp`: run the check of an MCP server, and print its result."""
+"""`undam check --mcp`: check an MCP server, and print the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_mcp(
     options: CheckOptions, json_to: str | None, record: str | None, about: Mapping[str, object]
 ) -> McpReport:
-    """Check the standing stream of an MCP server, and write the result.
+    """Check the notification stream of an MCP server, and write the result.
 
     Args:
         about: the header of the record.

@@ -1,4 +1,4 @@
-"""Progress of a check, shown on standard error if that is a terminal."""
+"""Progress display for a check, on standard error if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _Live(Progress):
         self._show(f"{what}: about {seconds:.0f} s")
 
     def _show(self, text: str) -> None:
-        # A plain str would be parsed as markup, and hop names are arbitrary.
+        # Rich would parse a plain str as markup, and a hop name may contain any characters.
         self.status.update(self._text(one_line(text)))
 
 
 @contextmanager
 def live_progress() -> Iterator[Progress]:
-    """Show progress on a terminal, and nothing in a pipe."""
+    """Show progress on a terminal; show nothing in a pipe."""
     if not sys.stderr.isatty():
         yield Progress()
         return

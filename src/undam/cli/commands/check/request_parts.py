@@ -1,4 +1,4 @@
-"""Headers and files that the options of a request name."""
+"""Parsing of request options: headers, files, and curl commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from undam.errors import UsageError
 from undam.probe.curl.command import CurlCommand, parse_curl
 
-# A larger body is not a prompt, and a larger file is not a curl command.
+# Real prompts and curl commands are smaller than this.
 _MAX_DATA_BYTES = 16 << 20
 
 
 def parse_header(text: str, option: str = "-H") -> tuple[str, str]:
-    """Return name and value of ``'Name: value'``.
+    """Split ``'Name: value'`` into name and value.
 
     Raises:
         UsageError: the text has no colon. It is not repeated, because it may be a key.
@@ -28,7 +28,7 @@ def parse_header(text: str, option: str = "-H") -> tuple[str, str]:
 
 
 def read_given(text: str, option: str) -> bytes:
-    """Return the content of ``@FILE``, or of standard input for ``@-``.
+    """Return the content of the file for ``@FILE``, or of standard input for ``@-``.
 
     Raises:
         UsageError: the file cannot be read, or is too large.
@@ -48,14 +48,14 @@ def read_given(text: str, option: str) -> bytes:
 
 
 def text_or_file(text: str, option: str) -> bytes:
-    """Return the bytes of a text, or the content of ``@FILE``."""
+    """Return the text as bytes, or the content of the file if the text is ``@FILE``."""
     if text.startswith("@"):
         return read_given(text, option)
     return text.encode("utf-8", "surrogateescape")
 
 
 def read_curl(text: str, environ: Mapping[str, str], option: str) -> CurlCommand:
-    """Parse a curl command, or the file that contains it.
+    """Parse a curl command, or a file that contains one.
 
     Raises:
         UsageError: the command cannot be used.

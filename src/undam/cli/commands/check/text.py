@@ -34,7 +34,7 @@ _VERDICTS = {
 
 
 def print_report(report: Report, out: Console) -> None:
-    """Print verdict, arrival picture, metrics, and findings with their fixes."""
+    """Print the verdict, a picture of the arrivals, the metrics, and the findings with fixes."""
     _print_verdict(report, out)
     out.print()
     _print_picture(report, out)
@@ -56,7 +56,7 @@ def print_report(report: Report, out: Console) -> None:
         out.print(f"client disconnected {disconnect.when}: {seen}")
     for one in report.experiments:
         if one.name == TOOLS and not one.result.startswith("the arguments"):
-            continue  # A finding covers any other result of this experiment.
+            continue  # a finding reports this result
         out.print(
             f"experiment {one.name} at {one_line(one.hop)}: {one_line(one.result)}",
             markup=False,
@@ -96,7 +96,7 @@ def _print_verdict(report: Report, out: Console) -> None:
 
 
 def print_verdict_line(verdict: Verdict, meaning: str, out: Console) -> None:
-    """Print a verdict with its meaning."""
+    """Print a verdict and what it means."""
     out.print(verdict.value.upper(), style=_VERDICTS[verdict][0], end="  ")
     out.print(one_line(meaning))
 
@@ -142,7 +142,7 @@ def _print_metrics(hops: Sequence[Hop], out: Console) -> None:
 
 
 def _print_failures(report: Report, out: Console) -> None:
-    """Print why a body stopped early, unless a finding mentions it."""
+    """Print why the body ended early, unless a finding already states the reason."""
     reported = " ".join(found.message for found in report.findings)
     for hop in report.hops:
         fault = hop.exchange.error
@@ -191,7 +191,7 @@ def print_finding(found: Finding, out: Console) -> None:
 
 def _print_suspects(suspects: Sequence[Suspect], out: Console) -> None:
     if len(suspects) == 1 and suspects[0].signed:
-        return  # The table names a single certain suspect, and the finding has its fix.
+        return  # the table already names the only suspect; the finding has the fix
     if suspects:
         out.print("  suspects, the most likely first:")
     for number, suspect in enumerate(suspects, 1):

@@ -21,10 +21,10 @@ _STYLES = {"ok": "green", "limited": "yellow", "missing": "yellow", "failed": "b
 def command(json_to: str | None) -> int:
     """Report which features work on this machine, and how to enable the others.
 
-    Nothing is sent over the network: timestamps are tested on a loopback connection. Keys and proxy
-    addresses are not printed, only the names of their variables.
+    Nothing is sent over the network: timestamps are tested on a loopback connection. For keys and
+    proxy addresses, only the variable names are printed, not the values.
 
-    Exit code: 0 if streams can be measured exactly, 1 if not.
+    Exit codes: 0 if streams can be measured exactly, 1 if not.
     """
     from undam.cli.commands.doctor.capabilities import capabilities  # noqa: PLC0415
     from undam.cli.commands.doctor.host_facts import collect_facts  # noqa: PLC0415
@@ -42,7 +42,7 @@ def command(json_to: str | None) -> int:
 
 
 def doctor_json(found: list[Capability]) -> dict[str, object]:
-    """Return the report as JSON, schema 1."""
+    """Return the report as JSON data in schema 1."""
     rows = [
         {"name": one.name, "state": one.state, "text": one.text, "details": dict(one.details)}
         for one in found

@@ -1,4 +1,4 @@
-"""Capabilities of undam on a machine, derived from the facts about it."""
+"""Capabilities of undam on a machine, derived from facts about that machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from undam.cli.commands.doctor.host_facts import HostFacts
 
 State = Literal["ok", "limited", "missing", "failed"]
 
-# If timers are later than this, gaps of a fast stream (10 ms) need kernel timestamps.
+# If timers fire later than this, measuring the gaps of a fast stream (10 ms) requires kernel
+# timestamps.
 _LATE_MS = 5.0
-# `undam bench -c 1000` needs a file descriptor per request, and some for the program itself.
+# `undam bench -c 1000` needs one file descriptor per request, and some for the process itself.
 _FEW_FILES = 1100
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One line of the report.
+    """One line of the `undam doctor` report.
 
     Attributes:
         state: "limited" and "missing" affect only this capability; "failed" means that streams

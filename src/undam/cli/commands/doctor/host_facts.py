@@ -15,7 +15,7 @@ from undam.errors import UndamError
 from undam.host import raise_file_limit
 from undam.poller import missing_features
 
-# The programs that `undam lab` starts and `undam fix --verify` calls.
+# External programs that `undam lab` starts and `undam fix --verify` calls.
 PROGRAMS = (
     "nginx", "haproxy", "envoy", "apache2", "caddy", "lighttpd", "varnishd", "squid",
     "traffic_server", "node",
@@ -83,7 +83,7 @@ def collect_facts() -> HostFacts:
 
 
 def installed_extras() -> dict[str, bool]:
-    """Return, for each extra of undam, whether all its packages are installed."""
+    """Return, for each optional extra of undam, whether all packages of the extra are installed."""
     extras: dict[str, bool] = {}
     for requirement in importlib.metadata.requires("undam") or ():
         if (found := _REQUIREMENT.match(requirement)) is not None:
@@ -164,6 +164,6 @@ def _path(program: str) -> str | None:
 
 
 def _set_variables(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the variables that are set; proxy variables may be lower-case."""
+    """Return the names of the environment variables that are set; proxy names may be lower-case."""
     is_set = {name for name, value in os.environ.items() if value}
     return tuple(name for name in names if name in is_set or name.lower() in is_set)

@@ -66,7 +66,8 @@ def command(
 ) -> int:
     """Relay streams from model servers without buffering, with heartbeats and hedging.
 
-    The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
+    The first line on standard output is `listening on http://HOST:PORT`. With --json
+    and no FILE, it is JSON that contains the URL.
     """
 
     def load() -> Config:
@@ -98,7 +99,7 @@ def _load(
     upstreams: list[UpstreamConfig] = []
     aliases: dict[str, str] = {}
     if file is not None:
-        # Import the parsers only if they are needed: they take 6 MB in a long-running process.
+        # Import the parsers only if they are needed, because they occupy 6 MB of memory.
         from undam.gateway.config.toml import parse_config  # noqa: PLC0415
 
         try:

@@ -39,7 +39,7 @@ def toml_lines(config: Config) -> Iterator[str]:
 
 
 def config_json(config: Config) -> dict[str, object]:
-    """Return the configuration for `--json`."""
+    """Return the configuration as JSON data for `--json`."""
     values = {option.name: _plain(getattr(config, option.name)) for option in OPTIONS}
     upstreams = [
         {
@@ -57,7 +57,7 @@ def config_json(config: Config) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """Return a value of an option as a type that TOML and JSON have."""
+    """Convert an option's value to a type that TOML and JSON support."""
     if isinstance(value, frozenset):
         return sorted(value)
     return list(value) if isinstance(value, tuple) else value

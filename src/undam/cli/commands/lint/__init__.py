@@ -1,4 +1,4 @@
-"""`undam lint`: report lines of proxy configurations that hold or cut a stream."""
+"""`undam lint`: report configuration lines that make a proxy hold or cut a stream."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _FORMATS = ("text", "json", "sarif", "github")
 )
 @json_option
 def command(paths: tuple[str, ...], output_format: str, json_to: str | None, **given: Any) -> int:
-    """Report lines of proxy configurations that hold or cut a stream, and how to fix them.
+    """Report proxy configuration lines that hold or cut a stream, and how to fix them.
 
-    PATH is a file, a folder (with all files below it), or '-' for standard input. Included files
-    are linted with the file that includes them.
+    PATH is a file, a folder (with all files below it), or '-' for standard input. An included file
+    is linted together with the file that includes it.
 
-    Exit codes: 0 clean, 1 errors or warnings, 2 a file could not be read (all other files are still
-    linted).
+    Exit codes: 0 without errors and warnings, 1 with errors or warnings, 2 if a file could not be
+    read (all other files are still linted).
     """
     paths, json_to = paths_and_json(paths, json_to)
     options = options_from(paths, given)
@@ -70,7 +70,7 @@ def _write(report: LintReport, output_format: str) -> None:
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Print one line on standard error for each problem."""
+    """Print each problem as one line on standard error."""
     for problem in problems:
         click.echo(f"undam: {one_line(str(problem))}", err=True)
 

@@ -1,4 +1,4 @@
-"""Chains of programs in reports: a few lines of text for each, and JSON."""
+"""Proxy chains in lint reports: a few lines of text for each chain, and JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_SHOWN = 5
 
 
 def chain_lines(chains: Sequence[Chain]) -> Iterator[str]:
-    """Yield the lines that describe each chain, and an empty line after the last."""
+    """Yield the lines that describe each chain, followed by an empty line."""
     for chain in chains[:_MAX_SHOWN]:
         yield f"chain: {_drawn(chain)}"
         yield f"  idle limit: {_limit(chain.idle_limit)}; total limit: {_limit(chain.total_limit)}"
@@ -56,7 +56,7 @@ def _heartbeat(chain: Chain) -> str:
 
 
 def chain_json(chain: Chain) -> dict[str, object]:
-    """Return a chain as JSON. A limit of 0 means no limit; null means that it is unknown."""
+    """Return a chain as JSON. A limit of 0 means no limit; null means an unknown limit."""
     heartbeat = chain.heartbeat
     return {
         "hops": [

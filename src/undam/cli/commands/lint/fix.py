@@ -1,4 +1,4 @@
-"""`undam fix`: fix the findings of lint, as a diff or in place."""
+"""`undam fix`: fix the findings of `undam lint`, as a diff or in place."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def command(
     verify: bool,
     **given: Any,
 ) -> int:
-    """Fix the findings of lint in PATH: print a diff, or change the files with --write.
+    """Fix lint findings in PATH: print a diff, or change the files with --write.
 
     Comments and formatting are preserved, and a second run changes nothing. Included files are
     fixed, too.
 
-    Exit codes: 0 nothing to fix, 1 fixes were found or applied, 2 a file could not be read or
-    written.
+    Exit codes: 0 if there is nothing to fix, 1 if fixes were found or applied, 2 if a file could
+    not be read or written.
     """
     paths, json_to = paths_and_json(paths, json_to)
     if write and STDIN in paths and json_to == STDOUT:
@@ -99,7 +99,7 @@ def _print(report: FixReport, *, write: bool) -> None:
 
 
 def _print_stdin(report: FixReport) -> None:
-    """Print only the fixed text, or nothing if it was not linted; the command is a filter."""
+    """Act as a filter: print only the fixed text, or nothing if the input was not linted."""
     if STDIN in report.lint.dialects:
         _print_bytes(report.content(STDIN))
 
@@ -123,7 +123,7 @@ def _print_bytes(data: bytes) -> None:
 
 
 def _json(report: FixReport) -> dict[str, object]:
-    """Return schema 1: every file that a fix changes, with its diff."""
+    """Return the result in schema 1: each file that a fix changes, and the diff."""
     return {
         "schema": 1,
         "command": "fix",

@@ -17,7 +17,7 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO
 
 
 def lint_json(report: LintReport) -> dict[str, object]:
-    """Return the report as JSON, schema 1."""
+    """Return the report as JSON data in schema 1."""
     return {
         "schema": 1,
         "command": "lint",
@@ -105,7 +105,7 @@ def _fix(one: Diagnostic, report: LintReport) -> dict[str, object] | None:
 
 
 def github_lines(report: LintReport) -> Iterator[str]:
-    """Yield workflow commands, which GitHub displays at the lines of a pull request."""
+    """Yield workflow commands, which GitHub shows as annotations on lines of a pull request."""
     for one in report.diagnostics:
         properties: _Properties = {
             "file": one.path,
@@ -140,5 +140,5 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    """Escape a property as ``_data`` does, and also commas, colons and control characters."""
+    """Escape a property value like ``_data``, and also commas, colons and control characters."""
     return sanitize(_data(text)).replace(":", "%3A").replace(",", "%2C")

@@ -1,4 +1,4 @@
-"""Arguments and options shared by lint and fix."""
+"""Arguments and options that `undam lint` and `undam fix` share."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def options_from(paths: tuple[str, ...], given: dict[str, Any]) -> LintOptions:
 
 
 def targets_from(values: Iterable[str]) -> dict[str, Version]:
-    """Parse texts of the form ``NAME=VERSION`` into a version for each program name.
+    """Parse ``NAME=VERSION`` texts into a mapping from program names to versions.
 
     Raises:
         UsageError: a value has another form, or the program is unknown.

@@ -1,4 +1,4 @@
-"""Progress bar of lint and fix, on standard error if that is a terminal."""
+"""Progress bar for `undam lint` and `undam fix`, shown if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from undam.cli.ui.output import console
 from undam.cli.ui.sanitize import one_line
 from undam.lint.runner import ProgressCallback
 
-# Longer paths are truncated at the start, so that bar and counts fit into 80 columns.
+# Longer paths are truncated at the start, so that the bar and the counts fit into 80 columns.
 _PATH_WIDTH = 36
 
 
 @contextmanager
 def lint_progress() -> Iterator[ProgressCallback]:
-    """Show a progress bar on a terminal, and nothing otherwise."""
+    """Show a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _path, _done, _all: None
         return

@@ -31,7 +31,7 @@ Json = dict[str, object]
 
 
 def lint_sarif(report: LintReport) -> Json:
-    """Return a log with one run. Paths are relative to the working directory, %SRCROOT%."""
+    """Return a SARIF log with one run. Paths are relative to the working directory (%SRCROOT%)."""
     rules = config_rules()
     rule_index = {rule.code: index for index, rule in enumerate(rules)}
     driver: Json = {

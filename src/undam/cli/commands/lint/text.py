@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
-# A longer line is cut to the part around the offending text.
+# A longer line is shortened to the part around the offending text.
 _WIDTH = 100
 _CONTEXT_BEFORE = 30
 _TAB = "    "
@@ -31,13 +31,13 @@ Piece = tuple[str, str]
 
 
 def print_report(report: LintReport, out: Console) -> None:
-    """Print diagnostics, unread parts, and a summary of what was read."""
+    """Print the diagnostics, the parts that were not read, and a summary of what was read."""
     from rich.text import Text  # noqa: PLC0415 (only when there is something to show)
 
     for one in report.diagnostics:
         pieces = _pieces(one, report)
         if out.is_terminal:
-            # One call per diagnostic: each call of the console is expensive.
+            # Print each diagnostic with one call, because each call of the console is expensive.
             out.print(Text.assemble(*pieces), end="")
         else:
             # Without styles, write directly, because the console is slow for large reports.
@@ -83,7 +83,7 @@ def _fix(one: Diagnostic, report: LintReport) -> Iterator[Piece]:
 
 
 def _excerpt(line: str, column: int, length: int) -> tuple[str, int, int]:
-    """Return the part of a line to show.
+    """Return the part of a source line that the report shows.
 
     Returns:
         The text, and the widths in cells of the text before the mark and of the marked text.
@@ -106,7 +106,7 @@ def _excerpt(line: str, column: int, length: int) -> tuple[str, int, int]:
 
 
 def _coverage(report: LintReport) -> Iterator[str]:
-    """Yield lines about the files read, the routes by outcome, and the files passed over."""
+    """Yield lines about the files read, the routes by outcome, and the files skipped."""
     if report.files:
         dialects = Counter(report.dialects[path].title for path in report.files)
         kinds = ", ".join(f"{number} {title}" for title, number in sorted(dialects.items()))

@@ -51,11 +51,12 @@ def command(
 ) -> int:  # fmt: skip
     """Serve tools for coding agents over the Model Context Protocol (MCP).
 
-    The tools are check, explain, lint, tap (over a capture file) and monitor_status. Each runs in a
-    process of its own, with limits on time, memory and output. lint and tap read only files below
-    --root. Secrets are redacted, and the keys in the environment are sent only to their providers.
+    The tools are check, explain, lint, tap (on a capture file) and monitor_status. Each tool call
+    runs in its own process, with limits on time, memory and output. lint and tap read only files
+    below --root. Secrets are redacted, and keys from the environment are sent only to their
+    providers.
 
-    Exit code: 0 when the client disconnects, 2 if the server could not run.
+    Exit codes: 0 when the client disconnects, 2 if the server could not run.
     """
     if json_to is not None and listen is None:
         raise UsageError("--json needs --listen: without it, standard output carries the protocol")
@@ -77,7 +78,7 @@ def command(
         announce("mcp", url, json_to)
 
     server = mcp_server.make_server(context, time_limit)
-    # SIGTERM and SIGINT are the regular ways to stop a server.
+    # SIGTERM and SIGINT are the regular ways to stop a server, so they are not errors.
     with contextlib.suppress(KeyboardInterrupt):
         if address is None:
             asyncio.run(mcp_server.serve_stdio(server))

@@ -1,4 +1,4 @@
-"""Arguments of the tools: their schemas, their limits, and the resulting command lines.
+"""Arguments of the MCP tools: schemas, limits, and the resulting command lines.
 
 A tool runs a command of undam in a process of its own. The arguments come from a language model,
 which may have copied them from an untrusted page. Therefore unknown arguments are rejected, sizes
@@ -34,8 +34,8 @@ HttpUrl = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s]+$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1000)]
 
-# For each API key variable: the host to which the key may be sent, and the variable with the base
-# URL, to whose origin it may be sent as well.
+# For each API key variable: the host to which the key may be sent, and a variable with a base URL.
+# The key may also be sent to the origin of that URL.
 _KEYS = {
     "OPENAI_API_KEY": ("api.openai.com", "OPENAI_BASE_URL"),
     "ANTHROPIC_API_KEY": ("api.anthropic.com", "ANTHROPIC_BASE_URL"),
@@ -44,7 +44,7 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Settings of the server that limit the tools.
+    """Settings of the MCP server that limit the tools.
 
     Args:
         root: the folder below which files may be read; absolute, without links.
@@ -75,13 +75,13 @@ class ToolContext:
         return path
 
     def relative(self, text: str) -> str:
-        """Return a path below the root, relative to it; raise the same errors as `inside`."""
+        """Return a path relative to the root. Raises the same errors as `inside`."""
         path = self.inside(text).relative_to(self.root)
         return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 class ToolArguments(BaseModel):
-    """Base class of the arguments of a tool."""
+    """Base class for the arguments of an MCP tool."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -92,7 +92,7 @@ class ToolArguments(BaseModel):
 
     @abstractmethod
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam`, without ``--json``.
+        """Return the command-line arguments for `undam`, without ``--json``.
 
         Args:
             folder: an empty folder for files that the command reads.
@@ -102,11 +102,11 @@ class ToolArguments(BaseModel):
         """
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the secret values in the arguments, which the result must not contain."""
+        """Return the secrets in the arguments. The result must not contain them."""
         return ()
 
     def environ(self, context: ToolContext) -> dict[str, str]:
-        """Return the environment of the process, which contains no key by default."""
+        """Return the environment for the process; by default, it contains no API key."""
         return {name: one for name, one in context.environ.items() if not is_secret_name(name)}
 
 
@@ -165,7 +165,7 @@ class CheckArguments(ToolArguments):
         return headers
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam check`; secrets are passed in files."""
+        """Return the arguments for `undam check`; secrets are passed in files."""
         found = ["check", f"--timeout={self.timeout_s:g}"]
         found += [f"--hop={name}={url}" for name, url in self.hops.items()]
         if self.headers:
@@ -210,7 +210,7 @@ class ExplainArguments(ToolArguments):
     )
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam explain`."""
+        """Return the arguments for `undam explain`."""
         version = [] if self.version is None else [f"--version={self.version}"]
         return ["explain", *version, "--", self.name]
 
@@ -234,7 +234,7 @@ class LintArguments(ToolArguments):
     markdown: bool = Field(default=False, description="Lint the code fences of Markdown as well.")
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam lint`."""
+        """Return the arguments for `undam lint`."""
         found = ["lint", *(f"--select={one}" for one in self.select)]
         found += [f"--ignore={one}" for one in self.ignore]
         found += [] if self.dialect is None else [f"--dialect={self.dialect}"]
@@ -256,7 +256,7 @@ class TapArguments(ToolArguments):
     )
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam tap`."""
+        """Return the arguments for `undam tap`."""
         path = context.inside(self.capture)
         if not path.is_file():
             raise UsageError(f"{self.capture!r} is not a file")
@@ -273,19 +273,19 @@ class MonitorStatusArguments(ToolArguments):
     )
 
     def command(self, context: ToolContext, folder: Path) -> list[str]:
-        """Return the arguments of `undam monitor status`."""
+        """Return the arguments for `undam monitor status`."""
         if context.monitor_config is None:
             raise UsageError("no monitor is configured; start undam mcp with --monitor-config FILE")
         target = [] if self.target is None else [f"--target={self.target}"]
         return ["monitor", f"--config={context.monitor_config}", "status", *target]
 
     def environ(self, context: ToolContext) -> dict[str, str]:
-        """Return the whole environment, because the configuration may use its variables."""
+        """Return the whole environment, because the configuration may refer to any variable."""
         return dict(context.environ)
 
 
 def _require_allowed(url: str) -> None:
-    """Reject invalid URLs, and addresses at which clouds serve credentials.
+    """Reject invalid URLs, and addresses of cloud services that return credentials.
 
     Raises:
         ValueError: the URL is rejected.
@@ -300,7 +300,7 @@ def _require_allowed(url: str) -> None:
 
 def _is_link_local(host: str) -> bool:
     try:
-        # inet_aton also accepts the short and decimal forms that connect() accepts.
+        # inet_aton also accepts the short and decimal forms of addresses that connect() accepts.
         address = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
         return False
@@ -308,7 +308,7 @@ def _is_link_local(host: str) -> bool:
 
 
 def _origins(urls: Iterable[str]) -> set[tuple[str, str, int]]:
-    """Return the origins of URLs, without those of invalid or empty URLs."""
+    """Return the origins of the URLs. Invalid and empty URLs are skipped."""
     found = set()
     for url in filter(None, urls):
         with contextlib.suppress(UsageError):

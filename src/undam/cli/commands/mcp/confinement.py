@@ -1,4 +1,4 @@
-"""Entry point of the processes that run tools: limits on files, memory and CPU time, then `undam`.
+"""Entry point of tool processes: limit files, memory and CPU time, then run `undam`.
 
 A linter follows includes, and a link in a folder can point anywhere. An audit hook therefore checks
 every file when it is opened, whichever module opens it.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-# Settings of lint; `undam lint` also reads these files in the folders above the root.
+# Names of settings files, which `undam lint` also reads from the folders above the root.
 _SETTINGS = frozenset({"undam.toml", "pyproject.toml"})
 _EVENTS = frozenset({"open", "os.listdir", "os.scandir"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -22,7 +22,7 @@ _MAX_MEMORY_BYTES = 4 << 30
 
 
 def audit_hook(root: str, writable: str) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return a hook that raises PermissionError for files outside of the allowed folders.
+    """Return a hook that raises PermissionError for files outside the allowed folders.
 
     Args:
         root: folder whose files may be read.
@@ -55,7 +55,7 @@ def _is_writing(mode: object, flags: object) -> bool:
 
 
 def _program_folders() -> Iterable[str]:
-    """Return the folders with the modules that the process imports."""
+    """Return the folders from which the process imports modules."""
     paths = sysconfig.get_paths()
     found = {
         os.path.realpath(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")

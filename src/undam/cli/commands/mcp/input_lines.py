@@ -1,4 +1,4 @@
-"""Asynchronous lines of a file descriptor, read in a thread that does not delay the exit.
+"""Asynchronous line reader for a file descriptor; its thread does not delay the exit.
 
 A read from a terminal or a pipe cannot be cancelled. The threads of the SDK would keep the process
 alive after SIGTERM until the client sends another line.
@@ -52,7 +52,7 @@ class InputLines:
         self._put(None)
 
     def _put(self, line: str | None) -> bool:
-        """Wait until there is room for a line; return false if the event loop has ended."""
+        """Wait until the queue accepts a line; return false if the event loop has ended."""
         try:
             asyncio.run_coroutine_threadsafe(self._lines.put(line), self._loop).result()
         except (RuntimeError, asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Run of one tool in a process of its own, with limits on time and on the size of the result."""
+"""Execution of one tool in a separate process, with limits on time and result size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROCESS = "undam.cli.commands.mcp.confinement"
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """Result of a tool.
+    """Result of a tool call.
 
     Args:
         text: the text that the command prints.
@@ -39,7 +39,7 @@ class ToolResult:
 
 
 async def run_tool(arguments: ToolArguments, context: ToolContext, seconds: float) -> ToolResult:
-    """Run the command of a tool, and return its result without secrets.
+    """Run a tool's command, and return the result without secrets.
 
     Args:
         seconds: time limit; the lower of this limit and that of the tool applies.
@@ -56,7 +56,7 @@ async def run_tool(arguments: ToolArguments, context: ToolContext, seconds: floa
             return ToolResult(redact_text(str(error), secrets), None)
         root = str(context.root) if arguments.reads_files else ""
         first, *rest = _with_json(command, report_file)
-        # Without -P, a module below the root could replace one of the standard library.
+        # Without -P, a module below the root could replace a standard library module.
         argv = [sys.executable, "-P", "-m", _PROCESS, f"{limit:g}", root, name, first, *rest]
         out, err = await _output(argv, str(context.root), environ, limit)
         report = _read_report(report_file)
@@ -74,7 +74,7 @@ async def run_tool(arguments: ToolArguments, context: ToolContext, seconds: floa
 
 
 def shortened(report: dict[str, object], limit: int) -> dict[str, object]:
-    """Return a report with its long lists and texts cut until its JSON has at most ``limit`` bytes.
+    """Truncate long lists and texts of a report until its JSON has at most ``limit`` bytes.
 
     The field ``shortened_to`` states the number of items that each list may have.
     """
@@ -107,7 +107,7 @@ def _cut(value: object, items: int) -> object:
 def _secrets(
     arguments: ToolArguments, environ: dict[str, str], context: ToolContext
 ) -> tuple[str, ...]:
-    """Return everything that a result must not contain: secrets of the call and of the server."""
+    """Return all secrets that a result must not contain: those of the call and of the server."""
     variables = [*context.environ.items(), *environ.items()]
     proxies = [one for name, one in variables if name.lower().endswith("_proxy")]
     return (*arguments.secrets(), *secrets_in(variables, proxies))
@@ -121,7 +121,7 @@ def _module_path(context: ToolContext) -> str:
 
 
 def _with_json(command: list[str], report_file: Path) -> list[str]:
-    """Return the command with ``--json FILE`` before the end of its options."""
+    """Return the command with ``--json FILE`` added at the end of the options."""
     end = command.index("--") if "--" in command else len(command)
     return [*command[:end], f"--json={report_file}", *command[end:]]
 
@@ -149,7 +149,7 @@ async def _output(
     except TimeoutError:
         return "", f"undam: the tool was stopped after {seconds:g} s"
     finally:
-        # The session includes the processes that the command started.
+        # The session also contains the processes that the command started.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
@@ -176,7 +176,7 @@ def _read_report(path: Path) -> dict[str, object] | None:
 
 
 def _last_lines(text: str) -> str:
-    """Return the messages of a command; a traceback is reduced to its last line."""
+    """Return the messages that a command printed; a traceback is reduced to its last line."""
     lines: Iterable[str] = [line for line in text.splitlines() if line.strip()]
     chosen = [line for line in lines if line.startswith("undam: ")]
     return "\n".join((chosen or list(lines)[-1:])[:20])

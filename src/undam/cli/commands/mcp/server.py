@@ -31,7 +31,7 @@ from undam.wire.url import bracketed, is_loopback
 
 _PATH = "/mcp"
 _MAX_RUNNING = 2
-# Clients keep a stream open for notifications, so their connections do not end by themselves.
+# Clients keep a notification stream open, so their connections do not end by themselves.
 _SHUTDOWN_S = 2
 _INSTRUCTIONS = (
     "undam finds the proxy that buffers the token stream of a language model. Start with check on "
@@ -43,7 +43,7 @@ _INSTRUCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
-    """A tool: its name, its description for the model, and the class of its arguments."""
+    """An MCP tool: its name, its description for the model, and its argument class."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class ToolDefinition:
     uses_network: bool = False
 
     def as_protocol(self) -> protocol.Tool:
-        """Return the tool as it is listed for a client."""
+        """Return the entry for the list of tools that clients receive."""
         return protocol.Tool(
             name=self.name,
             title=self.title,
@@ -106,7 +106,7 @@ TOOLS = (
 
 
 def make_server(context: ToolContext, seconds: float) -> Server[Any]:
-    """Return the server.
+    """Create the MCP server with its tools.
 
     Args:
         seconds: time limit of each call; a lower limit of the tool takes precedence.
@@ -149,14 +149,14 @@ def _result(result: ToolResult) -> protocol.CallToolResult:
 
 
 def _problems(error: ValidationError) -> str:
-    """Return the reason for each invalid argument, without its value, which may be a secret."""
+    """Explain why arguments are invalid, without quoting values, which may be secrets."""
     rows = error.errors(include_url=False, include_context=False, include_input=False)
     return "\n".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in rows[:20])
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one client on standard input and output, until its input ends."""
-    # The SDK only iterates over its input, although its type is that of a file.
+    """Serve one client on standard input and output, until standard input ends."""
+    # The SDK declares its input as a file, but only iterates over it.
     lines: Any = InputLines(sys.stdin.fileno())
     async with stdio_server(stdin=lines) as (receive, send):
         await server.run(receive, send, server.create_initialization_options())
@@ -165,7 +165,7 @@ async def serve_stdio(server: Server[Any]) -> None:
 async def serve_http(
     server: Server[Any], host: str, port: int, ready: Callable[[str], None]
 ) -> None:
-    """Serve clients by Streamable HTTP until the task is cancelled.
+    """Serve clients over Streamable HTTP until the task is cancelled.
 
     Requests with the Host or Origin of another site are rejected, so that a web page cannot use the
     tools by DNS rebinding.

@@ -37,7 +37,7 @@ from undam.errors import UsageError
 @click.option(
     "--once",
     is_flag=True,
-    help="Probe each target once, for cron and CI; exit code 1 if an objective is missed.",
+    help="Probe each target once, for cron and CI; exit with 1 if an objective is missed.",
 )
 @click.option("--check-config", is_flag=True, help="Check the configuration, and exit.")
 @json_option
@@ -46,13 +46,14 @@ def command(
     context: click.Context, path: str, listen: str, once: bool, check_config: bool,
     json_to: str | None,
 ) -> int:  # fmt: skip
-    """Check targets continuously, and report when a stream begins to be held.
+    """Check targets continuously, and report when a stream starts being held.
 
-    Results are kept in an SQLite database, so a restart loses nothing. Probes, changes and problems
-    are logged on standard error as JSON lines. SIGHUP reads the configuration again; an invalid one
-    is reported, and the old one stays in force.
+    Results are stored in an SQLite database, so they survive a restart. Probes, changes and
+    problems are logged to standard error as JSON lines. SIGHUP reloads the configuration. If the
+    new configuration is invalid, this is reported, and the old one stays in force.
 
-    Exit code: 0 after a regular end, 1 with --once and a missed objective, 2 if it could not run.
+    Exit codes: 0 on normal exit, 1 if an objective is missed with --once, 2 if the monitor could
+    not run.
     """
     context.obj = path
     if context.invoked_subcommand is not None:
@@ -167,15 +168,16 @@ async def _serve(service: Any, path: str, host: str, port: int) -> None:
 
 
 @command.command("status")
-@click.option("--target", metavar="NAME", help="Only this target.")
+@click.option("--target", metavar="NAME", help="Show only this target.")
 @json_option
 @click.pass_context
 def status(context: click.Context, target: str | None, json_to: str | None) -> int:
-    """Print the last probe, the missed objectives and the last change of each target.
+    """Print each target's last probe, missed objectives and last change.
 
-    The state is read from the database, so a monitor need not run.
+    The state is read from the database, so no monitor needs to be running.
 
-    Exit code: 0 if all targets meet their objectives, 1 if one does not, 2 if it could not run.
+    Exit codes: 0 if all targets meet their objectives, 1 if a target does not, 2 if the command
+    could not run.
     """
     from undam.monitor.settings import read_settings  # noqa: PLC0415
     from undam.monitor.state import state_of_targets  # noqa: PLC0415

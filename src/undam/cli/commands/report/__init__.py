@@ -23,9 +23,9 @@ from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
 from undam.record import Damage
 
-# Fields of the last line of a load test's record.
+# Fields in the last line of a load test record.
 _END_FIELDS = ("interrupted", "planned", "missing_percent", "lost_workers")
-# Fields of results that are ignored in the header of a record, because they are not conditions.
+# Result fields that are ignored in a record's header, because they are not test conditions.
 _NOT_CONDITIONS = frozenset({"schema", "kind", "slo", "sweep", "nodes", "goodput_percent"})
 
 
@@ -36,14 +36,14 @@ _NOT_CONDITIONS = frozenset({"schema", "kind", "slo", "sweep", "nodes", "goodput
 def command(record: str, html: str | None, json_to: str | None) -> int:
     """Re-analyze RECORD, a file written by `undam bench --record` or `undam check --record`.
 
-    A result that `undam bench --json` wrote is shown again, without a new analysis.
+    A result file from `undam bench --json` is shown again, without a new analysis.
 
-    No request is sent, so a record can be analyzed by a later version, on another machine or by
-    someone else. The record of an interrupted load test is analyzed up to its last complete line.
+    No request is sent, so a record can be analyzed by a later version of undam, on another machine
+    or by someone else. The record of an interrupted load test is analyzed up to its last complete
+    line. Damaged lines are skipped, and the loss is reported.
 
-    Damaged lines are left out, and the loss is reported.
-
-    The exit code is 0 without findings, 1 with errors or warnings, and 2 if RECORD cannot be read.
+    Exit codes: 0 without errors and warnings, 1 with errors or warnings, 2 if RECORD cannot be
+    read.
     """
     for path, option in ((html, "--html"), (json_to, "--json")):
         if path is not None and path != STDOUT:
@@ -72,7 +72,7 @@ def command(record: str, html: str | None, json_to: str | None) -> int:
 
 
 def _command_of(header: str) -> object:
-    """Return the command that wrote the record; a damaged header is reported by the reader."""
+    """Return the command that wrote the record; the record reader reports a damaged header."""
     row = _row(header)
     return row.get("command") if row.get("kind") == "record" else "check"
 
@@ -86,7 +86,7 @@ def _row(line: str) -> dict[str, Any]:
 
 
 def _result_in(first: str, lines: Iterator[str]) -> dict[str, Any] | None:
-    """Return the result of a load test that `undam bench --json` wrote, or ``None``.
+    """Return the load test result that `undam bench --json` wrote, or ``None`` if it is not one.
 
     Such a file is one JSON object, whose first line is not an object by itself, or has no kind.
     """
@@ -121,7 +121,7 @@ def _steps_of(lines: Iterable[str]) -> dict[str, Any]:
 
 
 def _show(result: dict[str, Any], html: str | None, json_to: str | None) -> int:
-    """Print a result that is already analyzed, as text, JSON or an HTML page."""
+    """Print an already analyzed result as text, JSON or an HTML page."""
     from undam.cli.commands.report.text import print_summary  # noqa: PLC0415 (loads rich)
     from undam.cli.ui.tables import print_table, steps_table  # noqa: PLC0415
     from undam.report import render_page, render_sweep_page  # noqa: PLC0415
@@ -151,7 +151,7 @@ def _bench(lines: Iterable[str], html: str | None, json_to: str | None) -> int:
 
     record = read_request_results(lines)
     about = {key: value for key, value in record.about.items() if key not in _NOT_CONDITIONS}
-    # Without its last line, the record is valid, but not complete: the writer was killed.
+    # A record without its last line is valid but incomplete, because the writer was killed.
     end = record.end or {**dict.fromkeys(_END_FIELDS), "interrupted": True, "lost_workers": []}
     workers = about.get("workers")
     client = LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1)
@@ -170,7 +170,7 @@ def _bench(lines: Iterable[str], html: str | None, json_to: str | None) -> int:
 
 
 def _check(lines: Iterable[str], json_to: str | None) -> int:
-    """Analyze by pattern only, because a record does not contain the beacon's clock."""
+    """Analyze only the arrival pattern, because a record does not contain the beacon's clock."""
     from undam.cli.commands.check.text import print_report  # noqa: PLC0415 (loads rich)
     from undam.probe import report_json  # noqa: PLC0415
     from undam.probe.reanalyze import reanalyze  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Text output of a recorded load test: findings, metrics and conditions."""
+"""Text output for a recorded load test: findings, metrics and conditions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WIDTH = 9
 
 
 def print_summary(result: Mapping[str, Any], out: Console) -> None:
-    """Print a result of ``Summary.to_json`` with the fields of the record's last line."""
+    """Print a ``Summary.to_json`` result, extended by the fields in the record's last line."""
     out.print(one_line(_headline(result)), style="bold")
     for loss in result["lost_workers"] or ():
         text = (

@@ -76,7 +76,7 @@ from undam.errors import UsageError
     metavar="FILE",
     help="Save one stream per proxy, to re-analyze it with `undam report`.",
 )
-@click.option("--html", metavar="FILE", help="Write an HTML page with a picture per proxy.")
+@click.option("--html", metavar="FILE", help="Write an HTML page with a diagram per proxy.")
 @json_option
 def command(
     json_to: str | None,
@@ -86,18 +86,19 @@ def command(
     keep_bodies: bool,
     **given: Any,
 ) -> int:  # fmt: skip
-    """Find the proxy that holds streams, from the packets on both of its sides.
+    """Find the proxy that holds streams by comparing the packets on its two sides.
 
-    No request is sent. Each stream on the side of the clients is matched with the same stream on
-    the side of the origin, and each event's hold is the time between the two. A live capture needs
-    root or the capability CAP_NET_RAW.
+    tap does not send any requests. It matches each stream on the client side of the proxy with the
+    same stream on the origin side. An event's hold is the time between its packets on the two
+    sides. A live capture needs root or the capability CAP_NET_RAW.
 
     \b
     Examples:
       undam tap --port 8080 --port 9000 --duration 60
       tcpdump -i any -s 0 -w - 'tcp port 8080 or tcp port 9000' | undam tap -r -
 
-    Exit code: 0 without errors and warnings, 1 with any, 2 if nothing could be captured or read.
+    Exit codes: 0 without errors and warnings, 1 with errors or warnings, 2 if nothing could be
+    captured or read.
     """
     from undam.cli.commands.tap.capture import TapOptions, run_tap  # noqa: PLC0415 (not needed for --help)
     from undam.cli.commands.tap.report import (  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Run of `undam tap`: read files or capture live, and show progress on a terminal."""
+"""Execution of `undam tap`: read capture files or capture live, and show progress."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ALLOCATIONS = 50_000
 
 @dataclass
 class TapRun:
-    """A finished run.
+    """A finished `undam tap` run.
 
     Args:
         source: what was captured or read, for the report.
@@ -80,7 +80,7 @@ class CaptureDisplay(Protocol):
 def run_tap(
     options: TapOptions, write_to: str | None = None, *, keep_bodies: bool = False
 ) -> TapRun:
-    """Capture or read until the end, and return the analysis.
+    """Capture live or read the files until the end, and return the analysis.
 
     Args:
         write_to: file for the captured streams.
@@ -121,7 +121,7 @@ def _opened(path: str | None) -> Iterator[BinaryIO | None]:
 def _read_files(
     run: TapRun, files: Sequence[str], writer: RedactedCapture | None, view: CaptureDisplay
 ) -> None:
-    """Read the files, and convert all times to the clock of the first one.
+    """Read the capture files, and convert all times to the clock of the first file.
 
     Files without a common connection are read as well, but are not compared with each other.
     """
@@ -163,7 +163,7 @@ def _read_related(
 
 
 def _offsets(files: Sequence[str]) -> dict[str, FileOffset]:
-    """Return the clock offset of each further file that shares a connection with the first one."""
+    """Return the clock offset of each later file that shares a connection with the first file."""
     if len(files) < 2 or "-" in files:
         return {}
     times = []
@@ -216,7 +216,7 @@ def _capture(
     with contextlib.closing(capture), _stop_signals() as stopped:
         is_last = False
         while not is_last:
-            # After a signal, packets that the kernel has already captured are still read.
+            # After a signal, still read the packets that the kernel has already captured.
             is_last = bool(stopped) or (end is not None and time.monotonic() >= end)
             for packet in capture.packets(_POLL_S):
                 session.receive_packet(packet)
@@ -252,7 +252,7 @@ def _rare_collections() -> Iterator[None]:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Yield a list that receives SIGINT and SIGTERM, which end a capture instead of the program.
+    """Yield a list of received SIGINT and SIGTERM signals, which end only the capture.
 
     Results are printed after the end of the capture, and a second signal ends the program.
     """

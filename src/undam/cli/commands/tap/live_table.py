@@ -1,4 +1,4 @@
-"""Table of proxies that is updated during a capture, on standard error if that is a terminal."""
+"""Live table of proxies during a capture, shown if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROWS = 12
 
 
 class NoTable:
-    """Display that shows nothing, for a pipe."""
+    """Display that shows nothing, for use without a terminal."""
 
     def update(self, session: TapSession) -> None:
         """Show nothing."""
@@ -51,7 +51,7 @@ def _table(session: TapSession) -> Any:
 
 @contextmanager
 def live_table() -> Iterator[NoTable]:
-    """Show the table on a terminal, and nothing in a pipe."""
+    """Show the table if standard error is a terminal; otherwise, show nothing."""
     if not sys.stderr.isatty():
         yield NoTable()
         return

@@ -1,4 +1,4 @@
-"""Report of `undam tap` as text, as JSON, and as a record."""
+"""`undam tap` report as text, as JSON, and as a record."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _quantiles(values_ns: Sequence[int]) -> dict[str, float] | None:
 
 
 def record_of(run: TapRun, *, keep_bodies: bool) -> Iterator[str]:
-    """Yield the lines of a record with a typical stream of the proxy that holds the longest.
+    """Yield record lines with a typical stream of the proxy that holds streams the longest.
 
     Both sides of the proxy are hops, innermost first, as in the record of a check.
 
@@ -167,7 +167,7 @@ def record_of(run: TapRun, *, keep_bodies: bool) -> Iterator[str]:
 
 
 def print_tap(run: TapRun, out: Console) -> None:
-    """Print the verdict, a picture and metrics per proxy, and the findings with their fixes."""
+    """Print the verdict, a picture and metrics for each proxy, and the findings with fixes."""
     stats, table = run.session.stats, run.session.table.stats
     proxies = _ordered(run)
     _print_verdict(run, proxies, out)
@@ -256,7 +256,7 @@ def _print_proxy(one: ProxyResult, out: Console) -> None:
 
 
 def pictures_of(run: TapRun) -> dict[str, dict[str, list[float]]]:
-    """Return the event times of a typical stream of each proxy, for a page."""
+    """Return the event times of a typical stream of each proxy, for the HTML page."""
     return {
         str(one.address): _times_of(one.example)
         for one in run.session.proxies.values()
@@ -265,7 +265,7 @@ def pictures_of(run: TapRun) -> dict[str, dict[str, list[float]]]:
 
 
 def _times_of(result: StreamResult) -> dict[str, list[float]]:
-    """Return the event times before and after the proxy, in ms from the client's request."""
+    """Return the event times before and after the proxy, in ms since the client's request."""
     legs = {"in": result.inner, "out": result.outer}
     start = result.outer.stream.sent_ns
     return {

@@ -83,17 +83,18 @@ def command(
     json_to: str | None,
     **given: object,
 ) -> int:
-    """Print the stream of URL as it arrives, then one line of timing.
+    """Print the stream from URL as it arrives, followed by one line with timing metrics.
 
-    URL is an endpoint, or the base URL of an API (without a path, or with a path that ends in /v1),
-    whose chat endpoint is then used. The default is OPENAI_BASE_URL. The keys in OPENAI_API_KEY and
+    URL is an endpoint or the base URL of an API; the default is OPENAI_BASE_URL. A base URL, which
+    has no path or ends in /v1, is expanded to its chat endpoint. The keys in OPENAI_API_KEY and
     ANTHROPIC_API_KEY are sent to their APIs. PROMPT is read from standard input if it is `-`, or if
     it is omitted and standard input is not a terminal.
 
-    The response is written to standard output and the line of timing to standard error. On a
-    terminal, brackets mark heartbeats, stalls and bursts, and reasoning is dim.
+    The response is written to standard output and the line with metrics to standard error. On a
+    terminal, brackets mark heartbeats, stalls and bursts, and reasoning is shown in dim text.
 
-    Exit codes: 0 the response streamed and is complete, 1 it did not or is not, 2 could not run.
+    Exit codes: 0 if the response streamed and is complete, 1 if it did not stream or is incomplete,
+    2 if the command could not run.
     """
     if given["curl"] is not None:
         url = url or default_url(given, os.environ)
@@ -158,7 +159,7 @@ def _write_files(
 def _arguments(
     url: str | None, prompt: str | None, json_to: str | None, environ: Mapping[str, str]
 ) -> tuple[str, str | None, str | None]:
-    """Return URL, prompt and JSON target; each may be omitted."""
+    """Return URL, prompt and JSON target from the arguments; each may be omitted."""
     if url is None and json_to is not None and "://" in json_to:
         url, json_to = json_to, STDOUT
     base = environ.get("OPENAI_BASE_URL", "").strip()

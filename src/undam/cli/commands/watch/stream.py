@@ -1,4 +1,4 @@
-"""Run of one stream: read it, show it while it arrives, and analyze it at the end."""
+"""Handling of one stream: read it, show it as it arrives, and analyze it at the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HOP = "edge"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Result of one stream.
+    """Result of watching one stream.
 
     Args:
         interrupted: the user stopped the stream, so its end is not analyzed.
@@ -48,14 +48,14 @@ class Watched:
 
 
 class _LiveParser:
-    """Decoder of reads as they arrive. Malformed data is left to the analysis at the end."""
+    """Decoder of a body as it arrives. Malformed data is left to the analysis at the end."""
 
     def __init__(self, head: Head, budget: WorkBudget) -> None:
         self._budget = budget
         self._decoder = BodyDecoder(head.get("content-type") or "", max_event_bytes=MAX_EVENT_BYTES)
 
     def receive(self, arrival: Arrival) -> list[Event | Comment] | None:
-        """Return the events that the read completes; ``None`` for text and data without events.
+        """Return the events that the read completes; ``None`` if the body has no events.
 
         Raises:
             WorkLimitError: the stream has too many events and comments.
@@ -82,7 +82,7 @@ class _LiveParser:
 
 
 def _are_coded(items: Sequence[Event | Comment]) -> bool:
-    """Return whether text consists of coded lines (the Vercel AI SDK's data stream)."""
+    """Return whether the text is in the line format of the Vercel AI SDK's data stream."""
     return bool(items) and all(isinstance(item, Event) and len(item.event) == 1 for item in items)
 
 
@@ -119,7 +119,7 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
         except WorkLimitError as error:
             limit = str(error)
         except asyncio.CancelledError:
-            # Ctrl-C: the data received so far is still analyzed and reported as interrupted.
+            # After Ctrl-C, the data received so far is still analyzed, and reported as interrupted.
             interrupted = True
         exchange = finished(stream, tuple(arrivals), hop=_HOP, api=api)
     if limit is not None:

@@ -21,7 +21,7 @@ def is_clean(watched: Watched) -> bool:
 
 
 def closing_line(watched: Watched) -> str:
-    """Return TTFT, ITL, rate, size and verdict, then the findings about the end."""
+    """Return TTFT, ITL, rate, size and verdict, then findings about the end of the stream."""
     hop = watched.hop
     row, gaps, rate = hop_metrics(hop), _gaps_ms(watched), _tokens_per_second(watched)
     parts = []
@@ -48,7 +48,7 @@ def closing_line(watched: Watched) -> str:
 
 
 def watched_json(watched: Watched) -> dict[str, Any]:
-    """Return the result as JSON, schema 1, with times in milliseconds."""
+    """Return the result as JSON data in schema 1, with times in milliseconds."""
     hop = watched.hop
     gaps, rate = _gaps_ms(watched), _tokens_per_second(watched)
     row = hop_metrics(hop)
@@ -87,7 +87,7 @@ def watched_json(watched: Watched) -> dict[str, Any]:
 
 
 def _gaps_ms(watched: Watched) -> list[float]:
-    """Return the gaps between reads with content, ascending.
+    """Return the gaps between reads with content, in ascending order.
 
     Events of the same read have no measurable gap.
     """
@@ -104,7 +104,7 @@ def _stalls(gaps_ms: Sequence[float]) -> int:
 def _tokens_per_second(watched: Watched) -> float | None:
     contents = watched.hop.reading.contents
     if watched.hop.shape.verdict is Verdict.HELD_TO_END or len(contents) < 2:
-        return None  # the rate of a burst is not the rate of the model
+        return None  # a burst does not show the rate of the model
     span_s = (contents[-1].at_ns - contents[0].at_ns) / 1e9
     tokens = _output_tokens(watched) or len(contents)
     return (tokens - 1) / span_s if span_s > 0 else None

@@ -18,17 +18,18 @@ from undam.client.heartbeats import is_heartbeat
 from undam.client.timing import STALL_MS
 from undam.sse import Comment, Event
 
-# Speculative decoding emits up to five tokens per step. If a read has more events, they were held.
+# Speculative decoding emits up to five tokens per step. If a read contains more events, a hop held
+# them.
 _BURST_EVENTS = 6
 
-# Zero-width joiners combine emoji and shape letters, and are harmless, so they are not escaped.
+# Zero-width joiners are not escaped: they combine emoji and shape letters, and are harmless.
 _KEPT = "\n\t\u200c\u200d"
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[22m"
 
 
 class View(Protocol):
-    """Output of a stream. Times are in ns since the request was sent."""
+    """View that displays a stream. Times are in ns since the request was sent."""
 
     def show(self, at_ns: int, items: Sequence[Event | Comment]) -> None:
         """Show the items of one read."""
@@ -39,12 +40,12 @@ class View(Protocol):
         ...
 
     def finish(self) -> None:
-        """End the last line."""
+        """End the last output line."""
         ...
 
 
 class TextView:
-    """Text of the response. On a terminal, it also shows marks and dimmed reasoning.
+    """View of the response text. On a terminal, pauses are marked and reasoning is dimmed.
 
     Args:
         marked: show marks, reasoning and tool calls.
@@ -73,7 +74,7 @@ class TextView:
 
     @classmethod
     def on(cls, out: TextIO, api: Api, environ: Mapping[str, str] = os.environ) -> Self:
-        """Create the view for an output; marks are shown only on a terminal."""
+        """Create the view for an output stream; marks are shown only on a terminal."""
         if not out.isatty():
             return cls(out, api)
         escapes = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -87,7 +88,7 @@ class TextView:
         )
 
     def show(self, at_ns: int, items: Sequence[Event | Comment]) -> None:
-        """Write the items of one read at once."""
+        """Write all items of one read together."""
         parts: list[str] = []
         contents = 0
         for item in items:
@@ -107,7 +108,7 @@ class TextView:
         self._write(sanitize(self._decoder.decode(data), keep=_KEPT))
 
     def finish(self) -> None:
-        """Close the last line."""
+        """End the last output line."""
         if self._line_is_open:
             self._write("\n")
 
@@ -159,7 +160,7 @@ class TextView:
 
 
 class RawView:
-    """Events and comments as lines, each block with its arrival time."""
+    """View of events and comments as blocks of lines, each with its arrival time."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -176,7 +177,7 @@ class RawView:
         self._block(at_ns, self._decoder.decode(data).splitlines() or [""])
 
     def finish(self) -> None:
-        """Do nothing: every block ends its own line."""
+        """Do nothing, because every block ends with a complete line."""
 
     def _of(self, event: Event) -> list[str]:
         lines = [] if event.id == self._id else [f"id: {event.id}"]

@@ -1,1 +1,1 @@
-"""Requests of a worker over HTTP/2: several streams on each connection."""
+"""HTTP/2 requests of a worker: several streams on each connection."""

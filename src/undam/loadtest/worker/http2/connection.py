@@ -1,4 +1,4 @@
-"""HTTP/2 connection of a worker to the target; carries several requests at a time."""
+"""HTTP/2 connection from a worker to the target; carries several requests at a time."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Http2WorkerConnection(WorkerConnection):
         self.received_ns = 0
         self._settings = settings
         self._http2 = Http2Connection()
-        # Requests without a stream, because the connection is not established.
+        # Requests that have no stream yet, because the connection is not established.
         self._waiting: list[Http2Request] = []
         # Requests that have not been sent completely.
         self._sending: list[Http2Request] = []
@@ -78,7 +78,7 @@ class Http2WorkerConnection(WorkerConnection):
         return not self.retired and used < (most if limit is None else min(limit, most))
 
     def assign(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` now, or as soon as the connection is established."""
+        """Send the request ``active`` now, or as soon as the connection is established."""
         assert isinstance(active, Http2Request)
         active.connection = self
         if self.state is ConnectionState.READING and self._may_open_stream:
@@ -94,7 +94,7 @@ class Http2WorkerConnection(WorkerConnection):
         return len(self.streams) < (1 if limit is None else limit)
 
     def open_waiting(self) -> list[Http2Request]:
-        """Send the requests that waited for the settings of the server.
+        """Send the requests that were waiting for the server's settings.
 
         Returns:
             Requests that this connection cannot carry.
@@ -107,21 +107,22 @@ class Http2WorkerConnection(WorkerConnection):
         return waiting
 
     def receive(self, data: bytes) -> list[ClientEvent]:
-        """Return the events in ``data``.
+        """Return the HTTP/2 events in ``data``.
 
         Raises:
             RemoteProtocolError: the data is not valid HTTP/2.
         """
         events = self._http2.receive_data(data)
         if self._tls is None:
-            # A read that ends with a frame has the kernel's timestamp of that frame.
+            # Limit the next read to the end of the frame, so that its kernel timestamp belongs to
+            # that frame.
             self.read_bytes = self._http2.missing_bytes
         if self._early:
             events, self._early = self._early + events, []
         return events
 
     def remove(self, active: Http2Request) -> None:
-        """Forget a request that has ended."""
+        """Remove a request that has ended."""
         active.connection = None
         if active.stream_id:
             del self.streams[active.stream_id]
@@ -130,14 +131,14 @@ class Http2WorkerConnection(WorkerConnection):
             self._waiting.remove(active)
 
     def cancel(self, active: Http2Request) -> None:
-        """Make the server stop a request, and forget it."""
+        """Make the server stop processing a request, and remove the request."""
         if active.stream_id:
             self._http2.cancel(active.stream_id)
             self.flush()
         self.remove(active)
 
     def flush(self) -> None:
-        """Send as much of the buffered bytes as possible."""
+        """Send as many of the buffered bytes as possible."""
         data = self._http2.to_send()
         if data:
             self._out += data if self._tls is None else self._tls.encrypt(data)
@@ -171,7 +172,7 @@ class Http2WorkerConnection(WorkerConnection):
         self.flush()
 
     def _receive_early(self, data: bytes) -> list[ClientEvent]:
-        """Return the events that the server sent with the end of its handshake."""
+        """Return the HTTP/2 events that arrived with the end of the TLS handshake."""
         try:
             return self._http2.receive_data(data)
         except RemoteProtocolError as error:

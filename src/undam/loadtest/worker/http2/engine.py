@@ -25,12 +25,12 @@ from undam.record import Head
 
 
 class Http2Engine(Engine):
-    """Requests in flight of one worker over HTTP/2; see ``Engine``."""
+    """One worker's HTTP/2 requests in flight; see ``Engine``."""
 
     pool: Http2ConnectionPool
 
     def make_request(self, due: DueRequest, request: bytes, deadline_ns: int) -> ActiveRequest:
-        """Return a request to pass to ``start``; ``request`` is its body."""
+        """Return a request to pass to ``start``; ``request`` contains only the body."""
         return Http2Request(due, request, deadline_ns)
 
     def _read(self, connection: WorkerConnection, drained_ns: int) -> None:
@@ -68,7 +68,7 @@ class Http2Engine(Engine):
             self._closed(connection, at_ns)
 
     def _receive(self, connection: Http2WorkerConnection, read: RawRead, *, stamped: bool) -> None:
-        """Divide a read among the streams, and end those that it completes."""
+        """Divide a read among the streams, and end the requests that it completes."""
         at_ns, slack_ns, late_ns, data = read
         contents: dict[Http2Request, list[bytes]] = {}
         ends: list[StreamReset | GoAwayReceived] = []
@@ -96,7 +96,7 @@ class Http2Engine(Engine):
         self._apply_settings(connection)
 
     def _apply_settings(self, connection: Http2WorkerConnection) -> None:
-        """Send the requests that waited for the settings of the server."""
+        """Send the requests that were waiting for the server's settings."""
         if (limit := connection.stream_limit) is not None and limit < self.pool.streams:
             self.stream_limit = self.pool.streams = limit
         for active in connection.open_waiting():
@@ -178,7 +178,7 @@ class Http2Engine(Engine):
 
 
 def _content(active: Http2Request, event: DataReceived | HeadersReceived) -> bytes | None:
-    """Return the content of an event, or ``None`` for an interim head.
+    """Return the content of an event, or ``None`` for an interim response head.
 
     The final head has no content, and is passed to ``active``.
 

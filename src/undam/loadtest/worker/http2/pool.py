@@ -1,4 +1,4 @@
-"""Pool of the HTTP/2 connections of a worker."""
+"""Pool of a worker's HTTP/2 connections."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Http2ConnectionPool(WorkerConnectionPool):
         super().open_ahead(-(-count // self.streams))
 
     def send(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` on a connection that can carry it, or on a new one.
+        """Send the request ``active`` on a connection that can carry it, or on a new one.
 
         Raises:
             OSError: no connection can be opened.
@@ -62,7 +62,7 @@ class Http2ConnectionPool(WorkerConnectionPool):
         self.open(active)
 
     def send_again(self, active: ActiveRequest) -> None:
-        """Send a request whose stream or connection has failed.
+        """Send a request again after its stream or connection has failed.
 
         Raises:
             OSError: no connection can be opened.
@@ -70,13 +70,13 @@ class Http2ConnectionPool(WorkerConnectionPool):
         self.send(active)
 
     def watch(self, connection: WorkerConnection, *, was_writing: bool) -> None:
-        """Update the pool and epoll after a connection has advanced."""
+        """Update the pool and epoll after a connection has made progress."""
         super().watch(connection, was_writing=was_writing)
         if connection.state is ConnectionState.READING and connection in self._opening:
             self._established(connection)
 
     def update(self, connection: Http2WorkerConnection) -> None:
-        """Reuse a connection after a request has ended, or close it if it is no longer needed."""
+        """Make a connection available after a request ends; close it if it is no longer needed."""
         if connection.has_room and self._keep_alive:
             self._free[connection] = None
         elif not connection.requests:
