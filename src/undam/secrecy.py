@@ -1,4 +1,4 @@
-"""Definition of a secret, and redaction of secrets in all that is printed, logged or recorded.
+"""Recognition of secrets, and their redaction in everything that is printed, logged or recorded.
 
 This module is the only definition. Redirects, records, jobs of load tests, logs and pages use it.
 
@@ -21,52 +21,54 @@ from undam.json_values import encodable
 
 HIDDEN = "[redacted]"
 
-# Words that mark a name as that of a secret. The singular "token" is one, but "tokens" is a count.
+# Words that mark a name as that of a secret. "token" is one of them, but "tokens" is usually a
+# count.
 _WORDS = (
     "auth|authentication|authorization|authenticate|bearer|cookie2?|credentials?|creds?|jwt|key|otp"
     "|pass|passcode|passphrase|passwd|password|pwd|secrets?|session|sessionid|sid|sig|signature|sso"
     "|token"
 )
-# Endings of words that are written together, such as "apikey" and "accesstoken".
+# Endings of secret names that are written as one word, such as "apikey" and "accesstoken".
 _ENDINGS = "apikey|authkey|accesskey|secretkey|sessionkey|token|secret|password|passwd"
 _WORD = re.compile(rf"(?:{_WORDS}|\w*(?:{_ENDINGS}))\Z")
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
-# Names that contain such a word, but have public values.
+# Names that contain one of these words, but whose values are public.
 _HARMLESS = frozenset({
     "access-control-allow-credentials", "cache-key", "content-key", "idempotency-key",
     "partition-key", "sec-websocket-key", "sort-key", "surrogate-key", "x-cache-key",
     "x-idempotency-key", "x-surrogate-key",
 })  # fmt: skip
-# Last words of names whose values are numbers, such as X-Token-Count.
+# Final words of names whose values are numbers, such as X-Token-Count.
 _NUMBERS = frozenset({"count", "length", "limit", "rate", "remaining", "reset", "usage"})
-# The code of an OAuth redirect is a secret. Longer names with this word denote errors or countries.
+# The parameter "code" of an OAuth redirect is a secret. Longer names that contain "code" usually
+# denote error or country codes.
 _AUTHORIZATION_CODE = "code"
 
-# A value ends at a URL delimiter, or at a quote or bracket of surrounding JSON or HTML.
-# The words in the pattern only exclude most parameters; `is_secret_name` decides.
+# A parameter value ends at a URL delimiter, or at a quote or bracket of the surrounding JSON or
+# HTML. The words in the pattern only exclude most parameters quickly; `is_secret_name` decides.
 _PARAMETER = re.compile(
     r"[?&](?P<name>(?=[\w.~-]{0,60}(?i:auth|bearer|code|cookie|cred|jwt|key|otp|pass|pwd|secret"
     r"|session|si[dg]|sso|token))[\w.~-]{1,64})=(?P<secret>(?:[^&#\s\"'<>\\]|\\/)+)"
 )
 _USERINFO = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{0,20}://(?P<secret>[^/?#@\s\"'<>\\]*@)")
-# Keys in the form that vendors print in their errors, and credentials after "Bearer". A word
-# without a digit after "Bearer" is probably prose.
+# API keys in the formats that vendors use, and credentials after "Bearer". If the word after
+# "Bearer" contains no digit, it is probably prose.
 _KEY = re.compile(r"\b(?P<secret>(?:sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,})")
 _BEARER = re.compile(
     r"(?i)\b(?:bearer|basic)\s+(?P<secret>(?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/=-]{6,})"
 )
 _FORMS = (_KEY, _BEARER, _PARAMETER)
 
-# Shorter secrets occur in ordinary text by chance; redacting them would only garble a report.
+# A shorter secret can occur in ordinary text by chance, and its redaction would garble the report.
 _SHORTEST_SECRET = 6
-# This placeholder occurs in hints of undam and is not a password.
+# This placeholder occurs in undam's own hints and is not a password.
 _EXAMPLE = "http://USER:PASSWORD@"
 
 
 @lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
-    """Return whether a header, parameter or field of this name carries a secret."""
+    """Return whether a header, parameter or field with this name contains a secret."""
     words = _SEPARATOR.sub("-", _CAMEL_CASE.sub("-", name)).strip("-").lower()
     if name.lower() in _HARMLESS or words in _HARMLESS or words.rpartition("-")[2] in _NUMBERS:
         return False
@@ -74,24 +76,24 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_secret_header(name: str, value: str) -> bool:
-    """Return whether a header carries a secret, by its name or by the form of its value."""
+    """Return whether the name of a header, or the form of its value, indicates a secret."""
     return is_secret_name(name) or _USERINFO.search(value) is not None or _has_form(value)
 
 
 def redact_url(url: str) -> str:
-    """Return ``url`` without user information, and with values of secret parameters redacted."""
+    """Return ``url`` without user information, and with secret parameter values redacted."""
     return _hidden(_PARAMETER, _hidden(_USERINFO, url, by=""))
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return ``headers`` with the values of those that carry secrets redacted."""
+    """Return ``headers`` with secret values redacted."""
     return tuple(
         (name, HIDDEN if is_secret_name(name) else redact_text(value)) for name, value in headers
     )
 
 
 def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return secret values in request headers, with and without their scheme."""
+    """Return the secret values in request headers, with and without the authentication scheme."""
     found: list[str] = []
     for name, value in headers:
         if is_secret_header(name, value):
@@ -100,7 +102,7 @@ def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple[str, ...]:
-    """Return the secrets in these request headers and URLs, longest first.
+    """Return the secrets in the given request headers and URLs, longest first.
 
     Args:
         urls: URLs of hops and proxies, with their user information.
@@ -115,7 +117,7 @@ def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple
 
 
 def names_secret(url: str) -> bool:
-    """Return whether a URL contains credentials: a user name, or a parameter with a key."""
+    """Return whether a URL contains credentials: user information, or a secret parameter."""
     split = urlsplit(url)
     parameters = parse_qsl(split.query)
     return "@" in split.netloc or any(is_secret_name(name) for name, _ in parameters)
@@ -135,17 +137,17 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def clean_text(text: str, secrets: Iterable[str]) -> str:
-    """Redact these secrets in a message, and anything else that has the form of a secret."""
+    """Redact the given secrets in a message, and any text that has the form of a secret."""
     return _EXAMPLE.join(redact_text(part, secrets) for part in text.split(_EXAMPLE))
 
 
 def clean_error(error: Exception, secrets: Iterable[str]) -> None:
-    """Redact the message of an error, which may quote a server or a URL."""
+    """Redact an error message, which may quote a server or a URL."""
     error.args = (clean_text(str(error), secrets), *error.args[1:])
 
 
 def redact_value(value: object, secrets: tuple[str, ...]) -> object:
-    """Return a JSON value with every string in it redacted, before escaping can hide a secret.
+    """Redact every string in a JSON value, before JSON escapes can hide a secret.
 
     The strings can be encoded as UTF-8, as the readers of records require.
     """
@@ -160,7 +162,7 @@ def redact_value(value: object, secrets: tuple[str, ...]) -> object:
 
 
 def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[bytes]:
-    """Return the reads of a body with every secret overwritten by asterisks (digits by ones).
+    """Return a body's reads with its secrets overwritten by asterisks (numbers by ones).
 
     Sizes stay the same, so the analysis of a redacted record gives the same result. A secret that
     spans several reads is redacted, too.
@@ -173,7 +175,7 @@ def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[byt
             if not _is_secret(match):
                 continue
             start, end = match.span("secret")
-            # Asterisks or zeros could make a number invalid in JSON.
+            # Asterisks or zeros could make a JSON number invalid.
             mark = b"1" if match["secret"].isdigit() else b"*"
             body[start:end] = mark * (end - start)
     out, at = [], 0
@@ -188,12 +190,12 @@ def _has_form(value: str) -> bool:
 
 
 def _is_secret(match: re.Match[str]) -> bool:
-    """Return whether a match is a secret; for a parameter, its name decides."""
+    """Return whether a match is a secret; for a URL parameter, its name decides."""
     return match.re is not _PARAMETER or is_secret_name(match["name"])
 
 
 def _of_value(value: str) -> list[str]:
-    """Return the secrets in a header value: the whole value, without its scheme, and its parts."""
+    """Return the possible secrets in a header value: all of it, and its parts."""
     scheme, _, rest = value.strip().partition(" ")
     found = [value.strip(), rest.strip()]
     found += [pair.partition("=")[2].strip() for pair in value.split(";") if "=" in pair]
@@ -213,7 +215,7 @@ def _of_url(url: str) -> list[str]:
 
 
 def _of_userinfo(userinfo: str) -> list[str]:
-    """Return the password (or a lone user name), and the pair as Basic credentials."""
+    """Return the secrets in URL user information, including its form as Basic credentials."""
     if not userinfo:
         return []
     decoded = unquote(userinfo)
@@ -234,13 +236,13 @@ def _hidden(pattern: re.Pattern[str], text: str, *, by: str = HIDDEN) -> str:
 
 
 def _longest_first(secrets: Iterable[str]) -> list[str]:
-    # An empty string would match everywhere.
+    # An empty secret would match everywhere, so it is left out.
     return sorted({one for one in secrets if one}, key=lambda one: (-len(one), one))
 
 
 @lru_cache(maxsize=64)
 def _pattern_of(secret: str, *, coded: bool = False) -> re.Pattern[str]:
-    """Return a pattern that matches ``secret`` with any character escaped as in JSON or a URL.
+    """Return a pattern for ``secret`` in which any character may be escaped as in JSON or a URL.
 
     Args:
         coded: for text with one character per byte of UTF-8.

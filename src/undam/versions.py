@@ -1,4 +1,4 @@
-"""Versions of programs, version ranges, and the releases that changed a default.
+"""Version numbers, version ranges, and releases in which a default changed.
 
 `undam.intermediaries` and `undam.lint` both use this module. A fact such as "nginx speaks HTTP/1.1
 to its upstream since 1.29.7" therefore has the same boundary in `explain`, `check` and `lint`.
@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-# A version is short. The bound keeps the cost of a hostile `Server` header low.
+# Versions are short. The limit bounds the cost of parsing a hostile `Server` header.
 _MAX_CHARS = 64
 _NUMBERS = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,5}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """Release number, or a series of releases: ``1.29`` means every ``1.29.x``."""
+    """Release, or series of releases: ``1.29`` includes every ``1.29.x``."""
 
     numbers: tuple[int, ...]
 
@@ -33,7 +33,7 @@ class Version:
         return cls(tuple(int(part) for part in found.group().split(".")))
 
     def after(self) -> Version:
-        """Return the first version after the series: ``1.30`` for ``1.29``."""
+        """Return the first version after this release or series: ``1.30`` for ``1.29``."""
         return Version((*self.numbers[:-1], self.numbers[-1] + 1))
 
     def __str__(self) -> str:
@@ -42,20 +42,20 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:
-    """Releases from ``since`` (inclusive) to ``until`` (exclusive); an empty bound is open."""
+    """Releases from ``since`` (inclusive) to ``until`` (exclusive); "" means no limit."""
 
     since: str = ""
     until: str = ""
 
     def contains(self, version: Version) -> bool:
-        """Return whether every release of ``version`` is in the range."""
+        """Return whether all releases of ``version`` are within the range."""
         since, until = Version.parse(self.since), Version.parse(self.until)
         if since is not None and version < since:
             return False
         return until is None or version.after() <= until
 
     def overlaps(self, version: Version) -> bool:
-        """Return whether any release of ``version`` is in the range."""
+        """Return whether at least one release of ``version`` is within the range."""
         since, until = Version.parse(self.since), Version.parse(self.until)
         return (since is None or since < version.after()) and (until is None or version < until)
 
@@ -72,7 +72,7 @@ EVERY_VERSION = VersionRange()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultChange:
-    """Release that changed the default behaviour of a program.
+    """Release in which a program's default behaviour changed.
 
     Args:
         program: its name in `undam.intermediaries` and in the settings of lint.
@@ -88,12 +88,12 @@ class DefaultChange:
 
     @property
     def before(self) -> VersionRange:
-        """Releases before the change."""
+        """Range of releases before the change."""
         return VersionRange(until=self.since)
 
     @property
     def onwards(self) -> VersionRange:
-        """Releases with the change."""
+        """Range of releases with the change."""
         return VersionRange(since=self.since)
 
 

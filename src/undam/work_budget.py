@@ -1,4 +1,4 @@
-"""Limits on the work that input from outside may cause: bytes, items and time.
+"""Limits on the work that external input can cause: bytes, items and time.
 
 A small input can expand into much work: 58 KB of gzip data contain 30 million comments. A limit on
 bytes alone does not help, because each comment becomes an object that is a hundred times larger.
@@ -36,28 +36,28 @@ MAX_RECORD_ITEMS = 500_000
 PIECE_BYTES = 1 << 14
 """Size of the pieces in which data is parsed. The limits are checked after each piece."""
 
-# Minimum for each part of a run, so that a run with many streams can analyze each of them.
+# Minimum for each stream, so that a run with many streams can still analyze all of them.
 _LEAST_BODY_BYTES = 1 << 19
 _LEAST_ITEMS = 2000
 
 
 class WorkLimitError(UndamError):
-    """The input has reached a limit of this program; the message names the limit."""
+    """The input exceeds a limit of undam; the message names the limit."""
 
 
 def body_bytes_of(parts: int) -> int:
-    """Return the size limit of each body in a run that reads ``parts`` bodies."""
+    """Return the size limit for each body in a run that reads ``parts`` bodies."""
     return max(_LEAST_BODY_BYTES, MAX_BODY_BYTES // max(1, parts))
 
 
 def items_of(parts: int) -> int:
-    """Return the limit of events and comments per stream in a run that reads ``parts`` streams."""
+    """Return the limit on events and comments per stream in a run that reads ``parts`` streams."""
     return max(_LEAST_ITEMS, MAX_ITEMS // max(1, parts))
 
 
 @dataclass(slots=True)
 class WorkBudget:
-    """Work that one analysis may still do.
+    """Amount of work that an analysis may still do.
 
     Args:
         items: number of events, comments or other items.
@@ -68,7 +68,7 @@ class WorkBudget:
     is_over: Callable[[], bool] = lambda: False
 
     def spend(self, items: int) -> None:
-        """Subtract items that were processed.
+        """Subtract the number of processed items.
 
         Raises:
             WorkLimitError: no items or no time are left.
@@ -77,11 +77,11 @@ class WorkBudget:
         if self.items < 0:
             raise WorkLimitError("too many events and comments")
         if self.is_over():
-            raise WorkLimitError("the time limit (--timeout) passed during the analysis")
+            raise WorkLimitError("the time limit (--timeout) was reached during the analysis")
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
-    """Yield ``data`` in pieces of at most ``PIECE_BYTES``."""
+    """Yield ``data`` in pieces of up to ``PIECE_BYTES``."""
     if len(data) <= PIECE_BYTES:
         yield data
         return

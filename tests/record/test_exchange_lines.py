@@ -248,7 +248,7 @@ def test_missing_lines_are_reported() -> None:
         read_record([])
     with pytest.raises(UsageError, match=r"^line 1 "):
         read_record(lines[1:])
-    with pytest.raises(UsageError, match="no exchange of the record can be read; line 2 is"):
+    with pytest.raises(UsageError, match="no exchange in the record can be read; line 2 is"):
         read_record([lines[0], *lines[2:]])  # an arrival precedes the start of its exchange
     _, (cut,), damage = read_check_record(lines[:-1])
     assert cut.error == f"the record ends at line {len(lines) - 1}, within this exchange"
@@ -275,7 +275,7 @@ def test_bodies_beyond_the_limits_are_left_out(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(exchange_lines, "MAX_RECORD_ITEMS", 4)
     _, (read,), damage = read_check_record(lines)
     assert len(read.arrivals) == 4
-    assert "exceed the limits" in damage.reason
+    assert "exceed the size limit" in damage.reason
     monkeypatch.setattr(exchange_lines, "MAX_RECORD_BYTES", 1)
     assert read_record(lines)[1][0].arrivals == ()
 

@@ -9,8 +9,8 @@ from undam.probe.options import CheckOptions, Place, client_for
 from undam.wire import ClientConfig
 from undam.work_budget import WorkBudget, body_bytes_of, items_of
 
-# CPU time that the analysis may take if reading used up the time limit, as with an endless stream.
-# CPU time is limited, because a busy machine must not cut short the analysis of a normal stream.
+# CPU time for the analysis if reading used up the time limit, as happens with an endless stream.
+# CPU time is used because a busy machine must not cut short the analysis of a normal stream.
 _ANALYSIS_S = 0.5
 _LEAST_TIMEOUT_S = 0.1
 
@@ -43,7 +43,7 @@ class HopBudget:
         return self._spent_s() < self._options.client.timeout_s / 3
 
     def for_analysis(self) -> WorkBudget:
-        """Return the budget for the analysis of the streams of this hop."""
+        """Return the work budget for the analysis of this hop's streams."""
         begun_s = time.process_time()
 
         def is_over() -> bool:

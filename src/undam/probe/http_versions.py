@@ -1,4 +1,4 @@
-"""Comparison of HTTP/2 and HTTP/1.1 at the edge, if the server selects HTTP/2 by ALPN."""
+"""Comparison of HTTP/1.1 and HTTP/2 at the edge, if the server selects HTTP/2 by ALPN."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.wire import ClientConfig, Request
 async def ask_over_http1(
     request: Request, client: ClientConfig, hop: Hop, *, api: str
 ) -> Hop | None:
-    """Send the request of the edge over HTTP/1.1 as well.
+    """Repeat the edge request over HTTP/1.1.
 
     Returns:
         ``None`` if a version was chosen, if the answer in ``hop`` came over HTTP/1.1, or if the
@@ -34,7 +34,7 @@ async def ask_over_http1(
 
 
 def find_difference(http2: Hop, http1: Hop) -> list[Finding]:
-    """Return a finding if only one version holds the stream."""
+    """Return a finding if only one of the two HTTP versions buffers the stream."""
     known = {http2.shape.verdict, http1.shape.verdict}
     if Verdict.UNKNOWN in known or http2.shape.held == http1.shape.held:
         return []

@@ -1,4 +1,4 @@
-"""Trials with a deliberately silent beacon, to find how long a stream may be silent."""
+"""Idle-timeout trials: streams in which the beacon is deliberately silent."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from undam.record import Exchange
 from undam.timing import BeaconQuery, BeaconSchedule
 from undam.timing.beacon import format_query
 
-# Shorter silences that run concurrently with the longest one. They bracket the limit of a hop that
-# drops the connection without closing it. A cut needs no bracket, because its time is visible.
+# Idle periods, as fractions of the longest one, that are tried concurrently with it. If a hop
+# silently drops the connection, they bracket its idle timeout. A cut is visible and needs no
+# bracket.
 _PARTS = (1.0, 0.5, 0.25, 0.125)
-# Extra time before a stream counts as dropped, because Envoy cuts up to a second late.
+# Extra time before a stream counts as dropped, because Envoy cuts streams up to a second late.
 _GRACE_S = 2.0
 
 
 async def find_idle_limits(
     options: CheckOptions, place: Place
 ) -> tuple[PathLimits, list[Exchange]]:
-    """Keep parallel streams through ``place`` silent, for up to ``options.idle_s`` seconds.
+    """Run parallel streams through ``place`` that stay silent for up to ``options.idle_s`` seconds.
 
     One more stream of the longest length carries heartbeats. If it survives where the silent one
     was cut, the limit is an idle limit. If both are cut at the same time, it is a total limit.
@@ -65,7 +66,8 @@ async def _try(
     try:
         exchange = await fetch(request, config, hop=place.name, api=api_of(place).name)
     except NetworkError:
-        # A hop that also holds the head and then cuts or drops the stream sends no response at all.
+        # If a hop also buffers the response head, a cut or dropped stream returns no response at
+        # all.
         lasted = time.monotonic() - start
         fate = TrialEnd.CUT if lasted < config.timeout_s else TrialEnd.DROPPED
         return Trial(silence_s, heartbeat_s, None, fate, lasted, 0), None
@@ -78,7 +80,7 @@ async def _try(
 async def _lasted_s(
     options: CheckOptions, place: Place, exchange: Exchange, seen_s: float
 ) -> float:
-    """Return how long a stream lasted, until either the reader's or the origin's side closed.
+    """Return how long a stream lasted, until the reader's or the origin's side closed it.
 
     Envoy closes the upstream connection at its limit, and the downstream one a second later.
     """

@@ -1,4 +1,4 @@
-"""`undam check --mcp`: the standing stream of an MCP server (Streamable HTTP).
+"""`undam check --mcp`: check of the standing stream of an MCP server (Streamable HTTP).
 
 A client initializes a session by POST and then opens a stream by GET, on which the server sends
 notifications and requests. Silence on it is normal, but a client waits for its response head.
@@ -36,7 +36,7 @@ DEFAULT_SILENCE_S = 20.0
 
 _PROTOCOL = "2025-06-18"
 _POST_S = 5.0
-# Some MCP clients give up on the head of a stream after a minute.
+# Some MCP clients stop waiting for the response head after one minute.
 _HEAD_S = 60.0
 _PING_S = 5.0
 _SESSION = "mcp-session-id"
@@ -54,7 +54,7 @@ _INITIALIZE = {
 
 @dataclass(frozen=True, slots=True)
 class McpReport:
-    """Result of a check of an MCP server."""
+    """Result of `undam check --mcp` for one server."""
 
     place: Place
     standing: StandingStream
@@ -63,7 +63,7 @@ class McpReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Return whether the stream is open for events, although none may arrive."""
+        """Return the verdict: ``STREAMING`` if the stream was opened, even if no event arrived."""
         codes = {one.code for one in self.findings}
         if "UD618" in codes:
             return Verdict.HELD_TO_END
@@ -71,12 +71,12 @@ class McpReport:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether the findings contain no error and no warning."""
+        """Return whether there are no errors or warnings among the findings."""
         return all(one.severity is Severity.INFO for one in self.findings)
 
 
 async def check_mcp(options: CheckOptions, silence_s: float) -> McpReport:
-    """Initialize a session, open the standing stream, and observe it for ``silence_s`` seconds.
+    """Initialize a session, open the standing stream, and watch it for ``silence_s`` seconds.
 
     Raises:
         NetworkError, RemoteProtocolError: the server could not be reached.
@@ -109,7 +109,7 @@ def _with_fix(found: Finding, standing: StandingStream, exchanges: Sequence[Exch
 
 
 def mcp_json(report: McpReport) -> dict[str, object]:
-    """Return the report as JSON data: the fields of a check, and ``mcp``."""
+    """Return the report as JSON data: the fields of `undam check`, plus ``mcp``."""
     row: dict[str, object] = {
         "name": report.place.name,
         "url": redact_url(report.place.url),
@@ -128,7 +128,7 @@ def mcp_json(report: McpReport) -> dict[str, object]:
 
 
 class _Session:
-    """One MCP session with a server."""
+    """Session with an MCP server."""
 
     def __init__(self, options: CheckOptions, place: Place) -> None:
         self._options = options
@@ -136,7 +136,7 @@ class _Session:
         self._next_id = 0
 
     async def initialize(self) -> str | None:
-        """Return the ID of a new session; ``None`` if none arrived in time.
+        """Start a session and return its ID; ``None`` if none arrived in time.
 
         A server that does not answer may still offer a stream, so this is not an error.
         """
@@ -164,7 +164,7 @@ class _Session:
     async def observe(
         self, session: str | None, silence_s: float
     ) -> tuple[StandingStream, list[Exchange]]:
-        """Open the standing stream and wait; meanwhile, send a ping in another request."""
+        """Open the standing stream and wait; meanwhile, ping the server in another request."""
         request = Request(
             url=self._place.url, method="GET", headers=self._headers("text/event-stream", session)
         )
@@ -220,7 +220,7 @@ class _Session:
         )
 
     async def _ping(self, session: str | None) -> float | None:
-        """Return how long the server took to answer a ping, in ms; ``None`` without an answer."""
+        """Return the response time of a ping in ms; ``None`` if it was not answered."""
         started = time.monotonic()
         try:
             async with asyncio.timeout(_PING_S):
@@ -232,7 +232,7 @@ class _Session:
     async def _post(
         self, method: str, params: object, *, session: str | None = None
     ) -> dict[str, str] | None:
-        """Send a message; return the response headers once the answer has begun, or ``None``.
+        """Send a message, wait for the response head, and return its headers; ``None`` on failure.
 
         Names of headers are in lower case. ``None`` means an error status.
         """
@@ -270,7 +270,7 @@ class _Session:
 
 
 def _counts(stream: Stream, reads: Sequence[bytes]) -> tuple[int, int, int]:
-    """Return the numbers of messages, comments and pings that arrived."""
+    """Return the number of messages, comments and pings in the stream."""
     decoder = BodyDecoder(stream.head.get("content-type") or "")
     events = comments = pings = 0
     for data in reads:

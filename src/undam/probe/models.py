@@ -1,4 +1,4 @@
-"""Choice of a model if the user gave none."""
+"""Selection of a model if the user did not specify one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MODELS_S = 3.0
 
 
 async def first_model(options: CheckOptions, place: Place | None = None) -> str | None:
-    """Return the first model in the list of ``place``; servers return 404 for unknown names.
+    """Return the first model that the server at ``place`` lists; unknown names would return 404.
 
     A gateway has names of its own, so the list is requested from each place.
     """

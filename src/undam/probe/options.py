@@ -1,4 +1,4 @@
-"""Options of a check, and the request for each URL."""
+"""Options for `undam check`, and the request for each URL."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from undam.secrecy import is_secret_header
 from undam.timing.numbered_text import WORD, format_word
 from undam.wire import ClientConfig, Request, parse_url
 
-# The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds. An engine
-# that drafts tokens cannot predict the answer, so its steps stay small.
+# The answer is long enough to fill several 4 KB blocks in any API's chunk format, and ends within a
+# few seconds. An engine with speculative decoding cannot predict the answer, so each step yields
+# few tokens.
 DEFAULT_PROMPT = (
     "Write 120 random English words from unrelated subjects, separated by commas. Do not repeat a "
     "word. Write nothing else."
@@ -23,8 +24,8 @@ DEFAULT_PROMPT = (
 DEFAULT_MODEL = "default"
 """Model of a request if the user named none and the server lists none."""
 
-# The completions API defaults to 16 tokens (OpenAI and vLLM), which fit into one block. Other APIs
-# need no explicit limit.
+# With OpenAI and vLLM, the completions API returns only 16 tokens by default, which fit into one
+# block. Other APIs need no explicit limit.
 _COMPLETION_TOKENS = 512
 _ANTHROPIC_VERSION = "2023-06-01"
 
@@ -35,7 +36,7 @@ _PROVIDERS = frozenset({("https", "api.openai.com", 443), ("https", "api.anthrop
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """URL of a hop, with the user's name for it, and its own request.
+    """URL of a hop, with the user's name for the hop and the request settings for it.
 
     Args:
         headers: headers for this hop; they replace those of the options.
@@ -52,13 +53,13 @@ class Place:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Return the origin of the URL, to which a key for the hop is sent."""
+        """Return the URL's origin; an API key for this hop is sent only there."""
         return parse_url(self.url).origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """Options of a check.
+    """Options for `undam check`.
 
     Args:
         places: outermost first; the last is the one nearest to the model.
@@ -90,12 +91,12 @@ class CheckOptions:
 
     @property
     def edge(self) -> Place:
-        """Return the outermost place, which users reach."""
+        """Return the edge: the outermost place, which users connect to."""
         return self.places[0]
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return all secret values, from the options and from the environment."""
+        """Return all secret values in the options and the environment."""
         headers = [header for place in self.places for header in request_headers(self, place)]
         headers += [(name, self.environ[name]) for name in _KEYS if name in self.environ]
         urls = [place.url for place in self.places]
@@ -106,12 +107,12 @@ class CheckOptions:
 
 
 def api_of(place: Place) -> Api:
-    """Return the API to use for a place."""
+    """Return the API to use for ``place``."""
     return api_for_path(urlsplit(place.url).path)
 
 
 def client_for(options: CheckOptions, place: Place) -> ClientConfig:
-    """Return the connection options for a place.
+    """Return the connection options for ``place``.
 
     A forward proxy is for the edge, which users reach through it. Requests to an inner hop are sent
     directly, unless it has its own proxy, or the options set the proxy for all hops.
@@ -124,7 +125,7 @@ def client_for(options: CheckOptions, place: Place) -> ClientConfig:
 
 
 def direct_client(client: ClientConfig) -> ClientConfig:
-    """Return the connection options for a place, without a forward proxy."""
+    """Return the connection options for ``place``, without a forward proxy."""
     environ = {k: v for k, v in client.environ.items() if not k.lower().endswith("_proxy")}
     return replace(client, proxy=None, environ=environ)
 
@@ -151,7 +152,7 @@ def request_for(
 
 
 def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str], ...]:
-    """Return the headers for ``place``, and the API key from the environment if the API has one.
+    """Return the headers for ``place``, including an API key from the environment.
 
     A key is sent only to paths of its own API, and only to the edge's origin or that of the API's
     provider. It is not added if other credentials were given, in a header or in the URL.
@@ -179,7 +180,7 @@ def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str
 
 
 def data_for(options: CheckOptions, place: Place) -> bytes | None:
-    """Return the body that was given for ``place``, if any."""
+    """Return the request body that the user gave for ``place``, if any."""
     if place.data is None and api_of(place) is api_of(options.edge):
         return options.data
     return place.data
@@ -188,7 +189,7 @@ def data_for(options: CheckOptions, place: Place) -> bytes | None:
 def _body_for(
     options: CheckOptions, place: Place, model: str | None, query: str | None
 ) -> bytes | None:
-    """Return the request body for ``place``, with the beacon's query in its prompt."""
+    """Return the request body for ``place``, with the beacon query in its prompt."""
     api, data = api_of(place), data_for(options, place)
     if data is not None:
         if place.model is not None:
@@ -206,7 +207,7 @@ def _body(api: Api, model: str, prompt: str) -> bytes | None:
 
 
 def _with_model(data: bytes, model: str) -> bytes:
-    """Return a JSON body with another model; any other body is unchanged."""
+    """Return a JSON body with its model replaced; any other body is returned unchanged."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

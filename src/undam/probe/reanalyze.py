@@ -1,4 +1,4 @@
-"""Re-analysis of recorded exchanges with the rules of a check."""
+"""Re-analysis of recorded exchanges with the rules of `undam check`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.work_budget import MAX_RECORD_ITEMS, WorkBudget
 
 
 def reanalyze(exchanges: Sequence[Exchange]) -> Report:
-    """Return the report on these exchanges, innermost hop first, as a check recorded them.
+    """Return a report on exchanges that a check recorded, innermost hop first.
 
     Holds are analyzed by pattern, because a record lacks the clock of the beacon. With a beacon,
     only the first stream of each hop counts: others may have been silent on purpose.
@@ -25,7 +25,7 @@ def reanalyze(exchanges: Sequence[Exchange]) -> Report:
         UsageError: ``exchanges`` is empty.
     """
     if not exchanges:
-        raise UsageError("the record contains no exchange")
+        raise UsageError("the record contains no exchanges")
     streams: dict[str, list[Exchange]] = {}
     for one in exchanges:
         streams.setdefault(one.hop, []).append(one)

@@ -1,4 +1,4 @@
-"""Suspects for holds, and fixes for findings, from the evidence in a response."""
+"""Suspected causes of held streams, and fixes for findings, based on the responses."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _HELD = {Trouble.HOLD, Trouble.ONE_LATE, Trouble.COMPRESSION}
 _LIMITS = {Trouble.IDLE_LIMIT, Trouble.TOTAL_LIMIT}
 
 _BROKEN_OFF = {"UD601", "UD602", "UD603", "UD605"}
-# Bytes at the end of a body that are searched for an error text, which is short.
+# Bytes at the end of a body that are searched for an error text; such texts are short.
 _TAIL_BYTES = 4096
-# Fields of a content filter are in the first events.
+# A content filter adds its fields to the first events.
 _BEGINNING_BYTES = 32_768
 
 _FLUSH_EACH_EVENT = "Write and flush each event at once: no TCP_CORK, no flush by a timer."
@@ -68,7 +68,7 @@ _WHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Results of follow-up requests to one place that decide between suspects.
+    """Results of follow-up requests to one place, which help to identify the cause of a hold.
 
     Args:
         uncompressed_streams: whether the same request without compression streamed.
@@ -83,14 +83,14 @@ NO_OUTCOMES: Mapping[str, Outcomes] = {}
 
 
 def recognised_in(exchange: Exchange) -> tuple[str, ...]:
-    """Return the intermediaries whose fingerprints are in head, body or certificate."""
+    """Return the intermediaries whose fingerprints are in the head, body or certificate."""
     if exchange.head is None:
         return ()
     return recognise(exchange.head, tls_issuer=exchange.tls_issuer, body=_beginning(exchange))
 
 
 def with_known_filter(hop: Hop) -> Hop:
-    """Return the hop with the verdict that a content filter in its events proves.
+    """Return the hop with its hold attributed to a content filter, if one left its fingerprint.
 
     Bursts of whole events can be the steps of an engine. A filter that collects events signs them,
     so no experiment is needed.
@@ -102,14 +102,14 @@ def with_known_filter(hop: Hop) -> Hop:
 
 
 def title_of(name: str) -> str:
-    """Return the full name of a suspect."""
+    """Return the display name of a suspect."""
     return name if name.startswith("proxy ") else intermediary(name).title
 
 
 def find_suspects(
     findings: Sequence[Finding], hops: Sequence[Hop], outcomes: Mapping[str, Outcomes] = NO_OUTCOMES
 ) -> dict[str, tuple[Suspect, ...]]:
-    """Return the ranked suspects of each hop where a hold begins, by the name of the hop.
+    """Return the ranked suspects for each hop at which a hold begins, by hop name.
 
     A content filter that signed the body is also a suspect if the pattern of the stream proves
     nothing.
@@ -136,7 +136,7 @@ def find_suspects(
 def with_fixes(
     findings: Sequence[Finding], hops: Sequence[Hop], outcomes: Mapping[str, Outcomes] = NO_OUTCOMES
 ) -> list[Finding]:
-    """Return the findings, each with its fix if one is known.
+    """Return the findings, each with a fix if one is known.
 
     The fix of a hold is that of its first suspect that has one. If that suspect did not sign the
     response, the fix has the note "if that is in the path". The server itself is a suspect if no
@@ -197,7 +197,7 @@ def _is_server(suspect: Suspect) -> bool:
 
 
 def _fix_of_server(hop: Hop, suspects: Sequence[Suspect]) -> Fix:
-    """Return the fix for a server that holds its own events by a timer."""
+    """Return the fix for a server that buffers its own events until a timer expires."""
     head = hop.exchange.head
     signed = (head.get("server") if head else None) or ""
     where = f"the server itself (Server: {signed[:60]})" if signed else "the server itself"
@@ -210,7 +210,7 @@ def _fix_of_server(hop: Hop, suspects: Sequence[Suspect]) -> Fix:
 
 
 def _fix_of_writer(hop: Hop) -> Fix | None:
-    """Return the fix for an intermediary that ended a broken stream with its own error text."""
+    """Return the fix for an intermediary that ended a broken stream with its error text."""
     tail = b""
     for arrival in reversed(hop.exchange.arrivals):
         tail = arrival.data + tail
@@ -220,7 +220,7 @@ def _fix_of_writer(hop: Hop) -> Fix | None:
 
 
 def _signed(hop: Hop, hops: Sequence[Hop]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the intermediaries recognised only here, and those also recognised at an inner hop."""
+    """Return intermediaries recognised only at this hop, and those also found at an inner hop."""
     index = next(i for i, one in enumerate(hops) if one.name == hop.name)
     if index + 1 == len(hops):
         return hop.intermediaries, ()

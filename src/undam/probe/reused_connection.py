@@ -1,4 +1,4 @@
-"""Repetition of the request on the first connection, as clients with a pool send it."""
+"""Repetition of the request on the first connection, as clients with connection pools send it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream
 from undam.wire.client import open_again
 
-# An answer that takes longer than this to begin hides a delay of 40 ms.
+# If an answer takes longer than this to begin, a delay of 40 ms cannot be recognised.
 _LONGEST_WAIT_NS = 2_000_000_000
 _LIMIT_S = 10.0
 
 
 @dataclass(slots=True)
 class ReuseTrial:
-    """Trial at one place; ``delay_ns`` is set if a delay occurred twice."""
+    """Connection-reuse trial at one place; ``delay_ns`` is set if the delay occurred twice."""
 
     delay_ns: int | None = None
     done: bool = False
@@ -27,7 +27,7 @@ class ReuseTrial:
     async def run(
         self, stream: Stream, fresh: Exchange, request: Request, config: ClientConfig
     ) -> None:
-        """Send ``request`` again, and once more if the first events were delayed.
+        """Repeat ``request`` on the same connection, and once more if its first events are late.
 
         Args:
             stream: the stream of ``fresh``, read to its end. Its connection is used.
@@ -48,7 +48,7 @@ class ReuseTrial:
     async def _again(
         self, before: Stream, fresh: Exchange, request: Request, config: ClientConfig
     ) -> tuple[Stream, int | None] | None:
-        """Return the new stream and its delay; only a delayed stream was read to its end.
+        """Return the repeated stream and its delay; only a delayed stream is read to its end.
 
         Returns:
             ``None`` if the connection cannot be reused, or the server closed it.

@@ -1,4 +1,4 @@
-"""Redaction of the secrets of a request in findings."""
+"""Redaction of a request's secrets in findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["clean_error", "clean_finding", "clean_text", "names_secret", "secret
 
 
 def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
-    """Return the finding with a redacted message and evidence."""
+    """Return the finding with secrets in its message and evidence redacted."""
     hidden = tuple(secrets)
     evidence = {name: redact_value(value, hidden) for name, value in found.evidence.items()}
     return replace(found, message=clean_text(found.message, hidden), evidence=evidence)
@@ -22,7 +22,7 @@ def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
 def clean_suspects(
     suspects: Mapping[str, tuple[Suspect, ...]], secrets: Sequence[str]
 ) -> dict[str, tuple[Suspect, ...]]:
-    """Return the suspects with redacted evidence, which quotes the response."""
+    """Return the suspects with secrets redacted in their evidence, which quotes the response."""
     return {
         hop: tuple(
             replace(one, evidence=tuple(clean_text(text, secrets) for text in one.evidence))

@@ -1,10 +1,10 @@
-"""Loss in a record: lines that could not be read."""
+"""Damage to a record: lines that could not be read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Errors of parsing one line: not JSON, a missing field, a value of the wrong type or out of range.
+# Errors while parsing a line: not JSON, a missing field, a wrong type, or a value out of range.
 LINE_ERRORS = (ValueError, KeyError, TypeError, RecursionError)
 
 _MAX_REASON = 120
@@ -12,7 +12,7 @@ _MAX_REASON = 120
 
 @dataclass(slots=True)
 class Damage:
-    """Damaged lines of one record.
+    """Number of unreadable lines in a record, and the first such line.
 
     Attributes:
         lines: number of lines that were left out.
@@ -25,16 +25,16 @@ class Damage:
     reason: str = ""
 
     def add(self, number: int, error: Exception) -> None:
-        """Count a line that was left out."""
+        """Count a line that is skipped."""
         self.lines += 1
         if not self.first_line:
             self.first_line = number
-            # The argument of a KeyError is only the name of the field.
+            # A KeyError's argument is only the field name.
             self.reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
 
     @property
     def text(self) -> str:
-        """One line about the loss; empty if there is none."""
+        """Description of the damage in one line; empty if there is none."""
         if not self.lines:
             return ""
         lines = "line was" if self.lines == 1 else "lines were"
@@ -44,6 +44,6 @@ class Damage:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Return the loss as JSON data."""
+        """Return the damage as JSON data."""
         first = self.first_line or None
         return {"lines": self.lines, "first_line": first, "reason": self.reason}

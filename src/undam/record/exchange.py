@@ -1,4 +1,4 @@
-"""One request and its response as data: the input of every analysis."""
+"""One request and its response as data, which is the input for every analysis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.timing import Arrival
 
 
 class Ending(StrEnum):
-    """End of a response body."""
+    """Ways in which a response body can end."""
 
     COMPLETE = "complete"
     """The framing marked the end: last chunk, or Content-Length reached."""
@@ -40,14 +40,14 @@ class Head:
         return next(iter(self.all(name)), None)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Return every value of a header, in the order sent."""
+        """Return every value of a header, in the order in which they were sent."""
         wanted = name.lower()
         return tuple(value for key, value in self.headers if key.lower() == wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamps:
-    """Completion times of the steps of an exchange, in ns of CLOCK_REALTIME.
+    """Time at which each step of an exchange was completed, in ns (CLOCK_REALTIME).
 
     A step that was not needed is ``None``.
 
@@ -68,7 +68,7 @@ class Stamps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http2Facts:
-    """Observations on an HTTP/2 connection, besides the response.
+    """Observations on an HTTP/2 connection, in addition to the response.
 
     Args:
         reset: error code of the server's RST_STREAM; ``None`` without one.
@@ -83,7 +83,7 @@ class Http2Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """Finished exchange, complete or not.
+    """Finished exchange, whether its response is complete or not.
 
     Args:
         hop: the user's name for the server that received the request.

@@ -1,4 +1,4 @@
-"""Exchanges as JSON lines, to be re-analyzed later.
+"""Exchanges as JSON lines, for later re-analysis.
 
 The first line is the header, ``{"schema": 1, "kind": "record", …}``. Each exchange is one line of
 kind ``exchange``, one ``arrival`` per read, and one ``end``. Secrets are redacted before writing;
@@ -29,7 +29,7 @@ _STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
 def record_lines(
     exchanges: Iterable[Exchange], about: Mapping[str, object], secrets: Iterable[str] = ()
 ) -> Iterator[str]:
-    """Yield the lines of a record, each with its newline.
+    """Yield the lines of a record, each with a trailing newline.
 
     Args:
         about: versions, command, host and clock for the header.
@@ -110,12 +110,12 @@ class CheckRecord(NamedTuple):
 
 
 def read_record(lines: Iterable[str]) -> tuple[dict[str, object], list[Exchange]]:
-    """Return the header and the exchanges of a record; see ``read_check_record``."""
+    """Return the header and exchanges of a record; see ``read_check_record``."""
     return read_check_record(lines)[:2]
 
 
 def read_check_record(lines: Iterable[str]) -> CheckRecord:
-    """Return the exchanges of a record, as far as they can be read.
+    """Return the exchanges in a record, as far as they can be read.
 
     An exchange ends at its first damaged or missing line, with the ending ``LIMIT``: what follows a
     gap in a body cannot be parsed. The same applies at the size limits of a run.
@@ -131,14 +131,14 @@ def read_check_record(lines: Iterable[str]) -> CheckRecord:
 
 
 class _OpenExchange:
-    """An exchange whose last line has not been read."""
+    """An exchange that is still being read from a record."""
 
     def __init__(self, start: dict[str, Any]) -> None:
         self.start = start
         self.arrivals: list[Arrival] = []
 
     def cut(self, reason: str) -> Exchange:
-        """Return the exchange up to the last line that was read."""
+        """Return the exchange as it stands after the last line that was read."""
         stamps: Stamps = self.start["stamps"]
         return Exchange(
             **self.start,
@@ -187,13 +187,13 @@ class _ExchangeReader:
             self._cut_at(None, f"the record ends at line {self._last}, within this exchange")
         if self._damage.lines and not any(one.arrivals or one.head for one in self._done):
             raise UsageError(
-                f"no exchange of the record can be read; line {self._damage.first_line} is damaged "
+                f"no exchange in the record can be read; line {self._damage.first_line} is damaged "
                 f"({self._damage.reason})"
             )
         return CheckRecord(self._about, self._done, self._damage)
 
     def _take(self, row: dict[str, object]) -> None:
-        """Add one line; lines of an unknown kind (from a later version) are skipped."""
+        """Add one line. Lines of an unknown kind, from later versions, are skipped."""
         kind = row["kind"]
         if kind not in {"exchange", "arrival", "end"}:
             return
@@ -217,11 +217,11 @@ class _ExchangeReader:
         self._left_bytes -= len(arrival.data)
         self._left_reads -= 1
         if self._left_bytes < 0 or self._left_reads < 0:
-            raise ValueError("the bodies of the record exceed the limits of one run")
+            raise ValueError("the bodies in the record exceed the size limit")
         one.arrivals.append(arrival)
 
     def _cut_at(self, number: object, reason: str) -> None:
-        """End one exchange, or every open one if the line does not name its exchange."""
+        """End one exchange; if the line does not name an exchange, end all open ones."""
         for one in list(self._open):
             if type(number) is not int or number == one:
                 self._done.append(self._open.pop(one).cut(reason))
@@ -242,7 +242,7 @@ def _read_arrival(row: dict[str, object]) -> Arrival:
 
 
 def _read_start(row: dict[str, object]) -> dict[str, Any]:
-    """Return the arguments of ``Exchange`` that its first line holds."""
+    """Return the arguments for ``Exchange`` from the first line of an exchange."""
     api = require_text(row["api"])
     if api not in {one.name for one in APIS}:
         raise ValueError(f"unknown API {api!r}")

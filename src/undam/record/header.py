@@ -1,4 +1,4 @@
-"""First and last line of a record: how it was made, and how a load test ended."""
+"""First and last line of a record: how it was made, and how the load test ended."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from undam.secrecy import redact_value
 SCHEMA = 1
 
 _MAX_WORKERS = 100_000
-# About 30 years; larger values are hostile.
+# About 30 years; a larger value is invalid or malicious.
 _MAX_SECONDS = 1e9
 
 
 def header_line(about: Mapping[str, object], secrets: Iterable[str] = ()) -> str:
-    """Return the first line of a record, with its newline.
+    """Return the first line of a record, with a trailing newline.
 
     Args:
         about: how the record was made: command, versions, clock, host and settings.
@@ -37,7 +37,7 @@ def header_line(about: Mapping[str, object], secrets: Iterable[str] = ()) -> str
 
 
 def check_header(row: dict[str, object], damage: Damage | None = None) -> dict[str, object]:
-    """Return the valid header fields of a record that this version can read.
+    """Return the valid header fields of a record in a format that this version can read.
 
     Fields with an illegal value are left out, and counted in ``damage``.
 
@@ -50,7 +50,7 @@ def check_header(row: dict[str, object], damage: Damage | None = None) -> dict[s
 
 
 def read_end(row: Mapping[str, object], damage: Damage, number: int) -> dict[str, Any]:
-    """Return the valid fields of the last line of a load test's record; others are ``None``."""
+    """Return the valid fields from the last line of a load-test record; others are ``None``."""
     end = {name: row[name] for name in _END_FIELDS if row.get(name) is not None}
     return dict.fromkeys(_END_FIELDS) | _legal_fields(end, _END_FIELDS, damage, number)
 

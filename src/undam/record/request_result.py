@@ -1,4 +1,4 @@
-"""Result of one request of a load test.
+"""Result of one load-test request.
 
 All times are CLOCK_REALTIME nanoseconds of the measuring host. Only content counts as an event:
 roles, comments, empty deltas and usage are counted separately and do not end the TTFT.
@@ -15,7 +15,7 @@ CANCELLED = "cancelled"
 
 
 class Outcome(StrEnum):
-    """End of a request, from the reader's point of view."""
+    """Outcome of a request, as observed by the reader."""
 
     COMPLETE = "complete"
     """The stream marked its end; if its API has no end marker, the framing did."""
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 
 class ContentRead(NamedTuple):
-    """Read that completed at least one content event.
+    """A read that completed at least one content event.
 
     Attributes:
         at_ns: arrival of its last byte (kernel timestamp, or the time of the read).
@@ -46,7 +46,7 @@ class ContentRead(NamedTuple):
 
 
 class IntegrityCounts(NamedTuple):
-    """Events of a response that did not arrive as they were sent.
+    """Counts of lost, repeated, reordered or altered events in a response.
 
     Attributes:
         evidence: "numbered-text" or "stamps" of a beacon, "sequence-numbers", "event-ids", or
@@ -69,7 +69,7 @@ class IntegrityCounts(NamedTuple):
 
     @property
     def faults(self) -> dict[str, int]:
-        """Number of faults by kind, without the kinds that did not occur."""
+        """Number of faults by kind; kinds that did not occur are omitted."""
         return {kind: n for kind in INTEGRITY_FAULTS if (n := getattr(self, kind))}
 
 
@@ -79,7 +79,7 @@ INTEGRITY_FAULTS = ("lost", "duplicated", "reordered", "altered", "torn", "mixed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestResult:
-    """Result of one request.
+    """Result of one load-test request.
 
     Args:
         number: position in the plan, from 0, over all workers.
@@ -152,12 +152,12 @@ class RequestResult:
 
     @property
     def send_delay_ns(self) -> int | None:
-        """Delay between the intended and the actual start."""
+        """Delay from the intended to the actual start."""
         return None if self.started_ns is None else max(0, self.started_ns - self.intended_ns)
 
     @property
     def tpot_ns(self) -> int | None:
-        """Mean time per token after the first read; ``None`` if all content came in one read.
+        """Mean time per token after the first read; ``None`` if a single read brought all content.
 
         The tokens of the first read arrived before the time that is measured, so they are not
         counted. If the server reports the number of tokens, each event counts as its share of them.
@@ -170,7 +170,7 @@ class RequestResult:
         return round(span_ns / tokens) if tokens > 0 and span_ns >= 0 else None
 
     def _visible_tokens(self, events: int) -> int:
-        """Return the number of tokens that were streamed.
+        """Return the number of streamed tokens.
 
         Reasoning that the server counts but does not stream took place before the first event.
         """

@@ -1,4 +1,4 @@
-"""Load test as JSON lines: the header of every record, then one line per request.
+"""Load test as JSON lines: the record header, then one line per request.
 
 Lines are written as requests end, so the record of a crashed run holds all but its last moments. A
 last line that was cut is counted, and the rest of the record is still valid. Other damaged lines
@@ -36,12 +36,12 @@ _INTS = ("number", "worker", "intended_ns", "ended_ns", "empties", "heartbeats",
 _OPTIONAL_INTS = ("started_ns", "head_ns", "status", "tokens")
 _FLAGS = ("warmup", "stamped")
 _ADDED_FLAGS = ("blurred",)
-# Fields that records of earlier versions do not have.
+# Fields that are missing in records from earlier versions.
 _ADDED_INTS = (
     "answer_ns", "prompt_tokens", "cached_tokens", "reasoning_tokens", "session", "turn",
 )  # fmt: skip
 
-# About 30 years; larger values are hostile.
+# About 30 years; a larger value is invalid or malicious.
 _MAX_RETRY_AFTER_S = 1e9
 
 
@@ -65,7 +65,7 @@ class LoadTestRecord(NamedTuple):
 
 
 def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> str:
-    """Return the line of one request, with its newline.
+    """Return the line for one request, with a trailing newline.
 
     ``reads`` holds ``[at_ns - intended_ns, slack_ns, late_ns, events]`` of each read.
 
@@ -78,7 +78,7 @@ def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> s
 
 
 def request_result_row(result: RequestResult, secrets: Iterable[str] = ()) -> dict[str, object]:
-    """Return one request as JSON data; see ``request_result_line``."""
+    """Return a request result as JSON data; see ``request_result_line``."""
     row: dict[str, object] = {"kind": "measured"}
     names = (*_INTS, *_OPTIONAL_INTS, *_FLAGS, *_ADDED_INTS)
     row |= {name: getattr(result, name) for name in names}
@@ -86,7 +86,7 @@ def request_result_row(result: RequestResult, secrets: Iterable[str] = ()) -> di
     hidden = tuple(secrets)
     row |= {
         "outcome": result.outcome.value,
-        # The field is not called "kind", because that is the kind of the line.
+        # The field is not called "kind", because that name is used for the kind of line.
         "failure": redact_text(result.kind, hidden),
         "message": redact_text(result.message, hidden),
         "retry_after_s": result.retry_after_s,
@@ -103,7 +103,7 @@ def _integrity_row(counts: IntegrityCounts, hidden: Iterable[str]) -> dict[str, 
 
 
 def read_request_results(lines: Iterable[str]) -> LoadTestRecord:
-    """Return a recorded load test; lines of unknown kinds are skipped, and damaged ones left out.
+    """Return a recorded load test. Damaged lines and lines of unknown kinds are skipped.
 
     Raises:
         UsageError: the input is not a record, has another schema, or has no readable line after its
@@ -176,7 +176,7 @@ def _row(text: str) -> dict[str, Any]:
 
 
 def request_result_from(row: Mapping[str, Any]) -> RequestResult:
-    """Return the request result in untrusted JSON data.
+    """Return the request result from untrusted JSON data.
 
     Raises:
         ValueError, KeyError, TypeError: a value is missing, has another type or is out of range.

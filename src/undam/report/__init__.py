@@ -1,4 +1,4 @@
-"""Reports of load tests, captures and monitoring, each as a self-contained HTML page. No I/O."""
+"""Self-contained HTML reports on load tests, captures and monitoring. No I/O."""
 
 from undam.report.page import render_page
 from undam.report.pages.capture import render_capture_page

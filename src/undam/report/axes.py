@@ -1,4 +1,4 @@
-"""Scales: chart position of a value, and the values of grid lines."""
+"""Chart scales: the position of each value, and the values at grid lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from undam.report.curve import nines
 
-# Above this ratio of the largest to the typical value, a linear axis shows the latter as zero.
+# If the largest value exceeds the typical value by this factor, a linear axis would show the
+# typical value near zero.
 LOG_RATIO = 12.0
 
 PERCENTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
@@ -17,7 +18,7 @@ PERCENTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Map values from ``low`` to ``high`` to positions from ``start`` to ``end``; clip others."""
+    """Map values in ``low`` to ``high`` to positions in ``start`` to ``end``; clip others."""
 
     low: float
     high: float
@@ -34,7 +35,7 @@ class Scale:
         return self.start + part * (self.end - self.start)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """Return round values within the scale."""
+        """Return round values within the scale, for grid lines."""
         if self.log:
             return _log_ticks(self.low, self.high)
         step = _round_step((self.high - self.low) / wanted)
@@ -49,7 +50,7 @@ def linear(high: float, start: float, end: float) -> Scale:
 
 
 def for_durations(values: Sequence[float], typical: float, start: float, end: float) -> Scale:
-    """Return a scale that is linear from zero, or logarithmic if the tail is long.
+    """Return a scale from zero that is linear, or logarithmic if the tail is long.
 
     Args:
         values: durations in ascending order, not empty.
@@ -58,14 +59,14 @@ def for_durations(values: Sequence[float], typical: float, start: float, end: fl
     high = values[-1]
     if typical > 0 and high / typical > LOG_RATIO:
         smallest = next(value for value in values if value > 0)
-        # Without a minimum, a few gaps of microseconds would use half of the chart.
+        # Without a minimum, a few gaps of some microseconds would take up half of the chart.
         low = max(smallest, typical / 100)
         return Scale(low * 0.9, high * 1.1, start, end, log=True)
     return linear(high * 1.08, start, end)
 
 
 def percentile_position(q: float, count: int, start: float, end: float) -> float:
-    """Return the position of quantile ``q`` of ``count`` values on an axis that is linear in nines.
+    """Return the position of quantile ``q`` on an axis that is linear in nines.
 
     Any quantile above 1 - 1/count is the maximum, at the end of the axis.
     """
@@ -73,17 +74,17 @@ def percentile_position(q: float, count: int, start: float, end: float) -> float
 
 
 def percentile_ticks(count: int) -> list[float]:
-    """Return the `PERCENTILES` that differ from the maximum of ``count`` values."""
+    """Return the `PERCENTILES` that are distinct from the maximum of ``count`` values."""
     return [q for q in PERCENTILES if (1.0 - q) * count >= 1.0 - 1e-9]
 
 
 def percentile_label(q: float) -> str:
-    """Return the label of a quantile: ``p99.9`` for 0.999."""
+    """Return the label for a quantile, such as ``p99.9`` for 0.999."""
     return f"p{round(q * 100, 4):g}"
 
 
 def _round_step(least: float) -> float:
-    """Return the smallest 1, 2 or 5 times a power of ten that is not below ``least``."""
+    """Return the smallest 1, 2 or 5 times a power of ten that is at least ``least``."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * part for part in (1, 2, 5, 10) if power * part >= least * (1 - 1e-9))
 

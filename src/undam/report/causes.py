@@ -1,4 +1,4 @@
-"""Causes of late tokens: the hop, the server, or the load generator."""
+"""Causes of late tokens by component: the hop, the server, or the load generator."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from undam.report.markup import (
 
 _HOP, _SERVER, _CLIENT = "hop", "server", "client"
 
-# Responsible component by category (hundreds digit of the rule's code).
+# Component that is responsible for each rule category (hundreds digit of the rule code).
 _COMPONENTS = {"1": _HOP, "2": _SERVER, "5": _SERVER, "3": _CLIENT, "9": _CLIENT}
 
 _HEIGHT = 42.0
 _BAR_TOP, _BAR_HIGH = 10.0, 22.0
-# Minimum width of a part of the bar, so that small shares stay visible.
+# Minimum width of a bar segment, so that small shares remain visible.
 _MIN_WIDTH = 2.0
 
 
 def causes(summary: Mapping[str, Any]) -> Markup:
-    """Return a card for each component, and a bar with all gaps by kind.
+    """Return a card for each component, and a bar that divides all gaps by kind.
 
     With the server's own metrics, a fourth card shows where the TTFT was spent.
     """
@@ -45,7 +45,7 @@ def causes(summary: Mapping[str, Any]) -> Markup:
 
 
 def _kinds(summary: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """Return (CSS class, label, number of gaps) of each kind of gap."""
+    """Return (CSS class, label, number of gaps) for each kind of gap."""
     gaps = summary.get("itl_ms") or {}
     client = summary.get("client") or {}
     stalls, uncertain = summary.get("stalls", 0), client.get("uncertain_gaps", 0)
@@ -60,7 +60,8 @@ def _kinds(summary: Mapping[str, Any]) -> list[tuple[str, str, int]]:
 def _component(finding: Mapping[str, Any]) -> str:
     code = str(finding.get("code", ""))
     if code.startswith("UD92"):
-        # These findings are about the whole run. Only an overload concerns a component, the server.
+        # These findings concern the whole run. Only overload is attributed to a component, the
+        # server.
         return _SERVER if code == "UD920" else ""
     return _COMPONENTS.get(code[2:3], "")
 
@@ -78,7 +79,7 @@ def _card(title: str, found: bool, rows: Sequence[tuple[str, str]]) -> Markup:
 
 
 def _ttft_card(server: Mapping[str, Any]) -> Markup:
-    """Return the card with the parts of the mean TTFT; the longest one names the cause."""
+    """Return the card with the parts of the mean TTFT, and the part that makes it late."""
     parts = server["ttft_parts_ms"]
     rows = [
         (label, NO_VALUE if parts[name] is None else format_ms(parts[name]))
@@ -147,7 +148,7 @@ def _count_text(value: float | None) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a count with its percentage of ``whole``, which must not be 0."""
+    """Return a count and its percentage of ``whole``, which must not be 0."""
     return f"{format_count(part)} ({part / whole:.1%})".replace("%", "\u202f%")
 
 

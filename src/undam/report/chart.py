@@ -1,4 +1,4 @@
-"""Parts of every chart: axes, labels, title and accessible description."""
+"""Shared parts of all charts: axes, labels, titles and accessible descriptions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ RIGHT = WIDTH - 18.0
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Column headings and rows of a table."""
+    """Column headings and rows for a table."""
 
     head: tuple[str, ...]
     rows: Sequence[Sequence[str]]
 
 
 def table(content: Table) -> Markup:
-    """Return a table as HTML; the cells of the first column are row headings."""
+    """Return a table as HTML; the cells in the first column are row headings."""
     head = join(element("th", name, scope="col") for name in content.head)
     rows = (
         element(
@@ -39,7 +39,7 @@ def table(content: Table) -> Markup:
 def drawing(
     name: str, height: float, title: str, description: str, parts: Iterable[Child]
 ) -> Markup:
-    """Return an SVG image with accessible title and description.
+    """Return an SVG image with an accessible title and description.
 
     Args:
         name: prefix of the IDs.
@@ -58,7 +58,7 @@ def drawing(
 
 
 def figure(picture: Markup, caption: Child, numbers: Table) -> Markup:
-    """Return a chart with its caption and a collapsed table of its numbers."""
+    """Return a chart with its caption and a collapsed table of its values."""
     return element(
         "figure",
         element("div", picture, class_="scroll"),
@@ -94,7 +94,7 @@ def _rows(y: Scale, values: Iterable[float], label: Callable[[float], str]) -> M
 
 
 def seconds_below(x: Scale, y: float) -> Markup:
-    """Return labels at round times under the chart."""
+    """Return labels at round times, to be shown below the chart."""
     return join(text(x(value), y, f"{value:g} s", class_="tick mid") for value in x.ticks(8))
 
 
@@ -116,7 +116,7 @@ def text(x: float, y: float, content: str, *, class_: str) -> Markup:
 
 
 def no_content_note(top: float, bottom: float) -> Markup:
-    """Return the text shown instead of a chart without content."""
+    """Return the text shown in place of a chart without data."""
     return text(LEFT + 8, (top + bottom) / 2, "No request returned any content.", class_="note")
 
 
@@ -126,5 +126,5 @@ def with_title(name: str, title: str, **attributes: str | float | None) -> Marku
 
 
 def span(values: Sequence[float]) -> str:
-    """Return "first to last value" for a description."""
+    """Return the first and last value as "A to B", for a chart's description."""
     return f"{format_ms(values[0])} to {format_ms(values[-1])}"

@@ -1,4 +1,4 @@
-"""Distributions of a summary: from a histogram, or only from percentiles."""
+"""Distributions in a summary, from a histogram or, without one, from percentiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.metrics.interval_histogram import IntervalHistogram
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
-# Resolution 0.1 %, as in the histograms of the summary.
+# Resolution of 0.1 %, as in the histograms of the summary.
 _BITS = 11
 
 _KNOWN = (("min", 0.0), ("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
@@ -24,15 +24,15 @@ class Curve(Protocol):
 
     @property
     def count(self) -> int:
-        """Number of durations, at least one."""
+        """Number of durations; at least one."""
 
     def at(self, qs: Sequence[float]) -> list[float]:
-        """Return quantiles; ``qs`` are from 0 to 1."""
+        """Return the quantiles at ``qs``, which are from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramCurve:
-    """Distribution from a histogram of nanoseconds."""
+    """Distribution from a histogram of values in nanoseconds."""
 
     histogram: Histogram
 
@@ -42,13 +42,13 @@ class HistogramCurve:
         return self.histogram.count
 
     def at(self, qs: Sequence[float]) -> list[float]:
-        """Return quantiles, within the width of a bucket."""
+        """Return the quantiles at ``qs``, exact to the width of a bucket."""
         return [value / 1e6 for value in self.histogram.quantiles(*qs)]
 
 
 @dataclass(frozen=True, slots=True)
 class PercentileCurve:
-    """Distribution from known percentiles, interpolated linearly in nines."""
+    """Distribution from known percentiles, interpolated on an axis that is linear in nines."""
 
     count: int
     row: Mapping[str, Any]
@@ -61,7 +61,7 @@ class PercentileCurve:
 
 
 def curve_of(summary: Mapping[str, Any], name: str) -> Curve | None:
-    """Return the distribution of ``name`` ("ttft", "itl", …), or ``None`` without values."""
+    """Return the distribution of ``name`` ("ttft", "itl", …), or ``None`` if it has no values."""
     row = summary.get(f"{name}_ms") or {}
     if not row.get("count"):
         return None
@@ -72,7 +72,7 @@ def curve_of(summary: Mapping[str, Any], name: str) -> Curve | None:
 
 
 def bounds_of(requests: Iterable[RequestResult]) -> tuple[Curve, Curve] | None:
-    """Return lower and upper bounds of the gaps of requests, or ``None`` if all are exact."""
+    """Return lower and upper bounds for the requests' gaps, or ``None`` if all gaps are exact."""
     gaps = IntervalHistogram(bits=_BITS)
     for one in requests:
         if one.reads and one.outcome is not Outcome.ERROR:
@@ -86,12 +86,12 @@ def bounds_of(requests: Iterable[RequestResult]) -> tuple[Curve, Curve] | None:
 
 
 def nines(q: float, count: int) -> float:
-    """Return the number of nines of ``q``: 1 for 0.9, 2 for 0.99, up to the maximum."""
+    """Return the number of nines in ``q`` (1 for 0.9, 2 for 0.99), limited by ``count``."""
     return -math.log10(max(1.0 - q, 1.0 / count))
 
 
 def _interpolate(points: Sequence[tuple[float, float]], position: float) -> float:
-    """Return the value at ``position``, between the first and the last of ``points``."""
+    """Return the interpolated value at ``position``, which is within the range of ``points``."""
     pairs = (pair for pair in pairwise(points) if position <= pair[1][0])
     (left, low), (right, high) = next(pairs)
     part = (position - left) / (right - left) if right > left else 1.0

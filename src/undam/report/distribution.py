@@ -1,4 +1,4 @@
-"""Chart of a distribution by percentile, on an axis that is linear in nines."""
+"""Percentile chart of a distribution, on an axis that is linear in nines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TOP, _BOTTOM = 24.0, 262.0
 _HEIGHT = 292.0
 _POINTS = 240
 _NEAR_LIMIT = 2.0
-# Width of the longest label on the axis, with a margin.
+# Width of the longest axis label, with a margin.
 _LABEL = 60.0
 
 MARKED = (0.5, 0.9, 0.99, 0.999)
@@ -54,7 +54,7 @@ def distribution(
     *,
     key: str = "",
 ) -> Markup:
-    """Return the chart of a distribution of durations.
+    """Return the chart for a distribution of durations.
 
     Args:
         name: short name, used as the CSS class of the color.
@@ -69,7 +69,7 @@ def distribution(
     low = high = values
     if bounds is not None:
         low, high = bounds[0].at(qs), bounds[1].at(qs)
-    # A limit far above all values would only press the curve to the axis.
+    # A limit far above all values would flatten the curve against the axis.
     near = [limit for _, limit in limits if values[-1] < limit < _NEAR_LIMIT * values[-1]]
     y = for_durations(sorted((*values, *high, *near)), curve.at([0.5])[0], _BOTTOM, _TOP)
     parts: list[Child] = [duration_rows(y), _percentiles(n)]
@@ -96,7 +96,7 @@ def _limits(limits: Sequence[tuple[str, float]], y: Scale) -> list[Child]:
 
 
 def _quantiles(n: int) -> list[float]:
-    """Return quantiles at equal distances on the axis, up to the maximum."""
+    """Return quantiles at equal intervals on the axis, up to the maximum."""
     far = nines(1.0, n) or 1.0
     return [1.0 - 10 ** (-far * i / _POINTS) for i in range(_POINTS)] + [1.0]
 
@@ -138,7 +138,7 @@ def _marks(name: str, curve: Curve, y: Scale) -> list[Child]:
         parts.append(
             with_title("circle", tooltip, cx=x, cy=y(value), r=3.6, class_=f"mark {name}"),
         )
-        # The curve rises to the right, so only the upper left is free.
+        # The curve rises to the right, so only the upper left corner is free.
         parts.append(
             text(max(x - 6, LEFT + _LABEL), y(value) - 8, format_ms(value), class_="value end")
         )

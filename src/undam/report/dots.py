@@ -1,4 +1,4 @@
-"""Requests of a run as dots, failed requests as crosses."""
+"""Requests in a run as dots; failed requests as crosses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_DOTS = 2000
 
 
 def thin_out(requests: Sequence[RequestResult]) -> list[RequestResult]:
-    """Return about `MAX_DOTS` requests: failures, and the slowest of each slice of time.
+    """Return about `MAX_DOTS` requests: failures, and the slowest request in each time slice.
 
     All outliers are kept.
     """
@@ -36,7 +36,7 @@ def thin_out(requests: Sequence[RequestResult]) -> list[RequestResult]:
 def dots(
     drawn: Sequence[RequestResult], begin: int, x: Scale, top: float, bottom: float
 ) -> list[Child]:
-    """Return the TTFT of requests by intended start.
+    """Return one dot per request: its TTFT at its intended start.
 
     Args:
         begin: time of zero on ``x``, ns.
@@ -66,7 +66,7 @@ def _dot(one: RequestResult, begin: int, x: Scale, y: Scale) -> Markup:
 
 
 def failures(drawn: Sequence[RequestResult], begin: int, x: Scale, y: float) -> Markup:
-    """Return a cross at the end of each failed request."""
+    """Return one cross per failed request, at the time at which it ended."""
     failed = [one for one in drawn if one.outcome in {Outcome.ERROR, Outcome.INCOMPLETE}]
     return element(
         "g",
@@ -84,13 +84,13 @@ def failures(drawn: Sequence[RequestResult], begin: int, x: Scale, y: float) -> 
 
 
 def cross(x: float, y: float) -> str:
-    """Return the path of a cross."""
+    """Return the SVG path of a cross."""
     left, right, up, down = (px(value) for value in (x - 4, x + 4, y - 4, y + 4))
     return f"M{left} {up}L{right} {down}M{left} {down}L{right} {up}"
 
 
 def outcome_text(one: RequestResult) -> str:
-    """Return the outcome as text, without the server's message."""
+    """Return the outcome as text, without the error message from the server."""
     if one.outcome is Outcome.COMPLETE:
         return "complete"
     return f"{one.outcome.value} ({one.kind})" if one.kind else one.outcome.value

@@ -1,4 +1,4 @@
-"""HTML and SVG with safe escaping of all text.
+"""HTML and SVG generation in which all text is escaped.
 
 Everything is built with ``element``, which escapes every string that is not ``Markup``.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class Markup(str):
-    """String that is already markup."""
+    """String that already contains markup and needs no escaping."""
 
     __slots__ = ()
 
@@ -24,12 +24,12 @@ NO_VALUE = "\u2013"
 # Harmless characters that str.isprintable() excludes: newline and non-breaking spaces.
 _KEPT = "\n\u00a0\u202f"
 
-# Elements without an end tag (HTML 13.1.2). Empty SVG elements have one.
+# HTML elements without an end tag (HTML 13.1.2). Empty SVG elements do have an end tag.
 _VOID = frozenset({"meta", "br"})
 
 
 def escape(text: str) -> Markup:
-    """Return ``text`` escaped for elements and attributes.
+    """Return ``text``, escaped for use in elements and attributes.
 
     Control characters, bidirectional marks and surrogates are replaced by Python escapes.
     """
@@ -60,7 +60,7 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
 
 
 def join(children: Iterable[Child]) -> Markup:
-    """Return the concatenation of ``children``."""
+    """Return ``children`` joined into one piece of markup."""
     return Markup(
         "".join(
             child if isinstance(child, Markup) else escape(child)
@@ -75,13 +75,13 @@ def _value(value: str | float) -> str:
 
 
 def px(value: float) -> str:
-    """Return a coordinate in pixels, rounded to 0.1."""
+    """Return a coordinate in pixels, rounded to one decimal."""
     text = f"{value:.1f}"
     return text.removesuffix(".0")
 
 
 def format_ms(value: float) -> str:
-    """Return a duration with three or four digits and its unit."""
+    """Return a duration with a unit, to three or four digits."""
     if value >= 1000:
         return f"{value / 1000:.2f} s"
     if value >= 100:
@@ -92,5 +92,5 @@ def format_ms(value: float) -> str:
 
 
 def format_count(value: float) -> str:
-    """Return a count with narrow spaces between thousands."""
+    """Return a count with narrow spaces as thousands separators."""
     return f"{value:,.0f}".replace(",", "\u202f")

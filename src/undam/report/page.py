@@ -1,4 +1,4 @@
-"""Page of a load test: findings first, then metrics, charts and conditions.
+"""Page on a load test: findings first, then metrics, charts and conditions.
 
 The page loads nothing from the network and runs no script. Its Content-Security-Policy forbids
 both.
@@ -46,7 +46,7 @@ def render_page(
     requests: Iterable[RequestResult] = (),
     about: Mapping[str, object] | None = None,
 ) -> str:
-    """Return the page as one self-contained HTML file.
+    """Return the page on a load test as one self-contained HTML file.
 
     Args:
         summary: result of `undam bench --json`; missing values are omitted or shown as a dash.
@@ -74,7 +74,7 @@ def render_page(
 
 
 def document(title: str, *parts: Child, footer: str = _DEFINITIONS) -> str:
-    """Return a page with these parts as one self-contained HTML file.
+    """Return a page with the given parts as one self-contained HTML file.
 
     Args:
         footer: definitions of the quantities on the page.
@@ -103,7 +103,7 @@ def section(title: str, *parts: Child) -> Markup:
 def _distributions(
     summary: Mapping[str, Any], counted: Sequence[RequestResult]
 ) -> list[tuple[str, Markup | None]]:
-    """Return the charts of TTFT and ITL; bounds need all requests."""
+    """Return the TTFT and ITL charts; bounds for gaps are shown only if all requests are given."""
     ttft, itl = curve_of(summary, "ttft"), curve_of(summary, "itl")
     is_uncertain = (summary.get("client") or {}).get("uncertain_gaps", 0) > 0
     bounds = bounds_of(counted) if is_uncertain else None
@@ -149,7 +149,7 @@ def _sentence(summary: Mapping[str, Any]) -> str:
 
 
 def _validity(summary: Mapping[str, Any]) -> Markup | None:
-    """Return whether the results are valid; ``None`` if the summary does not state it."""
+    """Return a statement on the validity of the results; ``None`` if the summary contains none."""
     if "valid" not in summary:
         return None
     caveats = summary.get("caveats") or ()
@@ -200,7 +200,7 @@ def _findings(summary: Mapping[str, Any]) -> Markup:
 
 
 def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
-    """Return notices that the metrics cover only part of the run."""
+    """Return notices about metrics that cover only part of the run."""
     if summary.get("interrupted"):
         yield finding_row("warning", "interrupted", "The run was stopped before its end.")
     damaged = (summary.get("damage") or {}).get("lines", 0)
@@ -214,7 +214,7 @@ def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
 
 
 def finding_of(found: Mapping[str, Any]) -> Markup:
-    """Return one finding of a result as an item of a list of findings."""
+    """Return a finding from a result as a list item."""
     severity = str(found.get("severity", "info"))
     names = " ".join(str(found[key]) for key in ("code", "slug") if found.get(key))
     fix = found.get("fix") or {}
@@ -226,7 +226,7 @@ def finding_of(found: Mapping[str, Any]) -> Markup:
 def finding_row(
     kind: str, tag: str, message: str, names: str = "", remedy: Markup | None = None
 ) -> Markup:
-    """Return one item of a list of findings.
+    """Return a list item for a finding.
 
     Args:
         kind: CSS class: error, warning, info or clean.

@@ -1,4 +1,4 @@
-"""Load over time: offered against served requests, and tokens per second."""
+"""Load over time: offered and served requests, and tokens per second."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from undam.report.markup import Child, Markup, element, format_count, join, px
 _TOP, _BOTTOM = 26.0, 150.0
 _TOKENS_TOP, _TOKENS_BOTTOM = 194.0, 280.0
 _HEIGHT = 308.0
-# Shorter spans of time would mostly show random arrivals.
+# In shorter time spans, random arrivals would dominate.
 _MAX_SPANS = 40
 
 
 class LoadSpan(NamedTuple):
-    """Rates in one span of time, per second; times in seconds since the first request."""
+    """Rates per second in one time span; times are in seconds since the first request."""
 
     start_s: float
     end_s: float
@@ -37,7 +37,7 @@ class LoadSpan(NamedTuple):
 
 
 def load_spans(summary: Mapping[str, Any]) -> list[LoadSpan]:
-    """Return the load in at most forty spans of time; empty if the summary has no load."""
+    """Return the load in at most forty time spans; empty if the summary has no load over time."""
     load = summary.get("load_over_time") or {}
     rows = [dict(zip(load["columns"], row, strict=True)) for row in load.get("rows", ())]
     if not rows:
@@ -58,7 +58,7 @@ def load_spans(summary: Mapping[str, Any]) -> list[LoadSpan]:
 
 
 def rates(summary: Mapping[str, Any]) -> Markup | None:
-    """Return the chart of the rates; ``None`` if the summary has no load over time."""
+    """Return the chart of rates; ``None`` if the summary has no load over time."""
     spans = load_spans(summary)
     if not spans:
         return None

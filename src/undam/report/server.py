@@ -1,4 +1,4 @@
-"""Queue, running requests and cache use of the server, on the time axis of the run."""
+"""The server's queue, running requests and cache use, on the time axis of the run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Points = Sequence[tuple[float, float]]
 
 
 def server_chart(summary: Mapping[str, Any]) -> Markup | None:
-    """Return the chart; ``None`` if the metrics of the server were not read."""
+    """Return the chart of server metrics; ``None`` if the metrics were not read."""
     server = summary.get("server") or {}
     rows = [dict(zip(server["columns"], row, strict=True)) for row in server.get("rows", ())]
     rows = [row for row in rows if row["at_ms"] >= 0]
     if not rows:
         return None
     waiting, running, cache = (_points(rows, kind) for kind in ("waiting", "running", "kv_usage"))
-    # The axis ends where that of the timeline does, so that both charts can be compared.
+    # The axis ends where the timeline's axis ends, so that both charts can be compared.
     end_s = max(float(summary.get("duration_s") or 0), rows[-1]["at_ms"] / 1000)
     x = linear(end_s, LEFT, RIGHT)
     most = max((value for _, value in (*waiting, *running)), default=0.0)

@@ -1,4 +1,4 @@
-"""Time slices of a run from its summary, for charts without the individual requests."""
+"""Time slices from a run's summary, for charts without individual requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.report.markup import Child, Markup, element, format_ms, px
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One time slice; times in seconds since the first intended start."""
+    """Time slice; times are in seconds since the first intended start."""
 
     start_s: float
     end_s: float
@@ -25,13 +25,13 @@ class Slice:
 
 
 def slices_of(summary: Mapping[str, Any]) -> list[Slice]:
-    """Return the slices in use; empty if the summary has no timeline."""
+    """Return the time slices in the summary; empty if it has no timeline."""
     line = summary.get("timeline") or {}
     width_s = line.get("width_ms", 0.0) / 1000
     rows = [dict(zip(line["columns"], row, strict=True)) for row in line.get("rows", ())]
     return [
         Slice(
-            # The first slice may start before the first request.
+            # The first slice may start before the first request, but the chart does not.
             start_s=max(0.0, row["at_ms"] / 1000),
             end_s=row["at_ms"] / 1000 + width_s,
             started=row["started"],
@@ -45,7 +45,7 @@ def slices_of(summary: Mapping[str, Any]) -> list[Slice]:
 
 
 def medians(slices: Sequence[Slice], x: Scale, top: float, bottom: float) -> list[Child]:
-    """Return the median TTFT of each slice."""
+    """Return one mark per slice at its median TTFT."""
     known = [(one, one.ttft_ms) for one in slices if one.ttft_ms is not None]
     if not known:
         return [no_content_note(top, bottom)]
@@ -64,7 +64,7 @@ def medians(slices: Sequence[Slice], x: Scale, top: float, bottom: float) -> lis
 
 
 def in_flight(slices: Sequence[Slice]) -> list[tuple[float, float, int]]:
-    """Return (start, end, maximum number of requests in flight) of each slice."""
+    """Return (start, end, maximum number of requests in flight) for each slice."""
     now, rows = 0, []
     for one in slices:
         rows.append((one.start_s, one.end_s, now + one.started))
@@ -75,9 +75,9 @@ def in_flight(slices: Sequence[Slice]) -> list[tuple[float, float, int]]:
 def lateness(
     slices: Sequence[Slice], x: Scale, offset_s: float, top: float, bottom: float
 ) -> list[Child]:
-    """Return the longest wait of a read for the load generator, per slice."""
+    """Return one bar per slice: the longest time that data waited for the load generator."""
     most = max(one.late_ms for one in slices)
-    # Keep a minimum range, so that microseconds stay small.
+    # The axis has a minimum range, so that delays of some microseconds appear small.
     y = linear(max(most, 2.0), bottom, top)
     bars = (_bar(one, x, y, offset_s) for one in slices if one.late_ms > 0)
     title = f"Longest wait of a read for the load generator, at most {format_ms(most)}"

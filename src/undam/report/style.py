@@ -1,4 +1,4 @@
-"""Style sheet of the page: light, dark and print."""
+"""Style sheet for the pages: light, dark and print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of the page: metrics, failures, objectives, conditions."""
+"""Tables on the page: metrics, failures, objectives and conditions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from undam.report.chart import Table, table
 from undam.report.markup import NO_VALUE, Child, Markup, element, format_count, format_ms, join
 
-# Maximum length of an error message from a server.
+# Maximum length of an error message from a server; longer messages are cut.
 _MAX_MESSAGE = 300
 
 _KEYS = ("min", "p50", "p90", "p95", "p99", "p99.9", "max", "mean")
@@ -48,13 +48,13 @@ _CONDITIONS = (
 
 
 def metric(summary: Mapping[str, Any], name: str, key: str) -> str:
-    """Return one statistic of a distribution as text."""
+    """Return one statistic of a distribution as table text."""
     value = (summary.get(name) or {}).get(key)
     return NO_VALUE if value is None else format_ms(value)
 
 
 def metrics_table(summary: Mapping[str, Any]) -> Markup:
-    """Return all statistics, with one column per distribution, so that they fit on a phone."""
+    """Return a table of all statistics; one column per distribution, so that it fits on a phone."""
     rows = [
         (key, *(metric(summary, name, key).replace(" ", "\u202f") for name, _ in _METRICS))
         for key in _KEYS
@@ -64,7 +64,7 @@ def metrics_table(summary: Mapping[str, Any]) -> Markup:
 
 
 def _count_of(times: Mapping[str, Any]) -> str:
-    """Return the number of values, and the number of requests if some have none."""
+    """Return the number of values, with the number of requests if some requests have no value."""
     count, of = times.get("count"), times.get("of")
     if count is None:
         return NO_VALUE
@@ -74,7 +74,7 @@ def _count_of(times: Mapping[str, Any]) -> str:
 
 
 def failures(summary: Mapping[str, Any]) -> Markup | None:
-    """Return errors and incomplete streams by kind, most frequent first; ``None`` without any."""
+    """Return errors and incomplete streams by kind, most frequent first; ``None`` if none."""
     messages = summary.get("messages") or {}
     groups = [
         (number, outcome, kind)
@@ -111,7 +111,7 @@ def _failure_notes(summary: Mapping[str, Any]) -> Iterable[Markup]:
 
 
 def objectives(summary: Mapping[str, Any]) -> Markup | None:
-    """Return the objectives, each with its limit and margin; ``None`` if there are none."""
+    """Return the list of objectives, each with its limit and margin; ``None`` if empty."""
     slos = summary.get("slo") or ()
     return element("ul", *map(_objective, slos), class_="objectives") if slos else None
 
@@ -140,14 +140,14 @@ def _objective(one: Mapping[str, Any]) -> Markup:
 
 
 def value_text(value: float, unit: str) -> str:
-    """Return a value of an objective with three or four digits and its unit."""
+    """Return an objective's value with its unit, to three or four digits."""
     if unit == "ms":
         return format_ms(value)
     return f"{value:.4g} {unit}".strip() if unit else f"{value:g}"
 
 
 def limits_of(summary: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
-    """Return the text and the limit in ms of each objective for a distribution."""
+    """Return the text and limit (in ms) of each objective for the named distribution."""
     return [
         (str(one["slo"]), float(one["limit"]))
         for one in summary.get("slo") or ()
@@ -156,14 +156,14 @@ def limits_of(summary: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
 
 
 def _content(counts: Mapping[str, int]) -> Iterable[tuple[str, object]]:
-    """Yield the numbers of responses with numbered events and with damage, if there are any."""
+    """Yield the number of responses with numbered events and with damaged content, if any."""
     if counts.get("checked") or counts.get("damaged"):
         yield "responses with numbered events", counts["checked"]
         yield "responses with damaged content", counts["damaged"]
 
 
 def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Markup:
-    """Return the conditions of the run and further counts."""
+    """Return the table of the run's conditions and further counts."""
     known = {**about, **summary}
     named = {name for name, _ in _CONDITIONS} | {"schema", "kind", "command", *summary}
     rows = [(label, known[name]) for name, label in _CONDITIONS if known.get(name) is not None]
@@ -179,7 +179,7 @@ def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Marku
 
 
 def text_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Markup:
-    """Return a table whose last column is text of any length."""
+    """Return a table whose last column may contain long text."""
     names = [element("th", name, scope="col") for name in head[:-1]]
     names.append(element("th", head[-1], scope="col", class_="words"))
     body = (

@@ -1,4 +1,4 @@
-"""Run over time: TTFT, failures, requests in flight, lateness of the load generator."""
+"""The run over time: TTFT, failures, requests in flight, and load generator delays."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TABLE_ROWS = 20
 
 
 def timeline(summary: Mapping[str, Any], requests: Sequence[RequestResult]) -> Markup | None:
-    """Return charts with a common time axis; ``None`` if nothing was sent.
+    """Return charts on a shared time axis; ``None`` if no request was sent.
 
     Args:
         requests: all requests including warm-up; without them, the slices of the summary are drawn.
@@ -116,7 +116,7 @@ def _failed_line() -> list[Child]:
 
 
 def _steps(requests: Sequence[RequestResult], begin: int) -> list[tuple[float, float, int]]:
-    """Return (start, end, requests in flight) between changes."""
+    """Return (start, end, requests in flight) for each period between two changes."""
     changes: list[tuple[int, int]] = []
     for one in requests:
         if one.started_ns is not None:
@@ -150,11 +150,11 @@ def _flight(rows: Sequence[tuple[float, float, int]], x: Scale) -> list[Child]:
 
 
 def most_by_pixel(rows: Sequence[tuple[float, float, int]], x: Scale) -> list[int]:
-    """Return the maximum number of requests in flight at each pixel of the axis."""
+    """Return the maximum number of requests in flight for each pixel on the axis."""
     most = [0] * (int(RIGHT - LEFT) + 1)
     for start_s, end_s, count in rows:
         left, right = int(x(start_s) - LEFT), int(x(end_s) - LEFT)
-        # Rows do not overlap, so this takes about one step per pixel.
+        # The periods do not overlap, so this loop takes about one step per pixel.
         for i in range(left, right + 1):
             most[i] = max(most[i], count)
     return most
@@ -177,7 +177,7 @@ def _caption(drawn: int, total: int) -> Markup:
 
 
 def _numbers(slices: Sequence[Slice]) -> Table:
-    """Return the run in about twenty rows."""
+    """Return the run as a table of about twenty rows."""
     step = -(-len(slices) // _TABLE_ROWS)
     groups = [slices[i : i + step] for i in range(0, len(slices), step)]
     rows = [

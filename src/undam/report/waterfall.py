@@ -41,12 +41,12 @@ _MIN_STEP = 0.5
 
 
 def slowest(requests: Sequence[RequestResult], most: int = MAX_ROWS) -> list[RequestResult]:
-    """Return the requests with the longest time from intended start to end; slowest first."""
+    """Return the requests that took longest from intended start to end, slowest first."""
     return sorted(requests, key=lambda one: one.intended_ns - one.ended_ns)[:most]
 
 
 def waterfall(requests: Sequence[RequestResult], stall_ms: float) -> Markup:
-    """Return a chart with one row per request.
+    """Return a waterfall chart with one row per request.
 
     Args:
         requests: at least one, in the order of the rows.
@@ -67,7 +67,7 @@ def waterfall(requests: Sequence[RequestResult], stall_ms: float) -> Markup:
 
 
 def phases(one: RequestResult) -> Iterator[tuple[str, str, int, int]]:
-    """Yield (CSS class, label, start, end) of each phase, in ns after the intended start."""
+    """Yield (CSS class, label, start, end) for each phase, in ns after the intended start."""
     marks = [
         ("send", "send delay", one.started_ns),
         ("head", "wait for response head", one.head_ns),
@@ -82,7 +82,7 @@ def phases(one: RequestResult) -> Iterator[tuple[str, str, int, int]]:
     for name, label, until_ns in marks:
         if until_ns is None:
             continue
-        # Timestamps of the kernel and of the program can be out of order by microseconds.
+        # Timestamps from the kernel and from user space can be out of order by some microseconds.
         until = max(at, until_ns - one.intended_ns)
         yield name, label, at, until
         at = until
@@ -113,7 +113,7 @@ def _row(one: RequestResult, y: float, x: Scale, stall_ms: float) -> list[Child]
 
 
 def _reads(one: RequestResult, y: float, x: Scale) -> Markup | None:
-    """Return a mark for each read, as one path: single elements would dominate the page's size."""
+    """Return one path that marks every read, because separate elements would bloat the page."""
     path, last = [], -1.0
     for read in one.reads:
         position = x((read.at_ns - one.intended_ns) / 1e9)
@@ -124,7 +124,7 @@ def _reads(one: RequestResult, y: float, x: Scale) -> Markup | None:
 
 
 def stalls(one: RequestResult, stall_ms: float) -> list[tuple[int, int]]:
-    """Return gaps of at least ``stall_ms`` as (start, end), in ns after the intended start."""
+    """Return the gaps of at least ``stall_ms`` as (start, end), in ns after the intended start."""
     return [
         (before.at_ns - one.intended_ns, after.at_ns - one.intended_ns)
         for before, after in pairwise(one.reads)

@@ -1,4 +1,4 @@
-"""The catalogue of rules, and the model of rules and findings."""
+"""The rule catalogue, and the data model for rules and findings."""
 
 from undam.rules.catalogue import RULES, finding, rule_named
 from undam.rules.model import Finding, Fix, Rule, Severity, Verdict

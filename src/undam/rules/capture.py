@@ -1,4 +1,4 @@
-"""UD93x: caveats about a capture, which `undam tap` analyzes."""
+"""UD93x: caveats about the captures that `undam tap` analyzes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of all rules of probes, and the creation of findings from them."""
+"""Catalogue of all rules, from which findings are created."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BY_NAME = {key: rule for rule in RULES for key in (rule.code, rule.slug)}
 
 
 def rule_named(name: str) -> Rule:
-    """Return the rule with this code or slug, in any case.
+    """Return the rule with this code or slug; case is ignored.
 
     Raises:
         KeyError: there is no such rule.
@@ -54,7 +54,7 @@ def finding(
     fix: Fix | None = None,
     **more: object,
 ) -> Finding:
-    """Create a finding of rule ``code`` at ``hop``.
+    """Create a finding for rule ``code`` at ``hop``.
 
     Args:
         evidence: values by name, which fill the placeholders of the rule's message; ``more`` is

@@ -1,4 +1,4 @@
-"""UD3xx: stream content that client libraries cannot read."""
+"""UD3xx: stream content that client libraries cannot parse."""
 
 from __future__ import annotations
 

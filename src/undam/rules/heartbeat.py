@@ -1,4 +1,4 @@
-"""UD4xx: heartbeats, and limits on silence and duration."""
+"""UD4xx: heartbeats, idle timeouts, and limits on the duration of a stream."""
 
 from __future__ import annotations
 

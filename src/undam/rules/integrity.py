@@ -1,4 +1,4 @@
-"""UD6xx: responses that did not arrive whole."""
+"""UD6xx: responses that arrived incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of rules and findings."""
+"""Data model for rules and findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from itertools import groupby
 _WIDTH = 92
 _CODE_INDENT = "    "
 
-# Headings of the sections, in the order in which they are shown.
+# Section headings, in display order.
 _HEADINGS = {
     "what": "What",
     "why": "Why it hurts",
@@ -25,7 +25,7 @@ _HEADINGS = {
 
 
 class Severity(StrEnum):
-    """Severity of a finding. Only ``error`` and ``warning`` make a command exit with 1."""
+    """Severity of a finding. Only ``error`` and ``warning`` cause exit status 1."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -33,7 +33,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Verdict on how a stream arrived."""
+    """Verdict on the arrival of a stream."""
 
     STREAMING = "streaming"
     BATCHED = "batched"
@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A change that fixes a finding: the program to change, and the text to put there."""
+    """Configuration change that fixes a finding: where to make it, and the text to insert."""
 
     where: str
     text: str
@@ -52,7 +52,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One kind of finding.
+    """Definition of one kind of finding.
 
     The fields from ``what`` to ``source`` are texts for people. They may be indented as a whole.
     Lines that are indented by four spaces more are code; all other lines are prose, which is
@@ -90,23 +90,23 @@ class Rule:
 
     @property
     def texts(self) -> dict[str, str | None]:
-        """The texts for people, by field name."""
+        """The rule's descriptive texts, by field name."""
         return {name: getattr(self, name) for name in _HEADINGS}
 
     @property
     def sections(self) -> list[tuple[str, str]]:
-        """The heading and text of each section that the rule has."""
+        """Heading and text of each section of the rule."""
         texts = self.texts.items()
         return [(_HEADINGS[name], text) for name, text in texts if text is not None]
 
     @property
     def explain(self) -> str:
-        """The sections as plain text for a terminal."""
+        """All sections as plain text for a terminal."""
         return "".join(_plain_text(heading, text) for heading, text in self.sections)
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Split the text of a section into prose, one line each, and blocks of indented code."""
+    """Split a section's text into paragraphs of prose, one line each, and blocks of code."""
     for kind, lines in groupby(text.splitlines(), _kind_of_line):
         if kind == "code":
             yield "\n".join(lines)
@@ -133,7 +133,7 @@ def _plain_text(heading: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that applies at one hop, with its evidence."""
+    """A rule violation at one hop, with its evidence."""
 
     code: str
     slug: str
@@ -145,7 +145,7 @@ class Finding:
 
 
 def finding_json(found: Finding) -> dict[str, object]:
-    """Return a finding in the form that the JSON of every command shares."""
+    """Return a finding in the JSON form that all commands share."""
     fix = found.fix
     return {
         "code": found.code,

@@ -1,4 +1,4 @@
-"""UD2xx: response headers and types of the server."""
+"""UD2xx: response headers and content types that the server sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UD618 and following: standing streams, such as the GET stream of an MCP server."""
+"""UD618 and above: standing streams, such as the GET stream of an MCP server."""
 
 from __future__ import annotations
 

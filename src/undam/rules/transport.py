@@ -1,4 +1,4 @@
-"""UD114, UD115, UD617 and more: HTTP versions, and hops that cannot be measured."""
+"""UD114, UD115, UD617 and others: HTTP versions, and hops that cannot be measured."""
 
 from __future__ import annotations
 

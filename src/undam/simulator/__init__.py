@@ -1,4 +1,4 @@
-"""A simulated model server with a known schedule, whose ground truth verifies the other tools."""
+"""A simulated model server with a known schedule, used to verify the other tools."""
 
 from undam.simulator.server import Simulator
 from undam.simulator.settings import BodyFraming, SimulatorSettings

@@ -1,4 +1,4 @@
-"""Parser of the JSON body of a model request."""
+"""Parser for the JSON body of a model request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_MODEL = "undam-sim"
 
 _MAX_TOKENS_KEYS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
-# Rule of thumb for English text; used for the usage counts only.
+# Rule of thumb for English text; used only for the usage counts.
 _BYTES_PER_TOKEN = 4
 
 

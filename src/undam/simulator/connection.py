@@ -1,4 +1,4 @@
-"""Client connection of the simulator, which answers requests one after the other."""
+"""Client connection of the simulator; it answers requests one after the other."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from undam.simulator.stream import ScheduledStream, Script, StreamState
 from undam.wire import timestamps
 from undam.wire.clock import realtime_offset_ns
 
-# Unsent bytes at which the schedule of a slow reader is paused. The kernel buffers a few more
-# megabytes.
+# Unsent bytes at which a slow reader's schedule is paused. The kernel buffers a few megabytes more.
 _MAX_UNSENT_BYTES = 256 << 10
 
-# Time for which a connection stays open after an error, so that a client that is still sending its
-# request receives the error instead of a reset.
+# Time for which a connection stays open after an error. A client that is still sending its request
+# thus receives the error instead of a reset.
 _LINGER_NS = 2_000_000_000
 
 
 class ConnectionHost(Protocol):
-    """The part of the server that a connection uses."""
+    """The server's methods that a connection uses."""
 
     dispatcher: Dispatcher
     ground_truth: GroundTruthLog
 
     def wake_at(self, connection: Connection, due_ns: int) -> None:
-        """Call ``connection.on_due`` at ``due_ns`` (CLOCK_MONOTONIC) instead of an earlier time."""
+        """Set the time of the next ``on_due`` call on ``connection`` to ``due_ns`` (monotonic)."""
         ...
 
     def watch(self, connection: Connection, mask: int) -> None:
@@ -46,7 +45,7 @@ class ConnectionHost(Protocol):
 
 
 class Connection:
-    """State of one accepted socket; the server calls `on_ready` and `on_due`."""
+    """State of one client connection; the server calls `on_ready` and `on_due`."""
 
     __slots__ = (
         "_free_ns",
@@ -85,15 +84,15 @@ class Connection:
         self._watch()
 
     def on_ready(self, mask: int) -> None:
-        """Handle the events in ``mask``; see `undam.poller`."""
+        """Handle the socket events in ``mask``; see `undam.poller`."""
         try:
             if mask & WRITABLE:
                 self._flush()
             if mask & READABLE and not self.closed:
                 self._read()
             if mask & ~(READABLE | WRITABLE) and not (self.closed or mask & READABLE):
-                # A half-closed connection counts as closed, as in nginx. Clients of these APIs do
-                # not half-close.
+                # A half-closed connection is treated as closed, as in nginx, because clients of
+                # these APIs do not half-close.
                 self.close("client-left")
         except BlockingIOError:
             pass
@@ -103,7 +102,7 @@ class Connection:
             self._watch()
 
     def on_due(self, now_ns: int) -> None:
-        """Send what is due at ``now_ns`` (CLOCK_MONOTONIC)."""
+        """Send the data that is due at ``now_ns`` (CLOCK_MONOTONIC), the current time."""
         if self._lingering:
             self.close("complete")
             return
@@ -130,7 +129,7 @@ class Connection:
             self._watch()
 
     def close(self, reason: EndReason) -> None:
-        """Close the socket; ``reason`` is recorded for an exchange in progress."""
+        """Close the socket, and record ``reason`` for an exchange in progress."""
         if self.closed:
             return
         self.closed = True
@@ -149,7 +148,7 @@ class Connection:
             self._serve()
 
     def _serve(self) -> None:
-        """Answer complete requests, up to the first whose response has a schedule."""
+        """Answer complete requests, up to the first one whose response has a schedule."""
         while self._requests and self._script is None and not self._last:
             request = self._requests.popleft()
             now_ns = time.time_ns()
@@ -169,9 +168,9 @@ class Connection:
 
     def _start(self, script: Script, now_ns: int) -> None:
         self._host.ground_truth.request(script.exchange_id, script.arrived_ns, script.path)
-        # Due times are CLOCK_REALTIME, because clients compare them with their timestamps. Timers
-        # use CLOCK_MONOTONIC, with the current offset between the two. A clock step therefore does
-        # not affect running streams, and the next request uses the new time.
+        # Due times are in CLOCK_REALTIME, because clients compare them with their own timestamps.
+        # Timers use CLOCK_MONOTONIC and the current offset between the two clocks. A clock step
+        # therefore affects only later requests, not running streams.
         self._realtime_ns = realtime_offset_ns()
         self._script = script
         self._stream = stream = ScheduledStream(script, now_ns)
@@ -182,7 +181,7 @@ class Connection:
             self._host.wake_at(self, stream.wake_ns - self._realtime_ns)
 
     def _settle(self) -> None:
-        """Continue or close the connection once all bytes are handed to the kernel."""
+        """Once the kernel has accepted all bytes, continue or close the connection."""
         if self._send_buffer.unsent:
             return
         if self._stream is not None:
@@ -221,8 +220,8 @@ class Connection:
         self._settle()
 
     def _watch(self) -> None:
-        # During a response, nothing is read: pipelined requests stay in the kernel's buffer, and
-        # DISCONNECTED reports that the client disconnected.
+        # Nothing is read during a response: pipelined requests stay in the kernel's buffer, and the
+        # DISCONNECTED event shows whether the client has disconnected.
         mask = DISCONNECTED
         if self._lingering or (self._script is None and not self._last):
             mask |= READABLE

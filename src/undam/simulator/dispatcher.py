@@ -1,4 +1,4 @@
-"""Answering of each request by an immediate reply or a script, without I/O or a clock."""
+"""Dispatcher that answers requests with an immediate reply or a script. No I/O and no clock."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ _MODELS = {
 _FIXED: Mapping[str, Mapping[str, object]] = {"/v1/models": _MODELS, "/healthz": {"status": "ok"}}
 
 
-# The answer to a query for the clock that arrived in the body: one event, without delay.
+# Answer to a clock query in a request body: one event, without delay.
 _AT_ONCE = BeaconSchedule(ttft_ms=0, gap_ms=0, before=1, silence_ms=0, after=0, heartbeat_ms=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response without a schedule."""
+    """A response that is sent at once, without a schedule."""
 
     data: bytes
     keep_alive: bool
 
 
 class Dispatcher:
-    """Dispatcher that answers requests and logs the exchanges.
+    """Request dispatcher, which also logs the exchanges.
 
     Args:
         name: prefix of exchange IDs, so that IDs of two runs differ.
@@ -77,7 +77,7 @@ class Dispatcher:
         self._host = host_name()
         self._date = Date()
         self._number = 0
-        # The text is created now, so that the first request is not delayed.
+        # The text is created in advance, so that the first request is not delayed.
         model_text(settings.seed)
 
     def answer(self, request: HttpRequest, *, start_ns: int, now_ns: int) -> Reply | Script:
@@ -95,7 +95,7 @@ class Dispatcher:
             return self._refuse(request, 400, str(problem))
 
     def reject_unreadable(self, problem: BadRequest) -> Reply:
-        """Return the reply to a request that cannot be parsed; it closes the connection."""
+        """Return the reply to a malformed request; it closes the connection."""
         return _json(problem.status, openai.error(str(problem), problem.status), None)
 
     def _answer(self, request: HttpRequest, start_ns: int, now_ns: int) -> Reply | Script:
@@ -108,8 +108,8 @@ class Dispatcher:
             return _json(200, self.exchanges.closed(query.id), request)
         if request.path in _FORMATS:
             _allow(request, "GET", "HEAD", "POST")
-            # An application in front of the simulator passes on the prompt or the model name, but
-            # no header.
+            # An application in front of the simulator may forward only the prompt or the model
+            # name, and no header.
             query = query or query_in_body(request.body)
             exchange_id = query.id if query is not None else ""
             exchange = self._open(request, start_ns, now_ns, exchange_id)
@@ -131,11 +131,12 @@ class Dispatcher:
         request = exchange.request
         api_request = _api_request(request)
         settings = with_options(self._settings, request.query())
-        # The random draws depend only on the seed and the number of the response, so that a run can
-        # be repeated.
+        # Random values depend only on the seed and the response number, so that a run can be
+        # repeated.
         rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
         if query is not None:
-            # The beacon query measures a path, so it takes precedence over the request body.
+            # The purpose of a beacon query is to measure a path, so it takes precedence over the
+            # request body.
             schedule = _AT_ONCE if query.kind == "clock" else query.schedule
             settings = with_beacon(settings, schedule, rng)
             api_request = replace(api_request, max_tokens=None)
@@ -169,7 +170,7 @@ class Dispatcher:
 def _api_request(request: HttpRequest) -> ApiRequest:
     if request.method == "POST" and (request.body or request.path in _MODEL_FORMATS):
         api_request = parse_api_request(request.body)
-        # Model APIs default to a non-streaming response; the other paths default to a stream.
+        # By default, model APIs do not stream; all other paths do.
         plain = request.path in _PLAIN_FORMATS and api_request.stream is None
         return replace(api_request, stream=True) if plain else api_request
     return ApiRequest(stream=True)
@@ -181,7 +182,7 @@ def _allow(request: HttpRequest, *methods: str) -> None:
 
 
 def _json(status: int, payload: Mapping[str, object], request: HttpRequest | None) -> Reply:
-    """Return a JSON reply; without a request, it closes the connection."""
+    """Return a JSON reply. If no request is given, the reply closes the connection."""
     keep_alive = request is not None and request.keep_alive
     body = compact(payload).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]

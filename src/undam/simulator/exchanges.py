@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 
-# Enough for a long load test; each entry takes about 200 bytes.
+# Enough entries for a long load test; each takes about 200 bytes.
 _MAX_EXCHANGES = 100_000
 
 
 class ExchangeLog:
-    """Log of the end time of each exchange. The oldest entries are dropped."""
+    """Log of the end time of each exchange. If it is full, the oldest entry is dropped."""
 
     def __init__(self, *, max_exchanges: int = _MAX_EXCHANGES) -> None:
         self._max_exchanges = max_exchanges
@@ -32,7 +32,7 @@ class ExchangeLog:
             self._ends[exchange_id] = (at_ns, finished)
 
     def closed(self, exchange_id: str) -> Mapping[str, object]:
-        """Return the response to a ``closed`` query; ``closed_ns`` is null until the end."""
+        """Return the answer to a ``closed`` query; ``closed_ns`` is null until the end."""
         known = exchange_id in self._ends
         end = self._ends.get(exchange_id)
         return {

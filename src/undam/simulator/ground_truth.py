@@ -1,4 +1,4 @@
-"""Ground truth: JSON lines with the arrival of each request and the send time of each event."""
+"""Ground truth as JSON lines: the arrival time of each request and the send time of each event."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from undam.errors import UsageError
 
 EndReason = Literal["complete", "client-left", "died", "server-stopped"]
 
-# Lines per write. Copying these 30 KB to the page cache takes about 20 us, which does not delay
-# events noticeably.
+# Lines per write. Copying these 30 KB to the page cache takes about 20 us, which delays no event
+# noticeably.
 _BLOCK_LINES = 256
-# A busy server is never idle, so with this many full blocks, one is written between two events.
+# A busy server is never idle. With this many full blocks, one is therefore written between two
+# events.
 _MAX_BLOCKS = 4
 
 
 class GroundTruthLog:
-    """Writer that buffers lines until the server is idle. Without a path, it does nothing."""
+    """Ground-truth writer that buffers lines until the server is idle; inactive without a path."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        # Small blocks are used, because a single buffer would be copied when it grows.
+        # Lines are stored in small blocks, because one growing buffer would be copied repeatedly.
         self._lines: list[bytes] = []
         self._blocks: deque[list[bytes]] = deque()
         self._fd = -1
@@ -49,11 +50,11 @@ class GroundTruthLog:
         self.close()
 
     def request(self, exchange_id: str, arrived_ns: int, path: str) -> None:
-        """Record a request whose response has a schedule."""
+        """Record a request whose response follows a schedule."""
         self._add({"kind": "request", "id": exchange_id, "arrived_ns": arrived_ns, "path": path})
 
     def event(self, exchange_id: bytes, seq: int, due_ns: int, left_ns: int, size: int) -> None:
-        """Record that event ``seq`` was sent.
+        """Record that event ``seq`` of an exchange was sent.
 
         Args:
             left_ns: time just before the ``send`` call.
@@ -68,16 +69,16 @@ class GroundTruthLog:
 
     @property
     def pending(self) -> bool:
-        """True if there are buffered lines."""
+        """True if lines are buffered."""
         return bool(self._lines or self._blocks)
 
     @property
     def full(self) -> bool:
-        """True if a block must be written even between two events."""
+        """True if a block must be written now, even if the server is not idle."""
         return len(self._blocks) >= _MAX_BLOCKS
 
     def write_block(self) -> None:
-        """Write one block of lines; raises UsageError if the file cannot be written."""
+        """Write one block of lines; raise UsageError if the file cannot be written."""
         lines = self._blocks.popleft() if self._blocks else self._lines
         if lines is self._lines:
             self._lines = []

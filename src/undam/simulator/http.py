@@ -1,4 +1,4 @@
-"""HTTP/1.1 of the simulator: parsing of requests and formatting of response heads."""
+"""HTTP/1.1 for the simulator: request parser and formatting of response heads."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class HttpRequest:
     arrived_ns: int
 
     def get(self, name: str) -> str | None:
-        """Return the first value of a header (name in lower case), or ``None``."""
+        """Return the first value of a header, or ``None``; ``name`` is in lower case."""
         return next((value for key, value in self.headers if key == name), None)
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """The request target without its query."""
         return self.target.partition("?")[0]
 
     def query(self) -> list[tuple[str, str]]:
-        """Return the query's pairs in order; raises BadRequest if there are too many."""
+        """Return the query's name-value pairs in order; raise BadRequest if there are too many."""
         try:
             return parse_qsl(self.target.partition("?")[2], max_num_fields=50)
         except ValueError:
@@ -52,7 +52,7 @@ class HttpRequest:
 
 
 class RequestReader:
-    """Parser that assembles requests from reads of any size.
+    """Request parser that accepts reads of any size.
 
     A read that breaks the protocol or a limit sets ``problem``. The requests that were complete
     before it are still returned. No data may follow.
@@ -66,20 +66,20 @@ class RequestReader:
         self._expects_continue = False
 
     def receive_data(self, data: bytes, at_ns: int) -> list[HttpRequest]:
-        """Return the requests that ``data``, which arrived at ``at_ns``, completes."""
+        """Return the requests that are completed by ``data``, which arrived at ``at_ns``."""
         self._parser.receive_data(data)
         requests: list[HttpRequest] = []
         try:
             while (request := self._next_request(at_ns)) is not None:
                 requests.append(request)
         except BadRequest as error:
-            # The error is copied, because its traceback refers to this object and would form a
-            # reference cycle.
+            # A copy of the error is raised, because its traceback refers to this object and would
+            # create a reference cycle.
             self.problem = BadRequest(error.status, str(error))
         return requests
 
     def take_continue(self) -> bool:
-        """Return whether the client waits for ``100 Continue``; true at most once per request."""
+        """Return whether the client is waiting for ``100 Continue``; at most once per request."""
         wanted = self._expects_continue and self._head is not None and not any(self._body)
         self._expects_continue = False
         return wanted
@@ -114,7 +114,7 @@ def _request(head: RequestHead, body: bytes, at_ns: int) -> HttpRequest:
 
 
 def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return the bytes of a response head."""
+    """Return an encoded response head."""
     phrase = HTTPStatus(status).phrase
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -123,21 +123,21 @@ def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
 def merge_headers(
     defaults: Iterable[tuple[str, str]], given: Iterable[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """Return ``defaults`` with the ``given`` headers added; equal names are replaced."""
+    """Return ``defaults`` and the ``given`` headers, which replace defaults of the same name."""
     given = list(given)
     replaced = {name.lower() for name, _ in given}
     return [pair for pair in defaults if pair[0].lower() not in replaced] + given
 
 
 class Date:
-    """The value of the Date header, formatted once per second."""
+    """Value of the Date header, which is formatted once per second."""
 
     def __init__(self) -> None:
         self._second = -1
         self._text = ""
 
     def text(self, now_ns: int) -> str:
-        """Return the date at ``now_ns`` (CLOCK_REALTIME)."""
+        """Return the value of the Date header at ``now_ns`` (CLOCK_REALTIME)."""
         second = now_ns // 1_000_000_000
         if second != self._second:
             self._second, self._text = second, formatdate(second, usegmt=True)

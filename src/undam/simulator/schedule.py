@@ -1,4 +1,4 @@
-"""Schedule of a response: due times of its events, as offsets from the request."""
+"""Schedule of a response: the due time of each event, as an offset from the request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NS_PER_MS = 1_000_000
 
 
 class ScheduledEvent(NamedTuple):
-    """A content event, due ``offset_ns`` after the request; 0 tokens mark the end of the stream."""
+    """Content event, due ``offset_ns`` after the request; 0 tokens mark the end of the stream."""
 
     offset_ns: int
     tokens: int
@@ -24,7 +24,7 @@ class ScheduledEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """Settings of one response, with its length drawn.
+    """Settings for one response, and its randomly drawn length.
 
     Args:
         cut: the token limit of the request shortened the response.
@@ -41,7 +41,7 @@ class ResponsePlan:
 
 
 def plan(settings: SimulatorSettings, rng: random.Random, max_tokens: int | None) -> ResponsePlan:
-    """Draw the length of a response, at most ``max_tokens``."""
+    """Draw the length of a response, limited to ``max_tokens``."""
     drawn = min(max(1, round(settings.tokens.sample(rng))), MAX_TOKENS)
     if max_tokens is not None and max_tokens < drawn:
         return ResponsePlan(settings, max_tokens, cut=True)
@@ -51,7 +51,7 @@ def plan(settings: SimulatorSettings, rng: random.Random, max_tokens: int | None
 def with_beacon(
     settings: SimulatorSettings, query: BeaconSchedule, rng: random.Random
 ) -> SimulatorSettings:
-    """Return ``settings`` changed by a beacon's query; values are limited to their bounds."""
+    """Return ``settings`` as changed by a beacon query; out-of-range values are clamped."""
     changes: dict[str, object] = {}
     if query.ttft_ms is not None:
         changes["ttft"] = constant(min(query.ttft_ms, MAX_DELAY_MS))
@@ -107,7 +107,7 @@ def _delays_ns(milliseconds: Distribution, rng: random.Random) -> Iterator[int]:
     def delay() -> int:
         return int(min(milliseconds.sample(rng), MAX_DELAY_MS) * _NS_PER_MS)
 
-    # Constants are not sampled, because sampling would delay responses that are being sent.
+    # A constant is returned directly, because sampling takes time and would delay other responses.
     return itertools.repeat(delay()) if milliseconds.kind == "constant" else iter(delay, None)
 
 

@@ -1,4 +1,4 @@
-"""Construction of the script of one exchange: head, framing and events."""
+"""Construction of the script for an exchange: head, framing and events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.simulator.stream import Script
 from undam.simulator.text import AnswerText
 from undam.timing import beacon
 
-# With Content-Length, the whole body is created before its first byte is sent.
+# Content-Length requires that the whole body be created before its first byte is sent.
 _MAX_LENGTH_BYTES = 64 << 20
 _TYPICAL_EVENT_BYTES = 300
 
@@ -27,7 +27,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ExchangeContext:
-    """Parameters of an exchange at its start.
+    """Parameters of an exchange that are known at its start.
 
     Args:
         start_ns: origin of the schedule.
@@ -41,7 +41,7 @@ class ExchangeContext:
     host: str
 
     def headers(self, content_type: str) -> Headers:
-        """Return the headers of every response with a schedule."""
+        """Return the headers that all responses with a schedule have."""
         info = beacon.BeaconHead(self.exchange_id, self.request.arrived_ns, self.host)
         return [
             ("Content-Type", content_type),
@@ -52,7 +52,7 @@ class ExchangeContext:
 
 
 def connection_headers(request: HttpRequest, *, keep_alive: bool) -> Headers:
-    """Return the Connection header, if it differs from the default of the HTTP version."""
+    """Return the Connection header if it differs from the HTTP version's default."""
     if not keep_alive:
         return [("Connection", "close")]
     return [("Connection", "keep-alive")] if request.version == "1.0" else []
@@ -61,7 +61,7 @@ def connection_headers(request: HttpRequest, *, keep_alive: bool) -> Headers:
 def stream_headers(
     exchange: ExchangeContext, response_format: ResponseFormat, plan: ResponsePlan
 ) -> Headers:
-    """Return the headers of a stream, without framing.
+    """Return the headers of a streaming response, without those for framing.
 
     As with an ordinary model server, none of them turns off buffering in intermediaries.
     """
@@ -77,7 +77,7 @@ def stream_script(
     text: AnswerText,
     rng: random.Random,
 ) -> Script:
-    """Return the script of a streaming response.
+    """Return the script for a streaming response.
 
     Raises:
         BadRequest: the response is too long for a Content-Length.
@@ -113,7 +113,7 @@ def stream_script(
         keep_alive=keep_alive,
         head_late=settings.headers_late,
         die_after=settings.die_after if dies else None,
-        # Heartbeats are comments, which SSE has and NDJSON does not.
+        # Heartbeats are sent as comments, which exist in SSE but not in NDJSON.
         heartbeat_ns=int(settings.heartbeat_s * 1e9)
         if response_format.terminator == b"\n\n"
         else 0,
@@ -127,7 +127,7 @@ def whole_script(
     *,
     rng: random.Random,
 ) -> Script:
-    """Return the script of a non-streaming response, sent when its last token is due."""
+    """Return the script for a non-streaming response, which is sent when its last token is due."""
     request = exchange.request
     (last,) = deque(scheduled_events(plan, rng), maxlen=1)
     due_ns = exchange.start_ns + last.offset_ns

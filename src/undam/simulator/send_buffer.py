@@ -1,4 +1,4 @@
-"""Sending side of a connection: buffers what the kernel does not accept.
+"""Send buffer of a connection: stores what the kernel does not accept yet.
 
 The recorded send time of an event is taken just before the ``send`` call with its last byte.
 """
@@ -15,7 +15,7 @@ from undam.simulator.stream import EventEnd
 
 
 class SendBuffer:
-    """Buffer that sends data at once if possible, and the rest when `flush` is called.
+    """Buffer that sends data at once if possible, and the rest on `flush`.
 
     Methods that send raise OSError if the peer has disconnected.
     """
@@ -26,7 +26,7 @@ class SendBuffer:
         self._sock = sock
         self._ground_truth = truth
         self._unsent = bytearray()
-        # Events that are not fully sent; their ends are positions in the whole stream.
+        # Events that are not fully sent, with their end positions in the whole stream.
         self._event_ends: deque[EventEnd] = deque()
         self._sent = 0
         self._exchange_id = b""
@@ -37,7 +37,7 @@ class SendBuffer:
         return len(self._unsent)
 
     def begin(self, exchange_id: str) -> None:
-        """Start an exchange; the next events belong to it."""
+        """Start an exchange, to which the next events belong."""
         self._exchange_id = exchange_id.encode()
 
     def send(self, data: bytes, event_ends: Sequence[EventEnd] = ()) -> None:
@@ -58,7 +58,7 @@ class SendBuffer:
         self._record_sent(size, left_ns)
 
     def flush(self) -> None:
-        """Send buffered bytes, as far as the kernel accepts them."""
+        """Send buffered bytes until the kernel accepts no more."""
         left_ns = time.time_ns()
         try:
             size = self._sock.send(self._unsent)

@@ -1,4 +1,4 @@
-"""The simulator's server: one thread with one poller and a heap of due times.
+"""The simulator's server: one thread, one poller, and a heap of due times.
 
 Every event is sent at its due time. A late event does not delay the next one.
 """
@@ -24,18 +24,18 @@ from undam.wire import timestamps
 from undam.wire.clock import sharpen_timers, wait_ready
 
 _BACKLOG = 4096
-# Maximum number of due streams and of new connections handled between two polls of the sockets.
+# Maximum number of due streams, and of new connections, to handle between two socket polls.
 _TURNS = 64
 _ACCEPTS = 64
-# Pause before the next accept when no file descriptor is left.
+# Pause before the next accept if there is no free file descriptor.
 _ACCEPT_PAUSE_NS = 100_000_000
-# Idle time that is long enough to write a block of the ground truth to the page cache.
+# Idle time that suffices to write a block of ground truth to the page cache.
 _IDLE_S = 0.0003
 _SELECT_LIMIT = 1024
 
 
 class Simulator:
-    """A model server with a known schedule.
+    """Simulated model server with a known schedule.
 
     It listens from its creation. `serve` answers requests until `stop` is called from any thread
     or signal handler. The end of the ``with`` block closes all connections.
@@ -96,13 +96,13 @@ class Simulator:
             self.close()
 
     def stop(self) -> None:
-        """Make `serve` return, even if it is called later."""
+        """Make `serve` return, even if `serve` is called later."""
         self._stopping = True
         with contextlib.suppress(OSError):  # already closed
             self._waker.send(b".")
 
     def close(self) -> None:
-        """Close every socket; exchanges in progress end as ``server-stopped``."""
+        """Close every socket, and end exchanges in progress as ``server-stopped``."""
         if self._closed:
             return
         self._closed = self._stopping = True
@@ -142,7 +142,7 @@ class Simulator:
             due_ns, _, connection = heapq.heappop(due)
             if connection is None:
                 self._poller.register(self._listener.fileno(), READABLE)
-            # Entries of closed connections, or with a replaced due time, are stale.
+            # Entries are stale if their connection is closed or their due time was replaced.
             elif connection.wake_ns == due_ns and not connection.closed:
                 connection.on_due(now_ns)
 
@@ -198,7 +198,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"cannot listen on {host!r}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit this option, so that their first bytes have timestamps, too.
+        # Accepted sockets inherit this option, so that even their first bytes have timestamps.
         timestamps.enable(listener)
         listener.bind(address)
         listener.listen(_BACKLOG)

@@ -1,4 +1,4 @@
-"""Settings of the simulator: bounds, and conversion from flags and queries."""
+"""Settings for the simulator: bounds, and conversion from command-line options and queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_DELAY_MS = 3_600_000
 MAX_EVENT_BYTES = 1 << 20
 """Maximum size of an event; readers have the same limit."""
 
-# RFC 9110, 5.6.2 and 5.5. With control characters, a value could add lines to the head.
+# RFC 9110, 5.6.2 and 5.5. Control characters in a value could add lines to the head.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
 _FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
@@ -31,7 +31,7 @@ _TTFT, _GAP, _TOKENS, _BURST = constant(200), constant(25), constant(120), const
 
 
 class BodyFraming(StrEnum):
-    """Ways to mark the end of a streamed body."""
+    """Way to mark the end of a streamed body."""
 
     CHUNKED = "chunked"
     CLOSE = "close"
@@ -40,7 +40,7 @@ class BodyFraming(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
-    """Settings of a simulator; the defaults are those of `undam sim`.
+    """Settings for a simulator; the defaults are those of `undam sim`.
 
     Args:
         ttft: milliseconds from the request to the first content.
@@ -93,7 +93,7 @@ class SimulatorSettings:
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Split ``'K: V'`` into name and value; raises UsageError without a colon."""
+    """Split ``'K: V'`` into name and value; raise UsageError if there is no colon."""
     name, colon, value = text.partition(":")
     if not colon:
         raise UsageError(f"header {text[:80]!r} has no colon; use 'Name: value'")
@@ -103,7 +103,7 @@ def parse_header(text: str) -> tuple[str, str]:
 def with_options(
     settings: SimulatorSettings, pairs: Iterable[tuple[str, str]]
 ) -> SimulatorSettings:
-    """Return ``settings`` changed by the options of a command line or query.
+    """Return ``settings`` with the given command-line or query options applied.
 
     Unknown names are ignored, since a query may contain others.
 

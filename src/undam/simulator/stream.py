@@ -1,4 +1,4 @@
-"""A response in progress: the bytes that are due, and the time of the next ones.
+"""Response in progress: the bytes that are due, and the time at which the next ones are due.
 
 Due times depend on the schedule only, so a late send does not delay the next one.
 """
@@ -16,13 +16,13 @@ from undam.timing.heartbeat import Heartbeat
 HEARTBEAT = b": ping\n\n"
 """A comment line and a blank line."""
 
-# Limits of one `take`, so that a stream that is far behind does not starve the others.
+# Limits for one `take`, so that a stream that is far behind does not starve other streams.
 _MAX_EVENTS = 64
 _MAX_BYTES = 64 << 10
 
 
 class StreamState(Enum):
-    """State of a stream."""
+    """State of a response in progress."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -38,7 +38,7 @@ It is a plain tuple, because one is created for every event at its due time.
 
 @dataclass(slots=True)
 class Script:
-    """The complete response of one exchange.
+    """Complete response of an exchange, as scheduled events.
 
     Args:
         keep_alive: the connection can be used for another request afterwards.
@@ -60,7 +60,7 @@ class Script:
 
 
 class ScheduledStream:
-    """A `Script` and its progress."""
+    """A `Script` in progress."""
 
     __slots__ = (
         "_chunked", "_content", "_die_after", "_events", "_heartbeat", "_next", "_part_bytes",
@@ -73,7 +73,7 @@ class ScheduledStream:
         self._next = next(script.events, None)
         self._chunked = script.chunked
         self._die_after = script.die_after
-        # A late head, which is sent with the next bytes.
+        # A late head is sent together with the next bytes.
         self._unsent = script.head if script.head_late else b""
         self._heartbeat = Heartbeat(script.heartbeat_ns, now_ns) if script.heartbeat_ns else None
         self._content = 0
@@ -133,7 +133,7 @@ class ScheduledStream:
         return self._assemble(parts, now_ns), event_ends
 
     def _assemble(self, parts: list[bytes], now_ns: int) -> bytes:
-        """Join ``parts`` after a late head; without parts, return a heartbeat if one is due."""
+        """Return a late head and ``parts`` as one string; without parts, add a heartbeat if due."""
         beat = self._heartbeat
         if beat is not None:
             due = not self._part_bytes and not beat.wait_ns(now_ns)

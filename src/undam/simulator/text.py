@@ -1,4 +1,4 @@
-"""Text of the simulated model: one endless text per seed; each response is a prefix of it.
+"""Text of the simulated model: one endless text per seed, of which each response is a prefix.
 
 A beacon query can request numbered pieces instead (`undam.timing.numbered_text`).
 """
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from undam.timing.numbered_text import answer_tag, encode_clock, encode_piece
 
-# Short common words, so that a token with its space has about four bytes, as in real vocabularies.
+# Short, common words, so that a token with its space has about four bytes, as in real vocabularies.
 # Plain letters need no escaping in JSON or SSE.
 _PROSE = (
     "the of and a to in is you that it he was for on are as with his they at be this have from or "
@@ -27,22 +27,22 @@ _PERIOD = 4096
 
 
 class AnswerText(Protocol):
-    """Source of the text of one response. Its text needs no escaping in JSON or SSE."""
+    """Text source for one response. The text needs no escaping in JSON or SSE."""
 
     divided: bool
     """True if events are divided between two writes, within a character."""
 
     def piece(self, start: int, count: int, due_ns: int) -> bytes:
-        """Return tokens ``start`` to ``start + count``, which are due at ``due_ns``."""
+        """Return ``count`` tokens from index ``start`` on, which are due at ``due_ns``."""
         ...
 
     def prefix(self, count: int) -> str:
-        """Return the first ``count`` tokens, which form a complete response of that length."""
+        """Return the first ``count`` tokens, which make up a complete response of that length."""
         ...
 
 
 class ModelText:
-    """The text of one seed as tokens; each token is a space and a word."""
+    """Text for one seed, as tokens; each token is a space and a word."""
 
     divided = False
 
@@ -51,18 +51,18 @@ class ModelText:
         self._tokens = tuple(b" " + rng.choice(_WORDS).encode() for _ in range(_PERIOD))
 
     def piece(self, start: int, count: int, due_ns: int = 0) -> bytes:
-        """Return tokens ``start`` to ``start + count`` as one byte string."""
+        """Return ``count`` tokens from index ``start`` on, as one byte string."""
         if count == 1:
             return self._tokens[start % _PERIOD]
         return b"".join(self._tokens[i % _PERIOD] for i in range(start, start + count))
 
     def prefix(self, count: int) -> str:
-        """Return the first ``count`` tokens, which form a complete response of that length."""
+        """Return the first ``count`` tokens, which make up a complete response of that length."""
         return self.piece(0, count).decode()
 
 
 class NumberedText:
-    """Numbered pieces with due times and checksums; each call of `piece` returns the next one.
+    """Numbered pieces with due times and checksums. Each call of `piece` returns the next piece.
 
     Args:
         pieces: number of events with content.
@@ -76,18 +76,18 @@ class NumberedText:
         self._sent: list[str] = []
 
     def piece(self, start: int, count: int, due_ns: int) -> bytes:
-        """Return the next piece, whatever the number of its tokens."""
+        """Return the next piece, whatever number of tokens is requested."""
         piece = encode_piece(len(self._sent), self._total, due_ns, self._tag)
         self._sent.append(piece)
         return piece.encode()
 
     def prefix(self, count: int) -> str:
-        """Return the pieces that were generated so far."""
+        """Return all pieces generated so far."""
         return "".join(self._sent)
 
 
 class ClockText:
-    """The answer to a query for the clock that arrived in the body of a model request."""
+    """Answer to a clock query that arrived in the body of a model request."""
 
     divided = False
 
@@ -105,5 +105,5 @@ class ClockText:
 
 @lru_cache(maxsize=16)
 def model_text(seed: int) -> ModelText:
-    """Return the cached text of ``seed``."""
+    """Return the cached text for ``seed``."""
     return ModelText(seed)

@@ -1,4 +1,4 @@
-"""SSE parser and encoder (WHATWG HTML 9.2.5 and 9.2.6), and a parser for JSON lines."""
+"""SSE parser and encoder (WHATWG HTML 9.2.5 and 9.2.6), and a parser for JSON Lines."""
 
 from undam.sse.encode import encode, encode_comment, encode_event, encode_hint
 from undam.sse.event import Comment, Event, ReconnectHint

@@ -1,4 +1,4 @@
-"""Event-stream encoding. No value can inject another field.
+"""Event-stream encoding, in which no value can inject another field.
 
 The format carries lines of Unicode text, so two kinds of text change in transit. CR and CRLF
 inside data arrive as LF. A lone surrogate arrives as U+FFFD, as with a browser's TextEncoder: its
@@ -15,7 +15,7 @@ from undam.errors import LocalProtocolError
 from undam.sse.event import Event, ReconnectHint
 from undam.sse.parse import MAX_RETRY_DIGITS
 
-# `str.splitlines` also splits at U+2028, which JSON may contain.
+# `str.splitlines` also splits at U+2028, which can occur in JSON.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -26,7 +26,7 @@ def encode(
     id: str | None = None,  # noqa: A002 (name of the field in the format)
     retry_ms: int | None = None,
 ) -> bytes:
-    """Return one event, including its blank line.
+    """Return one event, including the blank line that ends it.
 
     Args:
         data: text of the event. ``None`` writes no data, so that clients apply the other fields and
@@ -61,7 +61,7 @@ def encode(
 
 
 def encode_event(event: Event) -> bytes:
-    """Return ``event`` as bytes. An empty ``id`` is not written, so the last event ID is kept.
+    """Return ``event`` as bytes. An empty ``id`` is omitted, so clients keep the last event ID.
 
     Raises:
         LocalProtocolError: see ``encode``.
@@ -71,7 +71,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def encode_hint(hint: ReconnectHint) -> bytes:
-    """Return ``hint`` as bytes; empty if it has no field.
+    """Return ``hint`` as bytes; empty if no field is set.
 
     Raises:
         LocalProtocolError: see ``encode``.
@@ -82,7 +82,7 @@ def encode_hint(hint: ReconnectHint) -> bytes:
 
 
 def encode_comment(text: str, *, blank_line: bool = False) -> bytes:
-    """Return a comment, which clients ignore: a heartbeat. Each line of ``text`` is one comment.
+    """Return a comment, which clients ignore; used as a heartbeat. Each line becomes one comment.
 
     Send it only between two events.
 
@@ -109,6 +109,6 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # UTF-16 joins surrogate pairs, and the decoder replaces lone surrogates.
+        # The UTF-16 codec joins surrogate pairs, and decoding replaces lone surrogates.
         halves = text.encode("utf-16-le", "surrogatepass")
         return halves.decode("utf-16-le", "replace").encode()

@@ -1,4 +1,4 @@
-"""Contents of an event stream: events, comments, and hints without data."""
+"""Contents of an event stream: events, comments, and fields without data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.sse.json_data import json_text
 
 @dataclass(frozen=True, slots=True, init=False)
 class Event:
-    """Dispatched event (WHATWG HTML 9.2.6).
+    """Event that a client dispatches (WHATWG HTML 9.2.6).
 
     Args:
         data: text of the event. Any other value is converted to JSON, so ``Event({"a": 1}, "x")``
@@ -36,8 +36,8 @@ class Event:
         id: str = "",  # noqa: A002 (name of the field in the format)
         retry: int | None = None,
     ) -> None:
-        # The generated constructor of a frozen dataclass takes more than twice as long, and
-        # constructing events is most of the cost of parsing.
+        # A frozen dataclass's generated constructor takes more than twice as long, and constructing
+        # events is most of the cost of parsing.
         _set_data(self, data if type(data) is str else _text(data))
         _set_event(self, event if type(event) is str else _name(event, "message"))
         _set_id(self, id if type(id) is str else _name(id, ""))
@@ -50,13 +50,13 @@ class Event:
 
 
 def _unset_attribute(event: Event, name: str) -> None:
-    # Parsing leaves this slot unset to save time; nearly every event comes from parsing.
+    # To save time, the parser leaves this slot unset in the events that it creates.
     if name == "retry":
         return
     raise AttributeError(f"{type(event).__name__!r} object has no attribute {name!r}")
 
 
-# The method is assigned here, so that type checkers still report unknown attributes.
+# The method is assigned here, so that type checkers still report unknown attributes of events.
 Event.__getattr__ = _unset_attribute  # type: ignore[attr-defined]
 
 _set_data = Event.__dict__["data"].__set__
@@ -66,14 +66,14 @@ _set_retry = Event.__dict__["retry"].__set__
 
 
 def _text(data: object) -> str:
-    """Return ``data`` as text: a string as it is, any other value as JSON."""
+    """Return ``data`` as text: a string unchanged, any other value as JSON."""
     if isinstance(data, Enum) and isinstance(data.value, str):
         return data.value
     return str.__str__(data) if isinstance(data, str) else json_text(data)
 
 
 def _name(value: object, default: str) -> str:
-    """Return the text of an event type or ID, such as an enum or a number."""
+    """Return an event type or ID as text, for instance from an enum or a number."""
     if value is None:
         return default
     if isinstance(value, Enum):
@@ -83,14 +83,14 @@ def _name(value: object, default: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Comment line (it starts with a colon); servers send it as a heartbeat."""
+    """Comment line, which begins with a colon. Servers send comments as heartbeats."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReconnectHint:
-    """Fields without data, which a client applies but does not dispatch as an event.
+    """Fields without data. A client applies them but does not dispatch an event.
 
     Args:
         id: last event ID from now on, such as that of the Model Context Protocol's first event.

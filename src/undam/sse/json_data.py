@@ -1,4 +1,4 @@
-"""JSON for the data of an event: one line, from every type that applications usually send.
+"""JSON for event data: one line, from all types that applications usually send.
 
 Objects of pydantic, msgspec, attrs, numpy and of SDKs are recognized by their methods, so that no
 library is imported here.
@@ -15,10 +15,11 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-# These are valid in JSON strings, but some clients (httpx iter_lines) treat them as line breaks.
+# These characters are valid in JSON strings, but some clients (httpx iter_lines) treat them as line
+# breaks.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
-# Nested keys that are not strings are converted up to this depth.
+# Keys that are not strings are converted up to this nesting depth.
 _MAX_DEPTH = 64
 
 
@@ -38,7 +39,7 @@ def encode_json(value: object) -> bytes:
 
 
 def json_text(value: object) -> str:
-    """Return ``value`` as compact JSON on one line; see `encode_json`."""
+    """Return ``value`` as compact JSON on one line, as text; see `encode_json`."""
     try:
         text = _dumps(value)
     except TypeError as error:
@@ -49,7 +50,7 @@ def json_text(value: object) -> str:
 
 
 def plain(value: object) -> Any:
-    """Return an object that JSON supports in place of ``value``.
+    """Convert ``value`` to an object that JSON supports.
 
     Raises:
         TypeError: there is none; the message names the type and the fix.
@@ -74,13 +75,13 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # A lone surrogate cannot be encoded in UTF-8, but its JSON escape can be sent. Outside a
-        # string, JSON is ASCII, so every other character is inside one.
+        # A lone surrogate has no UTF-8 encoding, but it can be sent as a JSON escape. JSON is ASCII
+        # outside strings, so the escape always ends up inside a string.
         return text.encode("utf-8", "backslashreplace")
 
 
 def _with_text_keys(value: object, depth: int) -> Any:
-    """Return ``value`` with the keys of its mappings, such as dates and enums, as strings."""
+    """Return ``value`` with the keys of all mappings converted to strings."""
     if depth > _MAX_DEPTH:
         raise ValueError("the value is nested too deeply")
     if isinstance(value, Mapping):
@@ -102,10 +103,10 @@ def _key(key: object) -> str:
 
 
 def _model(value: Any) -> Any:
-    # Only fields that the server has sent are encoded: an SDK sets all others to None.
+    # Only fields that were set are encoded, because these SDKs set all other fields to None.
     if type(value).__module__.partition(".")[0] in _SDKS:
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    # AG-UI defines that fields without a value are absent.
+    # The AG-UI protocol requires that fields without a value be absent.
     absent = type(value).__module__.startswith("ag_ui.")
     return value.model_dump(mode="json", by_alias=True, exclude_none=absent)
 
@@ -151,9 +152,9 @@ _CONVERSIONS: tuple[tuple[Callable[[object], bool], Callable[[Any], Any]], ...] 
         lambda value: hasattr(value, "__attrs_attrs__"),
         lambda value: {one.name: getattr(value, one.name) for one in value.__attrs_attrs__},
     ),
-    # numpy scalars and arrays, and the tensors of array libraries
+    # numpy scalars and arrays, and tensors of other array libraries
     (lambda value: hasattr(value, "tolist"), lambda value: value.tolist()),
-    # protobuf messages in google-cloud libraries, and SDKs without pydantic
+    # protobuf messages of google-cloud libraries, and objects of SDKs without pydantic
     (lambda value: hasattr(value, "to_dict"), lambda value: value.to_dict()),
     (lambda value: hasattr(value, "__next__") or hasattr(value, "popleft"), list),
 )

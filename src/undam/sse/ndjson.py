@@ -1,4 +1,4 @@
-"""JSON lines: bytes in, one event per line out. No I/O and no clock.
+"""JSON Lines parser: bytes in, one event per line out. No I/O and no clock.
 
 The lines are not parsed as JSON; that is up to the API (see ``undam.apis``).
 """
@@ -11,7 +11,7 @@ from undam.sse.parse import DEFAULT_MAX_BYTES
 
 
 class LineParser:
-    """Parser that converts reads of any size into one event per non-blank line.
+    """Parser that accepts reads of any size and returns one event per non-blank line.
 
     A line ends with LF and is returned by the call that completes it. A CR before the LF and white
     space around the line are removed. Invalid UTF-8 becomes U+FFFD.
@@ -30,11 +30,11 @@ class LineParser:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished line; 0 if the last read ended with a complete line."""
+        """Size of the unfinished line; 0 if the last read ended with a complete line."""
         return len(self._held)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Return the events that ``data`` completes, in order.
+        """Return the events that are completed by ``data``, in order.
 
         Raises:
             RemoteProtocolError: a line is longer than ``max_line_bytes``. If the same read
@@ -53,7 +53,7 @@ class LineParser:
         return out
 
     def receive_eof(self) -> list[Event]:
-        """Handle the end of the stream; a last line without LF is returned.
+        """Process the end of the stream; return the last line if it has no LF.
 
         Raises:
             RemoteProtocolError: a line was too long (see ``receive_data``).

@@ -1,4 +1,4 @@
-"""Event-stream parsing: bytes in, events and comments out. No I/O and no clock.
+"""Event-stream parser: bytes in, events and comments out. No I/O and no clock.
 
 Lines of an unfinished event are stored as parsed fields and not scanned again. The work is
 therefore linear in the number of bytes, however the stream is divided into reads.
@@ -16,11 +16,11 @@ MAX_RETRY_DIGITS = 15
 """A longer ``retry`` (30 000 years) is ignored, because int() is quadratic in the digits."""
 
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = b"\n\r"  # These are integers, because finding an integer in bytes is six times faster.
+_LF, _CR = b"\n\r"  # Integers, because searching bytes for an integer is six times as fast.
 
 
 class Parser:
-    """Parser of reads of any size into events and comments (WHATWG HTML 9.2.5 and 9.2.6).
+    """Parser that converts reads of any size to events and comments (WHATWG HTML 9.2.5, 9.2.6).
 
     An event is returned by the call that completes its blank line, a comment by the call that
     completes its line. A lone CR ends a line at once; an LF that follows it is ignored. The result
@@ -48,7 +48,7 @@ class Parser:
         self._failure = ""
         self._returned = 0
         self._comments = 0
-        # The unfinished line, then the fields of the unfinished event.
+        # First the unfinished line, then the fields of the unfinished event.
         self._held = bytearray()
         self._line_bytes = 0
         self._data: list[bytes] = []
@@ -57,17 +57,17 @@ class Parser:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished event; 0 if the last read ended between two events."""
+        """Size of the unfinished event; 0 if the last read ended between two events."""
         return self._line_bytes + len(self._held)
 
     @property
     def pending(self) -> bytes:
-        """Data and type of the unfinished event, and its unfinished line, with LF as line break."""
+        """Data and type of the unfinished event, plus its unfinished line; line breaks are LF."""
         kind = [b"event: %b\n" % self._type] if self._type else []
         return b"".join([*kind, *(b"data: %b\n" % line for line in self._data), self._held])
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
-        """Return the events and comments that ``data`` completes, in order.
+        """Return the events and comments that are completed by ``data``, in order.
 
         Raises:
             RemoteProtocolError: an event is larger than ``max_event_bytes``. If the same read
@@ -85,10 +85,10 @@ class Parser:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._held and not self._line_bytes and _LF in data:
-            # The line ends in this read, so each buffered byte is joined only once.
+            # Buffered bytes are joined only when their line ends, so each byte is joined only once.
             data = bytes(self._held) + data
             self._held.clear()
-        # Fast path: an unbuffered stream has one event per read.
+        # Fast path: without buffering on the path, each read contains one event.
         if (
             data[:6] == b"data: "
             and data.find(b"\n") == len(data) - 2
@@ -109,7 +109,7 @@ class Parser:
         return out
 
     def receive_eof(self) -> int:
-        """Handle the end of the stream; return the size of the discarded unfinished event.
+        """Process the end of the stream; return the size of the discarded, unfinished event.
 
         Raises:
             RemoteProtocolError: an event was too large (see ``receive_data``).
@@ -132,7 +132,7 @@ class Parser:
 
     def _parse(self, data: bytes, out: list[Event | Comment]) -> None:
         if self._line_bytes:
-            # Inside an event: parse line by line up to a position that is between two events.
+            # The data starts inside an event: parse line by line until this event ends.
             end = data.find(b"\n\n") + 2
             if end == 1:
                 self._parse_lines(data, out)
@@ -147,7 +147,7 @@ class Parser:
             self._parse_lines(data, out)
 
     def _parse_blocks(self, data: bytes, out: list[Event | Comment]) -> None:
-        """Parse bytes that start between two events and end with a blank line.
+        """Parse data that starts between two events and ends with a blank line.
 
         Nearly every event of a model server is one line of data. If all are (the number of line
         ends proves it), one split yields the data of each. Otherwise, events with one line of data,
@@ -207,7 +207,7 @@ class Parser:
                 self.retry_ms = int(digits or b"0")
 
     def _dispatch(self, out: list[Event | Comment]) -> None:
-        # The ID is also set by a block without data, which is not dispatched.
+        # A block without data is not dispatched, but its ID is still applied.
         self.last_event_id = self._id
         if self._data:
             text = b"\n".join(self._data).decode("utf-8", "replace")

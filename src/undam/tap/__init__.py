@@ -1,1 +1,1 @@
-"""Analysis of captured traffic: which proxy held which bytes, and for how long."""
+"""Analysis of captured traffic: which proxy buffered which bytes, and for how long."""

@@ -1,4 +1,4 @@
-"""Clock offset between captures of two hosts, from connections that both captured.
+"""Clock offset between captures on two hosts, from connections that appear in both captures.
 
 A packet cannot arrive before it was sent. The smallest difference of its two times in one direction
 is the offset plus the delay of the path, and in the other direction the delay minus the offset
@@ -19,7 +19,7 @@ _Key = tuple[bytes, int, int, int]
 
 @dataclass(frozen=True)
 class FileOffset:
-    """Offset of the clock of one capture.
+    """Clock offset of one capture, relative to the first capture.
 
     Args:
         offset_ns: subtract it from the capture's times to get those of the first capture.
@@ -47,7 +47,7 @@ def times_of(packets: Iterable[Packet]) -> dict[_Key, int]:
 
 
 def offset_between(first: dict[_Key, int], other: dict[_Key, int]) -> FileOffset | None:
-    """Return the offset of ``other``, or ``None`` if no connection has packets in both directions.
+    """Return the offset of ``other``; ``None`` without common packets in both directions.
 
     Args:
         first, other: results of `times_of`.
@@ -58,13 +58,13 @@ def offset_between(first: dict[_Key, int], other: dict[_Key, int]) -> FileOffset
         before = first.get(key)
         if before is not None:
             source, destination = endpoints(key[0])
-            # It is unknown which host sent a packet, but both directions of each connection are
-            # used.
+            # It is unknown which host sent a packet, so packets are sorted by the direction of
+            # their flow.
             (forward if source < destination else backward).append(at_ns - before)
     if not forward or not backward:
         return None
-    # The smallest differences in one direction are offset + delay, and the largest in the other are
-    # offset - delay. Retransmissions and queues only increase the distance between the two.
+    # In one direction, the smallest difference is offset + delay. In the other, the largest one is
+    # offset - delay. Retransmissions and queues only move these two bounds apart.
     bounds = [(min(forward), max(backward)), (min(backward), max(forward))]
     high, low = min(bounds, key=lambda bound: abs(bound[0] - bound[1]))
     return FileOffset((high + low) // 2, abs(high - low) // 2 + 1, len(forward) + len(backward))

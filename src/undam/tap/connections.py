@@ -1,4 +1,4 @@
-"""Table of TCP connections, which turns segments into finished streams, with bounded memory."""
+"""Table of TCP connections that converts segments to finished streams, with bounded memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from undam.tap.http.streams import CapturedStream
 from undam.tap.reassembly import Direction, Piece
 from undam.tap.tls import KeyLog, TlsReader
 
-# A busy proxy has a few thousand connections. Above this number, the oldest idle one is dropped.
+# A busy proxy has a few thousand connections. Above this limit, the oldest idle one is dropped.
 _MAX_CONNECTIONS = 20_000
 _CLIENT_STARTS = (b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI", b"CONN", b"PRI ")
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
-# Head of an empty or short SETTINGS frame on stream 0, which is the first frame of a server.
+# Header of an empty or short SETTINGS frame on stream 0, which is a server's first frame.
 _HTTP2_SETTINGS = re.compile(rb"\x00\x00[\x00-\xff]\x04\x00\x00\x00\x00\x00", re.DOTALL)
 _TLS_HANDSHAKE = b"\x16\x03"
 _CLIENT_HELLO = re.compile(rb"\x16\x03[\x00-\x04]..\x01", re.DOTALL)
@@ -27,7 +27,7 @@ _CLIENT_HELLO = re.compile(rb"\x16\x03[\x00-\x04]..\x01", re.DOTALL)
 
 @dataclass(slots=True)
 class TableStats:
-    """Counters of a capture.
+    """Counters for a capture.
 
     Attributes:
         segments: TCP segments with payload, SYN, FIN or RST, and acknowledgements.
@@ -51,7 +51,7 @@ class TableStats:
 
 
 class _Connection:
-    """Both directions of one connection, and the HTTP parsers once the roles are known."""
+    """Both directions of a connection, and its HTTP parsers once client and server are known."""
 
     __slots__ = (
         "client_flow", "directions", "kind", "last_ns", "opposite", "requests", "responses",
@@ -71,19 +71,19 @@ class _Connection:
         self.responses: ResponseTracker | Http2Tracker | None = None
 
     def set_client(self, flow: bytes) -> None:
-        """Set the direction of the requests."""
+        """Set the flow in which the client sends its requests."""
         self.client_flow, self.server_flow = flow, reverse(flow)
         client, server = endpoints(flow)
         self.requests = RequestTracker()
         self.responses = ResponseTracker(client, server, self.requests)
 
     def use_http2(self) -> None:
-        """Parse the connection as HTTP/2 from its beginning."""
+        """Parse this connection as HTTP/2 from its beginning."""
         self.kind = "http2"
         self.responses = Http2Tracker(*endpoints(self.client_flow))
 
     def receive_piece(self, piece: Piece, *, from_client: bool) -> None:
-        """Parse bytes with the parser of this connection's protocol."""
+        """Parse a piece of data with the parser for this connection's protocol."""
         if isinstance(self.responses, Http2Tracker):
             self.responses.receive_piece(piece, from_client=from_client)
         elif from_client and self.requests is not None:
@@ -93,7 +93,7 @@ class _Connection:
 
 
 class ConnectionTable:
-    """All connections of a capture.
+    """All connections in a capture.
 
     Args:
         keys: secrets of TLS connections; ``None`` without a key log.
@@ -112,7 +112,7 @@ class ConnectionTable:
         self._finished: list[CapturedStream] = []
 
     def receive_segment(self, segment: Segment) -> bool:
-        """Add one segment; return whether its connection is encrypted."""
+        """Process one segment; return whether its connection is encrypted."""
         self.stats.segments += 1
         at_ns, flow, _, ack, flags, window, _, _, _ = segment
         self.last_ns = max(self.last_ns, at_ns)
@@ -145,26 +145,26 @@ class ConnectionTable:
 
     @property
     def has_finished(self) -> bool:
-        """True if streams ended since the last call of `take_finished`."""
+        """True if streams have ended since the last call of `take_finished`."""
         return bool(self._finished)
 
     def take_finished(self) -> list[CapturedStream]:
-        """Return the streams that ended since the last call."""
+        """Return the streams that have ended since the last call."""
         finished, self._finished = self._finished, []
         return finished
 
     def take_turns(self) -> list[OpaqueTurn]:
-        """Return the requests and responses of TLS connections that ended since the last call."""
+        """Return the TLS requests and responses that have ended since the last call."""
         turns, self._turns = self._turns, []
         return turns
 
     def open_streams(self) -> list[CapturedStream]:
-        """Return the streams that have not ended."""
+        """Return the streams that are still open."""
         parsers = [one.responses for one in self._open.values() if one.responses is not None]
         return [stream for parser in parsers for stream in parser.open_streams]
 
     def finish(self) -> None:
-        """End all connections, because the capture ended."""
+        """End all connections, because the capture has ended."""
         for connection in list(self._open.values()):
             self._close(connection, self.last_ns)
 
@@ -179,7 +179,7 @@ class ConnectionTable:
         return connection
 
     def _find_client(self, connection: _Connection, segment: Segment) -> None:
-        """Determine which end is the client: by the handshake, or by the first payload."""
+        """Determine the client from the handshake or, without one, from the first payload."""
         payload = segment.payload
         if segment.flags & SYN:
             is_client = not segment.flags & ACK
@@ -188,8 +188,8 @@ class ConnectionTable:
         elif payload.startswith(b"HTTP/1.") or payload.find(b"\r\nHTTP/1.") >= 0:
             is_client = False
         elif payload:
-            # The capture begins in the middle of a message. Servers usually listen on the smaller
-            # port.
+            # If the capture begins in the middle of a message, the end with the smaller port is
+            # taken as the server.
             source, destination = endpoints(segment.flow)
             is_client = source.port > destination.port
         else:
@@ -241,7 +241,7 @@ class ConnectionTable:
         connection.responses.finished.clear()
 
     def _check_end(self, connection: _Connection, flow: bytes, at_ns: int) -> None:
-        """End the stream if the end of this direction completes it; drop finished connections."""
+        """End open streams if the connection's end completes them; drop closed connections."""
         direction = connection.directions[flow]
         if direction.ended is None:
             return
@@ -251,12 +251,11 @@ class ConnectionTable:
             from_server = flow == connection.server_flow
             client = connection.directions[connection.client_flow]
             if client.ended is not None and from_server:
-                # The client ended the connection first, and the server followed.
+                # The client closed the connection first, and the server followed.
                 responses.finish(client.ended_ns, by=client.ended, from_server=False)
             elif from_server or direction.ended == "rst":
                 responses.finish(at_ns, by=direction.ended, from_server=from_server)
-            # A client may close its direction and still read, so its FIN alone does not end the
-            # stream.
+            # A client may stop sending and still read, so its FIN alone does not end the stream.
             self._collect(connection)
         if is_over:
             self._close(connection, at_ns)
@@ -286,5 +285,5 @@ class ConnectionTable:
 
 
 def _begins_http2(data: bytes) -> bool:
-    """Return whether these first bytes of a direction begin an HTTP/2 connection."""
+    """Return whether ``data``, the first data in a direction, begins an HTTP/2 connection."""
     return data.startswith(_HTTP2_PREFACE) or _HTTP2_SETTINGS.match(data) is not None

@@ -1,4 +1,4 @@
-"""Estimated times of events on encrypted connections, from the sizes of TLS records.
+"""Estimation of event times on encrypted connections, from the sizes of TLS records.
 
 If one side of a proxy is encrypted, the other side shows the events and their sizes. The encrypted
 side carries the same bytes plus a head, so the number of bytes sent so far shows which events had
@@ -16,18 +16,18 @@ from undam.tap.legs import Leg, Pair
 from undam.tap.shared_bodies import read_keyed
 from undam.timing import Arrival
 
-# A client sends smaller records for HTTP/2 window updates and acknowledgements.
+# Smaller records from a client are HTTP/2 window updates and acknowledgements, not requests.
 _SMALLEST_REQUEST_BYTES = 64
-# Overhead of each part: size line and line breaks of a chunk, or header of an HTTP/2 frame.
+# Overhead per part: size line and line breaks for a chunk, or the header of an HTTP/2 frame.
 _FRAMING_BYTES = 8
 _SLACK_NS = 5_000_000
-# Framing, compression of headers and padding change the size by less than this.
+# Framing, header compression and padding change the size by a factor within this range.
 _SIZE_RATIO = (0.5, 2.5)
 
 
 @dataclass(frozen=True)
 class OpaqueTurn:
-    """One request and its response on an encrypted connection.
+    """Request and response on an encrypted connection.
 
     Args:
         writes: time and bytes of each record of the response.
@@ -41,7 +41,7 @@ class OpaqueTurn:
 
     @property
     def ended_ns(self) -> int:
-        """Time at which the last record was sent."""
+        """Time at which the last record of the response was sent."""
         return self.writes[-1][0]
 
     @property
@@ -53,7 +53,7 @@ class OpaqueTurn:
 def turns_of(
     client: Endpoint, server: Endpoint, sizes: Sequence[tuple[int, bool, int]]
 ) -> list[OpaqueTurn]:
-    """Divide the records of a connection into requests and responses.
+    """Divide a connection's records into requests and responses.
 
     Args:
         sizes: time, direction (from the client) and size of each record of application data.
@@ -80,7 +80,7 @@ def turns_of(
 
 
 def pair_estimates(legs: Sequence[Leg], turns: Sequence[OpaqueTurn]) -> list[Pair]:
-    """Pair streams that were captured on one side with encrypted responses of the other side.
+    """Pair streams that were captured on one side with encrypted responses on the other side.
 
     Each stream and each response is used at most once. As many streams as possible are paired, and
     those with the smallest difference of the start times first.
@@ -106,14 +106,14 @@ def pair_estimates(legs: Sequence[Leg], turns: Sequence[OpaqueTurn]) -> list[Pai
 
 
 def _assign(choices: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """Assign turns to as many legs as possible; return the leg of each assigned turn.
+    """Assign a turn to as many legs as possible; return the leg for each assigned turn.
 
     Args:
         choices: the turns that each leg fits, the best first; the most certain legs first.
     """
     leg_of: dict[int, int] = {}
     for leg in choices:
-        # Find a free turn, moving earlier legs to another of their turns (augmenting path).
+        # Find a free turn; if necessary, earlier legs are moved to other turns (augmenting path).
         queue, came_from, seen = [leg], {leg: -1}, set[int]()
         while queue:
             current = queue.pop(0)
@@ -131,7 +131,7 @@ def _assign(choices: Mapping[int, Sequence[int]]) -> dict[int, int]:
 
 
 def _move(leg_of: dict[int, int], came_from: Mapping[int, int], leg: int, turn: int) -> None:
-    """Assign ``turn`` to ``leg``, and move the earlier assignments along the augmenting path."""
+    """Assign ``turn`` to ``leg``, and move earlier assignments along the augmenting path."""
     while leg >= 0:
         before = next((one for one, owner in leg_of.items() if owner == leg), -1)
         leg_of[turn] = leg
@@ -141,7 +141,7 @@ def _move(leg_of: dict[int, int], came_from: Mapping[int, int], leg: int, turn: 
 
 
 def _fit(leg: Leg, turn: OpaqueTurn) -> bool | None:
-    """Return whether ``turn`` can be the outer (true) or inner (false) side of ``leg``'s proxy."""
+    """Return whether ``turn`` can be the outer (true) or inner (false) side of the leg's proxy."""
     stream = leg.stream
     size = sum(_wire_bytes(arrival) for arrival in stream.arrivals)
     low, high = _SIZE_RATIO
@@ -171,7 +171,7 @@ def _wire_bytes(arrival: Arrival) -> int:
 
 
 def _estimated_leg(leg: Leg, turn: OpaqueTurn) -> Leg:
-    """Return the other side of a proxy: the same events at the estimated times."""
+    """Return a leg for the other side of the proxy, with the same events at estimated times."""
     times = estimate_times([_wire_bytes(arrival) for arrival in leg.stream.arrivals], turn.writes)
     arrivals = [
         Arrival(at_ns, arrival.data)
@@ -193,7 +193,7 @@ def _estimated_leg(leg: Leg, turn: OpaqueTurn) -> Leg:
 
 
 def _merged(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:
-    """Join arrivals with the same time, because one record carried them."""
+    """Join arrivals that have the same time, because they were in the same record."""
     merged: list[Arrival] = []
     for arrival in arrivals:
         if merged and merged[-1].at_ns == arrival.at_ns:
@@ -204,7 +204,7 @@ def _merged(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:
 
 
 def estimate_times(sizes: Sequence[int], writes: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the time at which each part was sent, from the sizes of encrypted writes.
+    """Estimate the time at which each part was sent, from the sizes of encrypted records.
 
     The bytes are compared from the end of the response, because a head of unknown size precedes
     them. Half of a part may be missing, which covers differences of the framing.
@@ -215,8 +215,8 @@ def estimate_times(sizes: Sequence[int], writes: Sequence[tuple[int, int]]) -> l
     """
     total_out = sum(size for _, size in writes)
     total_in = sum(sizes)
-    # Bytes in excess of the body belong to the head. If there are too few for the body, the framing
-    # is smaller.
+    # Bytes in excess of the body belong to the head. If there are fewer bytes than the body has,
+    # the actual framing is smaller than assumed.
     head = max(0, total_out - total_in)
     scale = min(1.0, total_out / total_in) if total_in else 1.0
     times: list[int] = []

@@ -1,4 +1,4 @@
-"""Comparison of the events on both sides of a proxy: lost, repeated, reordered, altered and torn.
+"""Comparison of events before and after a proxy: lost, repeated, reordered, altered or torn.
 
 Only streams that were captured and ended completely on both sides are compared, so missing packets
 never become missing events. A proxy may rewrite identifiers, translate the API, divide the text
@@ -18,16 +18,17 @@ from undam.tap.legs import Leg, Pair, comparable_keys
 from undam.tap.shared_bodies import Key
 
 _KINDS = ("lost", "duplicated", "reordered", "altered", "torn")
-# The alignment takes quadratic time in the number of events between the first and last difference.
+# Maximum number of events between the first and last difference; their alignment takes quadratic
+# time.
 _MAX_COMPARED = 2000
-# A proxy that adds a larger share of events than this sends an answer of its own.
+# If the proxy adds a larger share of events than this, it sends an answer of its own.
 _MAX_NEW = 0.2
 _WHOLE = {Ending.COMPLETE, Ending.CLOSED}
 
 
 @dataclass
 class ProxyIntegrity:
-    """Faults of all streams through one proxy.
+    """Content faults in all streams through one proxy.
 
     Args:
         streams: streams that were compared.
@@ -57,7 +58,7 @@ class ProxyIntegrity:
                 self.first.setdefault(kind, place)
 
     def total(self) -> AnswerIntegrity:
-        """Return the sum of all streams."""
+        """Return the sum over all streams."""
         counts = {kind: self.counts[kind] for kind in _KINDS}
         return AnswerIntegrity(
             "both-sides", sent=self.sent, received=self.received, **counts,
@@ -65,7 +66,7 @@ class ProxyIntegrity:
         )  # fmt: skip
 
     def as_json(self) -> dict[str, object]:
-        """Return the counts with the names of `undam check --json`, and the first positions."""
+        """Return the counts, named as in `undam check --json`, and the first place of each kind."""
         return {
             "sent": self.sent,
             "received": self.received,
@@ -76,7 +77,7 @@ class ProxyIntegrity:
 
 
 def compare_legs(pair: Pair) -> AnswerIntegrity | None:
-    """Compare the events of one stream; return ``None`` if the comparison is inconclusive."""
+    """Compare one stream's events before and after the proxy; return ``None`` if inconclusive."""
     outer, inner = pair.outer, pair.inner
     whole = not (outer.is_partial or inner.is_partial)
     ended = outer.stream.ending in _WHOLE and inner.stream.ending in _WHOLE
@@ -98,7 +99,7 @@ def compare_legs(pair: Pair) -> AnswerIntegrity | None:
 
 
 def _differing(sent: Sequence[Key], got: Sequence[Key]) -> tuple[int, tuple[int, int]]:
-    """Return the index of the first difference, and the end of the last one on each side."""
+    """Return the index of the first difference, and the end of the last difference on each side."""
     shorter = min(len(sent), len(got))
     start = next((at for at in range(shorter) if sent[at] != got[at]), shorter)
     same = 0
@@ -108,7 +109,7 @@ def _differing(sent: Sequence[Key], got: Sequence[Key]) -> tuple[int, tuple[int,
 
 
 class _Differences:
-    """Differences of two sequences of events, by kind.
+    """Differences between two sequences of events, by kind.
 
     Attributes:
         new: events that only the proxy sent and that do not repeat another one.
@@ -125,7 +126,7 @@ class _Differences:
         self.new = 0
 
     def add(self, start: int, stop: tuple[int, int]) -> None:
-        """Compare the events from ``start`` to ``stop`` on both sides."""
+        """Compare the events from ``start`` to ``stop`` on the two sides."""
         sent, got = self._sent[start : stop[0]], self._got[start : stop[1]]
         blocks = SequenceMatcher(None, sent, got, autojunk=False).get_opcodes()
         changes = [
@@ -172,10 +173,10 @@ class _Differences:
         self.new += not torn
 
     def result(self, intact: AnswerIntegrity, inner: Leg) -> AnswerIntegrity:
-        """Return the result with the faults added."""
+        """Return ``intact`` with the faults added."""
         places = dict(self._places)
         if all(inner.is_reasoning(at) for at in places["lost"]):
-            places["lost"] = []  # A proxy may hide the reasoning of a model.
+            places["lost"] = []  # A proxy may remove the model's reasoning on purpose.
         return replace(
             intact,
             lost=len(places["lost"]),

@@ -30,20 +30,20 @@ from undam.tap.placeholders import Placeholders
 from undam.timing import Arrival
 
 _FRAMING_HEADERS = frozenset({"transfer-encoding", "content-length", "content-encoding"})
-# A packet's length field has 16 bits.
+# The length field of a packet has 16 bits.
 _MAX_PAYLOAD = 65_000
 _MAX_REPEATS = 1000
 _WINDOW = 512
 _BODY_HASH_BYTES = 32
 _LINE_END = b"\r\n"
 _JSON_FRAMINGS = frozenset({Framing.NDJSON, Framing.JSON_SEQ, Framing.JSON_ARRAY})
-# Window sizes of zlib by content coding.
+# zlib window sizes by content coding.
 _DEFLATE = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _WHOLE = {Ending.COMPLETE, Ending.CLOSED}
 
 
 class StreamFile:
-    """Writer of streams and encrypted packets to a pcapng file.
+    """Writer for a pcapng file with streams and encrypted packets.
 
     Args:
         stream: where to write. The caller closes it.
@@ -59,7 +59,9 @@ class StreamFile:
         self._writer.write(packet)
 
     def write_stream(self, stream: CapturedStream) -> None:
-        """Write one stream. Decrypted ones are skipped: their encrypted packets are written."""
+        """Write one stream, unless it was decrypted: then its encrypted packets are written
+        instead.
+        """
         if stream.encrypted:
             return
         self._count += 1
@@ -69,7 +71,7 @@ class StreamFile:
 
 @dataclass(slots=True)
 class _Sender:
-    """One end of a connection."""
+    """One end of a connection in the written file."""
 
     address: Endpoint
     seq: int
@@ -77,7 +79,7 @@ class _Sender:
 
 
 class _StreamWriter:
-    """Writer of one stream as a TCP connection.
+    """Writer for one stream, as a TCP connection.
 
     Args:
         number: number of the stream in the file; it makes the sequence numbers unique.
@@ -97,7 +99,7 @@ class _StreamWriter:
         self._at_ns = stream.start_ns
 
     def write(self) -> None:
-        """Write the handshake, the request, the response and the end."""
+        """Write the stream's handshake, request, response and end."""
         stream = self._stream
         self._send(self._client, SYN)
         self._send(self._server, SYN | ACK)
@@ -118,7 +120,7 @@ class _StreamWriter:
         lines += [f"X-Request-Id: {self._digest(one.encode())}" for one in sorted(request.ids)]
         body = b""
         if request.body_hash is None:
-            # An invalid chunk size makes the body incomplete for a reader, as it was in the
+            # An invalid chunk size makes the request body incomplete for readers, as it was in the
             # capture.
             lines.append("Transfer-Encoding: chunked")
             body = b"missing\r\n"
@@ -133,7 +135,7 @@ class _StreamWriter:
         return self._cover.bytes_for(data, _BODY_HASH_BYTES).decode()
 
     def _head(self) -> tuple[bool, bytes]:
-        """Return whether the body is chunked, and the head."""
+        """Return whether the body is chunked, and the encoded head."""
         stream = self._stream
         head = stream.head
         version = "1.0" if head.http_version == "1.0" else "1.1"
@@ -169,7 +171,7 @@ class _StreamWriter:
             self._send(self._client, ACK, window=0)
 
     def _write_part(self, data: bytes, at_ns: int, gap: int, *, chunked: bool) -> None:
-        """Write a part of the body, with ``gap`` missing bytes before it."""
+        """Write a part of the body; ``gap`` bytes before it are missing."""
         parts = [data[at : at + _MAX_PAYLOAD] for at in range(0, len(data), _MAX_PAYLOAD)] or [b""]
         for part in parts:
             size_line = b"%x\r\n" % (gap + len(part)) if chunked else b""
@@ -190,7 +192,7 @@ class _StreamWriter:
             stream.retransmitted = 0
 
     def _repeat(self, sender: _Sender, data: bytes, times: int) -> None:
-        """Write copies of the last packet, as its retransmissions."""
+        """Write copies of the last packet, which represent retransmissions."""
         for _ in range(times):
             again = replace(sender, ident=self._server.ident)
             self._send(again, PSH | ACK, data)
@@ -214,7 +216,7 @@ class _StreamWriter:
         elif stream.left_ns is not None:
             self._send(self._client, RST | ACK)
         else:
-            # The stream was still open at the end of the capture.
+            # At the end of the capture, the stream was still open.
             self._send(self._client, ACK)
 
     def _send(self, sender: _Sender, flags: int, data: bytes = b"", window: int = _WINDOW) -> None:
@@ -227,13 +229,13 @@ class _StreamWriter:
 
 
 def _target(target: str) -> str:
-    """Return the path of a request without its parameters."""
+    """Return the path of a request target, without its query."""
     path = redact_url(target).partition("?")[0]
     return "".join(one if "!" <= one <= "~" else "_" for one in path) or "/"
 
 
 def _packet(sender: _Sender, receiver: _Sender, flags: int, data: bytes, window: int) -> bytes:
-    """Return an IP packet with one TCP segment."""
+    """Return an IP packet that contains one TCP segment."""
     source = ipaddress.ip_address(sender.address.address).packed
     target = ipaddress.ip_address(receiver.address.address).packed
     tcp = struct.pack(
@@ -256,7 +258,7 @@ def _checksum(data: bytes) -> int:
 
 
 def _without_text(stream: CapturedStream, cover: Placeholders) -> CapturedStream:
-    """Return the stream with placeholders instead of its text."""
+    """Return the stream with placeholders in place of its text."""
     reading = parse_leg(stream).reading
     bounds = [0, *stream.breaks, len(stream.arrivals)]
     parts = [
@@ -281,20 +283,20 @@ def _divided(body: bytes, like: Sequence[Arrival]) -> list[Arrival]:
 
 
 def _as_event_stream(stream: CapturedStream, arrivals: list[Arrival]) -> CapturedStream:
-    """Return a stream with another framing as an event stream with the same events and sizes."""
+    """Convert a stream with another framing to an event stream with the same events and sizes."""
     changed = {"content-type", *_FRAMING_HEADERS}
     headers = [one for one in stream.head.headers if one[0].lower() not in changed]
     headers.append(("Content-Type", "text/event-stream"))
     if stream.ending is not Ending.CLOSED:
         headers.append(("Transfer-Encoding", "chunked"))
-    # After the conversion, the positions of missing bytes are unknown.
+    # The conversion loses the positions of missing bytes.
     breaks = [len(arrivals)] if stream.breaks else []
     head = replace(stream.head, headers=tuple(headers))
     return replace(stream, arrivals=arrivals, head=head, breaks=breaks)
 
 
 def _coded(stream: CapturedStream) -> list[bytes]:
-    """Return the data of each arrival with the content coding of the stream."""
+    """Return the data of each arrival, encoded with the stream's content coding."""
     coding = (stream.head.get("content-encoding") or "").strip().lower()
     parts = [arrival.data for arrival in stream.arrivals]
     if coding in _DEFLATE:

@@ -1,4 +1,4 @@
-"""Pairing of the two sides of a proxy: the same stream on the connection before and after it.
+"""Pairing of the two sides of a proxy: the same stream on the connections before and after it.
 
 Nothing that the proxy adds is required. Streams are paired by the content of their events, then by
 what a proxy passes on (the request's body, request IDs, traceparent), then by time: the request to
@@ -22,7 +22,7 @@ from undam.tap.http.streams import CapturedStream
 from undam.tap.shared_bodies import BodyReader, EventKeys, Key, read_keyed
 from undam.timing import Arrival
 
-# Two network interfaces of a host share a clock, but packets are stamped at slightly different
+# All network interfaces of a host use the same clock, but they stamp packets at slightly different
 # points.
 _SLACK_NS = 2_000_000
 MIN_COMMON = 0.5
@@ -31,11 +31,12 @@ MIN_COMMON = 0.5
 With a fifth of the packets missing on both sides, the share is about 80 %.
 """
 
-# An event that occurs in more streams than this, such as [DONE], does not identify a stream.
+# An event in more streams than this, such as [DONE], does not identify a stream.
 _COMMON_EVENT = 20
-# Above this number of events, missing ones are skipped greedily instead of by the best alignment.
+# If there are more events than this, missing events are skipped greedily, without optimal
+# alignment.
 _MAX_ALIGNED = 3000
-# Streams that have only their text in common are paired with less confidence.
+# Streams that share only their text are paired with less confidence.
 _TEXT_WEIGHT = 0.1
 
 _Rank = tuple[float, ...]
@@ -43,7 +44,7 @@ _Rank = tuple[float, ...]
 
 @dataclass
 class Leg:
-    """One stream on one connection, parsed to events.
+    """A stream on one connection, parsed into events.
 
     Args:
         stream: the captured response.
@@ -58,7 +59,7 @@ class Leg:
     is_partial: bool
 
     def is_reasoning(self, index: int) -> bool:
-        """Return whether a content event is part of the model's reasoning."""
+        """Return whether the content event at ``index`` is part of the model's reasoning."""
         meaning = self._contents[index].meaning
         content = repr(meaning.payload) if meaning is not None else ""
         return "reasoning" in content or "thinking" in content
@@ -79,7 +80,7 @@ class Leg:
 
     @cached_property
     def identifiers(self) -> set[bytes]:
-        """Return digests of the parts of the request that a proxy passes on."""
+        """Return digests of those parts of the request that proxies forward unchanged."""
         request = self.stream.request
         if request is None:
             return set()
@@ -90,7 +91,7 @@ class Leg:
 
 
 def parse_leg(stream: CapturedStream, reader: BodyReader | None = None) -> Leg:
-    """Parse a captured stream to events.
+    """Parse a captured stream into events.
 
     Args:
         reader: keeps the bodies of related streams, so that equal ones are parsed once.
@@ -118,7 +119,7 @@ def parse_leg(stream: CapturedStream, reader: BodyReader | None = None) -> Leg:
 
 
 def _whole_events(stream: CapturedStream) -> tuple[Arrival, ...]:
-    """Return the arrivals without the events that lack bytes.
+    """Return the arrivals without events that are incomplete because of missing bytes.
 
     The part before each gap is cut after its last whole event, and the part after the gap starts
     with the next whole event.
@@ -162,7 +163,7 @@ def _end_of_blank_line(data: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class Pair:
-    """One stream on both sides of a proxy.
+    """A stream on both sides of a proxy.
 
     Args:
         outer: the side of the client.
@@ -188,8 +189,8 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
     """
     candidates = sorted(_candidates(legs))
     first = _choose(candidates)
-    # A proxy has few upstreams. Ambiguous streams are paired as most of the others are, for
-    # instance if many clients receive the same answer at the same time.
+    # A proxy has few upstreams. Ambiguous streams (for instance, if many clients receive the same
+    # answer at the same time) are therefore paired like most others.
     upstreams: dict[tuple[Endpoint, Endpoint], float] = defaultdict(float)
     totals: dict[Endpoint, float] = defaultdict(float)
     for (by_text, *_), outer, inner in first:
@@ -230,7 +231,7 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
 def _leads_back(
     upstreams: Mapping[tuple[Endpoint, Endpoint], float], outer: Endpoint, inner: Endpoint
 ) -> bool:
-    """Return whether ``inner`` forwards to ``outer`` more often than ``outer`` to ``inner``.
+    """Return whether ``inner`` forwards to ``outer`` more often than the reverse.
 
     It may do so through other proxies. Otherwise, streams with the same text could form a cycle.
     """
@@ -245,7 +246,7 @@ def _leads_back(
 def _begins_earlier(
     starts: Mapping[Endpoint, Sequence[int]], outer: Endpoint, inner: Endpoint
 ) -> bool:
-    """Return whether most requests to ``inner`` begin too early for a proxy at ``outer``.
+    """Return whether most requests to ``inner`` begin too early to come from a proxy at ``outer``.
 
     If each request to ``inner`` follows one to ``outer``, then the nth request to ``inner`` begins
     after the nth request to ``outer``. Start times of different hosts are not compared.
@@ -258,7 +259,7 @@ def _begins_earlier(
 
 
 def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, int, int]]:
-    """Return the best candidates; each leg is used at most once on each side."""
+    """Return the best candidates, with each leg at most once on each side."""
     outers: set[int] = set()
     inners: set[int] = set()
     chosen: dict[tuple[int, int], _Rank] = {}
@@ -272,7 +273,7 @@ def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, i
 
 
 def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
-    """Yield possible pairs, each with a rank; the smallest rank is the most likely pair."""
+    """Yield possible pairs, each with a rank; the most likely pair has the smallest rank."""
     by_key: dict[Key, set[int]] = defaultdict(set)
     by_text: dict[Key, set[int]] = defaultdict(set)
     for index, leg in enumerate(legs):
@@ -286,7 +287,7 @@ def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
         nearby = order[max(0, position - 4) : position + 2 * _COMMON_EVENT]
         related = _related(by_key, chain(one.events.payload_counts, one.identifiers))
         examined = {outer}
-        # The texts cost as much time again. They matter only if no leg has the same payloads.
+        # Comparing texts takes as long again, and is needed only if no leg has the same payloads.
         is_paired = False
         for inner in (related | set(nearby)) - examined:
             rank = _rank(one, legs[inner])
@@ -302,7 +303,7 @@ def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
 
 
 def _related(index: Mapping[Key, set[int]], keys: Iterable[Key]) -> set[int]:
-    """Return the legs that share one of the keys, unless it is common."""
+    """Return the legs that share a key with few other legs."""
     found = set[int]()
     for key in keys:
         members = index[key]
@@ -316,7 +317,7 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
     out, into = outer.stream, inner.stream
     if into.server == out.server:
         return None  # A proxy does not forward to itself.
-    # The request is missing if the capture began later.
+    # If the capture began after the request, its time is unknown and is not compared.
     begins_after = out.request is None or out.start_ns - _SLACK_NS <= into.start_ns
     if not begins_after or into.start_ns > out.ended_ns:
         return None
@@ -325,7 +326,7 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
         return None  # A proxy cannot send content before it has received it.
     other_host = into.client.address != out.server.address
     if other_host and out.client.address == into.server.address:
-        return None  # The addresses match the opposite direction.
+        return None  # The addresses indicate the opposite direction.
     some, others = outer.events, inner.events
     common, by_text = common_share(some.payload_counts, others.payload_counts), 0.0
     if common < MIN_COMMON:
@@ -346,7 +347,7 @@ def _first_ns(leg: Leg) -> int | None:
 
 
 def common_share(some: Counter[Key], others: Counter[Key]) -> float:
-    """Return the share of the events of the shorter leg that both legs contain."""
+    """Return the share of the shorter leg's events that are contained in both legs."""
     if some is others:
         return 1.0 if some else 0.0
     least = min(some.total(), others.total())
@@ -356,7 +357,7 @@ def common_share(some: Counter[Key], others: Counter[Key]) -> float:
 
 
 def comparable_keys(outer: Leg, inner: Leg) -> tuple[list[Key], list[Key]]:
-    """Return the keys of the events of both legs: by payload if they have enough in common."""
+    """Return the event keys of both legs: payloads if they share enough of them, or else texts."""
     some, others = outer.events, inner.events
     if common_share(some.payload_counts, others.payload_counts) >= MIN_COMMON:
         return some.by_payload, others.by_payload
@@ -364,7 +365,7 @@ def comparable_keys(outer: Leg, inner: Leg) -> tuple[list[Key], list[Key]]:
 
 
 def match_events(outer: Leg, inner: Leg) -> list[tuple[int, int]]:
-    """Return pairs of indices of the same content event on both legs, in order."""
+    """Return index pairs of the content events that are the same on both legs, in order."""
     some, others = comparable_keys(outer, inner)
     if some == others:
         return [(index, index) for index in range(len(some))]

@@ -1,4 +1,4 @@
-"""Exchanges without their text: the same events, sizes and times, with the content replaced.
+"""Recorded exchanges with placeholder content and unchanged events, sizes and times.
 
 Captured bodies belong to the users of a service. A record or a report of `undam tap` therefore
 contains placeholders of equal size, from which every verdict can be derived again.
@@ -23,7 +23,7 @@ _ID_LINE = len("id: \n")
 
 
 def masked(reading: Reading, placeholders: Placeholders | None = None) -> Exchange:
-    """Return the exchange with placeholders instead of its content.
+    """Return the exchange with its content replaced by placeholders.
 
     The result is an event stream in OpenAI's form, whatever the form of the original.
 
@@ -73,7 +73,7 @@ def _crosses(text: str) -> str:
 
 
 def _event(item: TimedEvent, size: int, cover: Callable[[str], str]) -> str:
-    """Return a placeholder of ``size`` bytes, or slightly more if the event was very small."""
+    """Return a placeholder event of ``size`` bytes, or slightly more for a very small event."""
     if item.meaning is None:
         return ":" + "x" * (size - 3) + "\n\n"
     if item.is_content:
@@ -84,16 +84,16 @@ def _event(item: TimedEvent, size: int, cover: Callable[[str], str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return ``text`` without characters that JSON escapes or that take more than one byte."""
+    """Return ``text`` with only ASCII letters and digits, which take one byte each in JSON."""
     return "".join(one if one.isascii() and one.isalnum() else "x" for one in text)
 
 
 def _content(text: str, size: int) -> str:
-    """Return the data of a content event with this text, if it fits."""
+    """Return the data of a content event with ``text``, or with the part of it that fits."""
     space = size - (len(_CHUNK) - 4)
     if space < 1:
-        # The event is smaller than a chunk and belongs to another API; plain text also counts as
-        # content.
+        # The event is smaller than an OpenAI chunk, because it belongs to another API. Plain text
+        # also counts as content.
         return (text + "x" * size)[: max(1, size)]
     padding = space - len(text) - (len(_PAD) - 2)
     if not text or padding < 1:

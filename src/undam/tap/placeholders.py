@@ -1,4 +1,4 @@
-"""Placeholders for the text of captured streams, with the same structure and sizes.
+"""Placeholders for the text of captured streams; structure and sizes stay the same.
 
 The same text always has the same placeholder within one file, so the events on both sides of a
 proxy still match, and a lost or altered event is still found. The placeholders come from a random
@@ -17,7 +17,8 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ab"
 _TO_LETTERS = bytes(_LETTERS[value % 64] for value in range(256))
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# A string (possibly cut off) with the colon if it is a key, a number, or any other word.
+# A number, another word, or a string (possibly cut off); if the string is a key, its colon is
+# included.
 _JSON = re.compile(
     rb'"(?P<string>(?:[^"\\]|\\.)*+)(?P<end>"?)(?P<colon>[ \t]*:)?'
     rb"|(?P<number>-?\d[\d.eE+-]*)(?=[\s,\]}]|\Z)"
@@ -27,7 +28,7 @@ _JSON = re.compile(
 _LITERALS = frozenset({b"true", b"false", b"null"})
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$-]{0,39}\Z")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_./:-]{0,63}\Z")
-# Keys whose values are defined by an API and not by a user.
+# Keys whose values are defined by the API and are not user data.
 _CODES = frozenset({
     "type", "object", "role", "finish_reason", "finishReason", "stop_reason", "done_reason",
     "status", "state", "event", "event_type", "kind", "method", "model", "jsonrpc",
@@ -43,18 +44,18 @@ _NOT_BLANK = re.compile(rb"\S+")
 
 
 class Placeholders:
-    """Generator of placeholders for text, with one key for all streams of a file."""
+    """Generator of text placeholders, with one random key for all streams in a file."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
 
     def bytes_for(self, data: bytes, size: int | None = None) -> bytes:
-        """Return letters that depend on ``data``; as many as ``data`` has bytes by default."""
+        """Return letters derived from ``data``; by default, as many as ``data`` has bytes."""
         digest = hashlib.shake_128(self._key + data)
         return digest.digest(len(data) if size is None else size).translate(_TO_LETTERS)
 
     def text_for(self, text: str) -> str:
-        """Return a text of the same length. Replacement characters and blanks are kept."""
+        """Return letters for ``text``; its length, replacement characters and blanks are kept."""
         if not text.strip():
             return text
         letters = self.bytes_for(text.encode("utf-8", "surrogatepass"), len(text)).decode("ascii")
@@ -64,17 +65,17 @@ class Placeholders:
         return "".join(one if one == _REPLACEMENT else letter for one, letter in pairs)
 
     def sse_body(self, parts: Sequence[bytes]) -> list[bytes]:
-        """Return the parts of an event stream, divided at missing bytes, without their text."""
+        """Return the parts of an event stream, between missing bytes, with their text replaced."""
         found: list[bytes] = []
         for number, part in enumerate(parts):
-            # The beginning of a line is missing, so its content is unknown.
+            # The beginning of this line is missing, so its meaning is unknown.
             start = len(re.match(rb"[^\r\n]*", part)[0]) if number else 0  # type: ignore[index]
             rest = _LINE.sub(lambda match: self._sse_line(match[0]), part[start:])
             found.append(self._opaque(part[:start]) + rest)
         return found
 
     def json_body(self, parts: Sequence[bytes]) -> list[bytes]:
-        """Return the parts of a body of JSON values without their text."""
+        """Return the parts of a JSON body with their text replaced."""
         return [self._json(part) for part in parts]
 
     def _sse_line(self, line: bytes) -> bytes:
@@ -87,7 +88,7 @@ class Placeholders:
             return field[0] + self._data(value)
         if field[1] == b"event" and _CODE.match(value.decode("latin-1")):
             return line
-        # The numbers in event IDs are kept, because they reveal lost events.
+        # Numbers in event IDs are kept, because they show which events were lost.
         return field[0] + _WORD.sub(lambda match: self.bytes_for(match[0]), value)
 
     def _data(self, value: bytes) -> bytes:
@@ -122,15 +123,15 @@ class Placeholders:
             if keep or not text.strip():
                 return match[0]
             cover = self.text_for(text).encode("utf-8")
-            # An escaped character has more bytes than its placeholder. Blanks between JSON tokens
-            # have no meaning.
+            # An escaped character has more bytes than its placeholder, so blanks are added after
+            # the string, where JSON ignores them.
             return b'"' + cover + b'"' + bytes(len(raw) - len(cover)).replace(b"\0", b" ") + colon
 
         return _JSON.sub(replace, data)
 
 
 def _decoded(raw: bytes) -> str | None:
-    """Return the text of a JSON string, or ``None`` if it is not valid."""
+    """Return the text of a JSON string, or ``None`` if the string is invalid."""
     try:
         text = json.loads(b'"' + raw + b'"', strict=False)
     except ValueError:

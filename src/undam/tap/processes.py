@@ -1,4 +1,4 @@
-"""Names of the processes that listen on ports of this host, from /proc."""
+"""Names of the processes that listen on this machine's ports, from /proc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results per proxy: its effect on the streams that passed through it."""
+"""Results for each proxy: its effect on the streams that passed through it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from undam.tap.capture.segments import Endpoint
 from undam.tap.integrity import ProxyIntegrity
 from undam.tap.legs import Leg, Pair
 
-# Limits of the stored values: quantiles of the holds need a few thousand of them, and a verdict
-# needs few streams.
+# Limits on the number of stored values. A few thousand holds suffice for quantiles, and a few
+# streams for a verdict.
 _MAX_HOLDS = 50_000
 _MAX_TTFTS = 5_000
 _MIN_MATCHED = 8
-# A client that reads slowly, or a lossy network, delays the sending side as well.
+# A slow client or a lossy network also delays the sending side.
 _SLOW_READER = (
     "the client's receive window was full {count} times: the reader is slow, so the hold is not "
     "attributed to the proxy"
@@ -36,7 +36,7 @@ _RETRANSMITTED = (
 
 @dataclass
 class StreamResult:
-    """One stream through a proxy.
+    """Result for one stream through a proxy.
 
     Args:
         shape: verdict on the proxy by the holds of this stream.
@@ -50,13 +50,13 @@ class StreamResult:
 
     @property
     def worst_hold_ns(self) -> int:
-        """Longest hold, in ns."""
+        """Longest hold in ns."""
         return max((one.hold_ns for one in self.holds), default=0)
 
 
 @dataclass
 class ProxyResult:
-    """All streams through one proxy.
+    """Results for all streams through one proxy.
 
     Args:
         address: where the proxy listens.
@@ -91,7 +91,7 @@ class ProxyResult:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict of most streams; `unknown` only if no stream has another one."""
+        """Return the most frequent verdict; `unknown` only if no stream has any other verdict."""
         known = {one: count for one, count in self.verdicts.items() if one is not Verdict.UNKNOWN}
         if not known:
             return Verdict.UNKNOWN
@@ -99,12 +99,12 @@ class ProxyResult:
 
     @property
     def example(self) -> StreamResult | None:
-        """Return a stream with the proxy's verdict."""
+        """Return an example of a stream with the proxy's verdict."""
         return self.typical.get(self.verdict)
 
     @property
     def release_bytes(self) -> int | None:
-        """Return the most frequent block size."""
+        """Return the most frequent size of a block."""
         return self.blocks.most_common(1)[0][0] if self.blocks else None
 
     def add(self, pair: Pair) -> StreamResult:
@@ -158,7 +158,7 @@ def _heartbeats(leg: Leg) -> int:
 
 
 def analyze_pair(pair: Pair) -> StreamResult:
-    """Return the verdict on a proxy from one stream on both of its sides.
+    """Return the verdict on a proxy, from a stream that was captured on both sides of it.
 
     The hold of an event is the time between its last byte on the side of the origin and its last
     byte on the side of the client, both on the clock of the capture.
@@ -175,7 +175,7 @@ def analyze_pair(pair: Pair) -> StreamResult:
 
 
 def _other_cause(outer: Leg) -> str:
-    """Return the reason why a hold may be caused by the reader or the network, not by the proxy."""
+    """Return the reason why the reader or the network may have caused a hold, or ""."""
     stream = outer.stream
     if stream.zero_windows:
         return _SLOW_READER.format(count=stream.zero_windows)
@@ -185,7 +185,7 @@ def _other_cause(outer: Leg) -> str:
 
 
 def analyze_single(leg: Leg) -> StreamResult:
-    """Return the verdict on a stream that was captured on one side only, by its pattern.
+    """Return the verdict on a stream captured on only one side, based on its pattern.
 
     Missing packets change the pattern, so an incomplete stream has no verdict.
     """
@@ -197,7 +197,7 @@ def analyze_single(leg: Leg) -> StreamResult:
 
 
 def hops_of(result: StreamResult) -> list[Hop]:
-    """Return the sides of one stream as hops of a check, outermost first."""
+    """Return the sides of a stream as the hops of a check, outermost first."""
     outer = _hop(result.outer, result.shape, result.holds)
     if result.inner is None:
         return [outer]
@@ -221,7 +221,7 @@ def _hop(leg: Leg, shape: Shape, holds: Sequence[EventHold]) -> Hop:
 
 
 def findings_of(result: StreamResult) -> list[Finding]:
-    """Return the findings about one stream, with their fixes.
+    """Return the findings for one stream, with fixes.
 
     Findings about the inner side are left out: they belong to the result of the next proxy.
     """

@@ -1,4 +1,4 @@
-"""Reassembly of one direction of a TCP connection, with the time at which each byte was readable.
+"""Reassembly of one direction of a TCP connection; records when each byte became readable.
 
 A missing segment has two possible reasons. If the network lost it, it is sent again, and the bytes
 after it become readable only then. If the capture lost it, the receiver acknowledges it although it
@@ -12,23 +12,23 @@ from typing import NamedTuple
 
 from undam.tap.capture.segments import FIN, RST, SYN, Segment
 
-# An acknowledgement may be captured slightly before the segment that it acknowledges, if two CPUs
-# capture. Only after this time is a missing segment regarded as lost by the capture.
+# If two CPUs capture packets, an acknowledgement may be captured slightly before the segment that
+# it acknowledges. A missing segment therefore counts as not captured only after this time.
 _GRACE_NS = 50_000_000
-# A receiver's window limits what can follow a gap. These limits bound the memory of a capture in
-# which gaps are never filled.
+# A receiver's window limits the data after a gap. These limits bound the memory use if a gap is
+# never filled.
 _MAX_PENDING_BYTES = 1 << 20
 _MAX_PENDING = 512
 _MAX_RECENT = 64
-# A packet that passes a virtual link is captured at both of its ends within this time.
+# Time within which a packet that crosses a virtual link is captured at both ends of it.
 _COPY_NS = 50_000_000
-# A lost segment is sent again within this time, even after two losses.
+# Time within which a lost segment is sent again, even after two losses.
 _GIVE_UP_NS = 3_000_000_000
 _WRAP = 1 << 32
 
 
 class Piece(NamedTuple):
-    """Bytes that became readable at one time; ``lost`` bytes before them were not captured."""
+    """Bytes that became readable at ``at_ns``. The ``lost`` bytes before them were not captured."""
 
     at_ns: int
     data: bytes
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class DirectionStats:
-    """Counters of one direction.
+    """Counters for one direction.
 
     Attributes:
         retransmitted: segments that were sent again.
@@ -56,12 +56,12 @@ class DirectionStats:
 
 
 def _distance(later: int, earlier: int) -> int:
-    """Return the signed distance of two sequence numbers (RFC 9293, 3.4)."""
+    """Return the signed difference between two sequence numbers (RFC 9293, 3.4)."""
     return (later - earlier + (_WRAP >> 1)) % _WRAP - (_WRAP >> 1)
 
 
 class Direction:
-    """Bytes from one end of a connection to the other.
+    """One direction of a TCP connection.
 
     Attributes:
         first_seq: sequence number of the connection's first segment (SYN), if it was captured.
@@ -89,7 +89,7 @@ class Direction:
         self.stats = DirectionStats()
 
     def receive_segment(self, segment: Segment) -> list[Piece]:
-        """Return the bytes that this segment makes readable, in order."""
+        """Return the bytes that become readable with this segment, in order."""
         at_ns, _, seq, _, flags, _, payload, cut, ident = segment
         if flags & RST:
             self.ended = self.ended or "rst"
@@ -124,7 +124,7 @@ class Direction:
         return pieces
 
     def receive_ack(self, ack: int, window: int, at_ns: int) -> list[Piece]:
-        """Note an acknowledgement from the other end; return bytes that it makes readable."""
+        """Process an acknowledgement from the other end; return bytes that become readable."""
         if not window:
             self.stats.zero_windows += 1
         acked = self._acked
@@ -133,11 +133,11 @@ class Direction:
         return self._release(at_ns) if self._pending else []
 
     def finish(self) -> list[Piece]:
-        """Return all bytes that are still pending, at the end of the capture."""
+        """Return all pending bytes, because the capture has ended."""
         return self._release(0, final=True)
 
     def _is_copy(self, key: tuple[int, int, int], at_ns: int) -> bool:
-        """Return whether the same packet was captured before, on another interface.
+        """Return whether the same packet was already captured on another interface.
 
         Args:
             key: sequence number, size and identification of the packet.
@@ -170,7 +170,7 @@ class Direction:
         return []
 
     def _keep(self, seq: int, segment: Segment) -> None:
-        """Keep a segment that arrived out of order, sorted by sequence number."""
+        """Store a segment that arrived out of order; segments are sorted by sequence number."""
         assert self._next is not None
         self._pending.append((seq, segment.at_ns, segment.payload, segment.cut))
         self._pending_bytes += len(segment.payload)
@@ -178,7 +178,7 @@ class Direction:
         self._pending.sort(key=lambda item: _distance(item[0], origin))
 
     def _release(self, at_ns: int, *, final: bool = False) -> list[Piece]:
-        """Return pending bytes that are in order, or that follow bytes missing from the capture."""
+        """Return pending bytes that are in order, or that follow bytes that were not captured."""
         pieces: list[Piece] = []
         filled_ns = 0
         while self._pending:
@@ -196,7 +196,7 @@ class Direction:
                 payload = payload[-gap:]
                 seq = self._next
             lost = max(0, gap)
-            # A gap that a retransmission filled delayed all bytes after it.
+            # If a retransmission filled a gap, all bytes after the gap were readable only then.
             filled_ns = came_ns if lost else max(filled_ns, came_ns)
             self.stats.gaps += bool(lost) + bool(cut)
             self.stats.lost_bytes += lost + cut
@@ -208,7 +208,7 @@ class Direction:
         return pieces + (self._end_by_fin(at_ns) if not final and pieces else [])
 
     def _was_lost(self, seq: int, came_ns: int, now_ns: int) -> bool:
-        """Return whether the bytes before ``seq`` reached the receiver without being captured."""
+        """Return whether the bytes before ``seq`` were received, but not captured."""
         if self._pending_bytes > _MAX_PENDING_BYTES or len(self._pending) > _MAX_PENDING:
             return True
         acked = self._acked is not None and _distance(self._acked, seq) >= 0

@@ -1,4 +1,4 @@
-"""One run of `undam tap`, which turns packets into results per proxy, with bounded memory."""
+"""Session of `undam tap`: converts packets to results per proxy, with bounded memory."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
 from undam.tap.shared_bodies import BodyReader
 from undam.tap.tls import KeyLog
 
-# A proxy closes its two sides within this time, except after a cut. Streams wait this long for
-# their other side before they are analyzed alone.
+# Unless a proxy cuts a stream, its two sides end within this time of each other. A stream waits
+# this long for its other side before it is analyzed alone.
 _WAIT_NS = 5_000_000_000
-# Above this number of bytes, streams that wait for their other side are analyzed early.
+# If more bytes than this are waiting for their other side, streams are analyzed early.
 _MAX_WAITING_BYTES = 128 << 20
 _EXAMPLES = 20
-# Maximum number of encrypted responses that are kept for streams that have not ended yet.
+# Maximum number of encrypted responses that are kept for streams that are still open.
 _MAX_TURNS = 2000
 
 
 @dataclass
 class SingleResult:
-    """Streams of one server that were captured on one side only."""
+    """Streams from one server that were captured on one side only."""
 
     address: Endpoint
     streams: int = 0
@@ -37,7 +37,7 @@ class SingleResult:
 
 @dataclass
 class TapStats:
-    """Counters of a run.
+    """Counters for a session.
 
     Attributes:
         packets: all packets of the capture.
@@ -58,7 +58,7 @@ class TapStats:
 
 
 class TapSession:
-    """Analysis of a capture.
+    """Analysis of captured packets.
 
     Args:
         ports: only connections with one of these ports; all if empty.
@@ -121,20 +121,20 @@ class TapSession:
             self._keep(table.take_finished())
 
     def finish(self) -> None:
-        """Analyze everything that is left, at the end of the capture."""
+        """Analyze all remaining streams at the end of the capture."""
         self.table.finish()
         self._keep(self.table.take_finished())
         self._analyze(self._waiting)
         self._waiting = []
 
     def separate(self) -> None:
-        """Analyze everything that is left; times of the next capture are not comparable."""
+        """Analyze all remaining streams, because the next capture's times are not comparable."""
         self.finish()
         self._turns = []
         self._last_ns = 0
 
     def analyze_old(self) -> None:
-        """Analyze the streams whose other side must have ended by now."""
+        """Analyze the streams that have waited long enough for their other side."""
         limit = self._last_ns - _WAIT_NS
         open_starts = [one.start_ns for one in self.table.open_streams()]
         oldest_open = min(open_starts, default=self._last_ns)
@@ -171,7 +171,7 @@ class TapSession:
         self._turns = (self._turns + self.table.take_turns())[-_MAX_TURNS:]
         if self._turns:
             # One side of a proxy may be encrypted. A leg can be the inner side of one proxy and the
-            # outer side of another.
+            # outer side of the next.
             inners = {id(pair.inner) for pair in pairs}
             for pair in pair_estimates([leg for leg in legs if id(leg) not in inners], self._turns):
                 self._add(pair, estimated=True)

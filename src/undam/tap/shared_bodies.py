@@ -1,4 +1,4 @@
-"""Cache of parsed bodies: both sides of most proxies carry the same bytes at different times.
+"""Cache of parsed bodies, because both sides of most proxies carry the same bytes.
 
 Parsing takes most of the time of an analysis. An event ends with a blank line; the arrival of that
 line is the time of the event on each side.
@@ -25,12 +25,12 @@ Key = bytes | str
 """Key of an event: equal for equal events."""
 
 _BLANK = b"\n\n"
-# Later versions of the format may encode equal values differently.
+# Later versions of the marshal format may encode equal values differently.
 _MARSHAL_VERSION = 2
 
 
 class EventKeys:
-    """Content events of a stream in the forms in which they are compared; shared by equal bodies.
+    """A stream's content events in the forms that are compared. Equal bodies share one object.
 
     Args:
         contents: the content events.
@@ -41,22 +41,22 @@ class EventKeys:
 
     @cached_property
     def by_payload(self) -> list[Key]:
-        """Return a digest of the JSON of each event, or its text if it has no JSON."""
+        """Return a digest of each event's JSON, or the event's text if it has no JSON."""
         return [_key(item) for item in self._contents]
 
     @cached_property
     def texts(self) -> list[Key]:
-        """Return the texts of the events, which survive a translation of the API."""
+        """Return the events' texts, which stay the same if a proxy translates between APIs."""
         return [item.text for item in self._contents]
 
     @cached_property
     def payload_counts(self) -> Counter[Key]:
-        """Return how often each key occurs in ``by_payload``."""
+        """Return the number of events for each key in ``by_payload``."""
         return Counter(self.by_payload)
 
     @cached_property
     def text_counts(self) -> Counter[Key]:
-        """Return how often each text occurs."""
+        """Return the number of events for each text."""
         return Counter(self.texts)
 
 
@@ -72,26 +72,26 @@ def _key(item: TimedEvent) -> Key:
 
 
 class KeyedReading(NamedTuple):
-    """Parsed body, and the keys of its content events."""
+    """Parsed body with the keys of its content events."""
 
     reading: Reading
     keys: EventKeys
 
 
 def read_keyed(exchange: Exchange) -> KeyedReading:
-    """Parse an exchange with `read_exchange`."""
+    """Parse an exchange with `read_exchange`, and add the keys of its events."""
     reading = read_exchange(exchange)
     return KeyedReading(reading, EventKeys(reading.contents))
 
 
 class BodyReader:
-    """Parser of exchanges that keeps their bodies for later ones."""
+    """Parser for exchanges that caches parsed bodies."""
 
     def __init__(self) -> None:
         self._parsed: dict[bytes, tuple[KeyedReading, list[int]]] = {}
 
     def read(self, exchange: Exchange) -> KeyedReading:
-        """Return the result of `read_keyed`, and reuse the result of an equal body."""
+        """Return the result of `read_keyed`, from the cache if an equal body was parsed before."""
         body = b"".join(arrival.data for arrival in exchange.arrivals)
         ended = exchange.ending in {Ending.COMPLETE, Ending.CLOSED}
         if not ended or b"\r" in body or not body.endswith(_BLANK):
@@ -113,7 +113,7 @@ class BodyReader:
 
 
 def _with_times(parsed: Reading, ends: Sequence[int], exchange: Exchange) -> Reading:
-    """Return the reading of an exchange with the same body.
+    """Return the parsed body with the arrival times of an exchange that has the same body.
 
     Args:
         ends: position after each arrival of ``parsed``. Each arrival contains one event.
@@ -129,6 +129,6 @@ def _with_times(parsed: Reading, ends: Sequence[int], exchange: Exchange) -> Rea
         for item in parsed.items
     )  # fmt: skip
     starts = [0, *ends]
-    # An arrival that ends with an event leaves nothing pending.
+    # If an arrival ends together with an event, no bytes are pending.
     pending = tuple(total - starts[bisect_left(starts, total + 1) - 1] for total in totals)
     return replace(parsed, exchange=exchange, items=items, pending=pending)

@@ -1,4 +1,4 @@
-"""TLS records in reassembled TCP data: their sizes and times, and their content if keys are known.
+"""TLS records in reassembled TCP data: sizes and times, and the content if keys are known.
 
 Without keys, the sizes and times of application data still show how much a proxy sent at which
 time. With a key log (the SSLKEYLOGFILE format of NSS), records of TLS 1.3 (RFC 8446) and of the
@@ -23,7 +23,7 @@ _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _MAX_RECORD_BYTES = (1 << 14) + 2048
 _MAX_LINES = 1_000_000
 
-# Cipher suite to hash, size of the key in bytes, and cipher; those of TLS 1.3 first.
+# Cipher suites: hash, key size in bytes, and cipher. The suites for TLS 1.3 come first.
 _SUITES = {
     0x1301: ("sha256", 16, "aes"),
     0x1302: ("sha384", 32, "aes"),
@@ -39,7 +39,7 @@ _TLS13_LABELS = {
 
 
 class KeyLog:
-    """Secrets of TLS connections, by the client's random.
+    """Secrets of TLS connections, by the client random.
 
     Args:
         lines: lines of a key log; comments and unknown labels are ignored.
@@ -68,7 +68,7 @@ class KeyLog:
         self.ciphers = _ciphers()
 
     def secrets(self, client_random: bytes) -> dict[str, bytes]:
-        """Return the secrets of a connection by label; empty if there are none."""
+        """Return the secrets for a connection by label; empty if none are known."""
         return self._secrets.get(client_random, {})
 
 
@@ -93,7 +93,7 @@ class _DirectionState:
 
 @dataclass(slots=True)
 class _Key:
-    """Key of one direction. TLS 1.3 has no explicit nonce."""
+    """Key for one direction. TLS 1.3 has no explicit nonce."""
 
     cipher: Any
     iv: bytes
@@ -102,7 +102,7 @@ class _Key:
     sequence: int = 0
 
     def decrypt(self, header: bytes, body: bytes) -> tuple[int, bytes] | None:
-        """Return type and content of a record, or ``None`` if it was encrypted with another key."""
+        """Return a record's type and content; ``None`` if it was encrypted with another key."""
         number = self.sequence.to_bytes(8, "big")
         if self.has_explicit_nonce:
             nonce, body = self.iv + body[:8], body[8:]
@@ -124,7 +124,7 @@ class _Key:
 
 
 class TlsReader:
-    """Records of one connection.
+    """TLS records of one connection.
 
     Args:
         keys: the key log; ``None`` without one.
@@ -146,7 +146,7 @@ class TlsReader:
         self._is_tls13 = False
 
     def receive_piece(self, piece: Piece, *, from_client: bool) -> list[Piece]:
-        """Return the decrypted application data in ``piece``, if keys are known."""
+        """Return the decrypted application data in ``piece``; empty without keys."""
         state = self._states[from_client]
         if piece.lost and not state.is_broken:
             state.is_broken = True
@@ -188,7 +188,7 @@ class TlsReader:
         for number, key in enumerate(state.candidates):
             result = key.decrypt(header, body)
             if result is not None:
-                # A later key replaces the earlier ones, as after the handshake.
+                # Once a later key is in use, as after the handshake, the earlier keys are obsolete.
                 del state.candidates[:number]
                 self.is_decrypted |= result[0] == _APPLICATION
                 return result[1] if result[0] == _APPLICATION else None
@@ -198,7 +198,7 @@ class TlsReader:
         return None
 
     def _receive_hello(self, state: _DirectionState, body: bytes, from_client: bool) -> None:
-        """Note the randoms and the cipher suite of the handshake."""
+        """Record the randoms and the cipher suite from the handshake."""
         state.handshake += body[: 1 << 16]
         data = bytes(state.handshake)
         if len(data) < 43 or (self._random if from_client else self._server_random):
@@ -212,7 +212,7 @@ class TlsReader:
             self._is_tls13 = self._suite >> 8 == 0x13
 
     def _keys_of(self, from_client: bool) -> list[_Key]:
-        """Return the keys that the next record of a direction may have, in their order of use."""
+        """Return the keys that can be in use for the next record, in order of use."""
         if self._keys is None or self._suite not in _SUITES:
             return []
         secrets = self._keys.secrets(self._random)
@@ -245,14 +245,14 @@ class TlsReader:
 
 
 def _expand_label(digest: str, secret: bytes, label: bytes, size: int) -> bytes:
-    """HKDF-Expand-Label of RFC 8446, section 7.1, with an empty context and one block."""
+    """HKDF-Expand-Label as in RFC 8446, section 7.1, with an empty context and one output block."""
     name = b"tls13 " + label
     info = struct.pack(">HB", size, len(name)) + name + b"\x00"
     return hmac.new(secret, info + b"\x01", digest).digest()[:size]
 
 
 def _prf(digest: str, secret: bytes, seed: bytes, size: int) -> bytes:
-    """P_hash of RFC 5246, section 5."""
+    """P_hash as in RFC 5246, section 5."""
     out, link = b"", seed
     while len(out) < size:
         link = hmac.new(secret, link, getattr(hashlib, digest)).digest()

@@ -1,4 +1,4 @@
-"""Tests of streaming endpoints: an in-process client that reads events and disconnects.
+"""Tests for streaming endpoints: an in-process client that reads events and disconnects.
 
     from undam.testing import open_stream
 

@@ -1,4 +1,4 @@
-"""In-process client of one ASGI request, for tests of streams."""
+"""In-process client for one ASGI request, for tests of event streams."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from undam.asgi.interface import App, Message, Reason, outcome_in
 from undam.sse import Comment, Event, Parser
 from undam.testing.virtual_time import VirtualTimeLoop, virtual_clock
 
-# Virtual time that the application may take for the next event. It is longer than any heartbeat or
-# idle limit in use, and ends a test whose stream sends nothing.
+# Virtual time within which the application must send the next event. It exceeds all heartbeat
+# intervals and idle timeouts in use, so that only a stuck stream fails a test.
 TIMEOUT_S = 3600.0
 _LEAVE_S = 10.0
 
@@ -23,11 +23,11 @@ Result = TypeVar("Result")
 
 
 class ClientLeft(OSError):
-    """Error of ``send`` after the client has disconnected, as the ASGI specification requires."""
+    """Raised by ``send`` after the client has disconnected, as the ASGI specification requires."""
 
 
 class StreamClient:
-    """Reader of one response of an ASGI application; created by `open_stream`.
+    """Reader for one response from an ASGI application; created by `open_stream`.
 
     Attributes:
         status: status code.
@@ -58,7 +58,7 @@ class StreamClient:
 
     @property
     def reason(self) -> Reason | None:
-        """Reason why the stream ended; ``None`` while it runs, or if undam did not serve it."""
+        """Reason why the stream ended; ``None`` if it is still open or was not served by undam."""
         return self._outcome.reason
 
     @property
@@ -68,12 +68,12 @@ class StreamClient:
 
     @property
     def body(self) -> bytes:
-        """All bytes of the body so far."""
+        """All body bytes that have been received so far."""
         return bytes(self._body)
 
     @property
     def elapsed_s(self) -> float:
-        """Virtual seconds since the request."""
+        """Virtual time since the request, in seconds."""
         return self._loop.time() - self._began_s
 
     def take(self, count: int, *, timeout_s: float = TIMEOUT_S) -> list[Event]:
@@ -93,7 +93,7 @@ class StreamClient:
         return taken
 
     def read(self, *, timeout_s: float = TIMEOUT_S) -> list[Event]:
-        """Return all further events until the stream ends; see `complete` and `error` for how.
+        """Return all events until the stream ends; see `complete` and `error` for how it ended.
 
         Raises:
             AssertionError: the stream did not end within ``timeout_s`` virtual seconds.
@@ -109,7 +109,7 @@ class StreamClient:
         self._loop.run_until_complete(asyncio.sleep(seconds))
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine while the streams continue, such as a call that stops one of them.
+        """Run a coroutine, such as one that stops a stream, while the streams continue.
 
         Returns:
             The result of the coroutine.
@@ -117,7 +117,7 @@ class StreamClient:
         return self._loop.run_until_complete(work)
 
     def leave(self) -> None:
-        """Close the connection, and wait until the application has ended the request.
+        """Disconnect the client, and wait until the application has ended the request.
 
         Raises:
             AssertionError: the application continues although its client has left.
@@ -127,7 +127,7 @@ class StreamClient:
         if not self._task.done():
             raise AssertionError(
                 f"the application still serves the request {_LEAVE_S:g} virtual seconds after the "
-                "client has left"
+                "client has disconnected"
             )
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class StreamClient:
         try:
             await self._app(self._scope, self._receive, self._send)
         except Exception as error:
-            # Starlette turns the error of a write into another exception.
+            # Starlette converts a write error to another exception.
             if not (self._left.is_set() and _is_caused_by_leaving(error)):
                 self.error = error
         finally:
@@ -167,7 +167,7 @@ class StreamClient:
 
     async def _send(self, message: Message) -> None:
         if self._left.is_set():
-            raise ClientLeft("the client has left")
+            raise ClientLeft("the client has disconnected")
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {
@@ -258,7 +258,7 @@ _open_loops: list[VirtualTimeLoop] = []
 
 @contextmanager
 def _loop() -> Iterator[VirtualTimeLoop]:
-    """Return the loop of the outermost open stream, so that several streams share one clock."""
+    """Return the loop of the outermost open stream, so that nested streams share one clock."""
     if _open_loops:
         yield _open_loops[-1]
         return
@@ -272,7 +272,7 @@ def _loop() -> Iterator[VirtualTimeLoop]:
 
 
 def _end_tasks(loop: VirtualTimeLoop) -> None:
-    """Cancel tasks that the application has left running, such as those of a replay store."""
+    """Cancel tasks that the application left running, such as those of a replay store."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

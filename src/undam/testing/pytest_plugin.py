@@ -1,4 +1,4 @@
-"""pytest fixture ``open_stream``. Only this module imports pytest.
+"""pytest fixture ``open_stream``. No other module imports pytest.
 
     # conftest.py
     pytest_plugins = ["undam.testing.pytest_plugin"]
@@ -23,7 +23,7 @@ from undam.testing import client
 
 @pytest.fixture
 def open_stream() -> Iterator[Callable[..., client.StreamClient]]:
-    """Return `undam.testing.open_stream` as a function that needs no ``with``."""
+    """Return `undam.testing.open_stream` as a plain function, which does not require ``with``."""
     with ExitStack() as streams:
 
         def opened(*args: Any, **options: Any) -> client.StreamClient:

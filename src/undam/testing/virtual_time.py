@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-# Modules of this package that import the function of the monotonic clock by name.
+# Modules in this package that import the monotonic-clock function by name.
 CLOCK_READERS = (
     "undam.aio.deadlines",
     "undam.asgi.guard.guarded_response",
@@ -25,7 +25,7 @@ _GRACE_S = 0.02
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Selector that advances a virtual clock by the time it would have waited."""
+    """Selector that advances a virtual clock instead of waiting."""
 
     loop: VirtualTimeLoop
 
@@ -61,13 +61,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def advance(self, seconds: float) -> None:
         """Advance the clock."""
-        # A timer counts as due within the clock's resolution, so the jump ends just after it.
+        # The loop treats a timer as due within the clock's resolution, so the clock is set to
+        # slightly after it.
         self._offset += seconds + 1e-6
 
 
 @contextmanager
 def virtual_clock(loop: VirtualTimeLoop) -> Iterator[None]:
-    """Make the streams of this package read the clock of ``loop``."""
+    """Make this package's streams use the clock of ``loop``."""
     patches = [mock.patch(f"{name}.monotonic", loop.time) for name in CLOCK_READERS]
     for patch in patches:
         patch.start()

@@ -1,4 +1,4 @@
-"""Edits to a text: replacements of spans that leave the rest of the text unchanged."""
+"""Edits to a text: replacements of spans, which leave the rest of the text unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.textfiles.source import Source
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edit:
-    """Replacement of the characters from offset ``start`` up to ``end`` with ``text``."""
+    """Replacement of the characters from offset ``start`` to ``end`` (exclusive) with ``text``."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> str:
 
 
 def choose_edits(groups: Iterable[Iterable[Edit]]) -> list[Edit]:
-    """Return the edits of all groups that can be applied together, in the order of the text.
+    """Return the edits of all groups that do not conflict, in text order.
 
     A group is applied completely or not at all: it is omitted if it overlaps an edit of an earlier
     group. Equal edits count once, even in different groups.
@@ -50,7 +50,7 @@ def choose_edits(groups: Iterable[Iterable[Edit]]) -> list[Edit]:
 
 
 def insert_line_after(source: Source, offset: int, text: str, indent: str | None = None) -> Edit:
-    """Return the edit that inserts a line after the one that contains ``offset``.
+    """Return an edit that inserts a line after the one that contains ``offset``.
 
     Args:
         indent: indentation; by default, that of the preceding line.
@@ -63,12 +63,12 @@ def insert_line_after(source: Source, offset: int, text: str, indent: str | None
 
 
 def delete_line(source: Source, offset: int) -> Edit:
-    """Return the edit that deletes the line that contains ``offset``."""
+    """Return an edit that deletes the line that contains ``offset``."""
     return Edit(*source.line_span(offset), "")
 
 
 def line_ending(source: Source) -> str:
-    """Return the line ending of the first line, which is assumed for the whole text."""
+    """Return the first line's line ending, which is assumed for the whole text."""
     at = source.text.find("\n")
     return "\r\n" if at > 0 and source.text[at - 1] == "\r" else "\n"
 
@@ -79,7 +79,7 @@ def _contains(chosen: list[Edit], edit: Edit) -> bool:
 
 
 def _overlaps(chosen: list[Edit], edit: Edit) -> bool:
-    """Return whether an edit shares a character with one of the chosen edits.
+    """Return whether an edit overlaps one of the chosen edits.
 
     Two insertions at one offset do not overlap.
     """

@@ -1,4 +1,4 @@
-"""Find texts inside other texts: YAML block scalars, here-documents and Markdown code fences."""
+"""Search for embedded texts: YAML block scalars, here-documents and Markdown code fences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# A file with more embedded texts than this is data.
+# A file with more embedded texts than this is a data file and not worth searching.
 _MAX_REGIONS = 200
 
 _BLOCK = re.compile(
@@ -27,7 +27,7 @@ _FENCE = re.compile(r"^[ ]{0,12}(?P<fence>`{3,}|~{3,})[ ]*(?P<info>[^\n`]*)$", r
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedText:
-    """A text inside another text.
+    """A text that is embedded in another text.
 
     Args:
         name: the name that it has: a key, the target of a redirection, or the language of a fence.
@@ -40,7 +40,7 @@ class EmbeddedText:
 
 
 def yaml_blocks(text: str) -> Iterator[EmbeddedText]:
-    """Yield the literal block scalars (``key: |``) of a YAML text, which may be a template."""
+    """Yield the literal block scalars (``key: |``) in a YAML text, which may be a template."""
     at = 0
     for _ in range(_MAX_REGIONS):
         found = _BLOCK.search(text, at)
@@ -53,7 +53,7 @@ def yaml_blocks(text: str) -> Iterator[EmbeddedText]:
 
 
 def _end_of_block(text: str, start: int, indent: int) -> int:
-    """Return the offset after the last line that is indented deeper; blank lines belong to it."""
+    """Return the offset after the last line of a block with deeper indentation."""
     at = end = start
     while at < len(text):
         stop = text.find("\n", at)
@@ -68,7 +68,7 @@ def _end_of_block(text: str, start: int, indent: int) -> int:
 
 
 def heredocs(text: str) -> Iterator[EmbeddedText]:
-    """Yield the here-documents of a shell script or a Dockerfile."""
+    """Yield the here-documents in a shell script or Dockerfile."""
     at = 0
     for _ in range(_MAX_REGIONS):
         found = _HEREDOC.search(text, at)
@@ -87,7 +87,7 @@ def heredocs(text: str) -> Iterator[EmbeddedText]:
 
 
 def markdown_fences(text: str) -> Iterator[EmbeddedText]:
-    """Yield the code fences of a Markdown text."""
+    """Yield the code fences in a Markdown text."""
     at = 0
     for _ in range(_MAX_REGIONS):
         found = _FENCE.search(text, at)

@@ -1,4 +1,4 @@
-"""Read templates (Jinja2, ERB, Go and Helm, envsubst) without rendering them.
+"""Templates (Jinja2, ERB, Go and Helm, envsubst), which are read without being rendered.
 
 A placeholder becomes an opaque word of the same length, and a tag becomes spaces, so offsets and
 lines are those of the file. A placeholder that is alone on its line may stand for whole lines. It
@@ -16,14 +16,14 @@ from undam.textfiles.source import Source
 OPAQUE = "ξ"
 """The character that placeholders consist of: a letter that configurations do not contain."""
 
-# The longest construct that is read; the limit keeps the search linear.
+# Maximum length of a construct; the limit keeps the search time linear.
 _MAX_CHARS = 2000
 _CONSTRUCT = re.compile(
     rf"\{{#.{{0,{_MAX_CHARS}}}?#\}}|\{{%.{{0,{_MAX_CHARS}}}?%\}}|\{{\{{.{{0,{_MAX_CHARS}}}?\}}\}}"
     rf"|<%.{{0,{_MAX_CHARS}}}?%>|\$\{{[A-Z][A-Z0-9_]*(?::?[-+?=][^}}\n]{{0,200}})?\}}",
     re.DOTALL,
 )
-# Statements of Go templates; everything else between their braces is a value.
+# Go template keywords for statements; anything else in braces is a value.
 _STATEMENT = re.compile(
     r"\{\{-?\s*(?:if|else|end|range|with|define|block|break|continue|/\*|\$\w*\s*:?=)(?![\w.])|"
     r"\{\{-?\s*(?:/\*|\$\w*\s*:?=)"
@@ -39,25 +39,25 @@ _ENDINGS = re.compile(
 
 
 def has_placeholders(text: str) -> bool:
-    """Return whether a text contains constructs of a template language."""
-    # A search for these characters is much faster than one for the regular expression.
+    """Return whether a text contains template constructs."""
+    # Searching for these characters is much faster than matching the regular expression.
     if "{" not in text and "<%" not in text:
         return False
     return _CONSTRUCT.search(text) is not None
 
 
 def is_template_name(path: str) -> bool:
-    """Return whether the name of a file shows that it is a template."""
+    """Return whether a file name is typical of a template."""
     return _NAMES.search(path) is not None
 
 
 def rendered_name(path: str) -> str:
-    """Return the name of the rendered file, without the endings of templates."""
+    """Return the file name without template suffixes, as it is after rendering."""
     return _ENDINGS.sub("", path) or path
 
 
 def template_source(path: str, text: str) -> Source:
-    """Return the view of a template in which placeholders are opaque and tags are blank."""
+    """Return a template as a view in which placeholders are opaque and tags are blank."""
     parts: list[str] = []
     holes: list[tuple[int, int]] = []
     at = 0
@@ -76,7 +76,7 @@ def template_source(path: str, text: str) -> Source:
 
 
 def region_source(outer: Source, start: int, end: int) -> Source:
-    """Return the view of a part of a text in which everything else is blank.
+    """Return a view in which everything outside one region is blank.
 
     Args:
         outer: the file, or the view of a template.
@@ -94,7 +94,7 @@ def region_source(outer: Source, start: int, end: int) -> Source:
 
 
 def _constructs(text: str) -> Iterator[tuple[int, int, bool | None]]:
-    """Yield start, end and kind of each construct.
+    """Yield the start, end and kind of each template construct.
 
     The kind is ``None`` for a tag, and true for a placeholder that is alone on its line. For any
     other placeholder, it is false.
@@ -116,5 +116,5 @@ def _is_alone(text: str, start: int, end: int) -> bool:
 
 
 def _blank(text: str) -> str:
-    """Replace everything but line breaks with spaces."""
+    """Replace all characters except line breaks with spaces."""
     return re.sub(r"[^\r\n]", " ", text)

@@ -1,4 +1,4 @@
-"""Words and tokens of a text with their positions, and a cursor over tokens."""
+"""Words and tokens in a text, with their positions, and a cursor over tokens."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from undam.errors import ConfigSyntaxError
 from undam.textfiles.source import Source
 
 _STRING = "string"
-# The longest excerpt of a token in an error message.
+# Maximum length of a token's text in an error message.
 _EXCERPT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a line.
+    """One word in a line.
 
     Args:
         text: without quotes and escapes.
@@ -52,7 +52,7 @@ class Token:
 
 
 class TokenCursor:
-    """A position in the tokens of a text.
+    """Cursor over the tokens of a text.
 
     Args:
         at: index of the next token.
@@ -69,11 +69,11 @@ class TokenCursor:
 
     @property
     def next(self) -> Token:
-        """Next token. The cursor must not be at the end."""
+        """Next token; not available at the end."""
         return self.tokens[self.at]
 
     def text(self, ahead: int = 0) -> str:
-        """Return the text of a token, or "" for a string or past the last token.
+        """Return a token's text; "" for a string or past the last token.
 
         Strings are empty so that punctuation and keywords inside quotes are never mistaken for
         syntax.
@@ -97,7 +97,7 @@ class TokenCursor:
         return self._move()
 
     def take_kind(self, what: str, kind: str) -> Token:
-        """Return the next token, which must be of this kind, and move past it.
+        """Return the next token, which must be of the given kind, and move past it.
 
         Raises:
             ConfigSyntaxError: the next token is a different one.
@@ -107,7 +107,7 @@ class TokenCursor:
         return self._move()
 
     def unexpected(self, what: str) -> ConfigSyntaxError:
-        """Create the error for a missing token; the caller raises it."""
+        """Create the error for an unexpected token; the caller must raise it."""
         if self.done:
             return self.source.error(f"the text ends before {what}", len(self.source.text))
         token = self.next

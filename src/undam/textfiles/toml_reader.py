@@ -1,4 +1,4 @@
-"""Read TOML into a tree with positions.
+"""Parser that converts TOML to a tree with positions.
 
 tomllib validates the text first, so this reader only has to locate each part.
 """
@@ -11,7 +11,7 @@ import tomllib
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry, Node
 
-# Real files are far less deeply nested; the limit keeps the recursion shallow.
+# Real files have far fewer levels; the limit bounds the depth of recursion.
 _MAX_DEPTH = 50
 _ERROR_POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -28,7 +28,7 @@ _BARE_VALUE = re.compile(r"[^,\]}#\r\n]*[^,\]}#\r\n \t]")
 
 
 def read_toml(source: Source) -> Node:
-    """Parse a text into a tree.
+    """Parse a TOML text into a tree.
 
     Raises:
         ConfigSyntaxError: the text is not TOML, or it is nested too deeply.
@@ -45,19 +45,19 @@ def read_toml(source: Source) -> Node:
 
 
 def _offset(source: Source, line: int, column: int) -> int:
-    # tomllib replaces CR LF by LF before it counts lines and columns.
+    # tomllib converts CR LF to LF before it counts lines and columns.
     lines = source.text.split("\n")
     return sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
 
 
 class _TomlReader:
-    """Recursive descent through a text that is known to be valid TOML."""
+    """Recursive-descent parser for a text that is known to be valid TOML."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._text = source.text
         self._at = 0
-        # Values indexed by their table and key, so that a lookup does not search the table.
+        # Values by table and key, so that a lookup does not have to search the table.
         self._values: dict[tuple[int, str], Node] = {}
 
     def read(self) -> Node:
@@ -188,7 +188,7 @@ class _TomlReader:
         self._values[id(node), key.text] = value
 
     def _descend(self, node: Node, keys: list[Node]) -> Node:
-        """Return the map at a path of keys, creating it if necessary.
+        """Return the map at a path of keys; it is created if necessary.
 
         The key of an array of tables refers to the last table of the array.
         """

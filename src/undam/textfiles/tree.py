@@ -1,4 +1,4 @@
-"""Tree of a YAML, JSON or TOML text. Each node records its position."""
+"""Tree for a YAML, JSON or TOML text. Each node has its position in the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ no line that opens it; keys such as ``a.b.c`` create it."""
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One value. Nodes are compared by identity, so all aliases of a node are the same node.
+    """One value. Nodes are compared by identity, so all aliases of a value are the same node.
 
     Args:
         start, end: offsets in the text. A block map or list ends where its last value ends.
@@ -38,7 +38,7 @@ class Node:
     items: list[Node] = field(default_factory=list)
 
     def entry(self, *names: str, ignore_case: bool = False) -> Entry | None:
-        """Return the last entry with one of these keys; ``None`` if there is none.
+        """Return the last entry whose key is one of ``names``; ``None`` if there is none.
 
         Args:
             ignore_case: compare keys without regard to case; ``names`` must be lower case.
@@ -49,26 +49,26 @@ class Node:
         return None
 
     def get(self, *names: str, ignore_case: bool = False) -> Node | None:
-        """Return the value of the entry that ``entry`` finds."""
+        """Return the value of the last entry whose key is one of ``names``; see ``entry``."""
         entry = self.entry(*names, ignore_case=ignore_case)
         return entry.value if entry else None
 
     def children(self) -> Iterator[Node]:
-        """Yield the values directly below this node."""
+        """Yield the values that are direct children of this node."""
         yield from (entry.value for entry in self.entries)
         yield from self.items
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A key of a map and its value."""
+    """Key in a map, with its value."""
 
     key: Node
     value: Node
 
 
 def walk(root: Node) -> Iterator[Node]:
-    """Yield every node of a tree in document order. A node with aliases is yielded once."""
+    """Yield all nodes of a tree in document order. A node with aliases is yielded only once."""
     seen: set[int] = set()
     pending = [root]
     while pending:
@@ -81,7 +81,7 @@ def walk(root: Node) -> Iterator[Node]:
 
 
 def items_of(node: Node | None) -> Iterator[Node]:
-    """Yield the items of a list without duplicates; yield nothing if the node is not a list."""
+    """Yield the distinct items of a list; yield nothing if the node is not a list."""
     seen: set[int] = set()
     for item in node.items if node else ():
         if id(item) not in seen:

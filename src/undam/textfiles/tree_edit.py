@@ -1,4 +1,4 @@
-"""Edits to the text of a tree: replace a value, insert an entry or an item, remove an item.
+"""Edits based on a tree: replace a value, insert an entry or an item, remove an item.
 
 New text has the style of the text around it. Every function returns ``None`` if the edit would
 affect more than the value, for instance because the node has aliases.
@@ -22,7 +22,7 @@ _BEFORE_KEY = re.compile(r" *(?:- +)*\Z")
 
 
 def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
-    """Return the edit that replaces the text of a scalar inside its quotes."""
+    """Return an edit that replaces a scalar's text and keeps its quotes."""
     if (
         node is None
         or node.kind != "scalar"
@@ -38,7 +38,7 @@ def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
 
 
 def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    """Return the edit that inserts an entry into a map."""
+    """Return an edit that inserts an entry into a map."""
     if node.kind != "map" or node.aliased or not _writable({key: value}):
         return None
     if node.form in {"flow", "inline"}:
@@ -51,7 +51,7 @@ def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | N
 
 
 def insert_item(source: Source, node: Node, text: str) -> Edit | None:
-    """Return the edit that appends an item to a non-empty list."""
+    """Return an edit that appends an item to a non-empty list."""
     if node.kind != "list" or node.aliased or not node.items:
         return None
     last = node.items[-1]
@@ -71,7 +71,7 @@ def insert_item(source: Source, node: Node, text: str) -> Edit | None:
 
 
 def remove_item(source: Source, entry: Entry, item: Node) -> Edit | None:
-    """Return the edit that removes an item of a list, or the entry if it is the only item."""
+    """Return an edit that removes a list item, or the whole entry if it is the only item."""
     items = entry.value.items
     if entry.value.aliased or item not in items:
         return None
@@ -90,7 +90,7 @@ def _remove_entry(source: Source, entry: Entry) -> Edit | None:
 
 
 def _remove_lines(source: Source, start: int, end: int, *, before: str) -> Edit | None:
-    """Remove whole lines, if they contain only the value and a comment after it."""
+    """Return an edit that removes whole lines; ``None`` if other values share these lines."""
     first, _ = source.line_span(start)
     _, last = source.line_span(max(start, end - 1))
     after = source.text[end:last].strip()
@@ -117,7 +117,7 @@ def _into_flow(source: Source, node: Node, key: str, value: Value) -> Edit | Non
 
 
 def _into_block(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    """Insert after the first one-line entry, so that no multi-line value is split."""
+    """Return an edit that inserts an entry after the first one that fits on one line."""
     for entry in _own_entries(node):
         if entry.value.form == "block" or entry.key.has_properties:
             continue
@@ -148,7 +148,7 @@ def _before_block(source: Source, node: Node, key: str, value: Value) -> Edit | 
 
 
 def _own_entries(node: Node) -> list[Entry]:
-    """Return the entries written in the map itself, without merged ones and aliased values."""
+    """Return the entries that are written in the map itself, without merged or aliased ones."""
     return [
         one
         for one in node.entries
@@ -157,7 +157,7 @@ def _own_entries(node: Node) -> list[Entry]:
 
 
 def _writable(value: Value) -> bool:
-    """Return whether a value has the same syntax in JSON, YAML and TOML."""
+    """Return whether a value is written the same way in JSON, YAML and TOML."""
     if isinstance(value, Mapping):
         return all(map(_writable, value)) and all(map(_writable, value.values()))
     if isinstance(value, tuple):

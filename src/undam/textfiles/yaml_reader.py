@@ -1,4 +1,4 @@
-"""Read YAML, and JSON as a subset of it, into trees with positions.
+"""Parser that converts YAML, including its subset JSON, to trees with positions.
 
 Aliases refer to the same node and are never copied, so time and memory stay linear in the text.
 """
@@ -12,18 +12,19 @@ import yaml  # type: ignore[import-untyped]
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node
 
-# Real configurations have fewer than 40 levels; the limit protects all recursive tree walks.
+# Real configuration files have fewer than 40 levels. The limit protects all code that walks a tree
+# recursively.
 _MAX_DEPTH = 200
-# Chained merge keys (`<<`) can repeat entries exponentially.
+# Chained merge keys (`<<`) can multiply the number of entries exponentially.
 _MAX_MERGED_ENTRIES = 10_000
-# The C parser is 20 times as fast and reports the same positions; PyYAML may be built without it.
+# The C parser is 20 times as fast and reports the same positions, but PyYAML may lack it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
 class YamlDocuments:
-    """The documents of a text.
+    """Parsed YAML documents of one text.
 
     Args:
         roots: root node of each document, in order.
@@ -35,7 +36,7 @@ class YamlDocuments:
 
 
 def read_yaml(source: Source) -> YamlDocuments:
-    """Parse the documents of a text; an empty text has none.
+    """Parse the documents in a text; an empty text contains none.
 
     Raises:
         ConfigSyntaxError: the text is not YAML, is nested too deeply, or has an alias that is
@@ -56,13 +57,15 @@ def read_yaml(source: Source) -> YamlDocuments:
     except yaml.reader.ReaderError as error:
         raise source.error(f"not YAML: {error.reason}", error.position + offset) from None
     except UnicodeEncodeError as error:
-        raise source.error("not YAML: half of a surrogate pair", error.start + offset) from None
+        raise source.error(
+            "not YAML: it contains half of a surrogate pair", error.start + offset
+        ) from None
     return YamlDocuments(tuple(builder.roots), tuple(builder.unread))
 
 
 @dataclass(slots=True)
 class _OpenCollection:
-    """A map or list whose end has not been parsed yet."""
+    """A map or list whose end has not been reached yet."""
 
     node: Node
     anchor: str | None
@@ -73,7 +76,7 @@ class _OpenCollection:
 
 
 class _TreeBuilder:
-    """Builder of trees from the events of the YAML parser.
+    """Builder that creates trees from YAML parser events.
 
     Args:
         offset: number of characters before the text that the parser receives.

@@ -1,4 +1,4 @@
-"""Time as data: arrivals, beacons, histograms, quantiles. Nothing here reads a clock."""
+"""Times as data: arrivals, beacons, histograms, quantiles. No module here reads a clock."""
 
 from undam.timing.arrival import Arrival
 from undam.timing.beacon import (

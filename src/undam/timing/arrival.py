@@ -1,4 +1,4 @@
-"""One read of a stream, with the time at which its bytes reached this machine."""
+"""Data from one read of a stream, with its arrival time at this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Bytes of one read, and when they arrived.
+    """Bytes from one read, and their arrival time.
 
     Args:
         at_ns: CLOCK_REALTIME nanoseconds at which the last byte of the read arrived: the kernel's

@@ -1,4 +1,4 @@
-"""Beacon protocol: the server reports the due time of each event.
+"""Beacon protocol, by which a server reports the due time of each event.
 
 A beacon is a server that knows its own schedule (`undam sim`, `undam.asgi.Beacon`), so that `check`
 can compute exact holds:
@@ -37,7 +37,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class BeaconHead:
-    """Beacon header of a response."""
+    """Beacon header in a response."""
 
     id: str
     arrived_ns: int
@@ -46,7 +46,7 @@ class BeaconHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconSchedule:
-    """Stream that a client requests from a beacon; ``None`` keeps the beacon's own value.
+    """Stream that a client requests from a beacon; for ``None``, the beacon uses its default.
 
     The stream has ``before`` events ``gap_ms`` apart, then ``silence_ms`` without events, then
     ``after`` events and the regular end of the API. ``heartbeat_ms`` counts from the last write; 0
@@ -64,7 +64,7 @@ class BeaconSchedule:
 
 @dataclass(frozen=True, slots=True)
 class BeaconQuery:
-    """Beacon header of a request."""
+    """Beacon header in a request."""
 
     kind: str
     id: str = ""
@@ -73,19 +73,19 @@ class BeaconQuery:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Due time of event ``seq`` (from 0 in each stream) at its origin."""
+    """Due time of event ``seq`` at its origin; ``seq`` counts from 0 in each stream."""
 
     seq: int
     due_ns: int
 
 
 def format_head(head: BeaconHead) -> str:
-    """Return the value of the response header."""
+    """Return the value for the response header."""
     return f"id={head.id}; arrived={head.arrived_ns}; host={head.host}"
 
 
 def parse_head(value: str) -> BeaconHead | None:
-    """Parse the value of the response header; return ``None`` if it is malformed."""
+    """Parse the response header's value; return ``None`` if it is malformed."""
     pairs = _pairs(value.split(";"))
     ident, arrived, host = pairs.get("id", ""), pairs.get("arrived", ""), pairs.get("host", "")
     if not (_ID.fullmatch(ident) and _ID.fullmatch(host)) or not _digits(arrived):
@@ -94,7 +94,7 @@ def parse_head(value: str) -> BeaconHead | None:
 
 
 def format_query(query: BeaconQuery) -> str:
-    """Return the value of the request header."""
+    """Return the value for the request header."""
     parts = [query.kind]
     if query.id:
         parts.append(f"id={query.id}")
@@ -106,7 +106,7 @@ def format_query(query: BeaconQuery) -> str:
 
 
 def parse_query(value: str) -> BeaconQuery:
-    """Parse the value of the request header.
+    """Parse the request header's value.
 
     Raises:
         RemoteProtocolError: the query is unknown or malformed.
@@ -128,7 +128,7 @@ def parse_query(value: str) -> BeaconQuery:
 
 
 def due_of(payload: object) -> Due | None:
-    """Return the due time in an event's JSON payload, or ``None`` if missing or malformed."""
+    """Return the due time from an event's JSON payload; ``None`` if it is missing or malformed."""
     stamp = payload.get("undam") if isinstance(payload, Mapping) else None
     if not isinstance(stamp, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""Random distributions of delays and counts, as written on a command line."""
+"""Random distributions for delays and counts, in the form used on the command line."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ACCEPTED = (
 )
 """The forms of `parse_distribution`, for help texts and messages."""
 
-# Larger values would overflow 64 bits in nanoseconds; no delay or token count comes close.
+# Larger values would overflow 64 bits in nanoseconds. No real delay or token count comes close.
 _MAX_VALUE = 1e9
-# A sigma of 10 already spans 18 orders of magnitude; more would only overflow.
+# A sigma of 10 already spans 18 orders of magnitude; a larger sigma would only cause overflows.
 _MAX_SIGMA = 10.0
 
 _FORM = re.compile(r"\s*([A-Za-z]+)\s*\(([^()]*)\)\s*")
 _MIX = re.compile(r"(?i)\s*mix\s*\((.*)\)\s*", re.DOTALL)
-# Match of the commas of the mix itself, without those inside its parts.
+# Matches the commas that separate the parts of a mix, but no commas within a part.
 _COMMA = re.compile(r",(?![^()]*\))")
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Distribution of values. Build it with `parse_distribution` or `constant`.
+    """Distribution of non-negative values. Create it with `parse_distribution` or `constant`.
 
     Args:
         a: depending on ``kind``, the value, median, mean, lower bound, or share of the first part.
@@ -45,7 +45,7 @@ class Distribution:
     parts: tuple[Distribution, ...] = ()
 
     def sample(self, rng: random.Random) -> float:
-        """Return one random value; it is finite and not negative."""
+        """Return a random value, which is finite and not negative."""
         if self.parts:
             return self.parts[rng.random() >= self.a].sample(rng)
         if self.kind == "constant" or self.a == self.b == 0:
@@ -57,7 +57,7 @@ class Distribution:
         return rng.lognormvariate(math.log(self.a), self.b) if self.a else 0.0
 
     def __str__(self) -> str:
-        """Return the text that `parse_distribution` accepts."""
+        """Return the distribution as text that `parse_distribution` accepts."""
         first, second = (repr(value).removesuffix(".0") for value in (self.a, self.b))
         if self.kind == "constant":
             return first
@@ -69,12 +69,12 @@ class Distribution:
 
 
 def constant(value: float) -> Distribution:
-    """Return the distribution of a constant; raise UsageError if ``value`` is out of range."""
+    """Return a distribution with a single value; raise UsageError if ``value`` is out of range."""
     return Distribution("constant", _number(str(value), str(value)))
 
 
 def parse_distribution(text: str) -> Distribution:
-    """Parse one of the forms of `ACCEPTED`.
+    """Parse a distribution in one of the forms in `ACCEPTED`.
 
     Raises:
         UsageError: the text has another form, a number is out of range, or LO is above HI.

@@ -1,10 +1,10 @@
-"""Deadline of the next heartbeat. Times are arguments; no clock is read."""
+"""Deadline for the next heartbeat. Times are passed as arguments; no clock is read."""
 
 from __future__ import annotations
 
 
 class Heartbeat:
-    """Heartbeat timer that prevents idle timeouts on the path.
+    """Heartbeat timer, which prevents idle timeouts on the path.
 
     A heartbeat is due ``interval_ns`` after the last write of any kind. A stream with shorter gaps
     therefore carries no heartbeats.
@@ -20,15 +20,15 @@ class Heartbeat:
 
     @property
     def due_ns(self) -> int:
-        """Due time of the next heartbeat, on the clock of the ``now_ns`` arguments."""
+        """Due time of the next heartbeat, on the same clock as the ``now_ns`` arguments."""
         return self._due_ns
 
     def wrote(self, now_ns: int) -> None:
-        """Record a write at ``now_ns``, of data or of a heartbeat."""
+        """Record that data or a heartbeat was written at ``now_ns``."""
         # The interval counts from the write, not from the previous deadline. Otherwise, a late
         # wake-up would cause a burst of heartbeats.
         self._due_ns = now_ns + self._interval_ns
 
     def wait_ns(self, now_ns: int) -> int:
-        """Return how long to wait for the next heartbeat; 0 means that it is due now."""
+        """Return the time until the next heartbeat; 0 if it is due now."""
         return max(0, self._due_ns - now_ns)

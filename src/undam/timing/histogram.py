@@ -1,4 +1,4 @@
-"""Log-linear histogram: fixed relative error, no upper bound, no lost values, exact merging.
+"""Log-linear histogram: fixed relative error, no upper limit, no lost values, exact merging.
 
 The bucket of a value is given by its leading ``bits`` binary digits, so the relative width of a
 bucket is at most ``2 ** (1 - bits)``. With 11 bits, bucket indices equal those of an HdrHistogram
@@ -14,11 +14,11 @@ from typing import Any
 
 from undam.json_values import require_int
 
-# With fewer than two bits, buckets would be wider than their values; with more than 32, every
+# With fewer than 2 bits, buckets would be wider than their values. With more than 32 bits, each
 # nanosecond up to 4 s would have its own bucket.
 _MIN_BITS, _MAX_BITS = 2, 32
 
-# Bounds of valid input: larger values do not come from a clock.
+# Limits for valid input: larger values cannot be measurements.
 _MAX_DIGITS = 20
 _MAX_VALUE_BITS = 64
 _MAX_TOTAL = 1 << 128
@@ -47,7 +47,7 @@ class Histogram:
         self._counts: defaultdict[int, int] = defaultdict(int)
 
     def record(self, value: int, n: int = 1) -> None:
-        """Count ``value`` ``n`` times; raise ValueError if it is negative."""
+        """Add ``value`` ``n`` times; raise ValueError if it is negative."""
         if value < 0 or n < 0:
             raise ValueError(f"negative value or count: {value} counted {n} times")
         if n:
@@ -55,7 +55,7 @@ class Histogram:
             self._widen(value, value, n, value * n)
 
     def record_all(self, values: Collection[int]) -> None:
-        """Count each of ``values``; raise ValueError and count none if one is negative."""
+        """Add all ``values``; if one of them is negative, raise ValueError and add none."""
         if not values:
             return
         least = min(values)
@@ -68,7 +68,7 @@ class Histogram:
         self._widen(least, max(values), len(values), sum(values))
 
     def merge(self, other: Histogram) -> None:
-        """Add the values of ``other``.
+        """Add all values in ``other``.
 
         Raises:
             ValueError: ``other`` has another number of bits.
@@ -92,13 +92,13 @@ class Histogram:
         self.max = greatest if self.max is None else max(self.max, greatest)
 
     def mean(self) -> float:
-        """Return the exact mean; raise ValueError if there is no value."""
+        """Return the exact mean; raise ValueError if the histogram is empty."""
         if not self.count:
             raise ValueError("no values")
         return self.total / self.count
 
     def quantile(self, q: float) -> int:
-        """Return the nearest-rank ``q``-quantile, within the bucket's width.
+        """Return the nearest-rank ``q``-quantile, exact to the width of a bucket.
 
         Raises:
             ValueError: there is no value.
@@ -106,7 +106,7 @@ class Histogram:
         return self.quantiles(q)[0]
 
     def quantiles(self, *qs: float) -> list[int]:
-        """Return several quantiles in the order of ``qs``, in one pass."""
+        """Return the quantiles at ``qs``, in the same order, in one pass."""
         if self.max is None:
             raise ValueError("no values")
         found: dict[int, int] = {}
@@ -121,26 +121,26 @@ class Histogram:
     def _rank(self, q: float) -> int:
         if not 0 <= q <= 1:
             raise ValueError(f"{q} is not between 0 and 1")
-        # In floating point 0.07 * 100 is slightly above 7 and must not become rank 8.
+        # In floating-point arithmetic, 0.07 * 100 is slightly above 7; it must not become rank 8.
         from fractions import Fraction  # noqa: PLC0415 (slow to import, and rarely used)
 
         return max(1, ceil(Fraction(str(q)) * self.count))
 
     def count_above(self, value: int) -> int:
-        """Return the number of values in buckets entirely above ``value``."""
+        """Return the number of values in buckets that are entirely above ``value``."""
         return sum(n for lower, _, n in self.buckets() if lower > value)
 
     def buckets(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (lower bound, upper bound, count) of each non-empty bucket, ascending."""
+        """Yield (lower bound, upper bound, count) for each non-empty bucket, in ascending order."""
         for index, n in sorted(self._counts.items()):
             yield _lower(index, self.bits), _upper(index, self.bits), n
 
     def indices(self) -> list[tuple[int, int]]:
-        """Return (bucket index, count) of each non-empty bucket, ascending."""
+        """Return (bucket index, count) for each non-empty bucket, in ascending order."""
         return sorted(self._counts.items())
 
     def coarser(self, bits: int) -> Histogram:
-        """Return the same values with fewer bits. The result is exact, because buckets nest."""
+        """Return the same values at a lower resolution. This is exact, because buckets nest."""
         if bits > self.bits:
             raise ValueError(f"cannot convert {self.bits} bits to {bits}")
         other = Histogram(bits=bits)
@@ -148,7 +148,7 @@ class Histogram:
         return other
 
     def merge_coarsely(self, other: Histogram) -> None:
-        """Add the values of ``other``, which has at least as many bits."""
+        """Add all values in ``other``, whose resolution is at least as high."""
         if other.min is None or other.max is None:
             return
         for index, n in other._counts.items():
@@ -166,7 +166,7 @@ class Histogram:
         return f"<Histogram {self.count} values from {self.min} to {self.max}>"
 
     def to_sparse(self) -> dict[str, Any]:
-        """Return the histogram as JSON; ``counts`` is ``"index:count …"``, ascending."""
+        """Return the histogram as JSON data; ``counts`` is ``"index:count …"``, index ascending."""
         return {
             "bits": self.bits,
             "min": self.min,
@@ -177,7 +177,7 @@ class Histogram:
 
     @classmethod
     def from_sparse(cls, value: Mapping[str, Any]) -> Histogram:
-        """Return the histogram of a value made by ``to_sparse``.
+        """Return the histogram that ``to_sparse`` converted to ``value``.
 
         Raises:
             ValueError: the value has another form or contradicts itself.
@@ -200,7 +200,7 @@ class Histogram:
         return histogram
 
     def _check(self) -> None:
-        """Raise ValueError if the bounds or the total contradict the counts."""
+        """Raise ValueError if bounds or total are inconsistent with the counts."""
         rows = list(self.buckets())
         least = sum(lower * n for lower, _, n in rows)
         most = sum(upper * n for _, upper, n in rows)

@@ -1,4 +1,4 @@
-"""Beacon stamps inside the text of an answer, for paths that pass on nothing else.
+"""Beacon stamps in the text of an answer, for paths that preserve nothing but the text.
 
 An application that builds its own request to the model drops the header of `undam.timing.beacon`,
 and one that parses the answer drops its extra JSON field. Both pass on the prompt and the text.
@@ -32,8 +32,8 @@ WORD = "undam-beacon"
 NUMBERED = BeaconQuery("schedule", "", BeaconSchedule(numbered=1))
 """The query that the bare word stands for."""
 
-# Characters of two to four bytes, joined and combined ones, and a line separator that some readers
-# mistake for the end of a line. None needs escaping in JSON or breaks an event stream.
+# Characters of two to four bytes, joined and combining characters, and a line separator that some
+# readers treat as a line end. None of them needs escaping in JSON or ends an event.
 TEXTS = (
     "plain",
     "漢字とかな",
@@ -61,7 +61,7 @@ _QUERY = re.compile(rb"undam-beacon(?:\[([^\]\r\n\"\\]{0,400})\])?")
 
 @dataclass(frozen=True, slots=True)
 class NumberedPiece:
-    """A piece of a numbered answer as it arrived.
+    """A piece of a numbered answer, as received.
 
     Args:
         end: position of its end in the text of the answer.
@@ -79,14 +79,14 @@ class NumberedPiece:
 
 
 def encode_piece(seq: int, total: int, due_ns: int, answer: str) -> str:
-    """Return piece ``seq`` of ``total``; ``answer`` is from `answer_tag`."""
+    """Return piece ``seq`` of ``total``; ``answer`` is the result of `answer_tag`."""
     text = TEXTS[seq % len(TEXTS)]
     stamp = f"{seq}/{total}.{due_ns:016x}.{answer}"
     return f"[u{stamp}:{text}:{_checksum(stamp, text)}]"
 
 
 def is_divided(seq: int) -> bool:
-    """Return whether a beacon divides the event of piece ``seq`` between two writes.
+    """Return whether a beacon sends the event for piece ``seq`` in two writes.
 
     Undivided events show that whole characters arrive intact. U+2028 alone does not count, because
     it may be escaped in JSON.
@@ -96,23 +96,23 @@ def is_divided(seq: int) -> bool:
 
 
 def answer_tag(exchange_id: str) -> str:
-    """Return the tag that the pieces of one answer share."""
+    """Return the tag that all pieces of one answer contain."""
     return f"{zlib.crc32(exchange_id.encode()) & 0xFFFF:04x}"
 
 
 def encode_clock(arrived_ns: int, left_ns: int, host: str) -> str:
-    """Return the text of the answer to ``clock``."""
+    """Return the answer to a clock query, as text."""
     return f"[clock {arrived_ns:016x}.{left_ns:016x}.{host}]"
 
 
 def parse_clock(text: str) -> tuple[int, int, str] | None:
-    """Return the arrival, the departure and the host in the answer to ``clock``."""
+    """Return the arrival time, the departure time and the host from a clock answer."""
     match = _CLOCK.search(text)
     return match and (int(match["arrived"], 16), int(match["left"], 16), match["host"])
 
 
 def pieces_in(text: str) -> Iterator[NumberedPiece]:
-    """Yield the pieces in the text of an answer, in the order in which they arrived."""
+    """Yield the pieces in an answer's text, in order of arrival."""
     for match in _PIECE.finditer(text):
         yield NumberedPiece(
             match.end(),
@@ -126,17 +126,17 @@ def pieces_in(text: str) -> Iterator[NumberedPiece]:
 
 
 def fragments_in(text: str) -> int:
-    """Return the number of pieces that began in a text but are too incomplete to be read."""
+    """Return the number of pieces in a text that are too incomplete to be read."""
     return len(_BEGINNING.findall(_PIECE.sub("", text)))
 
 
 def format_word(query: str) -> str:
-    """Return the word that carries ``query``, the value of the beacon header, in a body."""
+    """Return a word with ``query`` (the beacon header's value), to be placed in a request body."""
     return f"{WORD}[{query}]"
 
 
 def query_in_body(body: bytes) -> BeaconQuery | None:
-    """Return the last query in a request body; earlier ones may be part of a chat's history.
+    """Return the last query in a request body; earlier queries may come from the chat history.
 
     Raises:
         RemoteProtocolError: the query is unknown or malformed.
@@ -153,5 +153,5 @@ def query_in_body(body: bytes) -> BeaconQuery | None:
 
 
 def _checksum(stamp: str, text: str) -> str:
-    # A lone surrogate cannot be sent; it may only result from an altered text.
+    # A lone surrogate is never sent; if one is received, the text was altered.
     return f"{zlib.crc32(f'{stamp}:{text}'.encode('utf-8', 'surrogatepass')):08x}"

@@ -1,4 +1,4 @@
-"""HTTP/1.1 and HTTP/2 client in which every read carries the arrival time that the kernel recorded.
+"""HTTP/1.1 and HTTP/2 client in which every read has the arrival time recorded by the kernel.
 
 The names below are imported on first use. The client requires asyncio, which takes longer to import
 than all other modules of a load test worker together.

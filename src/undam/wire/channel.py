@@ -1,4 +1,4 @@
-"""A connected socket as an awaitable sequence of timestamped reads, with or without TLS.
+"""A connected socket, with or without TLS, as an awaitable sequence of timestamped reads.
 
 The event loop only reports readiness. Data is read as soon as it arrives, even if no task awaits
 it. When the buffer is full, reading stops, and TCP flow control slows the peer down.
@@ -17,17 +17,17 @@ from undam.wire import timestamps
 from undam.wire.timestamps import TimestampedRead
 from undam.wire.tls import TlsEngine
 
-# Buffered bytes at which reading stops, and at which it resumes.
+# Numbers of buffered bytes at which reading stops and resumes.
 _HIGH_BYTES = 1 << 20
 _LOW_BYTES = 1 << 18
-# Memory overhead of a buffered read, counted so that many tiny reads are bounded as well.
+# Memory overhead per buffered read. It is counted so that many tiny reads are bounded, too.
 _READ_OVERHEAD_BYTES = 256
-# Maximum reads per loop iteration, so that a fast peer does not starve the others.
+# Maximum number of reads per loop iteration, so that a fast peer does not starve the others.
 _READS_PER_ITERATION = 16
 
 
 class Channel:
-    """Byte stream of one connection. The owner must close it.
+    """Byte stream of one connection. The caller must close it.
 
     Args:
         sock: connected and non-blocking. The channel takes ownership.
@@ -54,7 +54,7 @@ class Channel:
 
     @property
     def tls(self) -> str | None:
-        """TLS version in use; ``None`` without TLS."""
+        """TLS version; ``None`` without TLS."""
         return self._tls_engine.version if self._tls_engine is not None else None
 
     @property
@@ -94,14 +94,15 @@ class Channel:
                 return read
             plain = self._tls_engine.decrypt(read.data)
             self._closed_ns = read.at_ns
-            # This is the response to a key update. If sending fails, a later read raises the error.
+            # This data answers a TLS key update. If sending it fails, a later read raises the
+            # error.
             with contextlib.suppress(OSError):
                 await self._flush(self._tls_engine)
             if plain:
                 return TimestampedRead(plain, read.at_ns, read.late_ns, read.stamped)
 
     async def send(self, data: bytes) -> None:
-        """Send all of ``data``; return when the kernel has accepted it.
+        """Send all of ``data``; return once the kernel has accepted it.
 
         Raises:
             OSError: the connection broke.
@@ -113,7 +114,7 @@ class Channel:
         self._sent_all = True
 
     async def start_tls(self, tls_engine: TlsEngine) -> None:
-        """Perform the TLS handshake; everything after it is encrypted by ``tls_engine``.
+        """Perform the TLS handshake; from then on, ``tls_engine`` encrypts all data.
 
         Raises:
             OSError: the connection broke.
@@ -129,7 +130,8 @@ class Channel:
             try:
                 done = tls_engine.handshake(read.data)
             except NetworkError:
-                # The alert informs the server, which may already have closed the connection.
+                # The TLS alert tells the server the reason. The server may have closed the
+                # connection already.
                 with contextlib.suppress(OSError):
                     await self._flush(tls_engine)
                 raise
@@ -137,13 +139,13 @@ class Channel:
         self._tls_engine = tls_engine
 
     def fail(self, fault: OSError) -> None:
-        """Make ``read`` raise ``fault`` after the data that is already buffered."""
+        """Make ``read`` raise ``fault`` once it has returned all buffered data."""
         self._fault = self._fault or fault
         self._pause()
         self._wake()
 
     def close(self, *, abort: bool = False) -> None:
-        """Close without waiting; ``abort`` resets the connection, so that the peer detects it."""
+        """Close without waiting; ``abort`` resets the connection, so that the peer notices it."""
         self._pause()
         self._wake()
         with contextlib.suppress(OSError):

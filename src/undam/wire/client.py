@@ -1,4 +1,4 @@
-"""HTTP client for a single request: it follows redirects and returns the response as a stream."""
+"""HTTP client for one request: it follows redirects and returns the response as a stream."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"}
 
 
 async def open_stream(request: Request, config: ClientConfig) -> Stream:
-    """Send ``request`` on a new connection; return when the final response head has arrived.
+    """Send ``request`` on a new connection; return once the final response head has arrived.
 
     Redirects are followed as defined in RFC 9110 15.4 and implemented by browsers: 307 and 308
     repeat the request, 303 turns it into a GET, and 301 and 302 turn a POST into a GET. A redirect
@@ -59,7 +59,7 @@ async def open_stream(request: Request, config: ClientConfig) -> Stream:
 
 
 async def open_again(channel: Channel, request: Request, config: ClientConfig) -> Stream:
-    """Send ``request`` on a connection that has carried one before; redirects are not followed.
+    """Send ``request`` on a connection that was used before; redirects are not followed.
 
     The connection is closed if the request fails.
 
@@ -92,7 +92,7 @@ def _require_permission(target: Target, following: Target, config: ClientConfig)
 
 
 def _redirect(request: Request, status: int, *, same_origin: bool) -> Request:
-    """Return the request to send to the target of a redirect."""
+    """Return the request to send after a redirect."""
     headers = request.headers
     if not same_origin:
         headers = tuple(
@@ -111,7 +111,7 @@ def _redirect(request: Request, status: int, *, same_origin: bool) -> Request:
 def _check_redirects(
     visited: list[tuple[str, str]], following: tuple[str, str], maximum: int
 ) -> None:
-    """Raise RemoteProtocolError for a loop, or for more redirects than allowed."""
+    """Raise RemoteProtocolError if the redirects form a loop or are too many."""
     chain = " -> ".join(url for _, url in [*visited, following])
     if following in visited:
         raise RemoteProtocolError(f"redirect loop: {chain}")

@@ -1,4 +1,4 @@
-"""Waits with microsecond precision, based on select.
+"""Waits with microsecond precision, implemented with select.
 
 The timeouts of asyncio, libuv and epoll_wait have a resolution of one millisecond.
 """
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 _PR_SET_TIMERSLACK = 29
 
-# To save wake-ups, the kernel may extend a wait by a thousandth of its length (fs/select.c). A long
-# wait is therefore shortened by more than that. The caller waits again for the short remainder,
-# which ends within microseconds of the due time.
+# To save wake-ups, the kernel may extend a wait by a thousandth of its length (fs/select.c). Long
+# waits are therefore shortened by more than that. The caller then waits again for the short
+# remainder, which ends within microseconds of the due time.
 _SHORTENED = 0.99
 _LONG_WAIT_S = 0.002
 _DAY_S = 86_400.0
 
 
 def wait_readable(fd: int, seconds: float | None) -> bool:
-    """Return whether ``fd`` became readable within ``seconds``.
+    """Return whether ``fd`` became readable within ``seconds`` seconds.
 
     False may be returned somewhat early, so callers must check the time and wait again.
 
@@ -40,7 +40,7 @@ def wait_readable(fd: int, seconds: float | None) -> bool:
 
 
 def wait_ready(poller: Poller, seconds: float | None) -> bool:
-    """Return whether a descriptor of ``poller`` became ready; see ``wait_readable``.
+    """Return whether a descriptor in ``poller`` became ready; see ``wait_readable``.
 
     A poller without a descriptor of its own waits with a precision of a millisecond.
     """
@@ -62,7 +62,7 @@ def realtime_offset_ns() -> int:
 
 
 def sharpen_timers() -> None:
-    """Set the timer slack of this thread to 1 ns; the default delays wake-ups by up to 50 us."""
+    """Set this thread's timer slack to 1 ns; by default, wake-ups are up to 50 us late."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -70,7 +70,7 @@ def sharpen_timers() -> None:
 
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
-    """Disable the garbage collector of the process.
+    """Disable the process's garbage collector.
 
     A full collection pauses every stream. The simulator creates no lasting reference cycles, so
     reference counting frees all of its memory. The setting affects the whole process. Only code

@@ -1,4 +1,4 @@
-"""Request and connection options of the client."""
+"""Request and connection options for the client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Request to send. Its headers replace the client's default headers of the same name.
+    """Request to send. Its headers replace default headers of the same name.
 
     ``repr`` shows only the method, because URL, headers and body may contain secrets.
     """
@@ -35,7 +35,7 @@ HttpVersion = Literal["auto", "1.1", "2"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """Options of a connection: proxy, TLS, addresses, timeouts and bounds.
+    """Options for a connection: proxy, TLS, addresses, timeouts and size limits.
 
     Args:
         proxy: URL of an HTTP proxy; used for every host.
@@ -79,7 +79,7 @@ class ClientConfig:
 
 
 def parse_resolve(text: str) -> tuple[str, int, str]:
-    """Parse curl's ``HOST:PORT:ADDRESS``; IPv6 addresses may have brackets.
+    """Parse curl's ``HOST:PORT:ADDRESS`` form; IPv6 addresses may be in brackets.
 
     Raises:
         UsageError: the text does not have that form, or the address is not an IP address.

@@ -18,7 +18,7 @@ from undam.errors import NetworkError
 from undam.wire import timestamps
 from undam.wire.url import bracketed
 
-# Connection attempt delay (RFC 8305 5), after which the next address is tried in parallel.
+# Connection attempt delay (RFC 8305, 5): the next address is then tried in parallel.
 _ATTEMPT_DELAY_S = 0.25
 
 _ERROR_TEXTS = {
@@ -33,21 +33,21 @@ _ERROR_TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One socket address of a host."""
+    """Socket address of a host."""
 
     family: int
     sockaddr: tuple[Any, ...]
 
     @property
     def text(self) -> str:
-        """Address and port for messages."""
+        """Address and port, as shown in messages."""
         return f"{bracketed(str(self.sockaddr[0]))}:{self.sockaddr[1]}"
 
 
 async def find_addresses(
     host: str, port: int, resolve: tuple[tuple[str, int, str], ...] = ()
 ) -> tuple[list[Address], int | None]:
-    """Return the addresses of a host, best first, and the time at which the DNS lookup ended.
+    """Return a host's addresses, best first, and the time at which the DNS lookup ended.
 
     The time is ``None`` if no lookup was necessary.
 
@@ -69,7 +69,7 @@ async def find_addresses(
 
 
 async def _lookup(host: str, port: int) -> list[tuple[Any, ...]]:
-    """Run getaddrinfo in a daemon thread.
+    """Look up a host with getaddrinfo in a daemon thread.
 
     When the program ends, asyncio waits for its own resolver threads. A resolver may take half a
     minute to give up if a name server does not respond.
@@ -92,7 +92,7 @@ async def _lookup(host: str, port: int) -> list[tuple[Any, ...]]:
             rows = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             fault = error
-        # This raises RuntimeError if the loop is already closed.
+        # RuntimeError means that the loop has already been closed.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, rows, fault)
 
@@ -105,7 +105,7 @@ def _addresses(rows: Iterable[tuple[Any, ...]]) -> list[Address]:
 
 
 async def open_connection(addresses: list[Address]) -> socket.socket:
-    """Connect to the first address that accepts (Happy Eyeballs, RFC 8305).
+    """Connect to the first address that accepts the connection (Happy Eyeballs, RFC 8305).
 
     Raises:
         NetworkError: phase "connect"; the message lists every address and its error.
@@ -134,7 +134,7 @@ async def open_connection(addresses: list[Address]) -> socket.socket:
 
 
 async def _attempt(address: Address) -> socket.socket | OSError:
-    """Return a connected socket, or the error."""
+    """Return a connected socket, or the error if the connection failed."""
     with contextlib.ExitStack() as undo:
         try:
             sock = undo.enter_context(socket.socket(address.family, socket.SOCK_STREAM))

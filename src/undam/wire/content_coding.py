@@ -1,4 +1,4 @@
-"""Incremental decoding of content codings, without delay and with bounded output."""
+"""Incremental decoding of content codings, without added delay and with a limit on the output."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# Output is produced in pieces of this size, so that a decompression bomb reaches the limit before
-# it exhausts the memory.
+# Output is produced in pieces of this size, so that a decompression bomb exceeds the size limit
+# before it exhausts memory.
 _PIECE_BYTES = 65536
 # Input is decoded in pieces of this size.
 _INPUT_BYTES = 4096
-# brotli may exceed the limit by up to one of its blocks (slightly below 32 KiB, 64 KiB, …).
+# brotli may exceed this limit by up to one of its blocks (slightly below 32 KiB, 64 KiB, …).
 _BROTLI_LIMIT_BYTES = 32000
-# RFC 9659 limits the zstd window on the web to 8 MB.
+# On the web, RFC 9659 limits the zstd window to 8 MB.
 _ZSTD_WINDOW_LOG = 23
-# Most bodies have one coding, and some have two. Each additional coding multiplies the work that a
-# single hostile byte can cause.
+# Most bodies have one coding, and some have two. Each further coding multiplies the work that one
+# hostile byte can cause.
 _MAX_CODINGS = 3
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 class BodyTooLargeError(RemoteProtocolError):
-    """The decoded body exceeds the size limit."""
+    """The decoded body is larger than the size limit."""
 
 
 class _Coding(Protocol):
     @property
     def unfinished(self) -> bool:
-        """True if the coding, or its last member, is incomplete."""
+        """True if the coding or its last member has not ended."""
         ...
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -47,7 +47,7 @@ class _Coding(Protocol):
 
 
 class _Zlib:
-    """Decoder of gzip and zlib. A gzip stream may have several members (RFC 1952 2.2)."""
+    """Decoder for gzip and zlib. A gzip stream may have several members (RFC 1952 2.2)."""
 
     def __init__(self, wbits: int) -> None:
         self._wbits = wbits
@@ -55,8 +55,8 @@ class _Zlib:
         self.unfinished = False
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        # Each member copies the rest of the data, so many small members in one long read would take
-        # quadratic time.
+        # For each gzip member, the rest of the data is copied, so many small members in one long
+        # read would take quadratic time.
         for at in range(0, len(data), _INPUT_BYTES):
             yield from self._pieces(data[at : at + _INPUT_BYTES])
 
@@ -70,7 +70,7 @@ class _Zlib:
                 yield piece
                 full = len(piece) == _PIECE_BYTES
                 tail = self._inflate.unconsumed_tail
-                # After a full piece, more output may be pending even if all input was consumed.
+                # After a full piece, more output may be pending although all input was consumed.
                 piece = self._inflate.decompress(tail, _PIECE_BYTES) if full or tail else b""
             if not self._inflate.eof:
                 return
@@ -84,7 +84,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """Decoder of HTTP's "deflate", which is zlib (RFC 9110 8.4.1.2) or, wrongly, raw deflate."""
+    """Decoder for HTTP's "deflate": zlib (RFC 9110 8.4.1.2) or, by mistake, raw deflate."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -116,13 +116,14 @@ class _Brotli:
         piece = self._decoder.process(data, output_buffer_limit=_BROTLI_LIMIT_BYTES)
         while piece:
             yield piece
-            # can_accept_more_data() is also true while output is pending.
+            # can_accept_more_data() cannot be used as the condition, because it is also true while
+            # output is pending.
             piece = self._decoder.process(b"", output_buffer_limit=_BROTLI_LIMIT_BYTES)
         self.unfinished = not self._decoder.is_finished()
 
 
 class _Zstd:
-    """Decoder of zstd, with one or several frames (RFC 8878 3)."""
+    """Decoder for zstd data with one or several frames (RFC 8878 3)."""
 
     def __init__(self) -> None:
         self._decoder = self._new()
@@ -191,12 +192,12 @@ class ContentDecoder:
 
     @property
     def unfinished(self) -> str | None:
-        """Name of a coding that is incomplete; ``None`` if all are complete."""
+        """Name of a coding that has not ended; ``None`` if all have ended."""
         names = zip(reversed(self.names), self._stages, strict=True)
         return next((name for name, stage in names if stage.unfinished), None)
 
     def receive_data(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decoded output for ``data``, in pieces of at most 64 KiB if there is a coding.
+        """Yield the decoded output for ``data``; pieces have at most 64 KiB if there is a coding.
 
         Raises:
             BodyTooLargeError: the output exceeds ``max_bytes``; the bytes up to the limit have been

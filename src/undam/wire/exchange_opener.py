@@ -1,4 +1,4 @@
-"""Opening of an exchange: DNS lookup, connection, proxy tunnel, TLS, request, response head.
+"""Opening of an exchange: DNS lookup, connection, proxy tunnel, TLS, request and response head.
 
 Each kind of failure has its own message. No message contains credentials.
 """
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
-# A TLS server answers the first message at once. After this silence, the server may use plain HTTP.
+# A TLS server answers the first message at once. If it is silent for this time, it may expect plain
+# HTTP.
 _SILENT_HANDSHAKE_S = 1.0
 _PLAIN_ANSWER_S = 2.0
 
@@ -46,7 +47,7 @@ Redirected = Literal["no", "from-internal", "from-public"]
 
 
 class ExchangeOpener:
-    """Opener of one exchange, up to its response head.
+    """Opens an exchange, up to its response head.
 
     All work that can be done before the clock starts is done in the constructor.
 
@@ -91,20 +92,20 @@ class ExchangeOpener:
         )
 
     def _make_http2(self, request: Request) -> Http2Parser | None:
-        """Return the parser for HTTP/2, if that version may be used."""
+        """Return the HTTP/2 parser, if HTTP/2 may be used."""
         version, tls = self._config.http_version, self._context is not None
         if version == "1.1" or (version == "auto" and not tls):
             return None
         if not tls and self._proxy is not None and not self._proxy.is_socks:
             raise UsageError("--http2 with an http:// URL cannot be used with a proxy")
-        # h2 is slow to import, and HTTP/1.1 does not need it.
+        # The HTTP/2 parser imports hpack, which is not needed for HTTP/1.1.
         from undam.wire.http2.parser import Http2Parser  # noqa: PLC0415
 
         fields = http2_fields(request, self._target)
         return Http2Parser(fields, request.body, max_head_bytes=self._config.max_head_bytes)
 
     def _use_http2(self, channel: Channel) -> None:
-        """Use HTTP/2 if the server selected it."""
+        """Use HTTP/2 if the server has selected it."""
         protocol = channel.protocol
         if self._http2 is None or (self._context is not None and protocol != "h2"):
             if self._config.http_version == "2":
@@ -115,7 +116,7 @@ class ExchangeOpener:
         self._data = self._http2.to_send()
 
     async def open(self, redirects: tuple[str, ...], channel: Channel | None = None) -> Stream:
-        """Send the request and return when the response head is complete.
+        """Send the request; return once the response head is complete.
 
         Args:
             channel: connection to use instead of a new one.
@@ -141,7 +142,7 @@ class ExchangeOpener:
                 raise self._timed_out(self._config.timeout_s, "--timeout") from None
             self._check_proxy_authentication()
             assert self._reader.head_ns is not None
-            # A fast response may have a timestamp from before the send call returned.
+            # A fast response may have a timestamp that is earlier than the end of the send call.
             sent_ns = self._stamps.sent_ns and min(self._stamps.sent_ns, self._reader.head_ns)
             info = ExchangeInfo(
                 url=self._target.text,
@@ -156,7 +157,7 @@ class ExchangeOpener:
             return stream
 
     async def _open_channel(self, undo: contextlib.ExitStack) -> Channel:
-        """Open a channel to the target, through the proxy and TLS if required."""
+        """Open a channel to the target, through the proxy and with TLS if required."""
         limit = self._config.connect_timeout_s
         try:
             async with asyncio.timeout(limit):
@@ -188,7 +189,7 @@ class ExchangeOpener:
         return Channel(sock)
 
     def _check_addresses(self, peer: Target | ForwardProxy, addresses: list[Address]) -> None:
-        """Refuse a redirect to an internal address.
+        """Refuse to follow a redirect to an internal address.
 
         A proxy looks up names itself. With a proxy, only a literal address can be checked.
         """
@@ -279,7 +280,7 @@ class ExchangeOpener:
         raise NetworkError(f"{what}; if this port does not use TLS, try http://", phase="tls")
 
     async def _start_tls(self, channel: Channel, tls_engine: TlsEngine) -> None:
-        """Perform the TLS handshake; if the server is silent, check whether it expects HTTP.
+        """Perform the TLS handshake; if the server is silent, check whether it expects plain HTTP.
 
         A plain HTTP server waits for the rest of a request when it receives the handshake.
         """
@@ -298,7 +299,7 @@ class ExchangeOpener:
             starting.cancel()
 
     async def _answers_plain_http(self) -> bool:
-        """Return whether the server answers a plain HTTP request on another connection."""
+        """Return whether the server answers a plain HTTP request on a separate connection."""
         request = (
             f"OPTIONS * HTTP/1.1\r\nHost: {self._target.authority}\r\nConnection: close\r\n\r\n"
         )
@@ -313,7 +314,7 @@ class ExchangeOpener:
         return False
 
     async def _send_request(self, channel: Channel) -> Arrival | None:
-        """Send the request and wait for the head.
+        """Send the request, and wait for the response head.
 
         Returns:
             The arrival of the body bytes in the same read as the end of the head, if any.
@@ -325,8 +326,8 @@ class ExchangeOpener:
             self._reader.sent(time.time_ns())
             self._phase = "headers"
         except OSError:
-            # A server may send its response, such as a rejection, before it has read the whole
-            # request. That response is used.
+            # A server may respond, for instance with a rejection, before it has read the whole
+            # request. That response is still read.
             pass
         first = None
         while self._reader.head is None:

@@ -1,4 +1,4 @@
-"""Forward proxies: selection for a target, from ``--proxy`` or the environment, and SOCKS5."""
+"""Forward proxies: selection from ``--proxy`` or the environment, and SOCKS5."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ProxyScheme = Literal["http", "socks5", "socks5h"]
 
 _SOCKS_PORT = 1080
 
-# RFC 1928: version, authentication methods, command, address types, reply codes.
+# Constants from RFC 1928: version, authentication methods, command, address types, reply codes.
 _VERSION, _NO_AUTHENTICATION, _PASSWORD, _NOT_ACCEPTABLE, _CONNECT = 5, 0, 2, 0xFF, 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _REPLIES = {
@@ -29,7 +29,7 @@ _REPLIES = {
 
 @dataclass(frozen=True, slots=True)
 class ForwardProxy:
-    """A proxy that the client connects to, in order to reach any target.
+    """Forward proxy, through which the client connects to any target.
 
     Args:
         name: URL without credentials, and the environment variable that set it, for instance
@@ -44,12 +44,12 @@ class ForwardProxy:
 
     @property
     def is_socks(self) -> bool:
-        """Return whether the proxy opens tunnels by SOCKS5 instead of HTTP."""
+        """Return whether the proxy uses SOCKS5 to open tunnels, rather than HTTP."""
         return self.scheme != "http"
 
 
 def choose_proxy(target: Target, config: ClientConfig) -> ForwardProxy | None:
-    """Return the proxy for ``target``; ``None`` for a direct connection.
+    """Return the proxy to use for ``target``; ``None`` for a direct connection.
 
     An explicit proxy is always used. A proxy from the environment is not used for loopback hosts,
     hosts whose address the user has set, or hosts that ``NO_PROXY`` lists.
@@ -76,7 +76,7 @@ def choose_proxy(target: Target, config: ClientConfig) -> ForwardProxy | None:
 
 
 def _value(environ: Mapping[str, str], variable: str) -> str:
-    # The lower-case name is older, and curl and other clients give it precedence.
+    # The lower-case variable is older and takes precedence in curl and other clients.
     return (environ.get(variable.lower()) or environ.get(variable) or "").strip()
 
 
@@ -109,7 +109,7 @@ def _proxy_scheme(text: str) -> ProxyScheme | None:
 def socks_handshake(
     proxy: ForwardProxy, host: str, port: int
 ) -> Generator[tuple[bytes, int], bytes, None]:
-    """Open a tunnel to ``host``, an IP address or a name, by SOCKS5 (RFC 1928 and RFC 1929).
+    """Open a SOCKS5 tunnel to ``host``, an IP address or name (RFC 1928 and RFC 1929).
 
     The generator does no I/O: it yields the bytes to send and the number of bytes to read next,
     and receives exactly those bytes.
@@ -136,7 +136,7 @@ def socks_handshake(
     if version != _VERSION or status != 0:
         reason = _REPLIES.get(status, f"reply {status}")
         raise _socks_error(proxy, f"it cannot connect to {bracketed(host)}:{port}: {reason}")
-    # The rest of the bound address and the port are read, but not needed.
+    # The rest of the bound address and the port must be read, but are not used.
     yield b"", {_IPV4: 3, _IPV6: 15}.get(kind, first) + 2
 
 

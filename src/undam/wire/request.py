@@ -1,4 +1,4 @@
-"""Serialization of requests, with validation that prevents request smuggling."""
+"""Serialization of requests, with checks that prevent request smuggling."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from undam.errors import LocalProtocolError
 from undam.wire.config import Request
 from undam.wire.url import Target
 
-# All codings that this client can decode are offered, so that a compressing hop is detected.
+# All codings that this client can decode are offered, so that hops that compress are detected.
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _UNSENDABLE = re.compile(r"[\x00\r\n]")
-# RFC 9113, 8.2.2; the authority replaces Host.
+# Forbidden in HTTP/2 (RFC 9113, 8.2.2); the authority field replaces Host.
 _HTTP1_ONLY = frozenset(
     {"host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
 )
@@ -36,7 +36,7 @@ def encode_request(
     lines = _checked_lines(request, target)
     if absolute and proxy_userinfo is not None and "proxy-authorization" not in _names(lines):
         lines.append(("Proxy-Authorization", basic(proxy_userinfo)))
-    # RFC 9110 7.2: Host should be the first header, even if it is set by the caller.
+    # RFC 9110 7.2: Host should be the first header, even if the caller sets it.
     lines.sort(key=lambda line: line[0].lower() != "host")
     request_target = target.text if absolute else target.path
     head = [f"{request.method} {request_target} HTTP/1.1", *(f"{n}: {v}" for n, v in lines), "", ""]
@@ -44,7 +44,7 @@ def encode_request(
 
 
 def http2_fields(request: Request, target: Target) -> list[tuple[bytes, bytes]]:
-    """Return a request as header fields of HTTP/2 (RFC 9113, 8.3.1).
+    """Return a request as HTTP/2 header fields (RFC 9113, 8.3.1).
 
     Raises:
         LocalProtocolError: as for ``encode_request``.
@@ -80,7 +80,7 @@ def basic(userinfo: bytes) -> str:
 
 
 def _checked_lines(request: Request, target: Target) -> list[tuple[str, str]]:
-    """Return the headers of a request, with defaults.
+    """Return the request's headers, including default headers.
 
     Raises:
         LocalProtocolError: the method or a header is invalid.
@@ -132,7 +132,7 @@ def _check(lines: list[tuple[str, str]], body_bytes: int) -> None:
 
 
 def _bytes(text: str) -> bytes:
-    # As in curl, command-line arguments are sent as their original bytes.
+    # As in curl, bytes from the command line are sent unchanged.
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

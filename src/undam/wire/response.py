@@ -1,4 +1,4 @@
-"""Parser of HTTP/1.1 responses, without I/O or a clock."""
+"""HTTP/1.1 response parser, without I/O or a clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HTTP2_SETTINGS = 4
 
 
 class ResponseParser:
-    """Parser of one response; interim (1xx) responses are skipped.
+    """Parser for one response; interim (1xx) responses are skipped.
 
     Args:
         method: method of the request. A response to HEAD and a 2xx to CONNECT have no body.
@@ -53,11 +53,11 @@ class ResponseParser:
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Trailer fields, which follow a chunked body."""
+        """Trailer fields after a chunked body."""
         return tuple(self._trailers)
 
     def to_send(self) -> bytes:
-        """Return nothing: HTTP/1.1 does not answer a response."""
+        """Return no bytes; an HTTP/1.1 client sends nothing while it receives a response."""
         return b""
 
     def receive_data(self, data: bytes) -> list[bytes]:
@@ -71,7 +71,7 @@ class ResponseParser:
         if len(self._first) < _SHOWN_BYTES:
             self._first += data[: _SHOWN_BYTES - len(self._first)]
         while data and not self._has_head():
-            # The head is parsed in pieces, so that an endless head is never buffered beyond its
+            # The head is parsed piece by piece, so that an endless head is not buffered beyond its
             # limit.
             left = self._max_head_bytes - self._overhead_bytes
             piece, data = data[:left], data[left:]
@@ -88,12 +88,12 @@ class ResponseParser:
         return self.take_body()
 
     def take_body(self) -> list[bytes]:
-        """Return the body bytes that were parsed but not returned yet."""
+        """Return the body bytes that are parsed but not yet returned."""
         body, self._body = self._body, []
         return body
 
     def close(self) -> None:
-        """Release llhttp, which refers back to this object.
+        """Release llhttp, which has a reference to this object.
 
         The garbage collector may be disabled, and then the reference cycle would never be freed.
         The parser cannot receive any more data.
@@ -104,7 +104,7 @@ class ResponseParser:
         return self.head is not None
 
     def _is_over(self) -> bool:
-        # Data after the end, or after a protocol switch, is not parsed.
+        # Data after the end of the response, or after a protocol switch, is not parsed.
         return self.complete or self._switched
 
     def _feed(self, data: bytes) -> None:
@@ -113,7 +113,7 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # Only a 101 response raises this, and on_headers_complete has recorded it.
+            pass  # Only a 101 response raises this; on_headers_complete has recorded it.
         except httptools.HttpParserError as error:
             if not self._is_over():
                 raise RemoteProtocolError(self._fault(error)) from None
@@ -191,18 +191,18 @@ class ResponseParser:
 
 
 def escaped(data: bytes) -> str:
-    """Return arbitrary bytes as printable ASCII, with escapes."""
+    """Return bytes as printable ASCII text, with escapes."""
     return ascii(data)[1:]
 
 
 def listed(value: str) -> list[str]:
-    """Return the members of a comma-separated header value, lower-cased, without parameters."""
+    """Return the members of a comma-separated header value in lower case, without parameters."""
     members = (part.partition(";")[0].strip().lower() for part in value.split(","))
     return [member for member in members if member]
 
 
 def _is_http2(first: bytes) -> bool:
-    """Return whether data begins with a SETTINGS frame on stream 0 (RFC 9113 3.4)."""
+    """Return whether ``data`` begins with a SETTINGS frame on stream 0 (RFC 9113 3.4)."""
     return (
         len(first) >= _HTTP2_FRAME_BYTES
         and first[3] == _HTTP2_SETTINGS

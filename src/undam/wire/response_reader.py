@@ -1,4 +1,4 @@
-"""Conversion of the reads of one response into a head and arrivals, without I/O or a clock.
+"""Conversion of a response's reads to a head and arrivals, without I/O or a clock.
 
 A fault of the peer raises an exception before the head is complete. After that, it is recorded as
 the ending of the response.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ResponseReader:
-    """Reader of one response, from its first byte to its ending.
+    """Reader for one response, from its first byte to its end.
 
     Args:
         parser: parser of the HTTP version in use.
@@ -68,7 +68,7 @@ class ResponseReader:
 
     @property
     def is_reusable(self) -> bool:
-        """True if the connection can carry another request, by HTTP/1.1 (RFC 9112, 9.3)."""
+        """True if the connection can be used for another HTTP/1.1 request (RFC 9112, 9.3)."""
         head = self.head
         if head is None or head.http_version != "1.1" or self.ending is not Ending.COMPLETE:
             return False
@@ -81,7 +81,7 @@ class ResponseReader:
 
     @property
     def framing(self) -> str:
-        """Marking of the end: "chunked", "length", "close", "frames", or "none" (no body)."""
+        """Framing of the body: "chunked", "length", "close", "frames", or "none" (no body)."""
         return self._parser.framing
 
     @property
@@ -91,7 +91,7 @@ class ResponseReader:
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Trailer fields of a chunked body."""
+        """Trailer fields after a chunked body."""
         return self._parser.trailers
 
     @property
@@ -100,11 +100,11 @@ class ResponseReader:
         return self._parser.received_bytes
 
     def to_send(self) -> bytes:
-        """Return the bytes to send now: the rest of the request, or HTTP/2's own frames."""
+        """Return data that is ready to be sent: the rest of the request, or HTTP/2's own frames."""
         return self._parser.to_send()
 
     def sent(self, at_ns: int) -> None:
-        """Record that everything was sent that the server's flow-control window allows."""
+        """Record that all data within the server's flow-control window was sent."""
         if self._is_blocked() and self._blocked_ns is None:
             self._blocked_ns = at_ns
 
@@ -146,7 +146,7 @@ class ResponseReader:
         return not isinstance(self._parser, ResponseParser) and self._parser.is_blocked
 
     def receive_eof(self, at_ns: int, *, clean: bool) -> None:
-        """End the response because the peer closed the connection.
+        """End the response, because the peer has closed the connection.
 
         Args:
             clean: the peer closed as its transport protocol requires.
@@ -162,12 +162,13 @@ class ResponseReader:
             self._finish(Ending.CLOSED, at_ns)
 
     def end(self, ending: Ending, at_ns: int, error: str | None = None) -> None:
-        """Set the ending, unless it is already set."""
+        """Set how the response ended, unless this is already set."""
         if self.ending is None:
             self.ending, self.ended_ns, self.error = ending, at_ns, error
 
     def _open_body(self, head: Head, at_ns: int) -> None:
-        # Codings are listed in the order in which they were applied; transfer codings come last.
+        # Codings are listed in the order in which they were applied. Transfer codings are applied
+        # last.
         codings = [c for value in head.all("content-encoding") for c in listed(value)]
         if self._parser.framing == "none":
             return
@@ -184,8 +185,8 @@ class ResponseReader:
             self.end(Ending.LIMIT, read.at_ns, limit)
         accepted = coded[: self._coded_left_bytes]
         self._coded_left_bytes -= len(accepted)
-        # A list of pieces would save no memory: a decompression bomb makes it as large as this
-        # buffer.
+        # A list of pieces would not save memory, because a decompression bomb would make it just as
+        # large.
         body = bytearray()
         try:
             for piece in self._decoder.receive_data(accepted):

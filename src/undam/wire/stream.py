@@ -1,4 +1,4 @@
-"""A response as a stream: its head, one arrival per read, and its ending."""
+"""A response as a stream: its head, one arrival per read, and how it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from undam.wire.response_reader import ResponseReader
 
 
 class DeadlineExpiredError(OSError):
-    """The time limit of the exchange has passed. Raised only within this module."""
+    """The time limit for the exchange was reached. Only code in this module receives this error."""
 
 
 def clock_offset_ns() -> int:
@@ -28,7 +28,7 @@ def clock_offset_ns() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Deadline of an exchange, in event loop time, and the timeout on which it is based."""
+    """Deadline for an exchange in event-loop time, and the timeout from which it was calculated."""
 
     timeout_s: float
     at: float
@@ -36,7 +36,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeInfo:
-    """Facts about an exchange up to its response head.
+    """Information on an exchange up to its response head.
 
     Args:
         offset_ns: `clock_offset_ns` at the start of the exchange.
@@ -51,7 +51,7 @@ class ExchangeInfo:
 
 
 class Stream:
-    """A response with a complete head: async context manager and async iterator of arrivals.
+    """Response with a complete head: async context manager, and async iterator over arrivals.
 
     A fault in the body is never raised. It is recorded in ``ending`` and ``error``, which are set
     when iteration ends. No data is lost if a wait for an arrival is cancelled. Leaving the context
@@ -115,7 +115,7 @@ class Stream:
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Trailer fields, which follow a chunked body."""
+        """Trailer fields after a chunked body."""
         return self._reader.trailers
 
     async def __aenter__(self) -> Self:
@@ -142,7 +142,7 @@ class Stream:
         return first
 
     def detach(self) -> Channel | None:
-        """Return the connection if it can carry another request; the caller then owns it.
+        """Return the connection if it can be reused for another request; the caller must close it.
 
         The body must have been read to its end.
         """
@@ -153,7 +153,7 @@ class Stream:
         return self._channel
 
     async def aclose(self, *, abort: bool = False) -> None:
-        """Close the connection; ``abort`` resets it. Calling it again has no effect."""
+        """Close the connection; ``abort`` resets it. Further calls have no effect."""
         if not self._closed:
             self._closed = True
             self._timer.cancel()
@@ -176,7 +176,7 @@ class Stream:
             if read.data:
                 arrival = self._reader.receive(read)
                 if data := self._reader.to_send():
-                    # If sending fails, a later read reports the reason.
+                    # If sending fails, a later read raises the error.
                     with contextlib.suppress(OSError):
                         await self._channel.send(data)
                     self._reader.sent(time.time_ns())

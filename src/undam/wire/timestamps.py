@@ -1,4 +1,4 @@
-"""Socket reads with kernel receive timestamps, for any event loop."""
+"""Socket reads with receive timestamps from the kernel, for any event loop."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# From include/uapi/asm-generic/socket.h; Python has no constant for it. The option and the control
-# message have the same number.
+# From include/uapi/asm-generic/socket.h, because Python has no constant for it. The number is used
+# for the option and for the control message.
 _SO_TIMESTAMPNS = 35
 _SUPPORTED = sys.platform == "linux"
 _TIMESPEC = struct.Struct("@ll")
-# Windows does not have CMSG_SPACE; see `undam.poller.missing_features`.
+# CMSG_SPACE does not exist on Windows; see `undam.poller.missing_features`.
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 _NS_PER_S = 1_000_000_000
 
-# Large enough for a typical burst of a fast stream; a larger burst takes several reads.
+# Large enough for typical bursts in a fast stream; a larger burst takes several reads.
 READ_BYTES = 65536
 
-# The kernel takes up to 5 ms to enable timestamps, because it patches its code in the background.
+# The kernel takes up to 5 ms to enable timestamps, because it patches its code asynchronously.
 _WARM_UP_ROUNDS = 50
 _WARM_UP_PAUSE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class TimestampedRead:
-    """Data of one read and its arrival time.
+    """Data from one read, and its arrival time.
 
     Args:
         data: empty at the end of the stream.
@@ -79,7 +79,7 @@ def read(sock: socket.socket) -> TimestampedRead:
 
 
 class _WarmUp:
-    """Process-wide object that keeps timestamps enabled in the kernel.
+    """Process-wide object that keeps receive timestamps enabled in the kernel.
 
     The kernel stamps packets only while at least one socket of the host has the option set. Without
     this, the first reads of the first stream would have no timestamp.
@@ -89,11 +89,11 @@ class _WarmUp:
         self._fd: int | None = None
 
     def ensure(self) -> Iterator[None]:
-        """Enable timestamps; the caller must wait for a millisecond at each step."""
+        """Enable timestamps; the caller must wait for one millisecond after each step."""
         if self._fd is not None or not _SUPPORTED:
             return
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
-            # create_connection would use the resolver, which may be broken.
+            # create_connection would use the DNS resolver, which may be broken.
             with socket.socket() as client:
                 client.connect(server.getsockname())
                 client.setblocking(False)
@@ -101,7 +101,7 @@ class _WarmUp:
                 with server.accept()[0] as peer:
                     yield from _until_stamped(client, peer)
             if self._fd is None:
-                # The socket is detached, so that it stays open until the process ends.
+                # The socket is detached and thus stays open until the process ends.
                 keep = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 enable(keep)
                 self._fd = keep.detach()
@@ -120,8 +120,8 @@ _WARM_UP = _WarmUp()
 
 
 async def warm_up() -> None:
-    """Wait until the kernel timestamps arriving data. The first call takes a few milliseconds."""
-    # asyncio is slow to import, and not every user of this module has an event loop.
+    """Wait until the kernel timestamps received data. The first call takes a few milliseconds."""
+    # asyncio is slow to import, and some users of this module have no event loop.
     import asyncio  # noqa: PLC0415
 
     for _ in _WARM_UP.ensure():
@@ -129,6 +129,6 @@ async def warm_up() -> None:
 
 
 def warm_up_now() -> None:
-    """Wait as `warm_up` does, in a program without an event loop."""
+    """Wait like `warm_up`, but without an event loop."""
     for _ in _WARM_UP.ensure():
         time.sleep(_WARM_UP_PAUSE_S)

@@ -1,4 +1,4 @@
-"""TLS without sockets: conversion of ciphertext to plaintext, and errors that state a remedy."""
+"""TLS without sockets: conversion between ciphertext and plaintext, and errors that name a fix."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from undam.errors import NetworkError, UsageError
 from undam.wire.config import ClientConfig, HttpVersion
 
 _RECORD_BYTES = 16384
-# Content types that can occur in the first byte of a TLS record (RFC 8446 5.1).
+# Content types that can be the first byte of a TLS record (RFC 8446 5.1).
 _RECORD_TYPES = b"\x14\x15\x16\x17"
-# OpenSSL's names for the alerts of servers that require or reject a client certificate.
+# OpenSSL's names for alerts from servers that require or reject a client certificate.
 _CERTIFICATE_ALERTS = (
     "certificate required",
     "handshake failure",
@@ -35,7 +35,7 @@ _PROTOCOLS: dict[HttpVersion, tuple[str, ...]] = {
 
 
 def make_context(config: ClientConfig) -> ssl.SSLContext:
-    """Create the client context with the trust, identity and HTTP versions of ``config``.
+    """Create a client context with the certificates and HTTP versions from ``config``.
 
     Raises:
         UsageError: a certificate file is missing or invalid.
@@ -76,7 +76,7 @@ def _load_authorities(context: ssl.SSLContext, path: str) -> None:
 
 def _load_identity(context: ssl.SSLContext, path: str) -> None:
     def no_password() -> str:
-        # Without a callback, OpenSSL would prompt on the terminal.
+        # If there is no callback, OpenSSL prompts for the password on the terminal.
         raise UsageError(f"--cert {path}: its key is encrypted; use a file with an unencrypted key")
 
     _require_file(path, "--cert")
@@ -126,21 +126,21 @@ class TlsEngine:
 
     @property
     def version(self) -> str | None:
-        """TLS version, for instance "TLSv1.3"; ``None`` before the handshake."""
+        """TLS version, such as "TLSv1.3"; ``None`` before the handshake."""
         return self._tls.version() if self.established else None
 
     @property
     def received(self) -> bool:
-        """Return whether the peer has sent anything."""
+        """Return whether the peer has sent any data."""
         return bool(self._first)
 
     @property
     def protocol(self) -> str | None:
-        """Protocol that the server selected by ALPN, for instance "h2"."""
+        """Protocol that the server selected by ALPN, such as "h2"."""
         return self._tls.selected_alpn_protocol() if self.established else None
 
     def to_send(self) -> bytes:
-        """Return the ciphertext to send now, which may be empty."""
+        """Return the ciphertext that is ready to be sent, which may be empty."""
         return self._outgoing.read()
 
     def handshake(self, data: bytes) -> bool:
@@ -164,14 +164,14 @@ class TlsEngine:
         return True
 
     def encrypt(self, data: bytes) -> bytes:
-        """Return the ciphertext of ``data``, preceded by any ciphertext that is still unsent."""
+        """Encrypt ``data``; return all unsent ciphertext."""
         view = memoryview(data)
         while view:
             view = view[self._tls.write(view) :]
         return self.to_send()
 
     def decrypt(self, data: bytes) -> bytes:
-        """Return the plaintext that ``data`` completes; set ``closed`` and ``fault``."""
+        """Decrypt ``data`` and return the plaintext; set ``closed`` or ``fault`` at the end."""
         self._incoming.write(data)
         pieces = []
         try:
@@ -187,13 +187,13 @@ class TlsEngine:
     def close_notify(self) -> bytes:
         """Return the close_notify alert, if it can still be sent."""
         if self.established:
-            # Do not wait for the peer's close_notify.
+            # The peer's close_notify is not awaited.
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
         return self.to_send()
 
     def explain(self, error: ssl.SSLError) -> NetworkError:
-        """Return a `NetworkError` with a remedy for an OpenSSL error."""
+        """Convert an OpenSSL error to a `NetworkError` that names a fix."""
         host, reason = self._host, _reason(error)
         if isinstance(error, ssl.SSLCertVerificationError):
             text = (
@@ -214,13 +214,13 @@ class TlsEngine:
         return NetworkError(text, phase="tls")
 
 
-# DER tags (X.690), and the attributes of a name that identify an issuer (RFC 5280, appendix A).
+# DER tags (X.690), and the name attributes that identify an issuer (RFC 5280, appendix A).
 _VERSION_TAG, _BMP_STRING, _UTC_TIME = 0xA0, 0x1E, 0x17
 _ATTRIBUTES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU"}
 
 
 def issuer_of(der: bytes) -> str:
-    """Return common name, organization and unit of a certificate's issuer; "" if malformed.
+    """Return the issuer's common name, organization and unit from a certificate; "" if malformed.
 
     The ssl module parses only certificates that it has verified, and an inspecting proxy must be
     recognised with ``--insecure`` as well.
@@ -237,7 +237,7 @@ def expiry_of(der: bytes) -> int | None:
     try:
         kind, content = _elements(_fields(der)[3][1])[1]
         text = content.decode("ascii")
-        if kind == _UTC_TIME:  # Two digits of the year, from 1950 to 2049 (RFC 5280 4.1.2.5.1).
+        if kind == _UTC_TIME:  # Two-digit year, 1950 to 2049 (RFC 5280 4.1.2.5.1).
             text = ("19" if text >= "50" else "20") + text
         return calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ"))
     except (IndexError, ValueError):
@@ -245,13 +245,13 @@ def expiry_of(der: bytes) -> int | None:
 
 
 def _fields(der: bytes) -> list[tuple[int, bytes]]:
-    """Return serial number, signature algorithm, issuer, validity and the rest of a certificate."""
+    """Return a certificate's fields, from the serial number on."""
     fields = _elements(_elements(_elements(der)[0][1])[0][1])
     return fields[1:] if fields[0][0] == _VERSION_TAG else fields
 
 
 def _attribute(relative_name: bytes) -> str:
-    """Return one attribute as ``NAME=value``, or an empty text for other attributes."""
+    """Return a known attribute as ``NAME=value``; "" for any other attribute."""
     pair = _elements(_elements(relative_name)[0][1])
     name = _ATTRIBUTES.get(pair[0][1])
     if name is None:
@@ -262,7 +262,7 @@ def _attribute(relative_name: bytes) -> str:
 
 
 def _elements(data: bytes) -> list[tuple[int, bytes]]:
-    """Return (tag, content) of each DER element in ``data``."""
+    """Return (tag, content) for each DER element in ``data``."""
     found: list[tuple[int, bytes]] = []
     at = 0
     while at < len(data):
@@ -283,6 +283,6 @@ def _reason(error: OSError) -> str:
     reason = getattr(error, "reason", None)
     if reason:
         return str(reason).lower().replace("_", " ")
-    # Remove the library name in front of the text and the source position after it.
+    # Remove the library name before the message and the source position after it.
     text = error.strerror or str(error)
     return re.sub(r"^\[.*?\] *|\(_ssl\.c:\d+\)", "", text).strip()

@@ -1,4 +1,4 @@
-"""URLs as targets of requests. The text that this module returns contains no credentials."""
+"""Request targets, parsed from URLs. No text that this module returns contains credentials."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from undam.errors import UsageError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# All characters that RFC 3986 allows in a path and query stay unquoted, so that a URL is sent as it
-# was written.
+# Characters that RFC 3986 allows in a path and query. They are not quoted, so that a URL is sent as
+# it was written.
 _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 _REG_NAME = re.compile(r"[a-z0-9._-]+\Z")
@@ -23,7 +23,7 @@ _MAX_LABEL = 63
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Target of a request.
+    """Target for a request.
 
     Args:
         scheme: "http" or "https".
@@ -40,18 +40,20 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Host without its zone, as it appears in certificates and in the Host header."""
+        """Host without its zone, as used in certificates and in the Host header."""
         return self.host.partition("%")[0]
 
     @property
     def authority(self) -> str:
-        """``host``, or ``host:port`` if the port is not the default; IPv6 addresses in brackets."""
+        """``host``, or ``host:port`` if the port is not the default; IPv6 addresses are in
+        brackets.
+        """
         host = bracketed(self.name)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Origin (RFC 6454): credentials are shared only between targets of the same origin."""
+        """Origin (RFC 6454). Credentials are sent only to targets of the same origin."""
         return (self.scheme, self.host, self.port)
 
     @property
@@ -83,7 +85,7 @@ def parse_url(text: str) -> Target:
 
 
 def follow(target: Target, location: str) -> Target:
-    """Return the target of a redirect from ``target`` (RFC 9110 10.2.2).
+    """Return the target to which a redirect from ``target`` leads (RFC 9110 10.2.2).
 
     Credentials in ``location`` are dropped, because a server must not choose the user. Credentials
     of ``target`` are kept if the origin is the same.
@@ -101,7 +103,7 @@ def follow(target: Target, location: str) -> Target:
 
 
 def redacted(text: str) -> str:
-    """Return ``text`` without parts that could be credentials."""
+    """Return ``text`` with parts removed that could be credentials."""
     before, at, after = text.rpartition("@")
     scheme, slashes, _ = before.partition("://")
     if not at:
@@ -110,7 +112,7 @@ def redacted(text: str) -> str:
 
 
 def bracketed(host: str) -> str:
-    """Return a host with brackets if it is an IPv6 address, for use before a port."""
+    """Return a host in brackets if it is an IPv6 address, so that a port can follow."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -119,7 +121,7 @@ def is_loopback(host: str) -> bool:
     if host in {"localhost", "localhost."} or host.endswith((".localhost", ".localhost.")):
         return True
     try:
-        # inet_aton also accepts short forms such as 127.1, which connect() accepts as well.
+        # inet_aton accepts short forms such as 127.1, as connect() does.
         address = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
     except (OSError, ValueError):
         return False
@@ -128,12 +130,12 @@ def is_loopback(host: str) -> bool:
 
 
 def is_link_local(address: str) -> bool:
-    """Return whether an IP address is link-local, as those of cloud metadata services are."""
+    """Return whether an IP address is link-local. Cloud metadata services use such addresses."""
     return _ip(address).is_link_local
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is reachable from the whole Internet."""
+    """Return whether an IP address is globally reachable."""
     return _ip(address).is_global
 
 
@@ -147,7 +149,7 @@ def _split(text: str, shown: str) -> tuple[SplitResult, int | None]:
         split = urlsplit(text)
         return split, split.port
     except ValueError as error:
-        # The original error contains part of the URL, which could be part of a password.
+        # The original error quotes part of the URL, which could contain part of a password.
         why = f": {error}" if shown == text else ""
         raise UsageError(f"'{shown}' is not a URL{why}") from None
 
@@ -184,7 +186,7 @@ def _host(split: SplitResult, shown: str) -> str:
 
 def _ip_literal(host: str, shown: str) -> str:
     address, _, zone = host.partition("%")
-    zone = zone.removeprefix("25")  # RFC 6874 writes the percent sign as %25.
+    zone = zone.removeprefix("25")  # In RFC 6874, the percent sign is written as %25.
     try:
         literal = str(ipaddress.IPv6Address(address))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Event streams from Flask and Django under WSGI, within the limits of WSGI."""
+"""Event streams for Flask and Django under WSGI, within the limits of WSGI."""
 
 from undam.wsgi.stream import Options, StreamBody, StreamParts, event_stream
 

@@ -1,4 +1,4 @@
-"""`event_stream` as a response of Django under WSGI. Only this module imports django."""
+"""`event_stream` as a Django response under WSGI. No other module imports django."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.wsgi.stream import Options, Source, event_stream
 
 
 def event_stream_response(source: Source, **options: Unpack[Options]) -> StreamingHttpResponse:
-    """Return a response for a view under WSGI.
+    """Return the response for a view under WSGI.
 
     Under ASGI, Django exhausts a plain iterator before it sends anything. There, use an async
     iterator and wrap the site in `undam.asgi.StreamGuard`. Django opens a database connection per

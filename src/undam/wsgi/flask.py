@@ -1,4 +1,4 @@
-"""`event_stream` as a response of Flask. Only this module imports flask."""
+"""`event_stream` as a Flask response. No other module imports flask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.wsgi.stream import Options, Source, event_stream
 
 
 def event_stream_response(source: Source, **options: Unpack[Options]) -> Response:
-    """Return a response for a view.
+    """Return the response for a view.
 
     ``source`` runs in the application and request context of the view, which it enters in its own
     thread. It may use ``current_app``, ``request``, ``session``, ``g`` and Flask-SQLAlchemy's
@@ -42,13 +42,13 @@ def _entering(
 
 
 def _contexts() -> list[AbstractContextManager[Any]]:
-    """Return the current contexts, the application's first, or else the request's creates one."""
+    """Return the active Flask contexts, the application context first."""
     if not has_app_context():
         return []
     from flask.globals import app_ctx  # noqa: PLC0415 (only where there is one)
 
     contexts: list[Any] = [app_ctx._get_current_object()]  # type: ignore[attr-defined]
-    # From Flask 3.2, the request belongs to the application context.
+    # Since Flask 3.2, the application context includes the request.
     if has_request_context() and not hasattr(contexts[0], "has_request"):
         from flask.globals import request_ctx  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A plain iterator that runs in its own thread, for the thread that serves the request.
+"""A plain iterator that runs in its own thread, separate from the one that serves the request.
 
 At most `_AHEAD` items are queued between the two threads; then the source's thread blocks.
 """
@@ -16,13 +16,13 @@ from typing import Any
 from undam.asgi.response.source import check_source
 from undam.errors import UsageError
 
-# As under ASGI, the queue is large enough to avoid two thread switches per item of a fast source,
-# and takes little memory.
+# As under ASGI, the queue is long enough to avoid two thread switches per item for a fast source,
+# yet takes little memory.
 _AHEAD = 16
 
 
 class End:
-    """Queue entry after the last item, with the exception of the source, if any."""
+    """Queue entry after the last item, with the exception raised by the source, if any."""
 
     __slots__ = ("error",)
 
@@ -31,7 +31,7 @@ class End:
 
 
 class SourceThread:
-    """Thread that runs ``source`` in the context in which the object was created.
+    """Thread that runs ``source`` in the context in which this object was created.
 
     `close` does not wait, because a blocking step cannot be interrupted. The iterator is closed in
     its thread as soon as the current step returns.
@@ -49,7 +49,7 @@ class SourceThread:
     ) -> None:
         self._source = source
         self._thread_context = thread_context or contextlib.nullcontext()
-        # In a copy of the context, the thread has the same request-local values as the view.
+        # The context is copied, so that the thread has the same request-local values as the view.
         self._context = contextvars.copy_context()
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._closed = False
@@ -57,20 +57,20 @@ class SourceThread:
 
     @property
     def started(self) -> bool:
-        """True once `start` was called."""
+        """True after `start` was called."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Start the thread. Must be called only once."""
-        # The thread is a daemon, so that a source that blocks forever does not keep the process
-        # alive.
+        """Start the thread. This method must be called only once."""
+        # The thread is a daemon, so that a source that blocks forever does not prevent the process
+        # from exiting.
         self._thread = threading.Thread(
             target=self._context.run, args=(self._run,), name="undam source", daemon=True
         )
         self._thread.start()
 
     def get(self, timeout: float | None) -> Any:
-        """Return the next item, or `End`.
+        """Return the next item, or `End` after the last one.
 
         Raises:
             queue.Empty: no item arrived within ``timeout`` seconds.
@@ -78,13 +78,13 @@ class SourceThread:
         return self._queue.get(timeout=timeout)
 
     def close(self) -> None:
-        """Request that the iterator be closed; see the class for when this takes effect."""
+        """Request that the iterator be closed; see the class docstring for when this happens."""
         if self._closed:
             return
         self._closed = True
         if self._thread is None:
             _close(self._source)
-        # Empty the queue, so that a blocked thread continues and detects the close.
+        # Empty the queue, so that the thread, if it is blocked, continues and detects the close.
         with contextlib.suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
@@ -113,7 +113,7 @@ class SourceThread:
 
 
 def check_plain(source: object) -> None:
-    """Reject an unusable source when the stream is created, rather than when it is served.
+    """Reject an unusable source as soon as the stream is created, and not only when it is served.
 
     Raises:
         UsageError: ``source`` cannot be iterated in a thread.

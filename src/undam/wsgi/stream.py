@@ -1,4 +1,4 @@
-"""An event stream for WSGI: status, headers, and an iterator for the server."""
+"""Event stream for WSGI: status, headers, and an iterator for the server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OnClose = Callable[[Reason], object]
 
 
 class Options(TypedDict, total=False):
-    """Keyword arguments of `event_stream`, for functions that pass them on."""
+    """Keyword arguments for `event_stream`, for functions that pass them on."""
 
     heartbeat: float | None
     headers: GivenHeaders
@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
 
 
 class StreamParts(NamedTuple):
-    """Parts of a WSGI response: ``start_response(status, headers); return body``."""
+    """Parts of a WSGI response; use ``start_response(status, headers); return body``."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -105,7 +105,7 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
 
 
 class StreamBody(Iterator[bytes]):
-    """Iterator over whole events and comments. A step takes at most ``heartbeat`` seconds.
+    """Iterator over complete events and comments; each step takes at most ``heartbeat`` seconds.
 
     If the source fails, an error event is returned and the next step raises `StreamBroken`, which
     keeps the server from ending the response cleanly. The server must call `close`.
@@ -151,12 +151,13 @@ class StreamBody(Iterator[bytes]):
             self._opened = True
             return OPENING
         if not self._source.started:
-            # The source may block, so it is started only after the server has sent the head.
+            # The source may block, so it is started only once the server has sent the response
+            # head.
             self._source.start()
         return self._wait()
 
     def close(self) -> None:
-        """Close the source and call ``on_close``. The server always calls this method."""
+        """Close the source and call ``on_close``. WSGI servers always call this method."""
         self._source.close()
         self._reason = self._reason or "client-left"
         on_close, self._on_close = self._on_close, None
@@ -193,7 +194,7 @@ class StreamBody(Iterator[bytes]):
         self._reason = "error"
         self._source.close()
         self._error = error
-        # The server logs the traceback, because the exception is the cause of StreamBroken.
+        # The traceback is not logged here: the server logs it as the cause of StreamBroken.
         log.error("the source of an event stream failed: %s: %s", type(error).__name__, error)
         message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
         return self._frames.error_event(message, "server_error")

@@ -1,1 +1,1 @@
-"""Pages of sweeps, searches and comparisons."""
+"""HTML pages on sweeps, searches, comparisons, captures and monitoring."""

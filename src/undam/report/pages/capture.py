@@ -1,4 +1,4 @@
-"""Page of `undam tap`: findings first, then each proxy with a picture of one stream."""
+"""Page on an `undam tap` capture: findings first, then each proxy with a picture of one stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEFINITIONS = (
 
 
 def render_capture_page(result: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
-    """Return the page as one self-contained HTML file.
+    """Return the page on a capture as one self-contained HTML file.
 
     Args:
         result: the result of `undam tap --json`.
@@ -68,7 +68,7 @@ def _cells(values: Mapping[str, float] | None) -> tuple[str, str, str]:
 
 
 def _drawing(picture: Picture) -> Markup:
-    """Return one mark per event and side, on a common axis of time."""
+    """Return one mark per event and side of the proxy, on a shared time axis."""
     end = max((max(times) for times in picture.values() if times), default=1.0) or 1.0
     marks: list[Child] = []
     for row, (name, times) in enumerate(picture.items()):

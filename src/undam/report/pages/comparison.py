@@ -1,4 +1,4 @@
-"""Page of a comparison: the ratio of each statistic with its interval, and the verdicts."""
+"""Page on a comparison: the verdicts, and the ratio of each statistic with its interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.report.page import document, finding_row, section
 _LEFT = 190.0
 _ROW = 26.0
 _TOP = 30.0
-# Ratios outside of this range are drawn at its edge.
+# Ratios outside this range are drawn at the edge of the chart.
 _LOWEST, _HIGHEST = 0.25, 4.0
 _TICKS = (0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0)
 _CLASSES = {"faster": "faster", "fewer": "faster", "slower": "slower", "more": "slower"}
@@ -24,7 +24,7 @@ _CAPTION = (
 
 
 def render_comparison_page(report: Mapping[str, Any]) -> str:
-    """Return the page of a result of `undam compare --json` as one HTML file."""
+    """Return the page for the output of `undam compare --json` as one HTML file."""
     rows = [(metric["metric"], row) for metric in report["metrics"] for row in metric["statistics"]]
     drawn = [(name, row) for name, row in rows if row["ratio"]]
     return document(

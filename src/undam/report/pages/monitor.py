@@ -1,4 +1,4 @@
-"""Pages of `undam monitor`: all targets, and the timeline and changes of one target."""
+"""Pages for `undam monitor`: an overview of all targets, and one page per target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_ROWS = 200
 
 
 def render_overview_page(view: Mapping[str, Any]) -> str:
-    """Return the page with one row per target."""
+    """Return the overview page, with one row per target."""
     rows = [_row(one) for one in view["targets"]]
     names = ("target", "verdict", "TTFT, 24 h", "hold by hop", "last change")
     head = element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
@@ -61,7 +61,7 @@ def _holds(holds: Sequence[tuple[str, float | None]]) -> str:
 
 
 def sparkline(points: Sequence[tuple[float, float]]) -> Markup:
-    """Return a small chart of TTFT over time, with the last value as text."""
+    """Return a small chart of the TTFT over time, with the latest value as text."""
     if not points:
         return element("span", NO_VALUE)
     first, last = points[0][0], points[-1][0]
@@ -82,7 +82,7 @@ def sparkline(points: Sequence[tuple[float, float]]) -> Markup:
 
 
 def render_target_page(view: Mapping[str, Any]) -> str:
-    """Return the page of one target: TTFT, changes with both states, and the recent probes."""
+    """Return the page on one target: TTFT, changes (state before and after), and recent probes."""
     probes = view["probes"][-_MAX_ROWS:]
     rows = [
         (one["at"], one["error"] or one["verdict"], _ms(one["ttft_ms"]), _ms(one["hold_ms"]),
@@ -102,7 +102,7 @@ def render_target_page(view: Mapping[str, Any]) -> str:
 
 
 def _arrivals(times_ms: Sequence[float]) -> Markup:
-    """Return one mark per event of the last stream, on an axis that begins with the request."""
+    """Return one mark per event of the last stream, on a time axis that starts at the request."""
     if not times_ms:
         return element("p", "No event has arrived yet.")
     end = max(times_ms) or 1.0

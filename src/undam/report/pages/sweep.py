@@ -1,4 +1,4 @@
-"""Page of a sweep or a search: the curve of latency by throughput, and each step."""
+"""Page on a sweep or search: the curve of latency against throughput, and each step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CAPTION = (
 
 @dataclass(frozen=True, slots=True)
 class StepPoint:
-    """One step in the curve.
+    """One load step as a point on the curve.
 
     Attributes:
         label: load of the step.
@@ -54,7 +54,7 @@ class StepPoint:
 
 
 def render_sweep_page(report: Mapping[str, Any]) -> str:
-    """Return the page of a result of `undam bench --sweep` or `--find-max` as one HTML file."""
+    """Return the page for an `undam bench --sweep` or `--find-max` result as one HTML file."""
     steps = report["sweep"]
     url = steps[0].get("url") if steps else None
     title = f"undam bench: {url or 'a sweep'}"
@@ -70,7 +70,7 @@ def render_sweep_page(report: Mapping[str, Any]) -> str:
 
 
 def step_points(steps: Sequence[Mapping[str, Any]]) -> list[StepPoint]:
-    """Return the steps with a TTFT, by throughput."""
+    """Return the steps that have a TTFT, ordered by throughput."""
     points = []
     for step in steps:
         ttft, rate = step["ttft_ms"], _rate(step)
@@ -88,7 +88,7 @@ def knee_of(points: Sequence[StepPoint]) -> StepPoint:
 
 
 def curve_chart(points: Sequence[StepPoint]) -> Markup:
-    """Return the chart of TTFT p50 and p99 by throughput, with the knee marked."""
+    """Return the chart of TTFT p50 and p99 against throughput, with the knee marked."""
     values = sorted(value for point in points for value in (point.p50, point.p99))
     x = linear(points[-1].rate * 1.08, LEFT, RIGHT)
     y = for_durations(values, values[len(values) // 2], _BOTTOM, _TOP)
@@ -143,7 +143,7 @@ def _sentence(report: Mapping[str, Any]) -> str:
 
 
 def _result(report: Mapping[str, Any]) -> Markup | None:
-    """Return the interval of a search; ``None`` for a sweep."""
+    """Return the interval to which a search was narrowed; ``None`` for a sweep."""
     if "interval" not in report:
         return None
     met, missed = report["interval"]
@@ -182,7 +182,7 @@ def _ms(value: float | None) -> str:
 
 
 def _details(steps: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
-    """Yield the objectives and the distribution of the TTFT of each step."""
+    """Yield a section for each step, with its objectives and its TTFT distribution."""
     for number, step in enumerate(steps):
         curve = curve_of(step, "ttft")
         limits = limits_of(step, "ttft")

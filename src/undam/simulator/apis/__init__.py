@@ -1,1 +1,1 @@
-"""Response formats of the simulator, one per streaming API."""
+"""Response formats for the simulator, one for each streaming API."""

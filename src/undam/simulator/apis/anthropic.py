@@ -1,4 +1,4 @@
-"""Response format of Anthropic's messages API."""
+"""Response format for Anthropic's messages API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PLACEHOLDER = "@"
 
 
 def error(message: str, status: int) -> Mapping[str, object]:
-    """Return an error body in Anthropic's format."""
+    """Return an error body in the format of Anthropic's API."""
     kinds = {404: "not_found_error", 413: "request_too_large"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "api_error")
     return {"type": "error", "error": {"type": kind, "message": message}}
@@ -47,7 +47,7 @@ class MessagesFormat:
         return self._before + text + self._after
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Return content_block_stop, message_delta with the usage, and message_stop."""
+        """Return content_block_stop, message_delta with the token usage, and message_stop."""
         delta = {"stop_reason": self._reason(), "stop_sequence": None}
         usage = {"output_tokens": self._answer.tokens}
         return [

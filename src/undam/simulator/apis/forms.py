@@ -1,4 +1,4 @@
-"""Response formats of further APIs and framings, each as a table of its events.
+"""Response formats for further APIs and framings, each given as a table of events.
 
 They are served at /forms/NAME. Events that are JSON objects are stamped for the beacon.
 """
@@ -22,7 +22,7 @@ _BOUNDARY = "undam"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Bytes around each event of a framing.
+    """Bytes before and after each event in a framing.
 
     Args:
         before: ``(event name) -> bytes`` in front of the JSON value.
@@ -62,7 +62,7 @@ DATA_STREAM = Envelope(TEXT.content_type, lambda code: f"{code}:".encode(), b"\n
 
 @dataclass(frozen=True, slots=True)
 class WireForm:
-    """Events of one API.
+    """Events of one API, before they are encoded.
 
     Args:
         content: ``(text) -> event`` with one piece of the answer.
@@ -79,7 +79,7 @@ class WireForm:
 
 
 class FormFormat:
-    """Response format of one `WireForm`."""
+    """Response format defined by a `WireForm`."""
 
     def __init__(self, form: WireForm, answer: ResponseContext) -> None:
         self.content_type = form.envelope.content_type
@@ -91,19 +91,19 @@ class FormFormat:
         self._answer = answer
 
     def opening(self) -> Sequence[bytes]:
-        """Return the form's events before the content."""
+        """Return the events that precede the content."""
         return [self._fragment(event) for event in self._form.opening]
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """Return one piece of the answer."""
+        """Return an event with one piece of the answer."""
         return self._fragment(self._form.content(text.decode()))
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Return the form's events after the content."""
+        """Return the events that follow the content."""
         return [self._fragment(event) for event in self._form.closing]
 
     def whole(self) -> Mapping[str, object]:
-        """Return the text and its number of tokens."""
+        """Return the whole answer and its number of tokens."""
         answer = self._answer
         return {"text": answer.text.prefix(answer.tokens), "tokens": answer.tokens}
 
@@ -118,7 +118,7 @@ class FormFormat:
 
 
 def _wrapper(envelope: Envelope) -> Callable[[bytes], bytes] | None:
-    """Return a function that completes events with state or checksums; ``None`` if not needed."""
+    """Return a function that adds separators or checksums to events; ``None`` if not needed."""
     if envelope is EVENTSTREAM:
         return _message
     if envelope is ARRAY:
@@ -127,7 +127,7 @@ def _wrapper(envelope: Envelope) -> Callable[[bytes], bytes] | None:
 
 
 class _Elements:
-    """Encoder that separates the elements of one JSON array."""
+    """Encoder that adds the separators between the elements of a JSON array."""
 
     def __init__(self) -> None:
         self._first = True
@@ -139,7 +139,7 @@ class _Elements:
 
 
 def _message(event: bytes) -> bytes:
-    """Return a message of application/vnd.amazon.eventstream."""
+    """Return an event as a message of type application/vnd.amazon.eventstream."""
     name, _, payload = event.partition(b"\0")
     headers = b"".join(
         bytes([len(key)]) + key + b"\x07" + len(value).to_bytes(2, "big") + value
@@ -156,7 +156,7 @@ def _message(event: bytes) -> bytes:
 
 
 def _typed(kind: str, **rest: object) -> Event:
-    """Return an event whose name is also its type."""
+    """Return an event whose name and type are the same."""
     return kind, {"type": kind, **rest}
 
 

@@ -1,4 +1,4 @@
-"""Response formats of OpenAI: chat completions, completions and responses."""
+"""Response formats for OpenAI's APIs: chat completions, completions and responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SSE = "text/event-stream; charset=utf-8"
 
 
 def error(message: str, status: int) -> Mapping[str, object]:
-    """Return an error body in OpenAI's format."""
+    """Return an error body in the format of OpenAI's APIs."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
@@ -26,7 +26,7 @@ def _usage(answer: ResponseContext) -> Mapping[str, int]:
 
 
 class _Chunks:
-    """Shared parts of chat completions and completions."""
+    """Code that chat completions and completions share."""
 
     content_type = _SSE
     stamped = True
@@ -72,7 +72,7 @@ class ChatFormat(_Chunks):
         )
 
     def opening(self) -> Sequence[bytes]:
-        """Return the role chunk."""
+        """Return the chunk that sets the role."""
         return [fragment(self._chunk({"delta": {"role": "assistant", "content": ""}}))]
 
     def content(self, text: bytes, seq: int) -> bytes:
@@ -80,7 +80,7 @@ class ChatFormat(_Chunks):
         return self._before + text + self._after
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Return the finish chunk and, if requested, the usage chunk."""
+        """Return the chunk with the finish reason and, if requested, the usage chunk."""
         return [fragment(self._chunk({"delta": {}}, self._reason)), *self._usage_chunks()]
 
     def whole(self) -> Mapping[str, object]:
@@ -99,7 +99,7 @@ class CompletionFormat(_Chunks):
         )
 
     def opening(self) -> Sequence[bytes]:
-        """Return nothing, since this format has no role."""
+        """Return no events, because this format does not send the role."""
         return ()
 
     def content(self, text: bytes, seq: int) -> bytes:
@@ -107,7 +107,7 @@ class CompletionFormat(_Chunks):
         return self._before + text + self._after
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Return the finish chunk and, if requested, the usage chunk."""
+        """Return the chunk with the finish reason and, if requested, the usage chunk."""
         finish = self._chunk({"text": "", "logprobs": None}, self._reason)
         return [fragment(finish), *self._usage_chunks()]
 
@@ -118,7 +118,7 @@ class CompletionFormat(_Chunks):
 
 
 class ResponsesFormat:
-    """Format of POST /v1/responses; every event carries its sequence_number."""
+    """Format of POST /v1/responses, in which every event has a sequence_number."""
 
     content_type = _SSE
     stamped = True
@@ -136,7 +136,7 @@ class ResponsesFormat:
         )
 
     def opening(self) -> Sequence[bytes]:
-        """Return response.created to response.content_part.added."""
+        """Return the events from response.created to response.content_part.added."""
         started: Mapping[str, object] = {"response": self._response("in_progress")}
         item: Mapping[str, object] = {"output_index": 0, "item": self._message("in_progress", [])}
         part = {**self._position(), "part": _part("")}
@@ -157,7 +157,7 @@ class ResponsesFormat:
         )
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Return response.output_text.done to response.completed (or incomplete)."""
+        """Return the events from response.output_text.done to response.completed or .incomplete."""
         text = self._answer.text.prefix(self._answer.tokens)
         status = "incomplete" if self._answer.cut else "completed"
         item = self._message(status, [_part(text)])

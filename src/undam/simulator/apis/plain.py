@@ -1,4 +1,4 @@
-"""Response formats of applications without a model API: SSE with JSON, NDJSON, tokens."""
+"""Response formats for applications without a model API: JSON over SSE, NDJSON, plain tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.simulator.apis.response_format import ResponseContext
 
 
 class _Plain:
-    """A format without opening and closing events; the framing marks the end."""
+    """Format without opening and closing events; only the framing marks the end."""
 
     content_type = "text/event-stream; charset=utf-8"
     stamped = True
@@ -28,13 +28,13 @@ class _Plain:
         return ()
 
     def whole(self) -> Mapping[str, object]:
-        """Return the text and its number of tokens."""
+        """Return the whole answer and its number of tokens."""
         answer = self._answer
         return {"text": answer.text.prefix(answer.tokens), "tokens": answer.tokens}
 
 
 class JsonEventFormat(_Plain):
-    """Format of /sse: one JSON object per event."""
+    """Format for /sse: one JSON object per event."""
 
     def content(self, text: bytes, seq: int) -> bytes:
         """Return ``data: {"token": " word", …}``."""
@@ -42,7 +42,7 @@ class JsonEventFormat(_Plain):
 
 
 class NdjsonFormat(_Plain):
-    """Format of /ndjson: one JSON object per line."""
+    """Format for /ndjson: one JSON object per line."""
 
     content_type = "application/x-ndjson"
     terminator = b"\n"
@@ -53,7 +53,7 @@ class NdjsonFormat(_Plain):
 
 
 class TokenFormat(_Plain):
-    """Format of /v1/stream: ``data: token``, about twelve bytes per event.
+    """Format for /v1/stream: ``data: token``, about twelve bytes per event.
 
     Events have no stamp, which keeps them this small. Padding lengthens the token.
     """
@@ -61,5 +61,5 @@ class TokenFormat(_Plain):
     stamped = False
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """Return ``data: `` and the token with its space."""
+        """Return ``data: `` and the token, including its leading space."""
         return b"data: " + text

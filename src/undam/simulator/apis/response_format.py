@@ -1,4 +1,4 @@
-"""Shared parts of all response formats: the beacon stamp and the order of events."""
+"""Code that all response formats share: the beacon stamp and the order of events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.simulator.text import AnswerText
 
 
 class DueEvent(NamedTuple):
-    """Bytes that are due at ``due_ns``; ``content`` marks events with tokens.
+    """Bytes that are due at ``due_ns``; ``content`` is true for events with tokens.
 
     An entry without data is not an event; it sets the earliest end of the stream. ``partial`` marks
     the first part of an event, whose rest is the next entry.
@@ -27,7 +27,7 @@ class DueEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResponseContext:
-    """Values that all events of one response share.
+    """Values that are the same for all events in a response.
 
     Args:
         number: sequence number since the simulator started; part of the response ID.
@@ -44,7 +44,7 @@ class ResponseContext:
 
 
 class ResponseFormat(Protocol):
-    """Response format of one API.
+    """Response format for one API.
 
     A fragment is an event without its end: the stamp and ``terminator`` are appended to it. A JSON
     fragment therefore lacks its last brace.
@@ -58,19 +58,19 @@ class ResponseFormat(Protocol):
 
     @property
     def wrap(self) -> Callable[[bytes], bytes] | None:
-        """Encoder of each complete event, for a framing with checksums or separators."""
+        """Function that completes each event, for a framing with checksums or separators."""
         ...
 
     def opening(self) -> Sequence[bytes]:
-        """Return fragments to send together with the first content."""
+        """Return the fragments that are sent together with the first content."""
         ...
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """Return the fragment of a text, which is event ``seq`` of the stream."""
+        """Return the fragment for event ``seq`` of the stream, with a piece of the text."""
         ...
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Return fragments that end the response; the first is event ``seq`` of the stream."""
+        """Return the fragments that end the response; the first is event ``seq`` of the stream."""
         ...
 
     def whole(self) -> Mapping[str, object]:
@@ -79,7 +79,7 @@ class ResponseFormat(Protocol):
 
 
 def fragment(payload: Mapping[str, object], *, event: str = "") -> bytes:
-    """Return the SSE event of ``payload`` without its last brace."""
+    """Return ``payload`` as an SSE event that lacks its closing brace."""
     name = f"event: {event}\n" if event else ""
     return f"{name}data: {compact(payload)[:-1]}".encode()
 
@@ -87,17 +87,18 @@ def fragment(payload: Mapping[str, object], *, event: str = "") -> bytes:
 def split_template(
     payload: Mapping[str, object], placeholder: str, *, event: str = ""
 ) -> tuple[bytes, bytes]:
-    """Return the fragment of ``payload`` before and after the value ``placeholder``.
+    """Return the fragment for ``payload`` in two parts: before and after ``placeholder``.
 
     It is called once per stream, so that each event needs only a concatenation, not JSON encoding.
     """
-    # The placeholder is the last value, so `rpartition` finds it even if a model has the same name.
+    # The placeholder is the last value, so `rpartition` finds it even if the model has the same
+    # name.
     before, _, after = fragment(payload, event=event).rpartition(placeholder.encode())
     return before, after
 
 
 def compact(payload: Mapping[str, object]) -> str:
-    """Return JSON without spaces, as model servers send it."""
+    """Return compact JSON, as model servers send it."""
     return json.dumps(payload, separators=(",", ":"))
 
 
@@ -109,7 +110,7 @@ def due_events(
     start_ns: int,
     event_bytes: int | None,
 ) -> Iterator[DueEvent]:
-    """Yield the events of one response in order, each created on demand.
+    """Yield the events of a response in order; each is created only when it is requested.
 
     Args:
         start_ns: origin of the schedule (CLOCK_REALTIME).
@@ -141,19 +142,19 @@ def due_events(
             data = _finish(response_format, closing, seq, due_ns)
             yield DueEvent(due_ns, data if wrap is None else wrap(data), False)
             seq += 1
-        # ``last`` may be empty; its due time still delays the end of the stream.
+        # ``last`` may be empty, but its due time still delays the end of the stream.
         yield DueEvent(due_ns, response_format.last, False)
 
 
 PART_EARLY_NS = 2_000_000
 """Time between the two writes of a divided event. The event is complete at its due time."""
 
-# Only some events are divided; the others show that whole characters arrive intact.
+# Only some events are divided; the others show whether whole characters arrive intact.
 _DIVIDED_EACH = 3
 
 
 def cut_at(data: bytes, seq: int) -> int:
-    """Return where to divide event ``seq``: within a character, or 0 to leave it whole."""
+    """Return the offset (within a character) at which to split event ``seq``; 0 for no split."""
     if seq % _DIVIDED_EACH:
         return 0
     inside = [index for index, byte in enumerate(data) if byte & 0xC0 == 0x80]
@@ -175,7 +176,7 @@ _PAD = b',"pad":"%b"}}'
 
 
 def _pad(response_format: ResponseFormat, data: bytes, padding: int) -> bytes:
-    """Lengthen ``data`` by ``padding`` bytes, inside the stamp if there is one."""
+    """Insert ``padding`` bytes into ``data``, within the stamp if there is one."""
     body = data[: -len(response_format.terminator)]
     if not response_format.stamped:
         return body + b"x" * padding + response_format.terminator

@@ -1,1 +1,1 @@
-"""Packets: reading, writing, live capture, and decoding to TCP segments."""
+"""Packets: capture files, live capture, and decoding into TCP segments."""

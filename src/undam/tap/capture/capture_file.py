@@ -1,4 +1,4 @@
-"""Readers of pcap and pcapng files, from any binary stream, and a writer of pcapng files.
+"""Readers for pcap and pcapng files, from any binary stream, and a writer for pcapng files.
 
 Formats: draft-ietf-opsawg-pcap-05 and draft-ietf-opsawg-pcapng-03. Both byte orders and time
 resolutions are read. A file that ends in the middle of a packet is read up to that packet, and
@@ -24,7 +24,7 @@ _MAX_BLOCK_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
 _NS = 10**9
 
-# The magic number of a pcap file defines the byte order and the unit of fractional seconds.
+# A pcap file's magic number defines its byte order and the unit of fractional seconds.
 _PCAP_MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
@@ -54,7 +54,7 @@ class Packet(NamedTuple):
 
 
 class CaptureReader:
-    """Iterator over the packets of one capture.
+    """Iterator over the packets in a capture.
 
     Args:
         stream: binary stream at the beginning of the capture.
@@ -92,7 +92,7 @@ class CaptureReader:
         return self._packets
 
     def _take(self, count: int) -> memoryview | None:
-        """Return the next ``count`` bytes, or ``None`` if the stream ends earlier."""
+        """Return the next ``count`` bytes, or ``None`` if the stream ends before them."""
         buffer = self._buffer
         if len(buffer) < count:
             parts, size = [bytes(buffer)], len(buffer)
@@ -114,7 +114,7 @@ class CaptureReader:
         )
 
     def _at_end(self) -> None:
-        """Record a problem if the stream ended inside a record."""
+        """Record a problem if the input ended inside a record."""
         if len(self._buffer):
             self._stop("the capture ends inside a packet")
 
@@ -171,11 +171,12 @@ class CaptureReader:
     def _read_whole_packets(
         self, order: str, interfaces: list[tuple[int, int, int, int]]
     ) -> Iterator[Packet]:
-        """Yield the packets that are complete in the buffer, up to the next block of another kind.
+        """Yield the complete packets in the buffer, until a block of another kind follows.
 
         Almost all blocks are packets, so these are read without a slice for each field.
         """
-        # The buffer is the end of a bytes object, whose slices are cheaper than those of a view.
+        # The buffer is the tail of a bytes object. Slicing that object is cheaper than slicing a
+        # view.
         buffer, unpack = self._buffer.obj, struct.Struct(order + "IIIIIII").unpack_from
         assert isinstance(buffer, bytes)
         begin = at = len(buffer) - len(self._buffer)
@@ -195,18 +196,18 @@ class CaptureReader:
         self._offset += at - begin
 
     def _section(self, length: bytes) -> str | None:
-        """Read the rest of a section header; return its byte order."""
+        """Read the rest of a section header, and return the byte order that it defines."""
         magic = self._take(4)
         order = None if magic is None else _BYTE_ORDER.get(bytes(magic))
         if order is None:
             self._stop("a damaged section header")
             return None
-        # The body length excludes the byte-order magic, which was read already.
+        # The byte-order magic was already read, so its length is subtracted.
         body = self._body(struct.unpack(order + "I", length)[0] - 4, order)
         return None if body is None else order
 
     def _body(self, total: int, order: str) -> memoryview | None:
-        """Read the body and the trailing length of a block of ``total`` bytes."""
+        """Return the body of a block of ``total`` bytes, and check its trailing length."""
         if total < 8 or total > _MAX_BLOCK_BYTES or total % 4:
             self._stop("a damaged block length")
             return None
@@ -218,7 +219,7 @@ class CaptureReader:
 
 
 def _interface(body: memoryview, order: str) -> tuple[int, int, int, int]:
-    """Return link type, snapshot length, and the time unit as a fraction of ns."""
+    """Return the link type, the snapshot length, and the time unit as a fraction in ns."""
     link_type, _, snap = struct.unpack_from(order + "HHI", body)
     multiplier, divisor = 1000, 1
     at = 8
@@ -251,7 +252,7 @@ def _packet(
 
 
 class CaptureWriter:
-    """Writer of packets to a pcapng file, with timestamps in ns.
+    """Writer for pcapng files with timestamps in ns.
 
     Args:
         stream: where to write. The caller closes it.

@@ -24,26 +24,26 @@ _SOL_PACKET = 263
 _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION = 5, 6, 10
 _TPACKET_V3 = 2
 _SO_ATTACH_FILTER = 26
-# 64 blocks of 512 KB hold the traffic of a few seconds. A block is handed over when it is full, or
+# 64 blocks of 512 KB hold a few seconds of traffic. The kernel releases a block when it is full, or
 # after 50 ms.
 _BLOCK_BYTES, _BLOCKS, _FRAME_BYTES, _RETIRE_MS = 1 << 19, 64, 2048, 50
 _BLOCK_HEADER = struct.Struct("=IIIIII")
 _BLOCK_STATUS = struct.Struct("=8xI8xI")
-# Maximum size of the blocks that are copied during an analysis, in addition to those in the ring.
+# Maximum total size of blocks that are copied from the ring during an analysis.
 _MAX_SAVED_BYTES = 256 << 20
 _PACKET_HEADER = struct.Struct("=IIIIIIHH")
 _USER = 1
 
 
 class LiveCapture:
-    """Live capture on this host.
+    """Live capture on this machine.
 
     Args:
         interfaces: names of interfaces; all if empty.
         ports: ports of either end; all if empty.
 
     Raises:
-        UsageError: the capture is not possible here. The message contains the reason and a command.
+        UsageError: live capture is not possible. The message contains the reason and a command.
     """
 
     def __init__(self, interfaces: Sequence[str], ports: Sequence[int]) -> None:
@@ -63,7 +63,7 @@ class LiveCapture:
         if not hasattr(socket, "AF_PACKET"):
             raise UsageError("live capture requires Linux; read a file instead: undam tap -r FILE")
         try:
-            # A socket that is not bound to an interface captures on all interfaces.
+            # Without an interface to bind to, the socket captures on all interfaces.
             protocol = 0 if interface else socket.htons(_ALL_PROTOCOLS)
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, protocol)
         except PermissionError:
@@ -72,7 +72,7 @@ class LiveCapture:
                 " or read a capture: tcpdump -i any -s 0 -w - | undam tap -r -"
             ) from None
         except OSError as error:
-            raise UsageError(f"live capture is not possible here: {error}") from None
+            raise UsageError(f"live capture is not possible on this machine: {error}") from None
         self._sockets.append(sock)
         self._attach_filter(sock, ports)
         try:
@@ -105,7 +105,7 @@ class LiveCapture:
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
     def packets(self, timeout_s: float) -> Iterator[Packet]:
-        """Yield the packets that the kernel has handed over; wait for at most ``timeout_s``."""
+        """Yield the packets that the kernel has released; wait up to ``timeout_s`` for them."""
         if not self._saved and not select.select(self._sockets, [], [], timeout_s)[0]:
             return
         self.save_blocks()
@@ -115,7 +115,7 @@ class LiveCapture:
             yield from _packets_of(block)
 
     def save_blocks(self) -> None:
-        """Copy the blocks that the kernel has handed over, to free the ring; they are read later.
+        """Copy the blocks that the kernel has released, for later reading; this frees the ring.
 
         A long analysis calls this from time to time, so that no packet is lost meanwhile.
         """
@@ -133,7 +133,7 @@ class LiveCapture:
             self._rings[index] = (ring, block)
 
     def count_drops(self) -> int:
-        """Return the number of packets that the kernel has dropped so far."""
+        """Return the total number of packets that the kernel has dropped."""
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 raw = sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 12)
@@ -150,7 +150,7 @@ class LiveCapture:
 
 
 def _packets_of(block: bytes) -> Iterator[Packet]:
-    """Yield the packets of one block of the ring."""
+    """Yield the packets in one block of the ring."""
     _, _, _, count, at, _ = _BLOCK_HEADER.unpack_from(block)
     unpack = _PACKET_HEADER.unpack_from
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Classic BPF program that selects the TCP packets worth capturing.
+"""Classic BPF program that selects the relevant TCP packets.
 
 The kernel runs it on each packet (Linux, Documentation/networking/filter.rst). It drops what the
 analysis does not need: other ports and protocols, the second copy of each packet on the loopback
@@ -15,7 +15,7 @@ _LD_HALF_X, _LD_BYTE_X = 0x48, 0x50
 _LDX_HEADER, _LDX_CONST = 0xB1, 0x01
 _AND, _SHIFT_RIGHT, _ADD_X, _SUB_X, _TO_X = 0x54, 0x74, 0x0C, 0x1C, 0x07
 _JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET, _RETURN = 0x15, 0x25, 0x45, 0x06
-# Offsets of ancillary data (linux/filter.h).
+# Offsets for ancillary data (linux/filter.h).
 _PACKET_TYPE, _INTERFACE_INDEX = 0xFFFFF004, 0xFFFFF008
 _PACKET_OUTGOING = 4
 _WHOLE = 0x40000
@@ -24,18 +24,18 @@ _Instruction = tuple[int, int, str, str]
 
 
 class _Program:
-    """Instructions with symbolic jump targets."""
+    """BPF instructions with symbolic jump targets."""
 
     def __init__(self) -> None:
         self._code: list[_Instruction] = []
         self._labels: dict[str, int] = {}
 
     def add(self, code: int, value: int = 0, true: str = _NEXT, false: str = _NEXT) -> None:
-        """Add an instruction. Jump targets are labels; "" means the next instruction."""
+        """Add an instruction. Jump targets are labels; "" is the next instruction."""
         self._code.append((code, value, true, false))
 
     def label(self, name: str) -> None:
-        """Define ``name`` as the position of the next instruction."""
+        """Make ``name`` a label for the next instruction."""
         self._labels[name] = len(self._code)
 
     def assemble(self) -> bytes:
@@ -51,7 +51,7 @@ class _Program:
 
 
 def capture_filter(ports: Sequence[int], loopback_index: int) -> bytes:
-    """Return a filter for packets that begin with their IP header (``SOCK_DGRAM``).
+    """Return a filter for packets that begin with the IP header (``SOCK_DGRAM``).
 
     Args:
         ports: at most 50; connections with one of these ports at either end; all if empty.
@@ -90,7 +90,7 @@ def capture_filter(ports: Sequence[int], loopback_index: int) -> bytes:
 
 
 def _add_tail(program: _Program, ports: Sequence[int], version: str, *, length_at: int) -> None:
-    """Add the checks of the TCP header, which begins at the index register X."""
+    """Add checks of the TCP header, whose offset is in the index register X."""
     if ports:
         for at in (0, 2):
             program.add(_LD_HALF_X, at)
@@ -110,7 +110,7 @@ def _add_tail(program: _Program, ports: Sequence[int], version: str, *, length_a
         program.add(_ADD_X)
     program.add(_TO_X)
     program.add(_LD_HALF, length_at)
-    # The length is 0 for packets over 64 KB, which the network card segments.
+    # The length field is 0 for packets over 64 KB, which the network card will segment.
     program.add(_JUMP_EQUAL, 0, f"accept{version}", _NEXT)
     program.add(_SUB_X)
     program.add(_JUMP_GREATER, 0, f"accept{version}", _NEXT)

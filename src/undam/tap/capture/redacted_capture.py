@@ -1,4 +1,4 @@
-"""Capture files with bodies: values of secret headers are overwritten in each packet."""
+"""Capture files with bodies, in which secret header values are overwritten in each packet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADER = re.compile(rb"(\r\n([!-9;-~]{1,64}):[ \t]*)([^\r\n]+)")
 
 
 class RedactedCapture:
-    """Writer of packets to a pcapng file, with secrets overwritten.
+    """Writer that overwrites secrets in packets and writes the packets to a pcapng file.
 
     A secret that is divided between two packets is overwritten only in part, and compressed
     headers of HTTP/2 are not overwritten: captures should be handled with care.
@@ -27,7 +27,7 @@ class RedactedCapture:
 
 
 def redact_packet(data: bytes) -> bytes:
-    """Return the bytes of a packet with secrets overwritten (see `undam.secrecy`).
+    """Return the bytes of a packet, with secrets overwritten (see `undam.secrecy`).
 
     Sizes stay the same, so that lengths and sequence numbers stay valid.
     """

@@ -1,4 +1,4 @@
-"""Decoding of captured packets to TCP segments.
+"""Decoder for TCP segments in captured packets.
 
 Link types: Ethernet (with VLAN tags), Linux cooked v1 and v2, raw IP, and BSD loopback. IPv4 and
 IPv6 are decoded; fragments and other protocols are skipped.
@@ -18,12 +18,12 @@ FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = {0x8100, 0x88A8, 0x9100}
 _TCP = 6
-# IPv6 extension headers that can precede TCP: hop-by-hop, routing, destination options.
+# IPv6 extension headers that may precede TCP: hop-by-hop, routing, destination options.
 _IPV6_EXTENSIONS = {0, 43, 60}
 _IPV4_HEADER = struct.Struct(">BxHHHxBxx8s")
 _TCP_HEADER = struct.Struct(">4sIIBBH")
 _IPV4_TCP_HEADERS = struct.Struct(">xxHHHxBxx12sIIBBH")
-# First byte of an IPv4 packet whose header has no options.
+# First byte of an IPv4 packet without header options.
 _PLAIN_IPV4 = 0x45
 
 
@@ -49,7 +49,7 @@ class Segment(NamedTuple):
 
 
 def decode(packet: Packet) -> Segment | None:
-    """Return the TCP segment in a packet, or ``None`` if it contains none."""
+    """Return the TCP segment in a packet, or ``None`` if the packet contains none."""
     at_ns, link_type, data, length = packet
     at = 0 if link_type == RAW_IP else _network_offset(link_type, data)
     if at is None or at >= len(data):
@@ -96,11 +96,11 @@ def _decode_ipv4(at_ns: int, data: bytes, at: int, length: int) -> Segment | Non
     if len(data) < at + 20:
         return None
     first, total, ident, fragment, protocol, addresses = _IPV4_HEADER.unpack_from(data, at)
-    # The TCP header of a fragment is incomplete or absent.
+    # In a fragment, the TCP header is incomplete or absent.
     if protocol != _TCP or fragment & 0x3FFF:
         return None
     header = (first & 15) * 4
-    # The total length is 0 if the network card segments the packet later.
+    # The total length is 0 if the network card will segment the packet.
     return _decode_tcp(at_ns, data, at + header, (total or length) - header, addresses, ident)
 
 
@@ -152,7 +152,7 @@ class Endpoint(NamedTuple):
 
 
 def reverse(flow: bytes) -> bytes:
-    """Return the flow of the opposite direction."""
+    """Return the key of the flow in the opposite direction."""
     half = (len(flow) - 4) // 2
     return flow[half : 2 * half] + flow[:half] + flow[-2:] + flow[-4:-2]
 

@@ -1,1 +1,1 @@
-"""HTTP in reassembled TCP data: requests, and streamed responses with the times of their bytes."""
+"""HTTP in reassembled TCP data: requests, and streamed responses with their arrival times."""

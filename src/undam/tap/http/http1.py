@@ -1,4 +1,4 @@
-"""HTTP/1.1 messages in reassembled TCP data: each streamed response with the times of its bytes.
+"""HTTP/1.1 in reassembled TCP data: streamed responses with the times of their bytes.
 
 Captured traffic may begin in the middle of a message and may lack segments. After missing bytes,
 parsing continues where that is possible without a guess, and the response is marked as incomplete.
@@ -27,7 +27,7 @@ _METHOD = re.compile(rb"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT) [!-~]
 
 
 class RequestTracker:
-    """Parser of the requests of one connection. Finished requests are in ``finished``."""
+    """Parser for the requests on one connection. Finished requests are stored in ``finished``."""
 
     def __init__(self) -> None:
         self.finished: list[CapturedRequest] = []
@@ -38,7 +38,7 @@ class RequestTracker:
         self._in_message = False
 
     def receive_piece(self, piece: Piece) -> None:
-        """Parse the bytes of one piece."""
+        """Parse one piece of the data that the client sent."""
         if piece.lost:
             self._abandon()
         self._at_ns = piece.at_ns
@@ -57,7 +57,7 @@ class RequestTracker:
             self._abandon()
 
     def _abandon(self) -> None:
-        """Stop parsing until the next request line. The response may still be of interest."""
+        """Stop parsing until the next request line; the response may still be usable."""
         self._parser = None
         if self._in_message:
             self._in_message = False
@@ -93,7 +93,7 @@ class RequestTracker:
 
 
 class ResponseTracker:
-    """Parser of the responses of one connection.
+    """Parser for the responses on one connection.
 
     Args:
         requests: parser of the other direction, whose requests these responses answer.
@@ -119,11 +119,11 @@ class ResponseTracker:
 
     @property
     def open_streams(self) -> list[CapturedStream]:
-        """The stream that has not ended yet, if there is one."""
+        """The response that has not ended yet, if there is one."""
         return [] if self._builder is None else [self._builder.stream]
 
     def receive_piece(self, piece: Piece) -> None:
-        """Parse the bytes of one piece."""
+        """Parse one piece of the data that the server sent."""
         self._at_ns, data, lost = piece
         if lost:
             self._receive_loss(lost)
@@ -133,7 +133,7 @@ class ResponseTracker:
             self._add_arrival()
 
     def finish(self, at_ns: int, *, by: str, from_server: bool) -> None:
-        """End the current stream because its connection, or the capture, ended.
+        """End the current stream, because the connection or the capture has ended.
 
         Args:
             by: ``fin``, ``rst`` or ``capture``.
@@ -166,14 +166,15 @@ class ResponseTracker:
         except httptools.HttpParserError:
             self._parser = None
             if self._builder is not None and self._builder.stream.lost_bytes:
-                # The missing bytes contained a chunk size, so the framing is unknown from here on.
+                # The missing bytes contained a chunk size, so the framing of all further data is
+                # unknown.
                 self._raw = True
             elif self._builder is not None:
                 self._builder.stream.problem = "the response is not valid HTTP"
                 self._end(Ending.BROKEN)
 
     def _receive_loss(self, count: int) -> None:
-        """Continue after missing bytes, as if they belonged to the current chunk."""
+        """Handle missing bytes as if they belonged to the current chunk."""
         if self._builder is None:
             self._parser = None
             return
@@ -189,7 +190,7 @@ class ResponseTracker:
             self._filling = False
 
     def _receive_raw(self, data: bytes) -> None:
-        """Keep data whose chunk framing is unknown. Line-based framings skip the chunk sizes."""
+        """Keep data although the chunk framing is unknown; line parsers skip chunk-size lines."""
         at = data.find(b"HTTP/1.1 ")
         end = data.find(b"\r\n0\r\n\r\n")
         stop = min((one for one in (at, end) if one >= 0), default=len(data))

@@ -1,4 +1,4 @@
-"""HTTP/2 in reassembled TCP data: each streamed response with the times of its bytes.
+"""HTTP/2 in reassembled TCP data: streamed responses with the times of their bytes.
 
 Header compression has a state that begins with the connection, so a connection is decoded only if
 its beginning was captured. After missing bytes, decoding continues if all of them belong to one
@@ -42,7 +42,7 @@ from undam.tap.reassembly import Piece
 
 _MAX_BLOCK_BYTES = 256 << 10
 _MAX_TABLE_BYTES = 1 << 20
-# Servers allow a few hundred concurrent streams.
+# Servers allow only a few hundred concurrent streams.
 _MAX_STREAMS = 4096
 _DEFAULT_WINDOW = 65535
 _HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 1, 4
@@ -52,7 +52,7 @@ _Fields = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class _Direction:
-    """State of one direction: its frames and header compression."""
+    """State of one direction: frames and header compression."""
 
     frames: FrameDivider = field(default_factory=FrameDivider)
     decoder: hpack.Decoder = field(default_factory=hpack.Decoder)
@@ -64,7 +64,7 @@ class _Direction:
 
 @dataclass(slots=True)
 class _OpenStream:
-    """One request and its response on an HTTP/2 stream.
+    """Request and response on an HTTP/2 stream.
 
     Args:
         window: bytes that the server may still send.
@@ -80,7 +80,7 @@ class _OpenStream:
 
 
 class Http2Tracker:
-    """Parser of one HTTP/2 connection.
+    """Parser for one HTTP/2 connection.
 
     Attributes:
         finished: streams that ended. The caller empties the list.
@@ -103,11 +103,11 @@ class Http2Tracker:
 
     @property
     def open_streams(self) -> list[CapturedStream]:
-        """The streams that have not ended."""
+        """The streams that are still open."""
         return [one.builder.stream for one in self._streams.values() if one.builder is not None]
 
     def receive_piece(self, piece: Piece, *, from_client: bool) -> None:
-        """Parse the bytes of one piece."""
+        """Parse one piece of the data that either side sent."""
         if self.is_broken:
             return
         self._at_ns = piece.at_ns
@@ -128,7 +128,7 @@ class Http2Tracker:
         self._add_arrivals()
 
     def finish(self, at_ns: int, *, by: str, from_server: bool) -> None:
-        """End the open streams because the connection, or the capture, ended."""
+        """End all open streams, because the connection or the capture has ended."""
         for stream in self._streams.values():
             if stream.builder is not None:
                 stream.builder.end(at_ns, by=by, from_server=from_server, ends_by_close=False)
@@ -137,7 +137,7 @@ class Http2Tracker:
         self._streams.clear()
 
     def _give_up(self) -> None:
-        """Stop decoding. Earlier events are used, and the rest of each stream counts as missing."""
+        """Stop decoding. Events so far are kept; the rest of each stream counts as missing."""
         self.is_broken = True
         for stream in self._streams.values():
             if stream.builder is not None:
@@ -177,7 +177,7 @@ class Http2Tracker:
                 stream.window += increment
 
     def _receive_settings(self, payload: bytes) -> None:
-        """Apply the client's initial window to the open streams (RFC 9113, 6.9.2)."""
+        """Apply the client's new initial window size to all open streams (RFC 9113, 6.9.2)."""
         for at in range(0, len(payload) - 5, 6):
             if int.from_bytes(payload[at : at + 2], "big") == _INITIAL_WINDOW_SIZE:
                 size = int.from_bytes(payload[at + 2 : at + 6], "big")
@@ -204,7 +204,7 @@ class Http2Tracker:
             raise RemoteProtocolError("a header block is too large")
         if not part.flags & END_HEADERS:
             return
-        # Every header block changes the compression state, even if its fields are not used.
+        # Every header block changes the compression state, so even unused blocks must be decoded.
         raw = direction.decoder.decode(bytes(direction.block), raw=True)
         fields = [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
                   for name, value in raw]  # fmt: skip
@@ -277,7 +277,7 @@ class Http2Tracker:
             self._end(part.stream_id, Ending.COMPLETE)
 
     def _use_window(self, part: FramePart, *, ends: bool) -> None:
-        """Count how often the client's window was exhausted before the response ended."""
+        """Count each time that the client's window is used up before the response ends."""
         before, self._window = self._window, self._window - part.consumed
         stream = self._streams.get(part.stream_id)
         if before > 0 >= self._window:

@@ -1,4 +1,4 @@
-"""Frames of one direction of a captured HTTP/2 connection (RFC 9113, 4 and 6).
+"""Frames in one direction of a captured HTTP/2 connection (RFC 9113, 4 and 6).
 
 A client passes on the content of a DATA frame as it arrives, so its parts are returned before the
 frame is complete. All other frames are returned whole.
@@ -12,12 +12,12 @@ from undam.errors import RemoteProtocolError
 from undam.http2.frames import DATA, PADDED
 
 _HEAD_BYTES = 9
-# Frames other than DATA are small: peers limit a header block to a few hundred KB.
+# Frames other than DATA are small, because peers limit header blocks to a few hundred KB.
 _MAX_FRAME_BYTES = 1 << 20
 
 
 class FramePart(NamedTuple):
-    """A frame, or a part of a DATA frame.
+    """A frame, or part of a DATA frame.
 
     Args:
         payload: content without padding for DATA, otherwise the whole payload.
@@ -34,7 +34,7 @@ class FramePart(NamedTuple):
 
 
 class FrameDivider:
-    """Divider of the bytes of one direction into frames."""
+    """Parser that divides the bytes in one direction into frames."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -44,11 +44,11 @@ class FrameDivider:
 
     @property
     def data_stream_id(self) -> int | None:
-        """ID of the stream with an incomplete DATA frame; ``None`` if there is none."""
+        """Stream ID of an incomplete DATA frame; ``None`` if there is none."""
         return self._stream_id if self._in_data else None
 
     def receive_data(self, data: bytes) -> list[FramePart]:
-        """Return the frames and parts of frames in ``data``.
+        """Return the complete frames in ``data``, and the parts of incomplete DATA frames.
 
         Raises:
             RemoteProtocolError: the bytes are not frames.
@@ -95,7 +95,7 @@ class FrameDivider:
         self._content_left, self._padding_left = content, padding or 0
 
     def _take_data(self, buffer: bytes, at: int) -> FramePart:
-        """Return the part of the current DATA frame that begins at ``at``."""
+        """Return the part of the current DATA frame that starts at ``at``."""
         payload = buffer[at : at + self._content_left]
         self._content_left -= len(payload)
         padding = min(self._padding_left, len(buffer) - at - len(payload))
@@ -106,7 +106,7 @@ class FrameDivider:
         )
 
     def skip(self, count: int) -> FramePart | None:
-        """Continue after missing bytes; return ``None`` unless all are part of one DATA frame."""
+        """Skip missing bytes; return ``None`` unless all of them belong to one DATA frame."""
         if not self._in_data or self._buffer:
             return None
         if count > self._content_left + self._padding_left:
@@ -119,7 +119,7 @@ class FrameDivider:
 
 
 def looks_like_frames(data: bytes) -> bool:
-    """Return whether a segment in the middle of a connection consists of HTTP/2 frames."""
+    """Return whether a segment from the middle of a connection consists of HTTP/2 frames."""
     at, count = 0, 0
     while at + _HEAD_BYTES <= len(data):
         length, kind = int.from_bytes(data[at : at + 3], "big"), data[at + 3]

@@ -1,4 +1,4 @@
-"""Responses found in a capture, and the requests that they answer, over any version of HTTP."""
+"""Captured responses and the requests that they answer, for all HTTP versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STREAM_TYPES = (
     "application/stream+json",
     "application/vnd.amazon.eventstream",
 )
-# Content types that a stream may have if it has no Content-Length.
+# Content types that are accepted as a stream only if there is no Content-Length.
 _POSSIBLE_TYPES = ("application/json", "text/plain", "application/octet-stream")
 _ID_HEADERS = frozenset(
     {"traceparent", "x-request-id", "x-correlation-id", "x-amzn-trace-id", "x-b3-traceid"}
@@ -34,7 +34,7 @@ _MAX_TARGET, _MAX_HOST, _MAX_ID = 4096, 255, 200
 
 @dataclass(slots=True)
 class CapturedRequest:
-    """Request on a captured connection.
+    """Captured request.
 
     Args:
         ids: values of headers that a proxy passes on unchanged, such as traceparent.
@@ -50,38 +50,38 @@ class CapturedRequest:
     body_hash: bytes | None = None
 
     def add_header(self, name: str, value: str) -> None:
-        """Keep a header that identifies the request."""
+        """Store a header that identifies the request."""
         if name == "host":
             self.host = value[:_MAX_HOST]
         elif name in _ID_HEADERS:
             self.ids |= {value[:_MAX_ID]}
 
     def add_target(self, part: str) -> None:
-        """Append a part of the target, up to a limit."""
+        """Append a part of the request target, up to the size limit."""
         if len(self.target) < _MAX_TARGET:
             self.target += part
 
 
 class BodyDigest:
-    """Digest of a request's body."""
+    """Digest of a request body."""
 
     def __init__(self) -> None:
         self._digest = hashlib.blake2b(digest_size=16)
         self._size = 0
 
     def add(self, data: bytes) -> None:
-        """Add bytes of the body."""
+        """Add bytes to the digest."""
         self._digest.update(data)
         self._size += len(data)
 
     def value(self) -> bytes:
-        """Return the digest; empty for an empty body."""
+        """Return the digest; empty if the body is empty."""
         return self._digest.digest() if self._size else b""
 
 
 @dataclass(slots=True)
 class CapturedStream:
-    """Response on one connection.
+    """Captured response.
 
     Args:
         breaks: indices of arrivals before which bytes are missing from the capture.
@@ -111,22 +111,22 @@ class CapturedStream:
 
     @property
     def start_ns(self) -> int:
-        """Time at which the request began; if unknown, that of the response head."""
+        """Time at which the request began; if unknown, the time of the response head."""
         return self.request.start_ns if self.request is not None else self.head_ns
 
     @property
     def sent_ns(self) -> int:
-        """Time at which the request was complete; if unknown, that of the response head."""
+        """Time at which the request was complete; if unknown, the time of the response head."""
         return self.request.sent_ns if self.request is not None else self.head_ns
 
     @property
     def is_whole(self) -> bool:
-        """True if every byte of the body was captured and decoded."""
+        """True if all bytes of the body were captured and decoded."""
         return not self.lost_bytes and self.problem is None
 
 
 class StreamBuilder:
-    """One response whose body is being received.
+    """Builder for a response whose body is being received.
 
     Args:
         stream: the response with its head.
@@ -146,7 +146,7 @@ class StreamBuilder:
             self._decoder = decoder if decoder.names else None
 
     def add_arrival(self, at_ns: int, data: bytes) -> None:
-        """Decode bytes of the body that became readable at one time."""
+        """Decode the part of the body that became readable at ``at_ns``."""
         stream = self.stream
         if stream.problem is not None:
             return
@@ -164,7 +164,7 @@ class StreamBuilder:
         stream.arrivals.append(Arrival(at_ns, decoded, 0, len(data)))
 
     def add_loss(self, count: int) -> None:
-        """Note that ``count`` bytes before the next arrival are missing."""
+        """Record that ``count`` bytes are missing before the next arrival."""
         stream = self.stream
         stream.lost_bytes += count
         stream.breaks.append(len(stream.arrivals))
@@ -172,7 +172,7 @@ class StreamBuilder:
             stream.problem = stream.problem or "missing bytes in a compressed body"
 
     def end(self, at_ns: int, *, by: str, from_server: bool, ends_by_close: bool) -> None:
-        """End the response because its connection, or the capture, ended.
+        """End the response, because its connection or the capture has ended.
 
         Args:
             by: ``fin``, ``rst`` or ``capture``.
@@ -192,7 +192,7 @@ class StreamBuilder:
 
 
 def may_stream(head: Head) -> bool:
-    """Return whether the head of a response allows a stream of events."""
+    """Return whether the head of a response indicates an event stream."""
     content_type = (head.get("content-type") or "").lower()
     if content_type.startswith(_STREAM_TYPES):
         return True

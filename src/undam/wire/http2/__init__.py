@@ -1,1 +1,1 @@
-"""HTTP/2 in the client."""
+"""HTTP/2 for the client."""

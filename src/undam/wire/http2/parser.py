@@ -1,4 +1,4 @@
-"""Parser of one HTTP/2 response, with the interface of `undam.wire.response.ResponseParser`."""
+"""Parser for one HTTP/2 response, with the interface of `undam.wire.response.ResponseParser`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_BODY = frozenset({204, 304})
 
 
 class Http2Parser:
-    """Parser of the response to one request, which it also encodes.
+    """Encoder for one request, and parser for the response to it.
 
     Args:
         fields: pseudo-header and header fields of the request.
@@ -48,11 +48,11 @@ class Http2Parser:
 
     @property
     def is_blocked(self) -> bool:
-        """True if the request body waits for the server's flow-control window."""
+        """True if the request body is waiting for the server's flow-control window."""
         return self._connection.is_blocked
 
     def to_send(self) -> bytes:
-        """Return the bytes to send now, which may be empty."""
+        """Return the data that is ready to be sent, which may be empty."""
         return self._connection.to_send()
 
     def receive_data(self, data: bytes) -> list[bytes]:
@@ -79,12 +79,12 @@ class Http2Parser:
         return self.take_body()
 
     def take_body(self) -> list[bytes]:
-        """Return the body bytes that were parsed but not returned yet."""
+        """Return the body bytes that are parsed but not yet returned."""
         body, self._body = self._body, []
         return body
 
     def close(self) -> None:
-        """Do nothing: the parser has no reference cycle."""
+        """Do nothing; this parser has no reference cycle to break."""
 
     def _receive_fields(self, event: HeadersReceived) -> None:
         self._left_bytes -= sum(len(name) + len(value) + 32 for name, value in event.fields)

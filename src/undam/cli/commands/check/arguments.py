@@ -187,7 +187,7 @@ def _require_beacon(given: Mapping[str, object]) -> None:
 
 
 def _reject_with_mcp(given: Mapping[str, object]) -> None:
-    """Reject options that have no effect on the notification stream of an MCP server."""
+    """Reject options that have no effect on the standing stream of an MCP server."""
     for name, option in (
         ("hops", "--hop"), ("beacon", "--beacon"), ("cancel", "--cancel"), ("data", "--data"),
         ("tools", "--tools"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_mcp(
     options: CheckOptions, json_to: str | None, record: str | None, about: Mapping[str, object]
 ) -> McpReport:
-    """Check the notification stream of an MCP server, and write the result.
+    """Check the standing stream of an MCP server, and write the result.
 
     Args:
         about: the header of the record.
