@@ -29,7 +29,7 @@ _EVEN_SPREAD = 0.25
 # Minimum number of bursts for any statement about the rhythm.
 _FEW = 3
 _ENOUGH = 6
-# The end of the response belongs to the last content if they are at most this far apart.
+# The last content and the end of the response count as one arrival within this time.
 _END_NS = 25_000_000
 # Maximum variance of counts relative to their mean. Exponentially distributed gaps give 1.
 _VARIED = 2.5

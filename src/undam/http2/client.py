@@ -346,7 +346,7 @@ def _number(frame: Frame, name: str) -> int:
 
 def _check_connection_frame(frame: Frame, name: str) -> None:
     if frame.stream_id:
-        raise violation(f"a {name} frame on stream {frame.stream_id}")
+        raise violation(f"a {name} frame on stream {frame.stream_id} instead of stream 0")
 
 
 def _setting(number: int, value: int) -> bytes:

@@ -142,7 +142,7 @@ def assess_pattern(
 def literal_prefix(regex: str) -> str:
     """Return the path with which every match of an anchored expression begins; "/" if none."""
     match = _LITERAL_PREFIX.match(regex)
-    assert match is not None  # the expression also matches the empty text
+    assert match is not None  # the expression also matches the empty string
     literal = match[1].replace("\\", "")
     if regex[match.end() :].startswith(("*", "?", "{")):
         literal = literal[:-1]  # the last character is optional

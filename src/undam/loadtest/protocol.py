@@ -316,7 +316,7 @@ def pack_values(values: list[object]) -> bytes:
 
 
 def unpack_values(frame: bytes) -> list[object]:
-    """Decode a frame that this process has encoded, and return its built-in values."""
+    """Return the values of a frame that this process has encoded."""
     values = marshal.loads(frame[_LENGTH.size :])  # noqa: S302 (see _decode)
     assert isinstance(values, list)
     return values

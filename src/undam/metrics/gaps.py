@@ -51,7 +51,7 @@ class ReadBurst:
 
 
 class GapInterval(NamedTuple):
-    """Bounds and estimate of ``n`` gaps."""
+    """Bounds and estimate of the duration of each of ``n`` gaps."""
 
     lower_ns: int
     estimate_ns: int

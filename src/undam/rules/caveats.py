@@ -155,8 +155,8 @@ RULES = (
         detection="""
             A verdict is not possible if there were fewer than eight content events or only two
             bursts. A verdict is also not possible if one burst was followed by silence, or if this
-            machine read too late. A response that arrived sooner than a model could have generated
-            it (50 ms, or 0.5 ms per event) does not allow a verdict either. If no experiment
+            machine read too late. The same is true of a response that arrived sooner than a model
+            could have generated it (50 ms, or 0.5 ms per event). If no experiment
             distinguished the two causes, bursts of whole events may come from a hop or from engine
             steps. TCP segments, TCP windows, a jittery path or model pauses may also explain
             bursts. With `--beacon`, a verdict is not possible if no event contained a due time, or

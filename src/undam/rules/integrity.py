@@ -92,8 +92,9 @@ RULES = (
             event.
         """,
         why="""
-            Access logs, retries, alerts and load generators that check only the status count the
-            response as a success. Clients that expect a token in every event fail or show nothing.
+            Access logs, retries, alerts and load generators that check only the status code treat
+            the response as a success. Clients that expect a token in every event fail, or show
+            nothing.
         """,
         detection="""
             An event has one of the usual error forms: `{"error": ...}`, `event: error` or
@@ -293,7 +294,7 @@ RULES = (
         detection="""
             Each incomplete response has a kind. `no-end` is a clean end without the API's end mark
             (UD601). `truncated` and `reset` are broken connections. `timeout` is a response that
-            exceeded the time limit of this program. Incomplete responses are included in TTFT and
+            exceeded the time limit of undam. Incomplete responses are included in TTFT and
             ITL, but not in TPOT, E2E or requests per second. If a response timed out before its
             first content, the time that it waited counts as its TTFT. For an objective, each failed
             request counts as exceeding the limit.

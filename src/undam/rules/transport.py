@@ -25,7 +25,7 @@ RULES = (
             separate load balancer for one of the versions.
         """,
         fix="""
-            Run the check over the HTTP version that holds the stream, and apply the fix for the
+            Run the check over the HTTP version with the held stream, and apply the fix for the
             reported finding:
 
                 undam check URL --http1

@@ -1,4 +1,4 @@
-"""Text of the simulated model: one endless text per seed, of which each response is a prefix.
+"""Text of the simulated model: each response is a prefix of the endless text of its seed.
 
 A beacon query can request numbered pieces instead (`undam.timing.numbered_text`).
 """

@@ -117,7 +117,7 @@ def test_queue_of_the_server_is_named_and_drawn(tmp_path: Path) -> None:
     [
         ("http://127.0.0.1:1", "cannot be read"),
         ("ftp://x", "expected http://HOST:PORT"),
-        ("MODEL/v1/models", "no metric of vLLM, SGLang, TGI or llama.cpp"),
+        ("MODEL/v1/models", "no vLLM, SGLang, TGI or llama.cpp metrics"),
     ],
 )
 def test_metrics_that_cannot_be_read_end_the_command_with_one_line(url: str, reason: str) -> None:

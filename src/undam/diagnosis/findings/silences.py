@@ -21,7 +21,7 @@ _SAFE = Fix("origin", "one comment line, `: ping` and a newline, in front of the
 
 
 def find_silences(hop: Hop) -> list[Finding]:
-    """Return findings about idle periods that a hop may cut, and heartbeats that break clients."""
+    """Return findings about idle timeouts, and about heartbeats that break clients."""
     return [*_find_long(hop), *_find_breaking_forms(hop)]
 
 

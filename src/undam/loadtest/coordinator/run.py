@@ -38,7 +38,7 @@ _READY_TIMEOUT_S = 60.0
 # Requests in flight are abandoned at once, and analyzing the data received so far takes only
 # seconds.
 _STOP_TIMEOUT_S = 10.0
-# A status arrives four times per second, but a worker with a full backlog may skip some.
+# Each worker sends four status messages per second, but may skip some if its backlog is full.
 _SILENCE_TIMEOUT_S = 60.0
 _TICK_S = 0.25
 # Scheduling delays below this average per time slice are too short to affect any metric.

@@ -81,7 +81,7 @@ def engine_of(totals: Mapping[str, float], mapping: Mapping[str, str]) -> Engine
     found = EngineMetrics(known.engine, names)
     if not _matches(found, totals):
         raise UsageError(
-            "--server-metrics: no metric of vLLM, SGLang, TGI or llama.cpp was found; name them "
+            "--server-metrics: no vLLM, SGLang, TGI or llama.cpp metrics were found; name metrics "
             "with --server-metric waiting=NAME"
         )
     return found

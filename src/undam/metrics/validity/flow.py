@@ -101,7 +101,7 @@ class LoadFlow:
 
     @property
     def served_while_offered(self) -> float | None:
-        """Rate of complete responses until the last request started; ``None`` without any.
+        """Responses per second up to the start of the last request; ``None`` if none completed.
 
         In an overload that is too short for a steady state, this is the rate that was served.
         """

@@ -154,7 +154,7 @@ _DIVIDED_EACH = 3
 
 
 def cut_at(data: bytes, seq: int) -> int:
-    """Return the offset (within a character) at which to split event ``seq``; 0 for no split."""
+    """Return the byte at which to split event ``seq``, inside a character; 0 for no split."""
     if seq % _DIVIDED_EACH:
         return 0
     inside = [index for index, byte in enumerate(data) if byte & 0xC0 == 0x80]

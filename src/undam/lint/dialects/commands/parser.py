@@ -231,7 +231,7 @@ def _commands_below(
 
 
 def _joined(source: Source, parts: list[Command], owner: int) -> Iterator[Command]:
-    """Join word lists into one command. Commands from a shell script are yielded separately."""
+    """Yield one command from several word lists, or each command of a shell script."""
     if len(parts) > 1 and all(one.style is not CommandStyle.SHELL for one in parts):
         words = tuple(word for one in parts for word in one.words)
         parts = list(_flattened(source, words, parts[-1].style, owner))

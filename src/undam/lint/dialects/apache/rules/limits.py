@@ -35,7 +35,7 @@ SHORT_TIMEOUT = ConfigRule(
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
         by default). If the heartbeat interval is known, an idle limit of at most one interval is an
-        error. A longer limit below two intervals is a warning.
+        error. A limit between one and two intervals is a warning.
     """,
     measured="""
         httpd 2.4.71 with a limit of 1 s cut a stream during a silence of 2.5 s. The limit was set

@@ -29,7 +29,7 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
         by default). If the heartbeat interval is known, an idle limit of at most one interval is an
-        error. A longer limit below two intervals is a warning.
+        error. A limit between one and two intervals is a warning.
     """,
     measured="""
         With a limit of 1 s, Caddy ended a stream during a silence of 2.5 s. Version 2.6.2 ended the

@@ -32,9 +32,9 @@ IDLE = ConfigRule(
     detection="""
         For a streaming resource, the configured or default idle limit is below the expected silence
         (setting `silence`, 300 s by default). If the heartbeat interval is known, an idle limit of
-        at most one interval is an error. A longer limit below two intervals is a warning. If undam
-        cannot determine whether the resource streams, it reports only an explicitly configured
-        limit, with severity info.
+        at most one interval is an error. A limit between one and two intervals is a warning. If
+        undam cannot determine whether the resource streams, it reports only an explicitly
+        configured limit, with severity info.
     """,
     measured="""
         Not measured, because the services cannot be run locally; the rule relies on their

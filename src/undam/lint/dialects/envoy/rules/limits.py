@@ -115,7 +115,7 @@ IDLE = ConfigRule(
     code="ENV404",
     slug="stream-idle-timeout",
     severity=Severity.ERROR,
-    message="{setting} is {limit}, {expected}: a longer silence cuts the stream",
+    message="{setting} is {limit}, {expected}: the stream is cut after a longer silence",
     safety=Safety.SAFE,
     what="""
         The connection manager's `stream_idle_timeout` (5 min by default) ends an inactive stream. A
@@ -125,7 +125,7 @@ IDLE = ConfigRule(
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
         by default). If the heartbeat interval is known, an idle limit of at most one interval is an
-        error. A longer limit below two intervals is a warning.
+        error. A limit between one and two intervals is a warning.
     """,
     measured="""
         Envoy 1.40 with either limit set to 2s cut the stream 3.0 s after the last byte. A limit of
@@ -147,7 +147,7 @@ TRY_IDLE = ConfigRule(
     code="ENV405",
     slug="per-try-idle-timeout",
     severity=Severity.ERROR,
-    message="per_try_idle_timeout is {limit}, {expected}: a longer silence cuts the stream",
+    message="per_try_idle_timeout is {limit}, {expected}: the stream is cut after a longer silence",
     safety=Safety.UNSAFE,
     what="""
         A retry policy's `per_try_idle_timeout` limits how long an attempt may be idle, even after

@@ -134,7 +134,7 @@ POLICY_IDLE = ConfigRule(
     code="GWA404",
     slug="policy-idle-timeout",
     severity=Severity.ERROR,
-    message="{setting} of this {kind} is {limit}, {expected}: a longer silence cuts the stream",
+    message="{setting} of this {kind} is {limit}, {expected}: longer silence cuts the stream",
     safety=Safety.UNSAFE,
     what="""
         The setting `streamIdleTimeout` of a ClientTrafficPolicy, BackendTrafficPolicy, listener
@@ -145,7 +145,7 @@ POLICY_IDLE = ConfigRule(
     detection="""
         A policy affects a streaming route and sets a limit below the expected silence (setting
         `silence`, 300 s by default). If the heartbeat interval is known, an idle limit of at most
-        one interval is an error. A longer limit below two intervals is a warning. Limits on idle
+        one interval is an error. A limit between one and two intervals is a warning. Limits on idle
         connections are not reported, because they apply only while no request is open.
     """,
     fix="""

@@ -29,7 +29,7 @@ SERVER_TIMEOUT = ConfigRule(
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
         by default). If the heartbeat interval is known, an idle limit of at most one interval is an
-        error. A longer limit below two intervals is a warning.
+        error. A limit between one and two intervals is a warning.
     """,
     measured="""
         haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every

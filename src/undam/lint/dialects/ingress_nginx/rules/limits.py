@@ -19,7 +19,7 @@ READ_TIMEOUT = ConfigRule(
     code="ING401",
     slug="read-timeout-near-heartbeat",
     severity=Severity.WARNING,
-    message="proxy-read-timeout is {limit}, {expected}: a longer silence cuts the stream",
+    message="proxy-read-timeout is {limit}, {expected}: the stream is cut after a longer silence",
     safety=Safety.SAFE,
     what="""
         nginx ends a response when the service has sent nothing for the duration of
@@ -29,8 +29,8 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         The `proxy-read-timeout` of a streaming Ingress (60 s without the annotation) is below the
         expected silence (setting `silence`, 300 s by default). If the heartbeat interval is known,
-        an idle limit of at most one interval is an error. A longer limit below two intervals is a
-        warning.
+        an idle limit of at most one interval is an error. A limit between one and two intervals is
+        a warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream at the limit (after 60.06 s); a comment every second kept

@@ -185,7 +185,7 @@ def find_in_filter(
         for limit in patched_limits(patch):
             if limit.is_idle:
                 severity = silence.severity(limit.seconds)
-                effect = f"{silence.reason}: a longer silence cuts the stream"
+                effect = f"{silence.reason}: the stream is cut after a longer silence"
             else:
                 severity = total_limit_severity(limit.seconds)
                 effect = "which limits the whole response"

@@ -20,7 +20,7 @@ TIMEOUT = ConfigRule(
     message="{name} {limit:g} cuts each answer that takes longer than {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
-        `timeout` of a model or of the router limits the whole call to the model. If neither is set,
+        `timeout` of a model or of the router limits the duration of the call. If neither is set,
         `request_timeout` applies. LiteLLM's default for this limit is 6000 s. For /v1/messages and
         /v1/responses, `request_timeout` limits the wait for each chunk instead.
     """,

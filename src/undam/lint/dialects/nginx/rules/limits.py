@@ -14,7 +14,7 @@ READ_TIMEOUT = ConfigRule(
     code="NGX401",
     slug="read-timeout-near-heartbeat",
     severity=Severity.WARNING,
-    message="{directive} is {limit} s, {expected}: a longer silence cuts the stream",
+    message="{directive} is {limit} s, {expected}: the stream is cut after a longer silence",
     safety=Safety.SAFE,
     what="""
         nginx ends a response when the upstream has sent nothing for the duration of the read

@@ -20,7 +20,7 @@ UNFRAMED = ConfigRule(
     code="PYA601",
     slug="event-without-framing",
     severity=Severity.ERROR,
-    message="{what}, so clients of text/event-stream receive no event",
+    message="{what}, so event-stream clients do not receive any events",
     safety=Safety.NONE,
     what="""
         An event stream's generator yields text without `data:` or never ends an event with a blank

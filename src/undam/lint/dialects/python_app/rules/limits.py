@@ -66,7 +66,7 @@ HEARTBEAT = ConfigRule(
         A `for` or `async for` loop yields a comment under a condition that compares times.
     """,
     measured="""
-        `undam check` reported UD401 for such a generator: a silence of 25 s had no heartbeat.
+        `undam check` reported UD401 for such a generator: no heartbeat arrived in 25 s.
     """,
     fix="""
         Wait for the next item with a timeout, or let the response class send heartbeats.

@@ -56,7 +56,7 @@ HEADER_TIMEOUT = ConfigRule(
     code="TRF402",
     slug="response-header-timeout",
     severity=Severity.WARNING,
-    message="responseHeaderTimeout {limit} aborts a request whose response head comes later",
+    message="responseHeaderTimeout {limit} aborts a request whose response head takes longer",
     safety=Safety.UNSAFE,
     what="""
         `forwardingTimeouts.responseHeaderTimeout` limits how long the server may take to send the

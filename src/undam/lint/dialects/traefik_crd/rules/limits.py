@@ -54,7 +54,7 @@ HEADER_TIMEOUT = ConfigRule(
     code="TRK402",
     slug="response-header-timeout",
     severity=Severity.WARNING,
-    message="responseHeaderTimeout {limit} aborts a request whose response head comes later",
+    message="responseHeaderTimeout {limit} aborts a request whose response head takes longer",
     safety=Safety.UNSAFE,
     what="""
         `forwardingTimeouts.responseHeaderTimeout` of a ServersTransport limits how long the server

@@ -18,7 +18,7 @@ NO_ACTIVITY = ConfigRule(
     code="ATS401",
     slug="no-activity-timeout",
     severity=Severity.ERROR,
-    message="{name} is {limit} s, {expected}: a longer silence cuts the stream",
+    message="{name} is {limit} s, {expected}: the stream is cut after a longer silence",
     safety=Safety.UNSAFE,
     what="""
         Traffic Server ends a transaction after a period of inactivity (30 s by default).
@@ -29,7 +29,7 @@ NO_ACTIVITY = ConfigRule(
     detection="""
         One of the two idle limits is below the expected silence (setting `silence`, 300 s by
         default). If the heartbeat interval is known, an idle limit of at most one interval is an
-        error. A longer limit below two intervals is a warning. A limit on a remap.config line
+        error. A limit between one and two intervals is a warning. A limit on a remap.config line
         applies only to the map on that line. A limit in records.config or records.yaml applies to
         all maps. For a limit in records.config or records.yaml, the severity is info unless
         `--stream` is given or remap.config in the same directory has a streaming map.
