@@ -1,4 +1,4 @@
-"""Unbuffered event streams for plain ASGI, without dependencies."""
+"""Unbuffered event streams for ASGI applications, without dependencies."""
 
 import warnings
 from typing import Any

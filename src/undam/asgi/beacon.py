@@ -33,22 +33,22 @@ from undam.timing.beacon import (
 )
 from undam.timing.numbered_text import encode_clock, query_in_body
 
-# The defaults of `undam sim`: such a stream fills several 4 KB blocks and takes about 3 s.
+# The same defaults as in `undam sim`: the stream fills several 4 KB blocks and takes about 3 s.
 _DEFAULTS = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
 
 # Minimum heartbeat interval that a client may request. `undam check` requests 250 ms or more. With
 # a shorter interval, a client could overload the server.
 _MIN_HEARTBEAT_MS = 50
-# Maximum number of stored stream ends. A check queries the end of a stream within seconds. An entry
-# takes about 200 bytes.
+# Maximum number of finished streams to remember, about 200 bytes each. A check asks for the end of
+# its stream within seconds.
 _MAX_ENDS = 1000
-# Maximum size of a request body with a query; larger ones are answered with 400.
+# Maximum size of a request body that contains a query. Larger bodies are answered with 400.
 _MAX_BODY_BYTES = 65536
 _PADDING = " Padding of a beacon event, which makes it as long as a typical event."
 
 
 class Beacon:
-    """ASGI application that serves streams in which every event carries its due time.
+    """ASGI application that serves streams whose events carry their due times.
 
     It allows `undam check` to measure exactly how long each event is held by the hops in front of
     the application. Mount it with ``app.mount("/_undam", Beacon(token=…))``, then run
@@ -109,7 +109,7 @@ class Beacon:
         self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; as a standalone application, also handle the lifespan."""
+        """Serve one request. As a standalone application, also handle lifespan messages."""
         arrived_ns = time.time_ns()
         if scope["type"] == "lifespan":
             await _handle_lifespan(receive, send)
@@ -149,7 +149,7 @@ class Beacon:
     async def _query(
         self, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive
     ) -> tuple[BeaconQuery, bool]:
-        """Return the query of a request, and whether it came from the request body.
+        """Return a request's query, and whether it came from the request body.
 
         Raises:
             RemoteProtocolError: the query or the body is invalid.
@@ -163,7 +163,7 @@ class Beacon:
         return found or BeaconQuery("schedule"), found is not None
 
     def _clock_events(self, arrived_ns: int, scope: Scope) -> bytes:
-        """Return the events that answer a query for the clock in the request body."""
+        """Return the response events for a clock query that was sent in the request body."""
         text = encode_clock(arrived_ns, time.time_ns(), self._host)
         payload = chat_chunk("clock", {"content": text}) if is_chat(scope) else {"text": text}
         events = [encode_json(payload)]
@@ -176,12 +176,12 @@ class Beacon:
         given = [headers.get(b"undam-token", b"").strip()]
         if scheme.lower() == b"bearer":
             given.append(bearer.strip())
-        # All digests have the same length and all are compared, so the time taken reveals nothing
-        # about the token.
+        # All digests have the same length, and all of them are compared. The time taken therefore
+        # reveals nothing about the token.
         return sum(hmac.compare_digest(_digest(one), self._token) for one in given) > 0
 
     def _bounded(self, requested: BeaconSchedule) -> BeaconSchedule:
-        """Return ``requested`` with defaults for the missing values.
+        """Return ``requested`` with missing values replaced by defaults.
 
         Raises:
             UsageError: a value exceeds a maximum of this beacon. A silent reduction would make the
@@ -233,7 +233,8 @@ class Beacon:
         padding = _padding(self._event_bytes)
         form = BeaconEventForm(ident, total, padding, numbered=bool(schedule.numbered), chat=chat)
         for seq, due_ns in enumerate(due_times(schedule, start_ns)):
-            # Waits are computed from the schedule, so that a late event does not delay later ones.
+            # Waits are computed from the schedule, so that one late event does not delay the next
+            # ones.
             send_ns = due_ns - (form.early_ns(seq) if seq < total else 0)
             while (wait_ns := send_ns - time.time_ns()) > 0:  # noqa: ASYNC110 (a timer)
                 await asyncio.sleep(wait_ns / 1e9)
@@ -252,7 +253,7 @@ class Beacon:
 
 
 def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
-    """Yield the due time of each event of ``schedule``, then that of its end, in Unix ns.
+    """Yield the due time of each event in ``schedule``, and then the end of the stream, in Unix ns.
 
     As in `undam sim`, the silence replaces a gap or is added to the time to the first event.
     """

@@ -1,4 +1,4 @@
-"""Events of the beacon in the format that the client expects, and their split into writes."""
+"""The beacon's events in the format that the client expects, and how they are split into writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHAT_PATH = "/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class BeaconEventForm:
-    """Format of the events of one stream.
+    """Format of a stream's events.
 
     Args:
         ident: ID of the exchange.
@@ -37,7 +37,7 @@ class BeaconEventForm:
     chat: bool
 
     def event(self, seq: int, due_ns: int) -> Mapping[str, object]:
-        """Return the event with the number ``seq``."""
+        """Return the event with sequence number ``seq``."""
         stamp = {"seq": seq, "due_ns": due_ns}
         text = self.padding
         if self.numbered:
@@ -56,19 +56,19 @@ class BeaconEventForm:
         yield "[DONE]"
 
     def early_ns(self, seq: int) -> int:
-        """Return how long before its due time the first part of event ``seq`` is sent, in ns."""
+        """Return how many ns before its due time the first part of event ``seq`` is sent."""
         return PART_EARLY_NS if self.numbered and is_divided(seq) else 0
 
 
 def is_chat(scope: Scope) -> bool:
-    """Return whether the path is that of the chat completions API."""
+    """Return whether the request path is that of the chat completions API."""
     return str(scope["path"]).rstrip("/").endswith(_CHAT_PATH)
 
 
 def chat_chunk(
     ident: str, delta: Mapping[str, object], reason: str | None = None
 ) -> Mapping[str, object]:
-    """Return a ``chat.completion.chunk`` with ``delta``."""
+    """Return a ``chat.completion.chunk`` object that contains ``delta``."""
     return {
         "id": f"chatcmpl-{ident}",
         "object": "chat.completion.chunk",
@@ -79,7 +79,7 @@ def chat_chunk(
 
 
 async def read_body(receive: Receive, most: int) -> bytes:
-    """Read the request body to its end and return it.
+    """Return the complete request body.
 
     Raises:
         RemoteProtocolError: the body is larger than ``most``, or the client disconnected.
@@ -97,7 +97,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 def dividing(send: Send) -> Send:
-    """Return a ``send`` that splits some events within a multi-byte character."""
+    """Return a ``send`` function that splits some events within a multi-byte character."""
 
     async def send_divided(message: Message) -> None:
         body = message.get("body", b"")

@@ -1,4 +1,4 @@
-"""Route class that documents ``-> EventStreamResponse`` in FastAPI's OpenAPI document.
+"""FastAPI route class that documents ``-> EventStreamResponse`` in the OpenAPI schema.
 
 FastAPI takes the media type of an operation only from ``response_class``. An endpoint whose return
 annotation is a response class is documented as JSON. Only this module imports fastapi.
@@ -24,7 +24,7 @@ class EventStreamRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         returned = _returned(endpoint)
-        # Without an explicit response class, FastAPI passes a placeholder that is not a class.
+        # If no response class is given, FastAPI passes a placeholder object, which is not a class.
         if returned is not None and not isinstance(options.get("response_class"), type):
             options["response_class"] = returned
         super().__init__(path, endpoint, **options)
@@ -33,7 +33,7 @@ class EventStreamRoute(APIRoute):
 def _returned(endpoint: Callable[..., Any]) -> type[EventStreamResponse] | None:
     try:
         returned = get_type_hints(endpoint).get("return")
-    except (NameError, TypeError):  # not a function, or a name for type checkers only
+    except (NameError, TypeError):  # not a function, or an annotation is undefined at run time
         return None
     is_stream = isinstance(returned, type) and issubclass(returned, EventStreamResponse)
     return returned if is_stream else None

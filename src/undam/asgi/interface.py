@@ -1,4 +1,4 @@
-"""Types of ASGI 3, and the reasons why a stream ends."""
+"""ASGI 3 types, and the possible reasons for the end of a stream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUTCOME = "undam.outcome"
 
 @dataclass(slots=True)
 class StreamOutcome:
-    """Outcome of the event stream of one request, for middleware around the response.
+    """Outcome of a request's event stream, for use by middleware around the response.
 
     An outer layer puts it into the scope, and the stream fills it in. The layers between them may
     hide an exception: Starlette's BaseHTTPMiddleware ends the response cleanly first.
@@ -44,6 +44,6 @@ class StreamOutcome:
 
 
 def outcome_in(scope: Scope) -> StreamOutcome:
-    """Return the outcome in ``scope``; the first call adds it."""
+    """Return the stream outcome in ``scope``; it is added if missing."""
     outcome: StreamOutcome = scope.setdefault(OUTCOME, StreamOutcome())
     return outcome

@@ -1,4 +1,4 @@
-"""Public module of `RedisReplay`, which requires the extra ``redis``."""
+"""Public module for `RedisReplay`; requires the extra ``redis``."""
 
 from undam.asgi.replay.redis import RedisReplay
 

@@ -1,4 +1,4 @@
-"""`EventStream` as a response of Starlette and FastAPI. Only this module imports starlette."""
+"""`EventStream` as a Starlette and FastAPI response. Only this module imports starlette."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from undam.asgi.response.streamed_response import OnClose
 
 
 class ResponseOptions(TypedDict, total=False):
-    """Keyword arguments of `EventStreamResponse`, the same as those of `EventStream`."""
+    """Keyword arguments of `EventStreamResponse`; the same as for `EventStream`."""
 
     heartbeat: OrDefault[float | None]
     openai: bool | OpenAIAnswer
@@ -38,7 +38,7 @@ class ResponseOptions(TypedDict, total=False):
 
 
 class EventStreamResponse(Response):
-    """Starlette response with the guarantees of `EventStream`, to be returned from an endpoint.
+    """Starlette response with the guarantees of `EventStream`. Endpoints return it.
 
     As FastAPI's ``response_class``, it turns the endpoint's generator into a stream and appears as
     ``text/event-stream`` in the OpenAPI document. To use a return annotation instead, see
@@ -104,7 +104,7 @@ class EventStreamResponse(Response):
     ) -> None:
         self._source = content
         self._options = options
-        stream = self._stream((), 200)  # raises UsageError where the response is created
+        stream = self._stream((), 200)  # an invalid argument raises UsageError here
         self.status_code = status_code
         if media_type is not None:
             self.media_type = media_type
@@ -118,7 +118,7 @@ class EventStreamResponse(Response):
         return EventStream(self._source, headers=headers, status=status, **self._options)
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Set the default headers of a stream, updated with ``headers``."""
+        """Set the default stream headers, overridden by ``headers``."""
         own = {}
         kind = self.media_type
         if kind != EventStreamResponse.media_type:
@@ -138,7 +138,7 @@ class EventStreamResponse(Response):
 
 
 class RelayResponse(EventStreamResponse):
-    """Starlette response that passes on another stream; see `relay`."""
+    """Starlette response that relays another stream; see `relay`."""
 
     def __init__(
         self,
@@ -155,5 +155,5 @@ class RelayResponse(EventStreamResponse):
 
 
 def relay(upstream: Any, **options: Unpack[ResponseOptions]) -> RelayResponse:
-    """Return a response that passes on the events of ``upstream``; see `undam.asgi.relay`."""
+    """Return a response that relays the events of ``upstream``; see `undam.asgi.relay`."""
     return RelayResponse(upstream, **options)

@@ -1,4 +1,4 @@
-"""Linter for proxy configurations: finds lines that delay or cut a stream, and edits that fix them.
+"""Linter for proxy configurations: finds settings that delay or cut streams, and fixes them.
 
 `lint_paths` and `fix_paths` process files and folders. `lint_source` and `fix_source` take a text
 and do no I/O.

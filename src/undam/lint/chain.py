@@ -1,4 +1,4 @@
-"""Paths of a request through the programs of a project: client, load balancer, proxy, app, engine.
+"""Chains of the programs that a request passes through: client, load balancer, proxy, app, engine.
 
 Each dialect describes the program of a route as a `Hop`. Two hops are joined if the first sends
 requests to a name of the second. If no name joins a hop to the next tier and exactly one program is
@@ -16,8 +16,8 @@ from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
 from undam.lint.evidence.hop import Hop, Tier
 from undam.lint.evidence.names import address_of
 
-# With more programs than this, a project contains several deployments, and the hops of one cannot
-# be distinguished from those of another.
+# A project with more programs than this contains several deployments, whose hops cannot be told
+# apart.
 _MAX_HOPS = 200
 _MAX_CHAINS = 20
 _MAX_LINKS = 12
@@ -26,7 +26,7 @@ _MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """One program in a chain.
+    """A program in a chain.
 
     Args:
         is_assumed: the previous program is joined to it by position, because no name joins them.
@@ -38,7 +38,7 @@ class ChainLink:
 
 @dataclass(frozen=True, slots=True)
 class ChainLimit:
-    """The shortest time limit of one kind in a chain, and the program that has it.
+    """The shortest time limit of one kind in a chain, and the program that applies it.
 
     Args:
         at: path and line where it is configured; ``None`` if it is the default of the program.
@@ -50,13 +50,13 @@ class ChainLimit:
 
     @property
     def position(self) -> tuple[str, int]:
-        """Path and line of the limit, or of the program if the limit is its default."""
+        """Path and line where the limit is set. For a default, those of the program."""
         return self.at or (self.hop.path, self.hop.line)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The programs that a request passes through, the outermost first."""
+    """Chain of the programs that a request passes through, outermost first."""
 
     links: tuple[ChainLink, ...]
 
@@ -66,7 +66,7 @@ class Chain:
 
     @cached_property
     def idle_limit(self) -> ChainLimit | None:
-        """The shortest limit on silence; ``None`` if no limit is known."""
+        """The shortest idle timeout in the chain; ``None`` if no timeout is known."""
         return _shortest(
             ChainLimit(one.idle_limit_s, one, one.idle_at)
             for one in self.hops
@@ -75,7 +75,7 @@ class Chain:
 
     @cached_property
     def total_limit(self) -> ChainLimit | None:
-        """The shortest limit on a whole response; ``None`` if no limit is known."""
+        """The shortest limit on a whole response in the chain; ``None`` if no limit is known."""
         return _shortest(
             ChainLimit(one.total_limit_s, one, one.total_at)
             for one in self.hops
@@ -84,17 +84,17 @@ class Chain:
 
     @property
     def buffering(self) -> tuple[Hop, ...]:
-        """The programs that hold events back."""
+        """The programs in the chain that buffer events."""
         return tuple(one for one in self.hops if one.buffers)
 
     @property
     def compressing(self) -> tuple[Hop, ...]:
-        """The programs that compress streams."""
+        """The programs in the chain that compress streams."""
         return tuple(one for one in self.hops if one.compresses)
 
     @property
     def heartbeat(self) -> Hop | None:
-        """The innermost program whose heartbeats reach the hop with the shortest idle limit.
+        """The innermost program whose heartbeats reach the hop with the shortest idle timeout.
 
         A program that drops the comments of its upstreams ends the search.
         """
@@ -110,7 +110,7 @@ class Chain:
 
 
 def chains_of(routes: Iterable[AssessedRoute]) -> tuple[Chain, ...]:
-    """Return the chains of programs that requests pass through in a project."""
+    """Return the chains of programs that the requests for these routes pass through."""
     listed = sorted(routes, key=lambda one: (one.path, one.line))
     streaming, possible = (
         [one.hop for one in listed if one.outcome is outcome and one.hop is not None]
@@ -120,7 +120,7 @@ def chains_of(routes: Iterable[AssessedRoute]) -> tuple[Chain, ...]:
 
 
 def join_hops(hops: Iterable[Hop], possible: Iterable[Hop] = ()) -> tuple[Chain, ...]:
-    """Return the chains with at least two programs, in the order of their first file.
+    """Return every chain of two or more programs, in the order of their outermost files.
 
     Args:
         hops: programs that stream.
@@ -147,7 +147,7 @@ def join_hops(hops: Iterable[Hop], possible: Iterable[Hop] = ()) -> tuple[Chain,
 
 
 class _HopGraph:
-    """Directed graph of programs: an edge leads from the sender of requests to their receiver."""
+    """Directed graph of programs: an edge leads from the sender of requests to the receiver."""
 
     def __init__(self, hops: list[Hop]) -> None:
         self._hops = hops
@@ -159,7 +159,7 @@ class _HopGraph:
         self._has_previous = {target for targets in self._next for target in targets}
 
     def paths(self) -> Iterator[tuple[ChainLink, ...]]:
-        """Yield each path that starts at a program to which no other program sends requests."""
+        """Yield every path that starts at a program without a known sender."""
         assumed = {index: self._assumed_next(index) for index in range(len(self._hops))}
         inner = self._has_previous | {one for one in assumed.values() if one is not None}
         for index in range(len(self._hops)):
@@ -197,12 +197,13 @@ class _HopGraph:
     def _is_inside(self, outer: int, inner: int) -> bool:
         one, other = self._hops[outer], self._hops[inner]
         if one.tier is other.tier:
-            # Two gateways or two load balancers do not send requests to each other.
+            # A gateway does not send requests to another gateway, nor a load balancer to another
+            # one.
             return outer != inner and one.tier >= Tier.PROXY
         return one.tier < other.tier
 
     def _assumed_next(self, index: int) -> int | None:
-        """Return the program of the next tier that has no sender yet; ``None`` if not unique.
+        """Return the only program of the next tier without a known sender; ``None`` if not unique.
 
         Programs in the folder of this one, or closest to it, are preferred.
         """
@@ -222,7 +223,7 @@ class _HopGraph:
 
 
 def _merged(hops: Iterable[Hop]) -> list[Hop]:
-    """Merge the descriptions of one application or engine from several files.
+    """Merge descriptions of the same application or engine that come from several files.
 
     A Dockerfile, a compose file and a manifest often describe the same service. Proxies are not
     merged, because each of their routes may have other limits.
@@ -240,7 +241,7 @@ def _merged(hops: Iterable[Hop]) -> list[Hop]:
 
 
 def _combined(one: Hop, other: Hop) -> Hop:
-    """Merge two descriptions of one program, with the shorter limit of each kind."""
+    """Merge two descriptions of one program. For each kind of limit, the shorter one is kept."""
     best, second = (other, one) if other.upstreams and not one.upstreams else (one, other)
     idle = min((best, second), key=lambda hop: _or_inf(hop.idle_limit_s))
     total = min((best, second), key=lambda hop: _or_inf(hop.total_limit_s))
@@ -267,7 +268,7 @@ def _services(hop: Hop) -> set[str]:
 
 
 def _without_duplicates(hops: Iterable[Hop]) -> list[Hop]:
-    """Remove each hop that differs from an earlier one only in its line number."""
+    """Remove hops that differ from an earlier hop only in their line number."""
     found: dict[tuple[object, ...], Hop] = {}
     for one in hops:
         key = (
@@ -285,7 +286,7 @@ def _without_duplicates(hops: Iterable[Hop]) -> list[Hop]:
 
 
 def _names_of(upstream: str) -> Iterator[str]:
-    """Yield the names under which the server of an upstream may be known, the exact one first."""
+    """Yield the names by which an upstream's server may be known, starting with the exact one."""
     low = upstream.lower()
     yield low
     at = address_of(low)
@@ -301,7 +302,7 @@ def _names_of(upstream: str) -> Iterator[str]:
 
 
 def _leaves_project(hop: Hop) -> bool:
-    """Return whether all upstreams are hosts on the Internet, such as a hosted API."""
+    """Return whether all upstreams are public Internet hosts, for instance a hosted API."""
     hosts = [address_of(one.lower()).host for one in hop.upstreams]
     public = [
         host
@@ -314,7 +315,7 @@ def _leaves_project(hop: Hop) -> bool:
 
 
 def _nearest(path: str, candidates: list[tuple[str, int]]) -> list[int]:
-    """Return the candidates whose file shares the most folders with a path."""
+    """Return the candidates whose files share the most parent folders with ``path``."""
     folders = _folders(path)
 
     def shared(other: str) -> int:

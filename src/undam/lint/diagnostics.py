@@ -1,4 +1,4 @@
-"""Diagnostics: the rules that fired, where they fired, and the edits that fix them."""
+"""Diagnostics: which rules fired, where they fired, and which edits fix the problem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.versions import EVERY_VERSION, VersionRange
 
 
 class Safety(StrEnum):
-    """Extent of the effects of a rule's fix."""
+    """Scope of the effects of a rule's fix."""
 
     SAFE = "safe"
     """The fix changes only how the streaming route streams."""
@@ -26,7 +26,7 @@ class Safety(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRule(Rule):
-    """A rule about a line of configuration.
+    """A rule that applies to lines of a configuration.
 
     Args:
         safety: how much the fix changes.
@@ -41,7 +41,7 @@ class ConfigRule(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Problem that a rule reports at a position of a file.
+    """A problem that a rule reports at a position in a file.
 
     Args:
         message: the message of the rule, with the evidence filled in.
@@ -67,12 +67,12 @@ class Diagnostic:
 
     @property
     def outcome(self) -> RouteOutcome:
-        """Outcome of the harmed route; ``STREAMS`` if the fault harms every route."""
+        """Outcome for the harmed route; ``STREAMS`` if the fault harms every route."""
         return RouteOutcome.STREAMS if self.route is None else self.route.outcome
 
 
 def for_route(route: AssessedRoute, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return the diagnostics with ``route`` as the route that they harm.
+    """Return the diagnostics, marked as harming ``route``.
 
     `undam.lint.engine` turns those of a route that may stream into one remark.
     """
@@ -80,7 +80,7 @@ def for_route(route: AssessedRoute, diagnostics: Iterable[Diagnostic]) -> list[D
 
 
 def if_anything_streams(one: Diagnostic) -> Diagnostic:
-    """Downgrade a fault of a whole server to a remark, because no route is known to stream."""
+    """Downgrade a server-wide fault to a remark, because no route is known to stream."""
     message = f"if anything here streams: {one.message}"
     return replace(one, severity=Severity.INFO, message=message, edits=())
 
@@ -128,7 +128,7 @@ def diagnostic_at(
 
 
 def unique_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Merge diagnostics of the same rule at the same position, in the order of the text.
+    """Merge diagnostics that one rule reports at the same position; sort them by position.
 
     Several routes can share a line. Only those of the routes with the most certain outcome count.
     The merged diagnostic has the edits for all these routes, so one fix covers every route.

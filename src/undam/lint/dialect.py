@@ -1,4 +1,4 @@
-"""The interface of a dialect. Each dialect is a package; `registry.py` lists all of them.
+"""Interface that every dialect implements. Each dialect is a package; `registry.py` lists them.
 
 A dialect finds the routes of a configuration and assesses each of them, streaming or not:
 
@@ -49,20 +49,20 @@ IncludeOpener = Callable[[str], list[Source]]
 The argument is the pattern as written in the configuration, which may be a glob. The opener
 decides which folder a relative pattern starts from."""
 
-# Characters without a special meaning in any dialect.
+# Characters that have no special meaning in any dialect.
 _LITERAL = re.compile(r"[A-Za-z0-9_./:\[\]~%@+,=*-]+")
-# Files from the distribution that do not affect streaming.
+# Files from a program's distribution that do not affect streaming.
 _STOCK_INCLUDE = re.compile(r"(?:mime\.types|_params|\.types)$")
 
 
 def no_includes(_pattern: str) -> list[Source]:
-    """Return no files. This is the ``IncludeOpener`` for a text linted without its includes."""
+    """Return no files: the ``IncludeOpener`` for a text that is linted without its includes."""
     return []
 
 
 @dataclass(frozen=True, slots=True)
 class LintResult:
-    """Diagnostics of one configuration file and the files it includes.
+    """Diagnostics for a configuration file and the files that it includes.
 
     Args:
         unread: parts that could not be parsed and were therefore not analyzed.
@@ -83,7 +83,7 @@ class LintResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderRequest:
-    """Parameters of a configuration to render.
+    """Parameters for rendering a configuration.
 
     Args:
         upstream: origin server, ``http://HOST:PORT``.
@@ -128,7 +128,7 @@ class Dialect:
 
 
 def has_any(text: str, *words: str) -> bool:
-    """Return whether a text contains one of the words.
+    """Return whether a text contains at least one of the words.
 
     A substring search is much faster than an expression that is tried at each line, so dialects
     decide with it first whether a text can be theirs.
@@ -144,7 +144,7 @@ def has_name_or_content(
     not_name: re.Pattern[str],
     content: re.Pattern[str],
 ) -> bool:
-    """Return whether a file belongs to a dialect, by its name or else by its content.
+    """Return whether the name of a file, or else its content, indicates a dialect.
 
     Args:
         name: names for which the content does not matter. Names are compared in lower case.
@@ -157,16 +157,16 @@ def has_name_or_content(
 
 
 def is_stock_include(pattern: str) -> bool:
-    """Return whether an include names a file of the distribution that does not affect streaming."""
+    """Return whether an include names a distribution file that does not affect streaming."""
     return bool(_STOCK_INCLUDE.search(pattern))
 
 
 def require_literal_values(request: RenderRequest, program: str) -> None:
-    """Check that no value to render has a special meaning in a configuration of ``program``.
+    """Check that no value has a special meaning in a configuration for ``program``.
 
     Raises:
         UsageError: a value contains a character that could have one.
     """
     for value in (request.upstream, request.path, request.listen):
         if not _LITERAL.fullmatch(value):
-            raise UsageError(f"{value!r} cannot be written in a configuration of {program}")
+            raise UsageError(f"{value!r} cannot be written in a configuration for {program}")

@@ -1,4 +1,4 @@
-"""Lint and fix texts of any dialect, without I/O."""
+"""Linting and fixing of texts in any dialect, without I/O."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from undam.textfiles.source import Source
 from undam.textfiles.templates import OPAQUE
 from undam.versions import EVERY_VERSION, Version
 
-# A fix can reveal another diagnostic, and overlapping fixes are applied in separate rounds. The
-# limit stops two fixes that undo each other from alternating forever.
+# A fix can reveal another diagnostic, and overlapping fixes are applied in separate rounds. This
+# limit stops two fixes that keep undoing each other.
 _MAX_ROUNDS = 8
 
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
@@ -29,7 +29,7 @@ def lint_source(
     settings: Settings,
     open_include: IncludeOpener = no_includes,
 ) -> LintResult:
-    """Return the diagnostics that the settings enable and no comment suppresses.
+    """Return the diagnostics that are enabled by the settings and not suppressed by a comment.
 
     Diagnostics of ``source`` come first, then those of each included file, in text order.
 
@@ -55,7 +55,7 @@ def lint_source(
 def _for_version(
     diagnostics: Iterable[Diagnostic], dialect: Dialect, version: Version | None
 ) -> Iterator[Diagnostic]:
-    """Drop diagnostics that do not hold for the version, and qualify those that may not hold."""
+    """Drop diagnostics that do not apply to the version; qualify those that may not apply."""
     for one in diagnostics:
         if one.affected == EVERY_VERSION or (version and one.affected.contains(version)):
             yield one
@@ -72,19 +72,19 @@ def _holes(source: Source) -> Iterator[str]:
 
 
 def _limited_by_unread(one: Diagnostic, unread: tuple[str, ...]) -> Diagnostic:
-    """Remove a fix that only inserts lines, if an unread part may already contain them."""
+    """Downgrade a diagnostic whose fix only inserts lines that an unread part may contain."""
     if unread and one.edits and all(edit.start == edit.end for edit in one.edits):
         return with_unread_part(one, unread[0])
     return one
 
 
 def _without_placeholders(one: Diagnostic) -> Diagnostic:
-    """Remove a fix that would write a template placeholder as text."""
+    """Remove a fix that would insert a template placeholder as literal text."""
     return replace(one, edits=()) if any(OPAQUE in edit.text for edit in one.edits) else one
 
 
 def _merge_uncertain_routes(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Replace the diagnostics of each route that may stream with one remark on the worst one."""
+    """Merge the diagnostics for each route that may stream into one remark about the worst one."""
     reported: list[Diagnostic] = []
     uncertain: dict[AssessedRoute, list[Diagnostic]] = {}
     for one in diagnostics:
@@ -112,7 +112,7 @@ def fix_source(
     unsafe: bool = False,
     open_include: IncludeOpener = no_includes,
 ) -> str:
-    """Return the text of ``source`` with every possible fix applied to it.
+    """Return the text of ``source`` after applying every possible fix.
 
     Args:
         unsafe: also apply fixes that change more than streaming.
@@ -132,7 +132,7 @@ def fix_sources(
     unsafe: bool = False,
     open_include: IncludeOpener = no_includes,
 ) -> dict[str, str]:
-    """Return the new text of each file that the fixes change, by path.
+    """Return the new text of each file that the fixes change, keyed by path.
 
     The fixes can change ``source`` and the files that it includes.
 
@@ -166,7 +166,7 @@ def fix_sources(
 
 
 def _fixable(diagnostics: tuple[Diagnostic, ...], *, unsafe: bool) -> dict[str, list[Diagnostic]]:
-    """Return the diagnostics whose fix may be applied, grouped by path."""
+    """Return the diagnostics whose fixes may be applied, grouped by path."""
     allowed = {Safety.SAFE, Safety.UNSAFE} if unsafe else {Safety.SAFE}
     fixable: dict[str, list[Diagnostic]] = {}
     for one in diagnostics:

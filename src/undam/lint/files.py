@@ -1,4 +1,4 @@
-"""Configuration files on disk: discovery in folders, decoding, and a cache of their texts."""
+"""Configuration files on disk: search in folders, decoding, and a cache of file texts."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from undam.textfiles.templates import is_template_name, template_source
 
 STDIN = "-"
 
-# The largest hand-written configurations have about 100 KB; larger files are usually data.
+# The largest hand-written configurations have about 100 KB. Larger files are usually data.
 MAX_BYTES = 1_000_000
 _BOM = b"\xef\xbb\xbf"
-# Git examines the same number of bytes to distinguish binary files from text.
+# Git examines the same number of bytes to decide whether a file is binary.
 _BINARY_CHECK_BYTES = 8000
 
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
-# Hidden folders in which platforms and tools keep configurations of proxies.
+# Hidden folders in which platforms and tools keep proxy configurations.
 _READ_HIDDEN_FOLDERS = frozenset({
     ".platform", ".ebextensions", ".docker", ".devcontainer", ".nginx", ".deploy", ".kube", ".k8s",
     ".helm", ".config",
 })  # fmt: skip
-# Suffixes of programs and of texts that may contain a configuration, for instance as a
-# here-document. They are not configurations themselves.
+# Suffixes of programs and texts that may contain a configuration, for instance in a here-document.
+# These files are not configurations themselves.
 _PROGRAM_SUFFIXES = frozenset({".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx"})
 _CONTAINER_SUFFIXES = frozenset({".sh", ".bash"})
 _MARKDOWN_SUFFIXES = frozenset({".md", ".mdx", ".markdown"})
-# Suffixes of documentation, programs, images and archives. They are not configurations, even if
-# they contain the text of one.
+# Suffixes of documentation, programs, images and archives. These files are not treated as
+# configurations, even if they contain one.
 _SKIPPED_SUFFIXES = frozenset({
     ".rst", ".txt", ".adoc", ".html", ".htm", ".css", ".scss", ".svg", ".xml", ".csv", ".log",
     ".lock", ".diff", ".patch", ".ipynb", ".pyi", ".pyc", ".vue", ".go", ".rs", ".c", ".h", ".cc",
@@ -45,7 +45,7 @@ _SKIPPED_SUFFIXES = frozenset({
     ".xz", ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".woff", ".woff2",
     ".ttf", ".mp4",
 })  # fmt: skip
-# Names of files that may have no suffix and are not configurations themselves, such as Dockerfile.
+# Names of files, such as Dockerfile, that may lack a suffix and are not configurations.
 _CONTAINER_NAMES = re.compile(r"(?:.*\.)?(?:docker|container)file(?:\..*)?", re.IGNORECASE)
 _SKIPPED_NAMES = re.compile(
     r"(?:.*\.)?(?:make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
@@ -55,7 +55,7 @@ _SKIPPED_NAMES = re.compile(
 
 
 class FileUse(Enum):
-    """Use of a file, as its name indicates."""
+    """Use of a file, as indicated by its name."""
 
     CONFIGURATION = auto()
     CONTAINER = auto()
@@ -69,7 +69,7 @@ class FileUse(Enum):
 
 
 def use_of(path: str) -> FileUse:
-    """Return the use of a file, as its name indicates."""
+    """Return the use that the name of a file indicates."""
     name = Path(path).name
     suffix = Path(path).suffix.lower()
     if suffix in _CONTAINER_SUFFIXES or _CONTAINER_NAMES.fullmatch(name):
@@ -84,7 +84,7 @@ def use_of(path: str) -> FileUse:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that may be a configuration.
+    """A file that may be or contain a configuration.
 
     Args:
         path: the path that the user gave, or a path below a folder that the user gave.
@@ -99,7 +99,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Reason why a file was not linted or fixed, with its line and column if they are known."""
+    """Reason why a file was not linted or fixed. Line and column are given if known."""
 
     path: str
     message: str
@@ -113,7 +113,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FileText:
-    """Text of a file, with everything needed to write it back in the same form.
+    """Text of a file, with the encoding details needed to write it back.
 
     Args:
         raw: the bytes of the file, at most one more than ``MAX_BYTES``.
@@ -133,13 +133,13 @@ class FileText:
         return len(self.raw) > MAX_BYTES
 
     def encode(self, text: str) -> bytes:
-        """Encode a text in the encoding of this file, with its byte order mark."""
+        """Encode a text in this file's encoding, with a byte order mark if this file has one."""
         mark = _BOM if self.raw.startswith(_BOM) else b""
         return mark + text.encode(self.encoding)
 
 
 def decode(raw: bytes) -> FileText:
-    """Decode bytes as UTF-8 or, if they are not UTF-8, as Latin-1, which preserves every byte."""
+    """Decode bytes as UTF-8, or else as Latin-1, which preserves every byte."""
     if b"\0" in raw[:_BINARY_CHECK_BYTES]:
         return FileText(raw, "", "utf-8", is_text=False)
     body = raw.removeprefix(_BOM)
@@ -151,7 +151,7 @@ def decode(raw: bytes) -> FileText:
 
 @dataclass
 class ConfigFiles:
-    """The files of one run. A file with several paths is read once and has one name."""
+    """The files of a lint run. A file with several paths is read once and has one name."""
 
     _names: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, FileText] = field(default_factory=dict)
@@ -159,17 +159,17 @@ class ConfigFiles:
     _templates: set[str] = field(default_factory=set)
 
     def copy(self) -> ConfigFiles:
-        """Return a copy, so that changes to its texts do not affect this one."""
+        """Return a copy whose texts can be changed without affecting this object."""
         return ConfigFiles(
             dict(self._names), dict(self._texts), dict(self._sources), set(self._templates)
         )
 
     def register(self, path: str) -> None:
-        """Register a path as the name of the file that it leads to."""
+        """Register a path as the name of the file to which it resolves."""
         self._names.setdefault(os.path.realpath(path), path)
 
     def name(self, path: str) -> str:
-        """Return the registered path of a file, or one relative to the working directory."""
+        """Return a file's registered path, or else its path relative to the working directory."""
         real = os.path.realpath(path)
         if real not in self._names:
             relative = os.path.relpath(real)
@@ -177,24 +177,24 @@ class ConfigFiles:
         return self._names[real]
 
     def read(self, path: str) -> FileText:
-        """Return the file as it is on disk. Raises OSError."""
+        """Return the file's content on disk. Raises OSError."""
         if path not in self._texts:
             self._texts[path] = decode(_bytes(path))
         return self._texts[path]
 
     def discard(self, path: str) -> None:
-        """Free the text of a file that is not a configuration."""
+        """Free the text of a file that turned out not to be a configuration."""
         self._texts.pop(path, None)
         self._sources.pop(path, None)
 
     def source(self, path: str) -> Source:
-        """Return the text of a file with the changes made so far. Raises OSError."""
-        if path not in self._sources:  # a source also caches its line index
+        """Return a file's text, including the changes made so far. Raises OSError."""
+        if path not in self._sources:  # the Source object also caches its line index
             self._sources[path] = self._view(path, self.read(path).text)
         return self._sources[path]
 
     def treat_as_template(self, path: str) -> Source:
-        """Treat a file as a template from now on, regardless of its name, and return its text."""
+        """Treat a file as a template from now on, whatever its name is. Return its text."""
         self._templates.add(path)
         self._sources.pop(path, None)
         return self.source(path)
@@ -204,12 +204,12 @@ class ConfigFiles:
         return template_source(path, text) if is_template else Source(path, text)
 
     def change(self, path: str, text: str) -> None:
-        """Replace the text of a file in memory, without writing it to disk."""
+        """Replace a file's text in memory only."""
         self._sources[path] = self._view(path, text)
 
     @property
     def changed(self) -> dict[str, str]:
-        """The new texts, by name, of the files that differ from those on disk."""
+        """New text, by name, for each file that differs from its version on disk."""
         texts = {path: one.written for path, one in self._sources.items()}
         return {path: text for path, text in texts.items() if text != self.read(path).text}
 
@@ -286,7 +286,7 @@ def _walk(
 
 
 def is_excluded(path: str, patterns: Iterable[str]) -> bool:
-    """Return whether a pattern matches the path or name of a file or of a folder above it."""
+    """Return whether a pattern matches the path or name of a file or of any parent folder."""
     return any(
         fnmatch(name, pattern.rstrip("/"))
         for pattern in patterns

@@ -1,4 +1,4 @@
-"""Opener of the files that a configuration includes, with limits on folders, number and size."""
+"""Opener for the files that a configuration includes. Folders, number and size are limited."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from undam.lint.dialect import is_stock_include
 from undam.lint.files import STDIN, ConfigFiles
 from undam.textfiles.source import Source, UnreadPart
 
-# A complete /etc/nginx has about 50 files.
+# A complete /etc/nginx folder has about 50 files.
 MAX_FILES = 200
 MAX_TOTAL_BYTES = 10_000_000
-# Maximum number of openings of included files in one run. A site with 300 virtual hosts opens five
-# files in each; without a limit, files that include each other would be opened endlessly.
+# Maximum number of times that included files are opened in one run. A site with 300 virtual hosts
+# opens five files in each. Without a limit, files that include each other would be opened
+# endlessly.
 MAX_OPENED = 4000
-# In practice, at most two path parts have wildcards (`conf.d/*/*.conf`). Each further one
+# In practice, at most two path parts have wildcards (`conf.d/*/*.conf`). Each additional one
 # multiplies the number of files to list.
 _MAX_WILDCARD_PARTS = 2
-# Number of folders to search for the main file: the folder of the linted file and its parents.
+# Number of folders to search for the main file: the linted file's folder and its parents.
 _MAIN_FILE_LEVELS = 3
 
 _WILDCARD = re.compile(r"[*?\[]")
-# Configuration folders in a container. In a repository, the rest of the path is relative to the
+# Configuration folders in a container. In a repository, the remaining path is relative to the
 # including file.
 _CONTAINER_FOLDER = re.compile(r"^/(?:etc|usr/local(?:/etc)?|opt|bitnami)/[^/]+(?:/conf)?/(?=.)")
-# A repository often has the template of an included file.
+# A repository often contains a template in place of the included file.
 _TEMPLATE_ENDINGS = (".template", ".tmpl", ".tpl", ".j2", ".jinja2", ".erb", ".inc", ".example")
 _MAIN_FILES = (
     "nginx.conf", "haproxy.cfg", "httpd.conf", "apache2.conf", "lighttpd.conf", "squid.conf",
@@ -38,19 +39,19 @@ _MAIN_FILES = (
 
 
 class IncludeBudget:
-    """Number of includes that one run may still open, over all linted files."""
+    """Number of includes that a lint run may still open, over all linted files."""
 
     def __init__(self) -> None:
         self.left = MAX_OPENED
 
     def take(self) -> bool:
-        """Use up one include; return false if none is left."""
+        """Use up one include. Return false if none was left."""
         self.left -= 1
         return self.left >= 0
 
 
 class Includes:
-    """``IncludeOpener`` of one linted file.
+    """``IncludeOpener`` for one linted file.
 
     A relative pattern is resolved from the folder of the linted file, from that of the program's
     main file, or from the parent folder; the first one with a matching file is used. Files are
@@ -72,7 +73,8 @@ class Includes:
     ) -> None:
         self._files = files
         self._budget = budget or IncludeBudget()
-        # Listing a folder is slow, and the files that match a pattern do not change during a run.
+        # Cached, because listing a folder is slow and the matching files do not change during a
+        # run.
         self._paths: dict[str, list[str]] = {}
         folder = Path.cwd() if linted == STDIN else Path(os.path.realpath(linted)).parent
         main = _main_folder(folder)
@@ -81,9 +83,9 @@ class Includes:
         self._roots = [Path(os.path.realpath(root)) for root in roots]
         self._opened: set[str] = set()
         self._bytes = 0
-        # Maps each unopened pattern to the reason.
+        # Maps each pattern that was not opened to the reason.
         self._unopened: dict[str, str] = {}
-        # Maps each pattern to the limit that left out some of its files.
+        # Maps each pattern with unopened files to the limit that was reached.
         self._limited: dict[str, str] = {}
 
     def __call__(self, pattern: str) -> list[Source]:
@@ -101,7 +103,7 @@ class Includes:
         return []
 
     def unread(self, sources: Sequence[Source]) -> list[UnreadPart]:
-        """Return the includes in ``sources`` that were not opened, with the reason.
+        """Return the includes in ``sources`` that were not opened, each with the reason.
 
         Patterns that occur in no source are omitted, since only the parser tried them.
         """
@@ -158,7 +160,7 @@ class Includes:
 
 
 def _files_of(path_pattern: str) -> list[str]:
-    """Return the real paths of the files that match, sorted by name."""
+    """Return the real paths of the files that match a pattern, sorted by name."""
     try:
         paths = sorted(islice(glob.iglob(path_pattern), MAX_FILES + 1))  # noqa: PTH207
     except (OSError, ValueError, re.error):
@@ -167,7 +169,7 @@ def _files_of(path_pattern: str) -> list[str]:
 
 
 def _main_folder(folder: Path) -> Path:
-    """Return the nearest folder with a main file, from ``folder`` upwards, or else ``folder``."""
+    """Return the nearest folder, from ``folder`` upwards, that has a main file; else ``folder``."""
     for here in (folder, *folder.parents)[:_MAIN_FILE_LEVELS]:
         if any((here / name).is_file() for name in _MAIN_FILES):
             return here
@@ -175,7 +177,7 @@ def _main_folder(folder: Path) -> Path:
 
 
 def _line_of(pattern: str, source: Source) -> tuple[str, int] | None:
-    """Return path and number of the first line that contains a pattern, ignoring comments."""
+    """Return path and number of the first line, except comments, that contains a pattern."""
     at = source.text.find(pattern)
     while pattern and at >= 0:
         start, _ = source.line_span(at)

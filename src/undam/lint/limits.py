@@ -1,4 +1,4 @@
-"""Severity of timeouts, for every dialect: limits on silence and on the whole response."""
+"""Severity of time limits, for all dialects: idle timeouts and limits on the whole response."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from undam.rules import Severity
 
-# Between request and first token, a stream can be silent for minutes: queue, prefill, reasoning.
+# Queueing, prefill and reasoning can take minutes, during which no token is sent.
 DEFAULT_SILENCE_S = 300.0
-# Long responses of reasoning models take minutes, but less than an hour.
+# Long responses from reasoning models take minutes, but less than an hour.
 _CERTAIN_CUT_S = 60.0
 _HARMLESS_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSilence:
-    """The silence that a stream must survive; every idle limit is compared with it.
+    """Idle period that a stream must survive. All idle timeouts are compared with it.
 
     Args:
         silence_s: longest expected silence if the servers send no heartbeats.
@@ -26,7 +26,7 @@ class ExpectedSilence:
     heartbeat_s: float | None = None
 
     def severity(self, limit_s: float) -> Severity | None:
-        """Return the severity of a limit on silence. A limit of 0 means no limit.
+        """Return the severity of an idle timeout. A value of 0 means no timeout.
 
         With heartbeats, a limit of at most one interval cuts every silent stream, and a limit below
         two intervals cuts a stream as soon as one heartbeat is late or lost. Without heartbeats, a
@@ -42,7 +42,7 @@ class ExpectedSilence:
 
     @property
     def reason(self) -> str:
-        """The comparison for a message, as a clause whose subject is the limit."""
+        """Clause for a message: compares a limit with the heartbeat interval or the idle period."""
         if self.heartbeat_s:
             return f"which is less than two heartbeat intervals of {self.heartbeat_s:g} s"
         return (
@@ -52,7 +52,7 @@ class ExpectedSilence:
 
 
 def total_limit_severity(limit_s: float) -> Severity | None:
-    """Return the severity of a limit on the whole response, which heartbeats do not extend.
+    """Return the severity of a limit on the whole response. Heartbeats do not extend such a limit.
 
     A limit of 0 means no limit.
     """

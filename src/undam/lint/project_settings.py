@@ -1,4 +1,4 @@
-"""Project settings from the nearest undam.toml or pyproject.toml, with overrides."""
+"""Project settings from the nearest undam.toml or pyproject.toml, possibly overridden."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PYPROJECT = "pyproject.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsOverrides:
-    """Values that take precedence over the settings of a project.
+    """Values that take precedence over a project's settings.
 
     Args:
         select, stream_paths, heartbeat_s, silence_s: replace the settings of the same name.
@@ -40,7 +40,7 @@ class SettingsOverrides:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectSettings(Settings):
-    """Settings with path patterns that are relative to the folder of the settings file.
+    """Settings whose path patterns are relative to the folder of the settings file.
 
     Args:
         folder: folder of the settings file; "" means the working directory.
@@ -54,7 +54,7 @@ class ProjectSettings(Settings):
 
     @property
     def restrictions(self) -> str:
-        """The settings that can hide findings, in one line; empty if there are none."""
+        """One-line summary of the settings that can hide findings; empty if there are none."""
         per_file = (f"{path}: {' '.join(names)}" for path, names in self.per_file.items())
         parts = [
             f"{name} {', '.join(values)}"
@@ -78,7 +78,7 @@ class ProjectSettings(Settings):
 
 
 class SettingsResolver:
-    """Lookup of the settings of each file. Every settings file is read once.
+    """Lookup of the settings for each file. Every settings file is read once.
 
     Args:
         settings: settings for all files; no settings file is read.
@@ -102,14 +102,14 @@ class SettingsResolver:
         self._config_file = config_file
         self._exclude = exclude
         self._cache: dict[Path, ProjectSettings] = {}
-        # Maps each settings file to those of its settings that can hide findings.
+        # For each settings file, a summary of those settings that can hide findings.
         self.restrictions: dict[str, str] = {}
         if settings is not None:
             require_known_rules(_rule_names(settings), "settings")
         require_known_rules((*self._overrides.select, *self._overrides.ignore), "overrides")
 
     def settings_for(self, path: str) -> ProjectSettings:
-        """Return the settings of a file.
+        """Return the settings for a file.
 
         Each folder, from that of the file upwards, is searched for undam.toml and then for a
         pyproject.toml with a table [tool.undam]. For standard input, the search starts in the
@@ -162,7 +162,7 @@ class SettingsResolver:
 
 
 def _settings_in(file: Path) -> ProjectSettings | None:
-    """Read a settings file; return ``None`` for a pyproject.toml without a table [tool.undam]."""
+    """Read a settings file. Return ``None`` for a pyproject.toml without a [tool.undam] table."""
     name = os.path.relpath(file)
     where = str(file) if name.startswith("..") else name
     try:
@@ -195,7 +195,7 @@ def _rule_names(settings: Settings) -> list[str]:
 
 
 def require_known_rules(names: Iterable[str], where: str) -> None:
-    """Check that every name is a code, the beginning of a code, or a slug.
+    """Check that every name is a rule code, the beginning of a rule code, or a slug.
 
     Otherwise, a misspelt name would silently disable every rule.
 

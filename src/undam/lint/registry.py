@@ -1,4 +1,4 @@
-"""The registry of dialects, and detection of the dialect of a file."""
+"""Registry of dialects, and detection of a file's dialect."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from undam.lint.dialects import (
     varnish,
 )
 
-# Detection tries the dialects in this order.
+# Dialects, in the order in which detection tries them.
 DIALECTS: tuple[Dialect, ...] = (
     cloud.DIALECT,
     compose.DIALECT,
@@ -70,17 +70,17 @@ def dialect_named(name: str) -> Dialect:
 
 
 def dialect_of_rule(rule: ConfigRule) -> Dialect:
-    """Return the dialect that a rule belongs to."""
+    """Return the dialect to which a rule belongs."""
     return _DIALECT_OF_RULE[rule.code]
 
 
 def recognise_dialect(path: str, text: str) -> Dialect | None:
-    """Detect the dialect of a file by its name and content; return ``None`` if it is unknown."""
+    """Detect a file's dialect from its name and content. Return ``None`` if it is unknown."""
     return next((dialect for dialect in DIALECTS if dialect.recognises(path, text)), None)
 
 
 def recognise_dialects(path: str, text: str) -> tuple[Dialect, ...]:
-    """Detect the dialects that lint a file: the first that matches, and all additional ones."""
+    """Detect all dialects that lint a file: the first that matches, and all additional ones."""
     first = recognise_dialect(path, text)
     more = (one for one in DIALECTS if one.is_additional and one is not first)
     found = () if first is None else (first,)
@@ -88,7 +88,7 @@ def recognise_dialects(path: str, text: str) -> tuple[Dialect, ...]:
 
 
 def recognise_program(path: str, text: str) -> Dialect | None:
-    """Detect the dialect of source code; return ``None`` if the program does not stream."""
+    """Detect the dialect of a source file. Return ``None`` if the program does not stream."""
     programs = (dialect for dialect in DIALECTS if dialect.reads_programs)
     return next((dialect for dialect in programs if dialect.recognises(path, text)), None)
 

@@ -1,4 +1,4 @@
-"""Replacement of the text of a file, preserving mode, owner, attributes and hard links."""
+"""Replacement of a file's text that preserves mode, owner, attributes and hard links."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def replace_text(
     *,
     read_only: bool = False,
 ) -> None:
-    """Write ``text`` to a file in the file's own encoding.
+    """Write ``text`` to a file, keeping the file's encoding.
 
     A link is preserved: its target is written if the target is in the working directory, in one of
     ``roots``, or in the folder of the link.
@@ -61,7 +61,7 @@ def replace_text(
 
 
 def _overwrite(target: Path, status: os.stat_result, data: bytes) -> None:
-    """Write in place; on an error such as a full disk, restore the content."""
+    """Overwrite a file in place. On failure, for instance on a full disk, restore its content."""
     before = target.read_bytes()
     mode = stat.S_IMODE(status.st_mode)
     if not mode & stat.S_IWUSR:
@@ -106,7 +106,7 @@ def _replace(target: Path, status: os.stat_result, data: bytes) -> None:
 
 
 def _copy_attributes(target: Path, temporary: str) -> None:
-    """Copy extended attributes (ACLs and security labels) as far as the system permits it."""
+    """Copy extended attributes (ACLs and security labels) as far as the system allows."""
     with contextlib.suppress(OSError, AttributeError):
         for name in os.listxattr(target):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Options and results of a lint run."""
+"""Options for a lint run, and its results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from undam.textfiles.source import Source, UnreadPart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LintOptions:
-    """Options of `lint_paths` and `fix_paths`.
+    """Options for `lint_paths` and `fix_paths`.
 
     Args:
         dialect: name of the dialect of the named files. In folders, only files that are recognised
@@ -76,29 +76,29 @@ class LintReport:
 
     @property
     def has_faults(self) -> bool:
-        """True if there is a diagnostic of severity error or warning."""
+        """True if at least one diagnostic has severity error or warning."""
         return any(one.severity is not Severity.INFO for one in self.diagnostics)
 
     def count(self, outcome: RouteOutcome) -> int:
-        """Return the number of routes with an outcome."""
+        """Return the number of routes with the given outcome."""
         return sum(one.outcome is outcome for one in self.routes)
 
     def dialect_of(self, diagnostic: Diagnostic) -> Dialect:
-        """Return the dialect of a diagnostic, which may differ from the dialect of the file."""
+        """Return a diagnostic's dialect, which may differ from that of its file."""
         return dialect_of_rule(diagnostic.rule)
 
     def source(self, diagnostic: Diagnostic) -> Source:
-        """Return the text of the file that a diagnostic is located in."""
+        """Return the text of the file in which a diagnostic is located."""
         return self.texts.source(diagnostic.path)
 
     def fix_lines(self, diagnostic: Diagnostic) -> list[str]:
-        """Return the lines that the fix removes, prefixed "-", and adds, prefixed "+"."""
+        """Return the lines that the fix removes (prefix "-") and adds (prefix "+")."""
         return changed_lines(self.source(diagnostic), diagnostic.edits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """Changes that all fixes make to one file.
+    """Changes to one file by all of its fixes.
 
     Args:
         before: the text on disk.
@@ -115,7 +115,7 @@ class FileChange:
     written: bool = False
 
     def diff(self) -> list[str]:
-        """Return the lines of a unified diff for ``patch -p1`` and ``git apply``."""
+        """Return the lines of a unified diff that ``patch -p1`` and ``git apply`` accept."""
         name = "stdin" if self.path == STDIN else self.path
         return list(file_diff(name, self.before, self.after))
 
@@ -135,7 +135,7 @@ class FixReport:
     problems: tuple[Problem, ...]
 
     def content(self, path: str) -> bytes:
-        """Return the content of a linted file with the fixes applied."""
+        """Return the content of a linted file after the fixes."""
         after = {change.path: change.after for change in self.changes}
         before = self.lint.texts.read(path)
         return before.encode(after.get(path, before.text))

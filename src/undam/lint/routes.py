@@ -1,4 +1,4 @@
-"""Assessment of routes that may carry event streams. On others, buffering is not a problem.
+"""Assessment of whether routes carry event streams. Buffering harms only those that do.
 
 Dialects call `assess_route` with the paths and upstreams of a route. The evidence, with the scores
 of its kinds, is in `undam.lint.evidence`.
@@ -39,12 +39,12 @@ __all__ = [
 
 _NOT_PATH = re.compile(r"[^\w/.-]+")
 _LITERAL_PREFIX = re.compile(r"\^?((?:\\?[/._-]|\w)*)")
-# Shorter fragments occur in too many paths to identify a route.
+# Shorter fragments occur in too many paths to identify a particular route.
 _MIN_FRAGMENT = 3
-# Host names that may stand for any service on the machine.
+# Host names that may refer to any service on the machine.
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal"})
 _ANY_PATH = frozenset({"", "/", "/*", "*", "^/", "^", ".*", "^/(.*)", "^(.*)", "^/(.*)$"})
-# Suffixes of configurations and templates, which are not part of the name of a site.
+# Suffixes of configurations and templates, which are not part of the site's name.
 _FILE_ENDINGS = re.compile(
     r"(?:\.(?:conf|cfg|template|tmpl|tpl|j2|jinja2?|erb|inc|example|ya?ml|toml))+$"
 )
@@ -52,7 +52,7 @@ _PLAIN_FILES = frozenset({"nginx", "default", "site", "httpd", "apache2", "hapro
 
 
 class PathMatch(StrEnum):
-    """Part of a path that a route pattern must match."""
+    """Part of a path with which a route pattern is compared."""
 
     PREFIX = "prefix"
     """The beginning of the path or the whole path."""
@@ -62,7 +62,7 @@ class PathMatch(StrEnum):
 
 
 class Recipe(Enum):
-    """A setting that is usually intended for event streams, with its score and its name."""
+    """A setting that authors usually write for event streams, with its score and a phrase."""
 
     EVENT_STREAM = (3, "text/event-stream is named")
     ACCEL_BUFFERING = (3, "X-Accel-Buffering is set")
@@ -76,7 +76,7 @@ class Recipe(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RouteHints:
-    """Information about the routes that is not in their configuration.
+    """Information about routes from outside their configuration.
 
     Args:
         paths: prefixes of the routes that stream (``--stream PREFIX``). If any are given, all other
@@ -98,7 +98,7 @@ def assess_route(
     sites: Iterable[str] = (),
     recipes: Iterable[Recipe] = (),
 ) -> Assessment:
-    """Assess whether a route streams.
+    """Assess whether a route streams, from its path, servers, sites and settings.
 
     Args:
         path: prefix or pattern of the route as configured; "/" for all requests.
@@ -123,7 +123,7 @@ def assess_pattern(
     sites: Iterable[str] = (),
     recipes: Iterable[Recipe] = (),
 ) -> Assessment:
-    """Assess whether the route of a pattern streams. Regular expressions are never executed.
+    """Assess whether a route with a pattern streams. Regular expressions are never executed.
 
     Args:
         pattern: prefix, part or regular expression, depending on ``match``.
@@ -140,7 +140,7 @@ def assess_pattern(
 
 
 def literal_prefix(regex: str) -> str:
-    """Return the path with which every match of an anchored expression begins; "/" if none."""
+    """Return the literal beginning of all paths that an anchored expression matches; else "/"."""
     match = _LITERAL_PREFIX.match(regex)
     assert match is not None  # the expression also matches the empty string
     literal = match[1].replace("\\", "")
@@ -160,7 +160,7 @@ def _combined(
     hints: RouteHints,
     around: tuple[tuple[str, ...], tuple[Recipe, ...]],
 ) -> Assessment:
-    """Add up the scores. The name of another program does not weaken a decisive path."""
+    """Add up all scores. A decisive path counts even if the server seems to be another program."""
     if own.score == EXCLUDED:
         return Assessment(RouteOutcome.UNKNOWN, (own.phrase,))
     sites, recipes = around
@@ -184,13 +184,13 @@ def _combined(
 
 
 def _counting(recipes: tuple[Recipe, ...]) -> Iterable[Recipe]:
-    """Return the distinct recipes. With a WebSocket upgrade, disabled buffering does not count."""
+    """Return the distinct recipes, without disabled buffering if there is a WebSocket upgrade."""
     is_upgraded = Recipe.UPGRADE in recipes
     return (one for one in dict.fromkeys(recipes) if not (is_upgraded and one is Recipe.UNBUFFERED))
 
 
 def _best(found: Iterable[NameEvidence]) -> NameEvidence:
-    """Return the strongest evidence for a stream, or else the strongest against one."""
+    """Return the strongest evidence for a stream or, if there is none, the strongest against it."""
     known = list(found)
     best = max(known, key=lambda one: one.score, default=NameEvidence(0))
     return best if best.score > 0 else min(known, key=lambda one: one.score, default=best)
@@ -223,7 +223,7 @@ def _witness_phrase(witness: ServiceWitness) -> str:
 
 
 def _site(path: str, sites: tuple[str, ...], file: str) -> Iterable[NameEvidence]:
-    """Yield the evidence in the names of the site and of the file.
+    """Yield the evidence from the site names and the file name.
 
     A file may have routes to several programs, so its name counts only for general paths.
     """
@@ -235,6 +235,6 @@ def _site(path: str, sites: tuple[str, ...], file: str) -> Iterable[NameEvidence
 
 
 def _overlap(path: str, hint: str) -> bool:
-    """Return whether one of two prefixes contains the other."""
+    """Return whether one of the two prefixes contains the other."""
     route, wanted = path.rstrip("*/") + "/", hint.rstrip("*/") + "/"
     return wanted.startswith(route) or route.startswith(wanted)

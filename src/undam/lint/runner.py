@@ -1,4 +1,4 @@
-"""Lint and fix files and folders: the public API of `undam.lint`.
+"""Linting and fixing of files and folders: the public API of `undam.lint`.
 
 Each file is linted once. An included file is linted with the file that includes it, because the
 settings of the outer file are in force inside.
@@ -73,7 +73,7 @@ def lint_paths(
     options: LintOptions | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> LintReport:
-    """Lint files and folders.
+    """Lint files and folders, and return a report.
 
     Args:
         paths: files, folders with all files below them, or "-" for standard input.
@@ -97,7 +97,7 @@ def fix_paths(
     write: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> FixReport:
-    """Lint files and folders and apply the fixes, in memory or to the files.
+    """Lint files and folders and apply the fixes, either in memory or to the files.
 
     Args:
         paths: files, folders with all files below them, or "-" for standard input.
@@ -121,7 +121,7 @@ def fix_paths(
 
 @dataclass(frozen=True)
 class _LintedFile:
-    """A configuration that was linted, with the files it includes.
+    """A configuration that was linted, and the files that it includes.
 
     Args:
         region: offsets of a configuration inside the file; ``None`` if it is the whole file.
@@ -139,12 +139,12 @@ class _LintedFile:
         return [self.path, *(one.path for one in self.result.included)]
 
     def view(self, outer: Source) -> Source:
-        """Return the text of the configuration within the current text of its file."""
+        """Return the configuration's text, cut from the current text of its file."""
         return outer if self.region is None else region_source(outer, *self.region)
 
 
 class _LintRun:
-    """One run of the linter, with optional fixes."""
+    """A lint run over files and folders, optionally with fixes."""
 
     def __init__(self, paths: Paths, settings: Settings | None, options: LintOptions) -> None:
         self._paths = _path_list(paths)
@@ -167,7 +167,7 @@ class _LintRun:
         self.problems: list[Problem] = []
 
     def lint(self, on_progress: ProgressCallback | None) -> None:
-        """Lint every candidate and keep the results of the outermost files."""
+        """Lint every candidate. Keep the results for files that no other file includes."""
         candidates, self.problems, unreadable = find_candidates(
             self._paths, self._options.exclude, markdown=self._options.markdown
         )
@@ -182,8 +182,8 @@ class _LintRun:
             if on_progress is not None:
                 on_progress(candidate.path, done, len(candidates))
             if candidate.path in included:
-                # The file was linted with the file that includes it. Otherwise, files that include
-                # each other would be linted once for every file.
+                # The file was linted with the file that includes it. Without this check, files that
+                # include each other would be linted many times.
                 skipped.append(candidate)
                 continue
             found = self._lint_candidate(candidate)
@@ -201,7 +201,7 @@ class _LintRun:
                 self._dialects.setdefault(path, one.dialect)
 
     def report(self) -> LintReport:
-        """Merge the results; for two diagnostics at one position, keep the more severe one."""
+        """Merge the results. If a rule fired twice at one position, keep the more severe one."""
         merged: dict[tuple[str, int, int, str], Diagnostic] = {}
         unread = list(self._unread)
         for linted in self._linted:
@@ -228,7 +228,7 @@ class _LintRun:
         )
 
     def fix(self, *, unsafe: bool) -> list[FileChange]:
-        """Apply the fixes in memory.
+        """Apply all fixes in memory, and return the changed files.
 
         Of several configurations inside a file, the last one is fixed first, so that the offsets of
         the others remain valid.
@@ -249,7 +249,8 @@ class _LintRun:
                     open_include=open_include,
                 )
             except ConfigSyntaxError as error:
-                # If two files include a third one, the fixes for the first file have changed it.
+                # Two files can include the same third file. The fixes for the first file may then
+                # have changed it, so that the second cannot be parsed.
                 problem = Problem(linted.path, f"cannot be fixed completely: {error}")
                 self.problems.append(problem)
                 continue
@@ -267,7 +268,7 @@ class _LintRun:
         ]
 
     def write(self, change: FileChange) -> FileChange:
-        """Write a change to its file; on failure, record a problem."""
+        """Write a change to its file. If that fails, record a problem."""
         if change.path == STDIN:
             return change
         try:
@@ -280,7 +281,7 @@ class _LintRun:
         return replace(change, written=True)
 
     def accepted_configurations(self, changes: list[FileChange]) -> list[_LintedFile]:
-        """Return the configurations to change whose current text their own program accepts."""
+        """Return the configurations to be changed that their own checker currently accepts."""
         changed = {change.path for change in changes} if self._options.verify else set()
         return [
             one
@@ -292,7 +293,7 @@ class _LintRun:
     def restore_rejected(
         self, changes: list[FileChange], accepted: list[_LintedFile]
     ) -> list[FileChange]:
-        """Restore the files of each configuration that its own program now rejects."""
+        """Restore the files of each configuration that its own checker now rejects."""
         restored: set[str] = set()
         for one in accepted:
             message = rejection(one.dialect.name, one.path)
@@ -319,7 +320,7 @@ class _LintRun:
             self.problems.append(Problem(change.path, f"could not be restored: {error}"))
 
     def _lint_candidate(self, candidate: Candidate) -> list[_LintedFile]:
-        """Lint a file, and the configurations inside it.
+        """Lint a file and the configurations that are embedded in it.
 
         If the user gave the path of the file itself, the reason why it was not linted is recorded
         as a problem; otherwise the file is passed over.
@@ -358,7 +359,7 @@ class _LintRun:
         return found
 
     def _dialects_of(self, candidate: Candidate) -> list[Dialect]:
-        """Return the dialects in which to lint a file; some files are linted in more than one."""
+        """Return the dialects in which a file is linted. There may be more than one."""
         if candidate.named and self._dialect is not None:
             return [self._dialect]
         if not candidate.named and candidate.use in {FileUse.MARKDOWN, FileUse.OTHER}:
@@ -370,7 +371,7 @@ class _LintRun:
             return [] if program is None or self._dialect not in {None, program} else [program]
         dialects = recognise_dialects(name, text)
         if not dialects and has_placeholders(text):
-            # Placeholders may hide the lines by which a dialect is recognised.
+            # Placeholders may hide the lines from which a dialect is detected.
             dialects = recognise_dialects(name, template_source(candidate.path, text).text)
         is_container = not candidate.named and candidate.use is FileUse.CONTAINER
         return [
@@ -380,7 +381,7 @@ class _LintRun:
         ]
 
     def _lint_whole(self, candidate: Candidate, dialect: Dialect) -> list[_LintedFile]:
-        """Lint a file; if it cannot be parsed and has placeholders, lint it as a template."""
+        """Lint a file. If it cannot be parsed and has placeholders, lint it as a template."""
         path = candidate.path
         try:
             return [self._lint(path, dialect, self._texts.source(path))]
@@ -397,7 +398,7 @@ class _LintRun:
             try:
                 return [self._lint(path, dialect, self._texts.treat_as_template(path))]
             except (ConfigSyntaxError, RecursionError):
-                pass  # the error for the unmodified text is more helpful
+                pass  # the parse error for the unmodified text is more helpful
         message = str(failure).removeprefix(f"{failure.path}:{failure.line}:{failure.column}: ")
         problem = Problem(failure.path, message, failure.line, failure.column)
         kind = "template" if is_template else f"{dialect.title} file"
@@ -405,7 +406,7 @@ class _LintRun:
         return []
 
     def _fail(self, candidate: Candidate, problem: Problem, kind: str) -> None:
-        """Record that a file was not linted; if the user named the file, record a problem."""
+        """Record that a file was not linted. If the user named the file, this is a problem."""
         if candidate.named:
             self.problems.append(problem)
             return
@@ -420,7 +421,7 @@ class _LintRun:
             self._passed_over.append(PassedOver(one.path, "folder", f"not read: {one.message}"))
 
     def _lint_embedded(self, candidate: Candidate) -> list[_LintedFile]:
-        """Lint the configurations inside a file. Those that cannot be parsed are skipped."""
+        """Lint the configurations that are embedded in a file. Skip those that cannot be parsed."""
         path = candidate.path
         outer = self._texts.source(path)
         found: list[_LintedFile] = []
@@ -454,7 +455,7 @@ class _LintRun:
 
 
 def _recognised_name(path: str, text: str) -> str:
-    """Return the name by which the dialect of a file is recognised.
+    """Return the file name from which a file's dialect is detected.
 
     Standard input and pipes have no name. YAML is easily distinguished from everything else.
     """
@@ -470,7 +471,7 @@ def _path_list(paths: Paths) -> list[str]:
 
 
 def _outermost(linted: list[_LintedFile]) -> list[_LintedFile]:
-    """Return the files that no other file includes, and one file of each include cycle."""
+    """Return the files that no other file includes, and one file from each include cycle."""
     inner = {path for one in linted for path in one.files[1:] if path != one.path}
     kept = {one.path: one for one in linted if one.path not in inner}
     reached = {path for one in kept.values() for path in one.files}
@@ -482,7 +483,7 @@ def _outermost(linted: list[_LintedFile]) -> list[_LintedFile]:
 
 
 def _sort_key(one: Diagnostic) -> tuple[str, int, int, str]:
-    # With a separator that sorts first, the files of a folder stay together.
+    # This separator sorts before all other characters, so files in the same folder stay together.
     return one.path.replace(os.sep, "\0"), one.line, one.column, one.rule.code
 
 

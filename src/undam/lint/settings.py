@@ -1,4 +1,4 @@
-"""Settings of the rules: the enabled rules, and the values used in comparisons."""
+"""Settings for rules: which rules are enabled, and the values that rules use in comparisons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGETS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of the rules.
+    """Settings for the rules.
 
     Args:
         select: codes, prefixes of codes ("NGX", "NGX1") or slugs to enable; empty enables all.
@@ -50,21 +50,21 @@ class Settings:
 
     @property
     def silence(self) -> ExpectedSilence:
-        """The silence that idle limits are compared with."""
+        """Idle period with which idle timeouts are compared."""
         known = self.neighbours.heartbeat_s if self.heartbeat_s is None else self.heartbeat_s
         return ExpectedSilence(self.silence_s, known)
 
     @property
     def hints(self) -> RouteHints:
-        """The hints for rules that compare routes, which do not include the name of a file."""
+        """Hints for rules that compare routes. These hints do not include a file name."""
         return RouteHints(self.stream_paths, neighbours=self.neighbours)
 
     def hints_for(self, path: str) -> RouteHints:
-        """Return the hints about the routes of a file that come from outside the file."""
+        """Return the hints about a file's routes that come from outside the file."""
         return RouteHints(self.stream_paths, path, self.neighbours)
 
     def target(self, program: str) -> Version | None:
-        """Return the version of a program; ``None`` if it is not known."""
+        """Return the version of a program; ``None`` if unknown."""
         return self.targets.get(program) or self.neighbours.targets.get(program)
 
     def is_enabled(self, code: str, slug: str, path: str) -> bool:
@@ -85,7 +85,7 @@ def _matches(code: str, slug: str, names: tuple[str, ...]) -> bool:
 
 
 def read_settings(table: Mapping[str, object], *, where: str) -> Settings:
-    """Read settings from a TOML table (``[tool.undam]``, or the whole of undam.toml).
+    """Read settings from a TOML table: ``[tool.undam]``, or the whole undam.toml.
 
     Args:
         where: the name of the table in error messages.
@@ -120,7 +120,7 @@ def read_settings(table: Mapping[str, object], *, where: str) -> Settings:
 
 
 def read_target(name: str, version: object, *, where: str) -> Version:
-    """Return the version of a program that the user states.
+    """Return the program version that the user stated.
 
     Raises:
         UsageError: the program is unknown, or the version is not a number such as 1.30.

@@ -1,4 +1,4 @@
-"""Answers as objects: one key per answer, to start, read, resume, stop and list them."""
+"""Stored answers that requests can start, read, resume, stop and list."""
 
 from undam.asgi.answers.answer import ANSWER_KEY, Answer
 from undam.asgi.answers.answers import Answers, AnswerStatus

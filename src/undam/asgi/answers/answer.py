@@ -1,4 +1,4 @@
-"""One stored answer, and a request that reads it."""
+"""`Answer`, a stored answer, and `AnswerReading`, one request that reads it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MISSING = frozenset({"None", "null", "undefined"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Answer in a store. Return it from an endpoint as ``EventStreamResponse(answer)``.
+    """Answer in a replay store. Endpoints return it as ``EventStreamResponse(answer)``.
 
     Each response reads the answer from its start, or after the request's last event ID. Created by
     `Answers`.
@@ -62,7 +62,7 @@ class Answer:
     is_topic: bool = False
 
     def reading(self, scope: Scope, *, expose_errors: bool) -> AnswerReading:
-        """Return an `AnswerReading` for the request with this ``scope``; it is not opened yet."""
+        """Return an unopened `AnswerReading` for the request with this ``scope``."""
         return AnswerReading(self, scope, expose_errors=expose_errors)
 
     def producer(self, frames: Frames, *, expose_errors: bool) -> SourceProducer:
@@ -76,7 +76,7 @@ class Answer:
         )
 
     def frames(self) -> Frames:
-        """Return an encoder whose answer ID is the same in every process."""
+        """Return an encoder whose answer ID depends only on the answer, not on the process."""
         answer = self.answer
         if isinstance(answer, OpenAIAnswer) and answer.id is None:
             digest = sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -113,13 +113,14 @@ class AnswerReading:
                 return preceded_by(first, events)
             return events
         if last_id is None:
-            # A POST without an event ID is a new question. A GET joins the running answer.
+            # A POST without an event ID asks a new question, whereas a GET joins the running
+            # answer.
             mode: AttachMode = "join" if self._scope["method"] == "GET" else "new"
             return read_from_start(stored.store, stored.name, produce, frames, mode=mode)
         return await read_after(stored.store, stored.name, last_id, produce, frames)
 
     async def close_unused(self) -> None:
-        """Close the source if the store has not started it; called after the request."""
+        """Close the source if the store has not started it. Called after the request."""
         if self._stored.mode != "existing":
             await self._produce.close_unused()
 
@@ -131,14 +132,14 @@ FORMATS: tuple[type[AnswerFormat], ...] = (OpenAIAnswer, UIMessageAnswer, AgUiRu
 
 
 def format_of(openai: bool | OpenAIAnswer, protocol: AnswerFormat | None) -> AnswerFormat | None:
-    """Return the format that one of the arguments selects; ``None`` for plain events.
+    """Return the answer format that one of the arguments selects; ``None`` for plain events.
 
     Raises:
         UsageError: both arguments choose one.
     """
     chosen = OpenAIAnswer() if openai is True else openai or None
     if chosen is not None and protocol is not None:
-        raise UsageError("openai and protocol both choose a format; pass one of them")
+        raise UsageError("openai and protocol both choose a format; pass only one of them")
     return chosen or protocol
 
 
@@ -158,14 +159,14 @@ def frames_for(answer: AnswerFormat | None, encode: Encode | None) -> Frames:
 
 
 def check_key(key: object, what: str) -> str:
-    """Return ``key`` after checking that it can identify one stream.
+    """Return ``key`` unchanged if it is usable as the key of one stream.
 
     Raises:
         UsageError: it is not text, blank, or the text of a missing value. Two users without an ID
             would share one stream.
     """
     if not isinstance(key, str) or not key.strip():
-        raise UsageError(f"{what} must be text that is not blank, not {key!r}")
+        raise UsageError(f"{what} must be non-blank text, not {key!r}")
     if key.strip() in _MISSING:
-        raise UsageError(f"{what} is {key!r}, probably a missing ID that became text")
+        raise UsageError(f"{what} is {key!r}; probably a missing ID was converted to text")
     return key

@@ -29,14 +29,14 @@ from undam.errors import UsageError
 Owner = str | int | UUID | None
 """Owner of answers, such as a user ID; ``None`` for everyone who knows the key."""
 
-# The key contains the format, so that a reader in another process encodes errors in that format.
+# The key contains the answer format, so that a reader in any process encodes errors in this format.
 _PLAIN = "answer-"
 _KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerStatus:
-    """State of an answer.
+    """State of a stored answer.
 
     Attributes:
         key: key of the answer.
@@ -52,7 +52,7 @@ class AnswerStatus:
 
 
 class Answers:
-    """Answers of an application, each under its own key, in a replay store.
+    """Stored answers of an application, each under its own key.
 
     An answer does not belong to the request that started it: it runs until it ends, is stopped, or
     has had no reader for the store's ``linger_s`` seconds. The key is a random secret that `start`
@@ -142,7 +142,9 @@ class Answers:
         check_source(source)
         scope = task_scope or self._task_scope
         if scope is not None and (not callable(source) or is_iterator(source)):
-            raise UsageError("task_scope passes its value to source, so source must be a function")
+            raise UsageError(
+                "source must be a function, because it receives the value of task_scope"
+            )
         answer = self._format
         if openai is not None or protocol is not None:
             answer = format_of(openai or False, protocol)
@@ -163,7 +165,7 @@ class Answers:
         # The returned reader has not been started, so it needs no cleanup.
         await self._store.attach(stored.name, None, produce)
         if owner is not None:
-            # The answer runs even if the store cannot list it.
+            # A failure to list the answer must not prevent it from running.
             with contextlib.suppress(StoreUnavailable):
                 await self._store.remember(_group(owner), stored.name)
         return stored
@@ -176,7 +178,7 @@ class Answers:
         source_from: Any = None,
         task_scope: TaskScope | None = None,
     ) -> Answer:
-        """Return the answer under ``key`` for a later response, such as after a reload of the page.
+        """Return the answer under ``key`` for another response, for example after a page reload.
 
         The response starts after the request's last event ID, else with the first event. Its status
         is 404 if the answer does not exist or belongs to another owner, and 204 if everything was
@@ -207,7 +209,7 @@ class Answers:
         return AnswerStatus(key, found.state, found.events, found.last_event_id)
 
     async def stop(self, key: str, *, owner: Owner) -> bool:
-        """Stop an answer, even in another process; return whether it was running.
+        """Stop an answer, even if another process runs it. Return whether it was running.
 
         Its readers receive ``event: stopped`` and a clean end (in OpenAI's format, an error of type
         ``answer_stopped``). The source is cancelled. In another process, this happens at its next
@@ -216,7 +218,7 @@ class Answers:
         return await self._store.stop(_name(owner, key))
 
     async def list(self, *, owner: Owner) -> list[AnswerStatus]:
-        """Return the stored answers of ``owner``, the newest first.
+        """Return the stored answers of ``owner``, newest first.
 
         Raises:
             UsageError: ``owner`` is None. Answers without an owner are secret and have no list.
@@ -238,11 +240,11 @@ class Answers:
         """
         data = frames_for(None, self._encode).encode(item)
         if not data or data.count(b"\n\n") != 1:
-            raise UsageError("publish takes one event: text, a dict, an Event, or another item")
+            raise UsageError("publish takes one event: text, a dict, an Event or another item")
         return await self._store.publish(check_key(topic, "topic"), data)
 
     def subscribe(self, topic: str) -> Answer:
-        """Return the events of ``topic`` for a response.
+        """Return the events of ``topic``, to be sent in a response.
 
         It starts after the request's last event ID, else with the next event.
         """
@@ -252,12 +254,12 @@ class Answers:
         )
 
     async def close(self, topic: str) -> bool:
-        """End ``topic`` for its readers; return whether it was open."""
+        """End ``topic`` for its readers. Return whether it was open."""
         return await self._store.stop(check_key(topic, "topic"))
 
 
 def _name(owner: Owner, key: str) -> str:
-    """Return the key for the store, which is unique for each pair of owner and key."""
+    """Return the key in the store, which is unique for each pair of owner and answer key."""
     return f"{_group(owner)}/{key}"
 
 

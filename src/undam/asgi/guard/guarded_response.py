@@ -1,4 +1,4 @@
-"""A guarded request: inspection of the application's messages, and protection of its stream."""
+"""One guarded request: inspection of the application's messages, and protection of its stream."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NDJSON_TYPES = frozenset(
     }
 )
 
-# A single CR at the end is not listed: it may be the first half of a CRLF, and the LF would then
-# end another block.
+# A single CR at the end is not listed, because it may be the first half of a CRLF. The LF would
+# then end a second block.
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 _TAIL = 4
 
@@ -44,7 +44,7 @@ class GuardSettings:
 
 
 class GuardedResponse(DrivenResponse):
-    """Response of the guarded application.
+    """Response of a guarded application, with heartbeats and time limits if it is a stream.
 
     Messages pass through unchanged unless the response is a stream. For a stream, this class adds
     heartbeats, enforces the send limit and detects disconnects.
@@ -82,7 +82,7 @@ class GuardedResponse(DrivenResponse):
         self._disconnect_task: asyncio.Task[None] | None = None
 
     async def run(self, app: App, scope: Scope) -> None:
-        """Serve the request; exceptions of the application are passed to the server."""
+        """Serve the request. Exceptions from the application are re-raised to the server."""
         self._bind_task()
         caught: BaseException | None = None
         try:
@@ -118,7 +118,7 @@ class GuardedResponse(DrivenResponse):
         try:
             while self._disconnect_task is not None:
                 if self._inbox:
-                    # The disconnect message stays in the queue, so that later calls return it too.
+                    # The disconnect message stays in the queue for later calls.
                     last = self._inbox[0]["type"] == "http.disconnect"
                     message = self._inbox[0] if last else self._inbox.popleft()
                     self._read.set()
@@ -130,12 +130,12 @@ class GuardedResponse(DrivenResponse):
             self._listening -= 1
 
     async def send(self, message: Message) -> None:
-        """Pass on a message from the application, and protect the response if it is a stream."""
+        """Pass on a message from the application. If it starts a stream, protect that stream."""
         if self._started:
             is_body = message["type"] == "http.response.body"
             if is_body and self._outcome.reason in _ABNORMAL_ENDS and not message.get("more_body"):
-                # An inner middleware has caught the exception of the stream and would now end the
-                # response cleanly, as Starlette's BaseHTTPMiddleware does.
+                # Inner middleware, such as Starlette's BaseHTTPMiddleware, has caught the stream's
+                # exception. Without this check, it would end the response cleanly.
                 self._suppressed_end = True
                 if self._outcome.reason == "error":
                     raise self._broken()
@@ -153,7 +153,7 @@ class GuardedResponse(DrivenResponse):
         await self._send(message)
 
     def heartbeat_bytes(self) -> bytes:
-        """Return an SSE comment or the NDJSON heartbeat; empty bytes within an event or a line."""
+        """Return the heartbeat (an SSE comment or NDJSON line); empty within an event or a line."""
         if self._is_ndjson:
             at_boundary = not self._tail or self._tail.endswith(b"\n")
             return self._guard_settings.ndjson_heartbeat or b"" if at_boundary else b""
@@ -172,7 +172,7 @@ class GuardedResponse(DrivenResponse):
     def _start(self, message: Message, headers: list[tuple[bytes, bytes]]) -> Message:
         names = {name.lower() for name, _ in headers}
         settings = self._guard_settings
-        # A heartbeat cannot be inserted into a body of fixed length or into compressed data.
+        # Heartbeats cannot be inserted into compressed data or into a body with a fixed length.
         fixed = b"content-length" in names or b"content-encoding" in names
         wanted = not self._is_ndjson or settings.ndjson_heartbeat is not None
         if wanted and not fixed and self._scope["method"] != "HEAD":
@@ -203,7 +203,8 @@ class GuardedResponse(DrivenResponse):
         if self._heartbeat is None:
             return
         recent = self._tail + body
-        # "id:" may also occur inside data. In that case heartbeats merely use the safer form.
+        # "id:" may also occur in event data, which is harmless: heartbeats then use the form that
+        # is safe among event IDs.
         self._ids = self._ids or b"id:" in recent
         self._tail = recent[-_TAIL:]
 
@@ -215,7 +216,7 @@ class GuardedResponse(DrivenResponse):
         )
 
     async def _prefetch_messages(self) -> None:
-        """Receive messages on behalf of the application, to detect a disconnect.
+        """Receive messages for the application, so that a disconnect is detected immediately.
 
         No message is lost, because all of them are queued for the application.
         """
@@ -223,13 +224,13 @@ class GuardedResponse(DrivenResponse):
         while message.get("type") != "http.disconnect":
             try:
                 message = await self._receive()
-            except Exception:  # if `receive` raises, the server has lost the client
+            except Exception:  # if `receive` raises, the client connection is lost
                 message = {"type": "http.disconnect"}
             self._inbox.append(message)
             self._arrived.set()
             if message.get("more_body", False):
-                # For backpressure, the next part is read only after the application has received
-                # this one.
+                # To propagate backpressure, read the next part only after the application has
+                # received this one.
                 self._read.clear()
                 await self._read.wait()
         if self._listening == 0:

@@ -57,7 +57,7 @@ class StreamGuard:
         check_limits(heartbeat, send_timeout, buffer_bytes)
         if ndjson_heartbeat is not None and not ndjson_heartbeat.endswith(b"\n"):
             raise UsageError(
-                "ndjson_heartbeat must end with a newline, or it would merge with the next line"
+                "ndjson_heartbeat must end with a newline, to keep it separate from the next line"
             )
         if isinstance(paths, str):
             raise UsageError("paths must be a collection of path prefixes, not one string")

@@ -1,1 +1,1 @@
-"""Pass-through of another model API's stream, with its events unchanged."""
+"""Relay of another model API's stream, with all events unchanged."""

@@ -1,4 +1,4 @@
-"""`relay`: another model API's stream as an ASGI response, event by event and unchanged."""
+"""`relay`: an ASGI response that passes on another model API's events unchanged."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def relay(upstream: Any, **options: Unpack[StreamOptions]) -> EventStream:
 
 
 class Relay(EventStream):
-    """`EventStream` that passes on another stream; see `relay`."""
+    """`EventStream` that relays another stream; see `relay`."""
 
     def __init__(self, upstream: Any, **options: Unpack[StreamOptions]) -> None:
         given: Any = {"first_item_timeout": FIRST_ITEM_TIMEOUT_S, **options}
@@ -72,7 +72,7 @@ class Relay(EventStream):
 
 
 class RelayedEvents(AsyncIterator[Raw]):
-    """Iterator over the events of an upstream."""
+    """Async iterator over the complete events of an upstream."""
 
     def __init__(self, upstream: Any) -> None:
         self._upstream = upstream
@@ -109,7 +109,7 @@ class RelayedEvents(AsyncIterator[Raw]):
 
 
 class EventSplitter:
-    """Splitter of bytes at the ends of events; removes blocks without a field, such as comments."""
+    """Splitter of a byte stream into complete events; drops comments and blocks without fields."""
 
     def __init__(self) -> None:
         self._held = b""
@@ -122,7 +122,7 @@ class EventSplitter:
         self._held = data[end:]
         if len(self._held) > _MAX_EVENT_BYTES:
             raise RemoteProtocolError(
-                f"an event of the upstream is larger than {_MAX_EVENT_BYTES} bytes"
+                f"the upstream sent an event larger than {_MAX_EVENT_BYTES} bytes"
             )
         return _without_comments(data[:end])
 
@@ -140,12 +140,12 @@ class EventSplitter:
         try:
             json.loads(text if text != _DONE_DATA else b"null")
         except ValueError:
-            raise RemoteProtocolError("the upstream ended within an event") from None
+            raise RemoteProtocolError("the upstream's response ended within an event") from None
         return rest
 
 
 def _without_comments(data: bytes) -> bytes:
-    """Remove comments. Data without comments is returned unchanged."""
+    """Remove comments from ``data``; return it unchanged if it has none."""
     if not data.strip(b"\r\n"):
         return b""
     if not data.startswith(b":") and b"\n:" not in data and b"\r:" not in data:
@@ -159,18 +159,18 @@ def _without_comments(data: bytes) -> bytes:
 
 
 class ChatObjects:
-    """Encoder of an SDK's chunk objects. The SDK has removed the ``[DONE]`` of the stream."""
+    """Encoder for the chunk objects of an SDK, which removes ``[DONE]`` from the stream."""
 
     def __init__(self) -> None:
         self._is_chat = self._is_finished = self._is_done = False
 
     @property
     def needs_done(self) -> bool:
-        """True if the stream is complete, but lacks its end marker."""
+        """True if the chat stream has finished without its ``[DONE]`` marker."""
         return self._is_chat and self._is_finished and not self._is_done
 
     def encode(self, item: Any) -> bytes:
-        """Return an object as an event. A typed object becomes an event of its type."""
+        """Return an object as an event. Its ``type``, if any, becomes the event type."""
         if item == "[DONE]":
             self._is_done = True
             return _DONE
@@ -198,7 +198,7 @@ def _framed(item: Any, chat: ChatObjects) -> bytes:
 
 
 def _check_first(data: bytes) -> None:
-    """Raise if the stream begins with an error event, so that the client receives that status.
+    """Raise if the stream begins with an error event, so that the client receives an error status.
 
     Raises:
         UpstreamRefused: the first event is an error.
@@ -234,7 +234,7 @@ def _status_of(error: dict[str, Any]) -> int:
 
 
 class RelayFrames(PlainFrames):
-    """Encoder that passes events on, and sends errors in the format of the upstream's API."""
+    """Encoder that passes events on unchanged, and formats errors like the upstream's API."""
 
     __slots__ = ("_named",)
 

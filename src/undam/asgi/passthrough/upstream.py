@@ -1,4 +1,4 @@
-"""Reading of an upstream: an SDK's stream, an HTTP response, or an iterable of bytes or objects.
+"""Access to an upstream: an SDK stream, an HTTP response, or an iterable of bytes or objects.
 
 Libraries are recognized by the attributes of their objects, so none is imported here.
 """
@@ -44,7 +44,7 @@ async def opened(upstream: Any, resources: AsyncExitStack) -> AsyncIterator[Any]
 
 
 async def discard(upstream: Any) -> None:
-    """Close an upstream that was never read."""
+    """Close an upstream from which nothing was read."""
     if inspect.iscoroutine(upstream):
         upstream.close()
     else:
@@ -62,7 +62,7 @@ async def _entered(manager: Any, resources: AsyncExitStack) -> Any:
 
 
 def _response_of(upstream: Any) -> Any:
-    """Return the unread HTTP response of ``upstream``, or ``None``."""
+    """Return the unread HTTP response of ``upstream``; ``None`` if there is none."""
     candidates = [upstream]
     candidates += [getattr(upstream, name, None) for name in ("response", "http_response")]
     for one in candidates:
@@ -78,7 +78,7 @@ def _is_httpx(thing: Any) -> bool:
 
 
 def _is_aiohttp(thing: Any) -> bool:
-    # httpx raises an exception for the attribute `content` of an unread response.
+    # httpx raises an exception if `content` is accessed before the response is read.
     if _is_httpx(thing):
         return False
     return hasattr(getattr(thing, "content", None), "iter_any") and hasattr(thing, "status")
@@ -112,7 +112,7 @@ async def _check(response: Any) -> None:
 
 
 async def _close(thing: Any) -> None:
-    """Close a response, an SDK's stream or an iterator; a blocking close runs in a thread."""
+    """Close a response, an SDK stream or an iterator. A blocking close runs in a thread."""
     if _is_httpx(thing):
         is_async = hasattr(thing.stream, "__aiter__")
         await (thing.aclose() if is_async else asyncio.to_thread(thing.close))
@@ -121,5 +121,5 @@ async def _close(thing: Any) -> None:
     elif inspect.iscoroutinefunction(close := getattr(thing, "close", None)):
         await close()
     elif callable(close) and not inspect.isgenerator(thing):
-        # A plain generator is closed in the thread that runs it.
+        # The thread that runs a plain generator also closes it.
         await asyncio.to_thread(close)

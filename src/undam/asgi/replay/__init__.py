@@ -1,4 +1,4 @@
-"""Replay: stores that keep the events of a stream for reconnecting readers."""
+"""Replay stores, which keep a stream's events so that readers can reconnect."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""Interface between `EventStream(replay=…)` and the store that keeps its events.
+"""Interface of replay stores, which keep the events of `EventStream(replay=…)`.
 
 With a replay, the source does not belong to a connection. The store runs it under a key and keeps
 its events; every connection, including the first, only reads them. The store therefore decides
@@ -22,27 +22,27 @@ StoredEvent = tuple[str, bytes]
 
 
 class ReplayGap(UndamError):
-    """Missed events are no longer stored, or the reader's last event ID is unknown."""
+    """Events that the reader has missed are no longer stored, or its last event ID is unknown."""
 
 
 class ReplayOver(UndamError):
-    """The stream has ended or is unknown, and this reader has nothing left to read."""
+    """The stream has ended or is unknown, so there is nothing left for this reader."""
 
 
 class StoreUnavailable(UndamError):
-    """The store cannot be reached, so nothing was changed."""
+    """The store is unreachable, and nothing was changed."""
 
 
 class ReplayUnknown(ReplayOver):
-    """The reader may only join a stream, and none is stored under this key."""
+    """The reader may only join an existing stream, and none is stored under this key."""
 
 
 class AnswerStopped(UndamError):
-    """The stream was stopped on request; this is its intended end."""
+    """The stream was stopped on request, so this is not a failure."""
 
 
 class SourceFailed(UndamError):
-    """The source raised an exception, which was logged.
+    """The source raised an exception, which has been logged.
 
     Args:
         last: error event, to be stored after the events of the source.
@@ -84,7 +84,7 @@ class StreamStatus:
 
 
 class Producer(Protocol):
-    """Runner of a source to its end. `EventStream` passes one to the store.
+    """Function that runs a source to its end. `EventStream` passes one to the store.
 
     Attributes:
         resumable: the source can start at a ``position`` other than 0.
@@ -93,7 +93,7 @@ class Producer(Protocol):
     resumable: bool
 
     async def __call__(self, append: Append, position: int) -> Sequence[bytes]:
-        """Append the events of the source one by one. Cancelling this call stops the source.
+        """Append the source's events one by one. Cancelling this call stops the source.
 
         Args:
             position: number of events that a previous process has stored.
@@ -109,7 +109,7 @@ class Producer(Protocol):
 
 
 class Replay(Protocol):
-    """Store of streams, identified by keys.
+    """Store for streams, by key.
 
     Attributes:
         on_gap: response of `EventStream` to `ReplayGap`. With ``"204"`` it answers with status
@@ -154,12 +154,12 @@ class Replay(Protocol):
 
 
 class AnswerStore(Replay, Protocol):
-    """Store for `Answers`: streams can be replaced, listed and stopped, and may have no source."""
+    """Store for `Answers`: streams can be replaced, listed and stopped, and need no source."""
 
     async def attach(
         self, key: str, last_id: str | None, produce: Producer, *, mode: AttachMode = "join"
     ) -> AsyncGenerator[StoredEvent, None]:
-        """Return a reader, as `Replay.attach` does, for an existing stream or a new one.
+        """Return a reader for an existing or a new stream, as `Replay.attach` does.
 
         With ``mode="new"``, ``produce`` is started even if the key is known. The earlier stream
         continues for its readers, and can be resumed with its event IDs.
@@ -170,7 +170,7 @@ class AnswerStore(Replay, Protocol):
         ...
 
     async def status(self, key: str) -> StreamStatus | None:
-        """Return the state of the newest stream under ``key``; ``None`` if there is none."""
+        """Return the state of the newest stream under ``key``, or ``None`` if there is none."""
         ...
 
     async def stop(self, key: str) -> bool:
@@ -184,22 +184,22 @@ class AnswerStore(Replay, Protocol):
         ...
 
     async def remember(self, group: str, key: str) -> None:
-        """Add ``key`` to the streams of ``group``, for `list_group`."""
+        """Add ``key`` to ``group``, so that `list_group` returns it."""
         ...
 
     async def list_group(self, group: str) -> list[tuple[str, StreamStatus]]:
-        """Return the stored streams of ``group``, the newest first."""
+        """Return the stored streams of ``group``, newest first."""
         ...
 
     async def publish(self, topic: str, data: bytes) -> str:
-        """Append an event to the stream of ``topic``, which has no source; return its ID.
+        """Append an event to ``topic``, a stream without a source, and return the event's ID.
 
         A slow reader does not delay this call: it receives a gap.
         """
         ...
 
     async def subscribe(self, topic: str, last_id: str | None) -> AsyncGenerator[StoredEvent, None]:
-        """Return a reader of ``topic`` that starts after ``last_id``, or with the next event.
+        """Return a reader for ``topic`` that starts after ``last_id``, or else at the next event.
 
         Raises:
             ReplayGap: events after ``last_id`` were dropped, or the topic was started again.

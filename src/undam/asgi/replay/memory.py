@@ -1,4 +1,4 @@
-"""`MemoryReplay`: a replay store in the memory of one process."""
+"""`MemoryReplay`: a replay store in the memory of a single process."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from undam.errors import UsageError
 
 log = logging.getLogger("undam.asgi")
 
-# Typical answers have fewer than 5,000 tokens, and the longest have tens of thousands. In OpenAI's
-# format, a chunk with one token takes about 200 bytes.
+# Most answers have fewer than 5,000 tokens; the longest have tens of thousands. In OpenAI's format,
+# a one-token chunk takes about 200 bytes.
 MAX_EVENTS = 5000
 MAX_BYTES = 1 << 20
 
@@ -34,7 +34,7 @@ continues, but no reader receives its events."""
 
 
 class MemoryReplay:
-    """Replay store that keeps the newest events of each stream in the memory of this process.
+    """Replay store that keeps the newest events of each stream in this process's memory.
 
     For several workers or replicas, use `undam.asgi.redis`. Create one instance per application and
     pass it to every `EventStream` as ``replay``.
@@ -90,7 +90,7 @@ class MemoryReplay:
 
     @property
     def readers(self) -> int:
-        """Number of readers of the stored streams."""
+        """Total number of readers of the stored streams."""
         return sum(channel.readers for channel in self._store.values())
 
     async def attach(
@@ -171,14 +171,14 @@ class MemoryReplay:
         channel.task = asyncio.get_running_loop().create_task(
             _run(channel, produce), name="undam replay source"
         )
-        self._drop_later(channel)  # This timer is cancelled when the first reader starts.
+        self._drop_later(channel)  # The first reader cancels this timer.
         return channel
 
     def _idle(self, channel: StreamChannel) -> None:
         if channel.stored:
             self._drop_later(channel)
         else:
-            channel.stop()  # The channel is not in the store, so no reader can reconnect to it.
+            channel.stop()  # The channel is not in the store, so readers cannot reconnect to it.
 
     def _drop_later(self, channel: StreamChannel) -> None:
         channel.cancel_timer()
@@ -190,7 +190,7 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
     async def append(data: bytes) -> str:
         await channel.wait_for_space(1, len(data))
         if channel.end is not None:
-            raise asyncio.CancelledError  # The source suppressed its cancellation.
+            raise asyncio.CancelledError  # the source ignored its cancellation
         return channel.publish(data)
 
     try:
@@ -208,7 +208,7 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
             await append(event)
         channel.finish("complete")
     finally:
-        channel.finish("lost")  # This has no effect if the end is already set.
+        channel.finish("lost")  # no effect if the stream has already ended
 
 
 def check_bounds(

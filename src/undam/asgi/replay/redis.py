@@ -1,4 +1,4 @@
-"""`RedisReplay`: a replay store that processes share through Redis (extra ``redis``)."""
+"""`RedisReplay`: a replay store in Redis, shared by several processes (extra ``redis``)."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ except ModuleNotFoundError as missing:
 
 log = logging.getLogger("undam.asgi")
 
-# The lease is renewed, and checked by other processes, this many times per lease duration.
+# Number of renewals per lease duration. Other processes check the lease equally often.
 _CHECKS_PER_LEASE = 3
-# A local copy of another process's stream is dropped after this time without readers. Redis still
-# has all of its events.
+# Local copies of another process's stream are dropped after this time without readers. Redis still
+# has all events.
 _UNREAD_COPY_S = 1.0
 _RETRY_S = 0.5
 
 
 class RedisReplay:
-    """Replay store in Redis (6.2 or later); a reader can resume a stream in any process.
+    """Replay store in Redis 6.2 or later. A reader can resume a stream in any process.
 
     One process runs the source of a stream and holds a lease, which it renews. The other processes
     follow the stream. Every event is stored in Redis before any reader receives it. Guarantees:
@@ -121,22 +121,22 @@ class RedisReplay:
         self._opening = weakref.WeakValueDictionary()
         self._groups = RedisGroups(self._client, self._settings)
         self._tasks: set[asyncio.Task[None]] = set()
-        # Copies of streams that other processes run. Redis has all of their events, so a copy can
-        # be dropped at any time.
+        # Local copies of streams that other processes run. They can be dropped at any time, because
+        # Redis has all events.
         self._copies: set[StreamChannel] = set()
         self._is_down = False
 
     def __len__(self) -> int:
-        """Return the number of streams that this process runs or reads."""
+        """Return the number of streams that this process produces or copies."""
         return len(self._store)
 
     @property
     def readers(self) -> int:
-        """Number of readers of all streams in this process."""
+        """Total number of readers in this process."""
         return sum(channel.readers for channel in self._store.values())
 
     async def aclose(self) -> None:
-        """Stop all local sources, so that other processes can continue them; close the connection.
+        """Stop all local sources, which other processes can then continue; close the connection.
 
         A client that was passed to the constructor stays open.
         """
@@ -174,7 +174,7 @@ class RedisReplay:
         return await self._log(key, await self._log(key).current_run()).status()
 
     async def stop(self, key: str) -> bool:
-        """See `Replay.stop`. Another process ends its source within a third of ``lease_s``."""
+        """See `Replay.stop`. A source in another process stops within ``lease_s / 3`` seconds."""
         run = await self._log(key).current_run()
         was_running = await self._log(key, run).stop() or await self._log(key, TOPIC).stop()
         channel = self._store.get((key, run))
@@ -234,13 +234,13 @@ class RedisReplay:
         return RedisLog(self._client, self._settings, key, secrets.token_hex(8), run)
 
     async def _run_for(self, key: str, last_id: str | None, mode: AttachMode) -> str:
-        """Return the run that this reader resumes or joins; empty for the first run of ``key``."""
+        """Return the run to resume or join; empty for the first run under ``key``."""
         if mode == "new" and last_id is None:
             return new_epoch()
         try:
             if not last_id:
                 return await self._log(key).current_run()
-            # The epoch identifies the run, and every event ID begins with it.
+            # Every event ID begins with the epoch, which identifies the run.
             epoch = last_id.partition(":")[0]
             if not is_epoch(epoch):
                 return ""
@@ -264,14 +264,14 @@ class RedisReplay:
         return channel
 
     async def _follow_topic(self, channel: StreamChannel, topic_log: RedisLog) -> None:
-        """Copy the events of a topic while it has readers in this process."""
+        """Copy a topic's events from Redis while the topic has readers in this process."""
         buffer = channel.buffer
         try:
             while channel.end is None:
                 entries = await topic_log.read(buffer.last, _ms(self._check_s))
                 await _copy_entries(channel, entries, waits=False)
                 if not entries:
-                    # Publishing without an event also keeps a silent topic from expiring.
+                    # Publishing without an event renews the expiry time of an idle topic.
                     most = self._bounds.max_events
                     epoch, _ = await topic_log.publish(new_epoch(), most, None)
                     if epoch != buffer.epoch:
@@ -281,7 +281,7 @@ class RedisReplay:
         finally:
             self._copies.discard(channel)
             channel.task = None
-            channel.finish("lost")  # This has no effect if the end is already set.
+            channel.finish("lost")  # no effect if the stream has already ended
 
     async def _open(self, name: StoreName, produce: Producer, *, may_start: bool) -> StreamChannel:
         key, run = name
@@ -298,7 +298,8 @@ class RedisReplay:
             self._log_state(error)
             opened, down = OpenResult("produce", epoch, 0), True
         except asyncio.CancelledError:
-            # This process may already hold the lease, although it will not run the source.
+            # This process may have acquired the lease, but it will not run the source, so release
+            # the lease.
             self._spawn(self._release(stream_log, "free"))
             raise
         if opened.role == "unknown":
@@ -325,7 +326,7 @@ class RedisReplay:
     async def _copy_all(
         self, channel: StreamChannel, stream_log: RedisLog, opened: OpenResult
     ) -> None:
-        """Copy all events in Redis to ``channel``."""
+        """Copy all stored events from Redis to ``channel``."""
         buffer = channel.buffer
         while channel.end is None and (opened.last > buffer.last or opened.role == "over"):
             entries = await stream_log.read(buffer.last, None)
@@ -333,10 +334,10 @@ class RedisReplay:
                 break
             await _copy_entries(channel, entries)
         if buffer.last < opened.last:
-            # Redis was short of memory and evicted events.
+            # Redis was short of memory and evicted the missing events.
             buffer.skip_to(opened.last + 1)
         if opened.role == "over":
-            channel.finish("lost")  # This has no effect if the end is already set.
+            channel.finish("lost")  # no effect if the stream has already ended
 
     async def _produce(
         self, channel: StreamChannel, stream_log: RedisLog, produce: Producer, *, down: bool = False
@@ -363,7 +364,7 @@ class RedisReplay:
         try:
             outcome = await writer.run()
         finally:
-            # This also runs at shutdown. The source must be closed before another process continues
+            # This also runs at shutdown: the source must be closed before another process continues
             # the stream.
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -374,7 +375,7 @@ class RedisReplay:
                 await self._release(stream_log, "free" if produce.resumable else "lost")
             channel.task = None
             if outcome is None or outcome == "abandoned" or outcome == "taken":  # noqa: PLR1714 (mypy)
-                # Redis has the current state of the stream, so the local copy is dropped.
+                # Redis has the stream's current state, so drop the local copy.
                 self._store.drop(channel)
                 channel.finish("lost")
             else:
@@ -383,7 +384,7 @@ class RedisReplay:
     async def _follow(
         self, channel: StreamChannel, stream_log: RedisLog, produce: Producer
     ) -> None:
-        """Copy the events that another process writes; take over if it dies."""
+        """Copy the events that another process writes; take over if that process dies."""
         loop = asyncio.get_running_loop()
         touched = loop.time()
         failing_since: float | None = None
@@ -401,24 +402,24 @@ class RedisReplay:
                         await self._check_producer(channel, stream_log, produce)
                 except RedisDown as error:
                     self._log_state(error)
-                    # The time counts from the first failure rather than the last reply, because
-                    # this process may have been suspended.
+                    # Measured from the first failure, not from the last reply, because this process
+                    # may have been suspended in between.
                     failing_since = failing_since or loop.time()
                     if loop.time() - failing_since > self._lease_s:
-                        # A dead producer would have been replaced by now, so drop the copy. Readers
-                        # can reconnect.
+                        # By now, another process would have replaced a dead producer. Drop the
+                        # copy; readers can reconnect.
                         self._store.drop(channel)
                         return
                     await asyncio.sleep(_RETRY_S)
         finally:
             self._copies.discard(channel)
             channel.task = None
-            channel.finish("lost")  # This has no effect if the end is already set.
+            channel.finish("lost")  # no effect if the stream has already ended
 
     async def _check_producer(
         self, channel: StreamChannel, stream_log: RedisLog, produce: Producer
     ) -> None:
-        """Check that the producer's lease is still valid, after a period without events."""
+        """Check after an idle period that the producer's lease is still valid."""
         epoch = channel.buffer.epoch
         opened = await stream_log.open(epoch, may_start=False, may_continue=produce.resumable)
         if opened.epoch != epoch:
@@ -465,7 +466,7 @@ class RedisReplay:
 async def _copy_entries(
     channel: StreamChannel, entries: Sequence[LogEntry], *, waits: bool = True
 ) -> None:
-    """Publish entries of another process. If some are missing, readers before them receive a gap.
+    """Publish another process's entries locally. Readers with missing entries receive a gap.
 
     Args:
         waits: wait for slow readers; otherwise they receive a gap.
@@ -483,7 +484,7 @@ async def _copy_entries(
 
 
 async def _unavailable() -> AsyncGenerator[StoredEvent, None]:
-    """Raise `SourceLost` when the iteration starts.
+    """Raise `SourceLost` when the caller starts to iterate.
 
     The response then ends abnormally, so that an EventSource reconnects. It would not reconnect
     after a 503.

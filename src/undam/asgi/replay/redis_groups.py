@@ -1,4 +1,4 @@
-"""Groups of stream keys in Redis, such as the answers of one owner."""
+"""Groups of stream keys in Redis, for example the answers of one owner."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from redis.exceptions import RedisError
 
 from undam.asgi.replay.redis_log import RedisDown, RedisSettings
 
-# Maximum number of keys in a group; the oldest are removed.
+# Maximum number of keys in a group. The oldest keys are removed first.
 _MAX_KEYS = 500
-# A group expires after this time without a new stream. Its streams usually expire much earlier.
+# Time after which a group expires if no stream is added. Most streams expire much earlier.
 _KEEP_S = 86400
 
 
 class RedisGroups:
-    """Sorted sets of keys, by the time at which they were added.
+    """Groups of stream keys, each stored as a sorted set, in the order in which keys were added.
 
     Every method raises `RedisDown` if Redis does not reply in time.
     """
@@ -30,7 +30,7 @@ class RedisGroups:
         self._settings = settings
 
     async def add(self, group: str, key: str) -> None:
-        """Add ``key`` as the newest of ``group``."""
+        """Add ``key`` to ``group`` as its newest member."""
         name = self._name(group)
         commands = self._client.pipeline(transaction=False)
         commands.zadd(name, {_raw(key): time.time()})
@@ -43,7 +43,7 @@ class RedisGroups:
         await self._within_limit(cast("Any", self._client.zrem(self._name(group), _raw(key))))
 
     async def keys(self, group: str) -> list[str]:
-        """Return the keys of ``group``, the newest first."""
+        """Return the keys of ``group``, newest first."""
         found = await self._within_limit(
             cast("Any", self._client.zrevrange(self._name(group), 0, -1))
         )

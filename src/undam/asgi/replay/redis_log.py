@@ -1,4 +1,4 @@
-"""One stream in Redis: its keys, and the scripts that change them atomically.
+"""Storage of one stream in Redis: its keys, and the scripts that change them atomically.
 
 All keys are in the same cluster slot:
 
@@ -27,12 +27,12 @@ from redis.exceptions import RedisError
 from undam.asgi.replay.interface import StoreUnavailable, StreamState, StreamStatus
 from undam.asgi.replay.stream_channel import End
 
-# Maximum events per XREAD. It bounds memory and keeps the number of round trips low for a reader
-# that is far behind.
+# Maximum number of events per XREAD. The limit bounds memory use, but still lets a reader that is
+# far behind catch up in few round trips.
 _PAGE = 200
-# Maximum duration of a blocking read, after which the producer's lease is checked.
+# Maximum duration of a blocking read. After it, the producer's lease is checked.
 _BLOCK_MS = 1000
-# Longer keys are hashed: Redis keeps every name in memory, and every command sends it.
+# Longer keys are hashed, because Redis keeps every name in memory and every command contains it.
 _MAX_KEY_BYTES = 200
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_continue, run
@@ -65,7 +65,7 @@ return {'over', epoch, last}
 """
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, has_readers, first, oldest, end, events...
-# Existing events are skipped, because the reply to an earlier attempt may have been lost.
+# Events that are already stored are skipped: the reply to an earlier attempt may have been lost.
 _APPEND = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch = redis.call('HGET', about, 'epoch')
@@ -103,7 +103,7 @@ redis.call('PEXPIRE', KEYS[5], ARGV[4])
 return {'ok', redis.call('EXISTS', readers)}
 """
 
-# ARGV: keep_ms. The producer detects the end at its next command.
+# ARGV: keep_ms. The producer notices at its next command that the stream has ended.
 _STOP = """
 local events, about, lease = KEYS[1], KEYS[2], KEYS[3]
 local last = redis.call('HGET', about, 'last')
@@ -136,8 +136,8 @@ redis.call('PEXPIRE', about, ARGV[2])
 return {epoch, last}
 """
 
-# ARGV: token, what ('free': delete the lease, 'lost': also end the stream, 'forget': delete all),
-# keep_ms
+# ARGV: token, what, keep_ms. Values of what: 'free' deletes the lease, 'lost' also ends the stream,
+# and 'forget' deletes everything.
 _RELEASE = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if redis.call('GET', lease) ~= ARGV[1] then return 0 end
@@ -156,7 +156,7 @@ StreamRole = Literal["produce", "follow", "over", "unknown"]
 
 
 class RedisDown(StoreUnavailable):
-    """Redis did not reply in time, or replied with an error."""
+    """Redis did not reply in time, or it replied with an error."""
 
 
 class OpenResult(NamedTuple):
@@ -173,7 +173,7 @@ class OpenResult(NamedTuple):
 
 
 class LogEntry(NamedTuple):
-    """Event ``number``, or the end of the stream if ``end`` is set."""
+    """Stored event ``number``, or the end of the stream if ``end`` is set."""
 
     number: int
     data: bytes
@@ -182,7 +182,7 @@ class LogEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """Settings of a `RedisReplay`: key prefix, times in ms, and time limit per command in s."""
+    """Settings for `RedisReplay`: key prefix, times in ms, and time limit per command in s."""
 
     prefix: str
     lease_ms: int
@@ -191,12 +191,12 @@ class RedisSettings:
 
     @property
     def keep_ms(self) -> int:
-        """Time in ms after which unused keys expire; it exceeds the linger time of readers."""
+        """Time in ms after which unused keys expire; longer than the linger time."""
         return self.linger_ms + 2 * self.lease_ms
 
 
 class RedisLog:
-    """Redis client of one process for the stream ``key``.
+    """Access of one process to the stream ``key`` in Redis.
 
     Every method raises `RedisDown` if Redis does not reply within ``timeout_s``.
 
@@ -211,13 +211,13 @@ class RedisLog:
         self._client = client
         self._settings = settings
         self._token = token
-        # A blocking read must end before the client's own socket timeout, which could not be
-        # distinguished from an outage of Redis.
+        # A blocking read must end before the client's own socket timeout, because that timeout
+        # looks like a Redis outage.
         own_s = client.connection_pool.connection_kwargs.get("socket_timeout")
         self._max_block_ms = (
             _BLOCK_MS if own_s is None else min(_BLOCK_MS, max(1, int(own_s * 500)))
         )
-        # The braces put all keys in one cluster slot.
+        # The braces make a Redis cluster put all keys of the stream in the same slot.
         name = f"{settings.prefix}{{{_quoted(key)}}}"
         stream = f"{name}#{run}" if run else name
         self._run = run
@@ -230,7 +230,7 @@ class RedisLog:
         self._release = client.register_script(_RELEASE)
 
     async def open(self, epoch: str, *, may_start: bool, may_continue: bool) -> OpenResult:
-        """Determine the role of this process, and take the lease if the role is ``produce``.
+        """Determine this process's role. If the role is ``produce``, also take the lease.
 
         Args:
             may_start: start the stream with ``epoch`` if it does not exist.
@@ -284,7 +284,7 @@ class RedisLog:
         return _text(status), bool(is_read)
 
     async def read(self, after: int, block_ms: int | None) -> list[LogEntry]:
-        """Return the entries after number ``after``; if there are none, wait for an entry.
+        """Return the entries after number ``after``. If there are none, wait for the next entry.
 
         Args:
             block_ms: maximum wait, which may be shortened; ``None`` to return without waiting.
@@ -296,7 +296,8 @@ class RedisLog:
             found: Any = await self._client.xread(streams, count=_PAGE, block=block_ms)
         if not found:
             return []
-        # RESP2 returns pairs. RESP3, which a client may enable, maps names to lists of pages.
+        # RESP2 returns pairs. RESP3, which a client may enable, returns a dict of stream names and
+        # lists of pages.
         pages = (
             [page for pages in found.values() for page in pages]
             if isinstance(found, dict)
@@ -305,12 +306,12 @@ class RedisLog:
         return [_entry(ident, fields) for page in pages for ident, fields in page]
 
     async def touch(self) -> None:
-        """Record that the stream has a reader."""
+        """Record that the stream currently has a reader."""
         async with self._redis_errors():
             await self._client.set(self._keys[3], 1, px=self._settings.linger_ms)
 
     async def release(self, what: Literal["free", "lost", "forget"]) -> None:
-        """Release the lease if this process still holds it.
+        """Release the lease if this process holds it.
 
         Args:
             what: ``free`` allows another process to continue, ``lost`` ends the stream, and
@@ -320,7 +321,7 @@ class RedisLog:
             await self._release(keys=self._keys, args=[self._token, what, self._settings.keep_ms])
 
     async def current_run(self) -> str:
-        """Return the run of the newest stream of the application's key; empty for the first."""
+        """Return the run ID of the newest stream under this key; empty for the first run."""
         async with self._redis_errors():
             run = await self._client.get(self._keys[4])
         return _text(run) if run else ""
@@ -345,12 +346,12 @@ class RedisLog:
         )
 
     async def stop(self) -> bool:
-        """End this stream as stopped; return whether it was running."""
+        """Mark this stream as stopped. Return whether it was running."""
         async with self._redis_errors():
             return bool(await self._stop(keys=self._keys, args=[self._settings.keep_ms]))
 
     async def publish(self, epoch: str, max_events: int, data: bytes | None) -> tuple[str, int]:
-        """Append an event to a topic, created if necessary; without data, only open the topic.
+        """Append an event to a topic, which is created if necessary. Without data, add no event.
 
         Returns:
             Epoch of the topic, and the number of its newest event.
@@ -375,15 +376,15 @@ class RedisLog:
         except (RedisError, OSError) as error:
             raise RedisDown(f"{type(error).__name__}: {error}") from error
         if task.cancelling() > cancelling:
-            # The client uses asyncio.wait_for, which before Python 3.12 sometimes suppresses a
-            # cancellation. The source would then run forever.
+            # The client uses asyncio.wait_for, which sometimes suppresses a cancellation before
+            # Python 3.12. Without this check, the source would run forever.
             raise asyncio.CancelledError
 
 
 def _quoted(key: str) -> str:
-    """Return a name that differs for every key; a long key is replaced by its hash."""
+    """Return a unique name for ``key``. Long keys are replaced by their hash."""
     raw = key.encode("utf-8", "surrogatepass")
-    # quote() escapes the colon, so no other key has this form.
+    # quote() escapes colons, so no other name begins with "sha256:".
     return (
         quote(raw, safe="") if len(raw) <= _MAX_KEY_BYTES else f"sha256:{sha256(raw).hexdigest()}"
     )

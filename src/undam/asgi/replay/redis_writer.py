@@ -1,4 +1,4 @@
-"""Writer that stores a stream in Redis before its readers receive it, and tolerates outages.
+"""Writer that stores a stream in Redis before readers receive it, and continues during outages.
 
 While Redis is reachable, an event is published only after it has been stored. A process that takes
 over therefore has every event that any reader has received. Events that arrive during a command are
@@ -24,13 +24,13 @@ from undam.asgi.replay.stream_channel import End, StreamChannel
 
 log = logging.getLogger("undam.asgi")
 
-# Maximum unwritten data before the source has to wait. All of it is published at once, so the
-# buffer must have space for it in addition to the events that readers have not read yet.
+# Maximum number and size of unwritten events. Beyond it, the source waits. All unwritten events are
+# published at once, so the buffer needs space for them in addition to the unread events.
 _PENDING_EVENTS = 64
 _PENDING_BYTES = 1 << 18
 MIN_EVENTS = 2 * _PENDING_EVENTS
 """Minimum buffer size, in events, that never drops an event before its readers can read it."""
-# Maximum events per command after an outage.
+# Maximum number of events per command after an outage.
 _BATCH = 256
 _RETRY_S = 1.0
 
@@ -40,7 +40,7 @@ or ``taken`` (another process continues the stream, because this one's lease exp
 
 
 class RedisWriter:
-    """Path of the events of one stream from its source to Redis, and then to the local readers.
+    """Writer that passes a stream's events from the source to Redis, and then to local readers.
 
     Args:
         written: number of events that are already in Redis.
@@ -74,8 +74,8 @@ class RedisWriter:
         self._on_state = on_state
         self._max_pending_bytes = min(_PENDING_BYTES, max_bytes // 2)
         self._down = down
-        # If a stream was started without Redis, another process may have started it as well. In
-        # that case it is not written to Redis.
+        # If a stream was started while Redis was down, another process may have started it too. In
+        # that case, this process does not write its stream to Redis.
         self._local_only = False
         self._started_down = down
         self._pending: list[bytes] = []
@@ -87,7 +87,7 @@ class RedisWriter:
         self._leased_at = self._read_at = asyncio.get_running_loop().time()
 
     async def run_source(self, produce: Producer, position: int) -> None:
-        """Run the source, and accept its events and its end."""
+        """Run the source, and pass on its events and its end."""
         try:
             last = await produce(self.append, position)
         except SourceFailed as failure:
@@ -100,7 +100,7 @@ class RedisWriter:
             await self.finish(last, "complete")
 
     async def append(self, data: bytes) -> str:
-        """Accept an event and return its ID. Wait while too many events are being written."""
+        """Accept an event and return its ID; wait if too many events are unwritten."""
         await self._wait_for_space([data])
         if self._down:
             self._work.set()
@@ -111,7 +111,7 @@ class RedisWriter:
         return buffer.ident(buffer.last + len(self._in_flight) + len(self._pending))
 
     async def finish(self, last: Sequence[bytes], end: End) -> None:
-        """Accept the final events and the end; `run` returns when both are written."""
+        """Accept the final events and the end of the stream; `run` returns after writing them."""
         await self._wait_for_space(last)
         if self._down:
             for data in last:
@@ -122,7 +122,7 @@ class RedisWriter:
         self._work.set()
 
     async def run(self) -> WriteOutcome:
-        """Write until the stream ends, has no readers, or is taken over by another process."""
+        """Write until the stream ends, has no reader left, or is taken over by another process."""
         retrying = False
         while True:
             if not (retrying or self._has_work()):
@@ -149,7 +149,7 @@ class RedisWriter:
             if status == "stopped":
                 return "stopped"
             if status == "taken" and not self._started_down:
-                return "taken"  # Events of two runs of the source must not be mixed.
+                return "taken"  # never mix the events of two runs
             if status != "ok":
                 self._continue_locally()
             if not is_read and not self._has_recent_reader():
@@ -191,7 +191,7 @@ class RedisWriter:
         return status, is_read
 
     def _lease_may_be_lost(self) -> bool:
-        """Return whether to try once more before events are published without Redis.
+        """Return whether to try Redis once more before events are published without it.
 
         If this process was suspended or its loop was blocked, a command appears to have timed out
         although Redis is reachable. Another process may then have taken over the stream.
@@ -229,7 +229,7 @@ class RedisWriter:
                     await self._work.wait()
 
     async def _wait_for_space(self, events: Sequence[bytes]) -> None:
-        """Wait for buffer space for ``events`` in addition to the unwritten events."""
+        """Wait until the buffer has space for ``events`` as well as all unwritten events."""
         while ahead := [*self._in_flight, *self._pending]:
             size = sum(map(len, (*ahead, *events)))
             if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._max_pending_bytes:

@@ -1,4 +1,4 @@
-"""`EventStream` with a `Replay`: the store runs the source, and each connection is a reader."""
+"""`EventStream` with a `Replay`: the store runs the source, and each connection reads from it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
 
-# A source that never suspends yields to the loop after this many items.
+# A source that never suspends returns control to the event loop after this many items.
 _TURN_EVENTS = 64
 
 
 def last_event_id(scope: Scope) -> str | None:
-    """Return the last event ID from the header or from the parameter ``last_event_id``.
+    """Return the last event ID from the request's header or its parameter ``last_event_id``.
 
     A new EventSource, for instance after a reload, cannot set the header and uses the parameter.
     """
@@ -59,7 +59,7 @@ with one ``yield``, such as a FastAPI dependency without parameters."""
 
 
 class SourceProducer:
-    """`Producer` that runs a source to its end and appends its items as events to the store.
+    """`Producer` that runs a source to its end and stores its items as events.
 
     Args:
         task_scope: resources that the source uses. They are entered before it starts and left after
@@ -103,7 +103,7 @@ class SourceProducer:
             raise SourceFailed(SOURCE_FAILED, last) from error
 
     async def close_unused(self) -> None:
-        """Close the source if the store has not started it; called after the request."""
+        """Close the source if the store has not started it. Called after the request."""
         if not self._started:
             self._closed = True
             await close_source(self._source)
@@ -121,7 +121,7 @@ class SourceProducer:
         count = 0
         async for item in items:
             if isinstance(item, Event) and item.id:
-                # The store assigns the IDs.
+                # The store assigns event IDs, so drop the item's own ID.
                 item = Event(item.data, item.event, retry=item.retry)  # noqa: PLW2901
             if data := self._frames.encode(item):
                 await append(data)
@@ -139,12 +139,12 @@ def _entered(task_scope: TaskScope) -> AbstractAsyncContextManager[Any]:
 
 
 def split_events(data: bytes) -> list[bytes]:
-    """Split ``data`` into events, because readers can resume only between stored events."""
+    """Split ``data`` into single events, because readers can resume only between stored events."""
     return [part + b"\n\n" for part in data.split(b"\n\n") if part]
 
 
 class StoredFrames:
-    """Encoder that adds the IDs of stored events. The final events are stored as well."""
+    """Encoder that adds event IDs to stored events. The final events are stored as well."""
 
     __slots__ = ("_frames", "ids")
 
@@ -187,7 +187,7 @@ async def read_from_start(
     *,
     mode: AttachMode = "join",
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Yield a stream from its first event.
+    """Yield a stream's events, starting with the first.
 
     The store is attached at the first step, so that the response head does not wait for it. If the
     first events were dropped, the reader receives a gap event even if ``on_gap`` is ``"204"``,
@@ -211,7 +211,7 @@ async def read_after(
     *,
     mode: AttachMode = "join",
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Attach to the store immediately, and return the events after ``last_id``.
+    """Attach to the store immediately, and return an iterator over the events after ``last_id``.
 
     Raises:
         ReplayGap: missed events were dropped, and the store's ``on_gap`` is ``"204"``.
@@ -242,7 +242,7 @@ async def _attached(
 async def read_topic(
     replay: AnswerStore, topic: str, last_id: str | None, frames: Frames
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Subscribe to ``topic``, and return its events after ``last_id`` or from now on."""
+    """Subscribe to ``topic``. Return its events after ``last_id``, or else all future events."""
     try:
         return _read(await replay.subscribe(topic, last_id))
     except ReplayGap:
@@ -261,7 +261,7 @@ async def _topic_after_gap(
 async def preceded_by(
     first: bytes, events: AsyncGenerator[StoredEvent | bytes, None]
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Yield ``first``, which has no ID, and then ``events``."""
+    """Yield ``first``, which has no event ID, and then ``events``."""
     async with contextlib.aclosing(events):
         yield first
         async for item in events:
@@ -286,7 +286,7 @@ async def _read(
 
 
 async def scoped_items(source: Callable[[Any], AnyItems], scope: TaskScope) -> AsyncIterator[Any]:
-    """Yield the items of ``source``, which is called with the value of ``scope``."""
+    """Call ``source`` with the value of ``scope``, and yield its items."""
     async with contextlib.AsyncExitStack() as resources:
         value = await resources.enter_async_context(_entered(scope))
         items = open_source(partial(source, value))

@@ -1,4 +1,4 @@
-"""One stream in this process: a buffer with one producer and any number of readers.
+"""Channel for one stream within a process: a buffer with one producer and any number of readers.
 
 No reader misses an event silently. If the buffer would drop an event that a reader has not read,
 the producer waits. A reader that reads nothing for too long receives a gap.
@@ -28,7 +28,7 @@ on request."""
 
 
 class _ChannelReader:
-    """Position of one reader in the stream."""
+    """Current position of one reader in the stream."""
 
     __slots__ = ("next", "read_at", "waiter")
 
@@ -39,7 +39,7 @@ class _ChannelReader:
 
 
 class StreamChannel:
-    """Channel from the producer of a stream to its readers.
+    """Channel that passes events from a stream's producer to its readers.
 
     Args:
         slow_s: seconds that the producer waits for a reader that reads nothing.
@@ -85,18 +85,18 @@ class StreamChannel:
 
     @property
     def status(self) -> StreamStatus:
-        """State of the stream."""
+        """Current state of the stream."""
         last = self.buffer.last
         return StreamStatus(self.end or "running", last, self.buffer.ident(last) if last else "")
 
     def publish(self, data: bytes) -> str:
-        """Store an event, wake the waiting readers and return the event's ID."""
+        """Store an event, wake the waiting readers, and return the event's ID."""
         number = self.buffer.append(data)
         self._wake_readers()
         return self.buffer.ident(number)
 
     def finish(self, end: End) -> None:
-        """Record the end of the stream. A second call has no effect."""
+        """Record how the stream ended. Only the first call has an effect."""
         if self.end is None:
             self.end = end
             self._wake_readers()
@@ -104,7 +104,7 @@ class StreamChannel:
                 self._on_idle(self)
 
     def stop(self) -> None:
-        """Cancel the task that fills the channel, and the timer."""
+        """Cancel the channel's timer and the task that fills the channel."""
         self.cancel_timer()
         if self.task is not None:
             self.task.cancel()
@@ -116,7 +116,7 @@ class StreamChannel:
             self.timer = None
 
     async def wait_for_space(self, count: int, size: int) -> None:
-        """Wait for space for ``count`` events of ``size`` bytes in total; drop no unread event.
+        """Wait until ``count`` events of ``size`` bytes fit without dropping unread events.
 
         Readers that have read nothing for ``slow_s`` seconds are ignored.
         """
@@ -134,7 +134,7 @@ class StreamChannel:
                     await self._space
 
     def start_after(self, last_id: str | None) -> int:
-        """Return the number of the event after which a reader with ``last_id`` starts.
+        """Return the number of the event after which a reader with this last event ID starts.
 
         Raises:
             ReplayGap, ReplayOver: as for `Replay.attach`.
@@ -146,8 +146,8 @@ class StreamChannel:
                 raise ReplayGap("the first events of the stream are no longer stored")
             return 0
         after = self.buffer.number_of(last_id)
-        # After "failed", the last event is the error event. After "lost", the reader must still
-        # receive the error.
+        # After "failed", the last stored event is the error event. After "lost", no error event is
+        # stored, so the reader must receive the error as an exception.
         if after == self.buffer.last and self.end in {"complete", "failed", "stopped"}:
             raise ReplayOver("the stream has ended")
         return after
@@ -197,7 +197,7 @@ class StreamChannel:
         for reader in self._readers:
             waiter = reader.waiter
             if waiter is not None:
-                # The reader had read everything, so its time limit for the next event starts now.
+                # This reader had read everything, so its time limit starts at the new event.
                 now = asyncio.get_running_loop().time() if now is None else now
                 reader.read_at = now
                 reader.waiter = None

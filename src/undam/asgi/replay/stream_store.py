@@ -1,4 +1,4 @@
-"""Bounded store of the streams of one process."""
+"""Bounded store for the streams of one process."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ class StreamStore:
         return len(self._channels)
 
     def get(self, name: StoreName) -> StreamChannel | None:
-        """Return the stream under ``name``, if there is one."""
+        """Return the stream under ``name``, or ``None``."""
         return self._channels.get(name)
 
     def get_for(self, key: str, last_id: str | None) -> StreamChannel | None:
-        """Return the stream of ``last_id``; without an ID, the newest stream under ``key``."""
+        """Return the stream that ``last_id`` belongs to; otherwise the newest under ``key``."""
         epoch = (last_id or "").partition(":")[0]
         earlier = self._channels.get((key, epoch)) if epoch else None
         return earlier or self._channels.get((key, ""))
 
     def newest_run(self, key: str) -> str:
-        """Return the run of the newest stream under ``key``; "" if there is none."""
+        """Return the run ID of the newest stream under ``key``; "" if there is none."""
         runs = [run for name, run in self._channels if name == key and run != TOPIC]
         return runs[-1] if runs else ""
 
     def set_aside(self, key: str) -> None:
-        """Free the key; readers with an event ID of its stream can still resume that stream."""
+        """Free ``key`` for a new stream. Readers can still resume the old one by its event IDs."""
         if (channel := self._channels.pop((key, ""), None)) is not None:
             self._channels[key, channel.buffer.epoch] = channel
 
     def add(self, name: StoreName, channel: StreamChannel) -> bool:
-        """Add ``channel``; return false if the store is full of running streams with readers."""
+        """Add ``channel``. Return false if the store is full of running streams with readers."""
         if len(self._channels) >= self._max_streams and not self._evict():
             if not self._warned:
                 self._warned = True
@@ -75,15 +75,15 @@ class StreamStore:
         channel.stop()
 
     def values(self) -> Iterable[StreamChannel]:
-        """Return a snapshot of all channels."""
+        """Return a list of all current channels."""
         return list(self._channels.values())
 
     def _evict(self) -> bool:
         def cost(channel: StreamChannel) -> int:
             return 2 * (channel.end is None) + (channel.readers > 0)
 
-        # Of equal channels, min() returns the first, which is the oldest: a dict keeps insertion
-        # order.
+        # If several channels have the same cost, min() returns the oldest, because a dict keeps
+        # insertion order.
         cheapest = min(self._channels.values(), key=cost, default=None)
         if cheapest is None or (cheapest.end is None and cheapest.readers):
             return False

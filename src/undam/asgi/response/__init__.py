@@ -1,1 +1,1 @@
-"""Event stream responses: sources, frames, headers, and the code that drives a response."""
+"""Event stream responses: their sources, frames and headers, and the code that drives them."""

@@ -1,4 +1,4 @@
-"""Application-wide defaults of event streams."""
+"""Application-wide defaults for event streams."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DefaultOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class StreamDefaults:
-    """Values of the arguments that an application does not pass."""
+    """Values for arguments that an application does not pass."""
 
     heartbeat: float | None = 15.0
     buffer_bytes: int = 65536
@@ -52,7 +52,7 @@ _current = StreamDefaults()
 
 
 def set_defaults(**options: Unpack[DefaultOptions]) -> StreamDefaults:
-    """Change the defaults of all streams that are created later; return the earlier defaults.
+    """Change the defaults for all streams created later, and return the previous defaults.
 
     Call it once, where the application is created. The options have the meaning of the arguments of
     `undam.asgi.EventStream`. There is one more option:
@@ -78,5 +78,5 @@ def stream_defaults() -> StreamDefaults:
 
 
 def chosen(value: OrDefault[Value], default: Value) -> Value:
-    """Return ``value``, or ``default`` if it is `DEFAULT`."""
+    """Return ``default`` if ``value`` is `DEFAULT`, or else ``value``."""
     return default if isinstance(value, Default) else value

@@ -1,4 +1,4 @@
-"""Base class of responses that are driven step by step in the request's own task.
+"""Base class for responses that are driven step by step in the request's own task.
 
 Because of this, cancellation, timeouts and context variables behave in the application's code as
 they do without undam.
@@ -33,7 +33,7 @@ take about 0.2 ms. A pause of 2 ms is not noticeable with 20 streams of 100 even
 
 
 class DrivenResponse(ABC):
-    """Base class of `StreamedResponse` and `GuardedResponse`: writes, heartbeats and early ends.
+    """Base class for `StreamedResponse` and `GuardedResponse`: writes, heartbeats and early ends.
 
     Invariant: before each call of ``_send``, ``_sending`` is set to true and ``_wrote_at`` to the
     current time. ``_sending`` is reset when the call returns normally, so it stays true if a write
@@ -71,16 +71,16 @@ class DrivenResponse(ABC):
         """Return the heartbeat to send; empty if the last write ended within an event."""
 
     def end(self, reason: Reason) -> None:
-        """End the response early: cancel the request's task."""
+        """End the response early, by cancelling the request's task."""
         if self._end_reason is None and not self.closed:
             self._end_reason = reason
             self._task.cancel()
 
     def on_deadline(self, now: float) -> float:
-        """Send a heartbeat if it is due; end the response if a write exceeds its time limit."""
+        """Send a heartbeat if one is due. End the response if a write exceeds its time limit."""
         heartbeat, limit = self._heartbeat, self._send_timeout
         if self._sending or self._heartbeat_task is not None:
-            # A write is in progress, so no heartbeat is needed: the client has bytes to read.
+            # A write is in progress, so the client still has bytes to read and needs no heartbeat.
             if limit is None:
                 return inf if heartbeat is None else coalesced(now + heartbeat, heartbeat)
             if now < self._wrote_at + limit:
@@ -93,7 +93,7 @@ class DrivenResponse(ABC):
         if due <= now:
             due = now + heartbeat
             if data := self.heartbeat_bytes():
-                # The next interval starts now, even if the timer fired late.
+                # Even if the timer fired late, the next interval starts now.
                 self._wrote_at = now
                 self._heartbeat_task = self._task.get_loop().create_task(
                     self._send_heartbeat(data), name="undam heartbeat", context=self._context
@@ -102,26 +102,26 @@ class DrivenResponse(ABC):
         return due if limit is None else min(due, coalesced(now + limit, limit))
 
     async def _abort(self, scope: Scope) -> None:
-        """Abort the connection if its transport is known; closing would wait for the client.
+        """Abort the connection if its transport is known; closing it would wait for the client.
 
         On an HTTP/2 connection, only the stream of this request is reset.
         """
         if self._transport is not None:
             self._transport.abort()
-            # The server is notified in the next loop iteration. Without this pause, it would log
-            # that the application ended the response prematurely.
+            # The server learns of the abort in the next loop iteration. Without this pause, it
+            # would log that the application ended the response prematurely.
             await asyncio.sleep(0)
         else:
             await reset_http2_stream(scope, self._send)
 
     def _bind_task(self) -> None:
-        """Store the current task as the request's task; must be called first."""
+        """Store the current task as the request's task. Must be called first."""
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
 
     def _register(self, scope: Scope, buffer_bytes: int) -> None:
-        """Start the deadlines, and end this response when the server stops."""
+        """Start the timers, and register the response so that a server shutdown ends it."""
         self._context = contextvars.copy_context()
         self._wrote_at = monotonic()
         self._transport = find_transport(scope, self._receive, self._send)
@@ -138,14 +138,14 @@ class DrivenResponse(ABC):
             self._open_streams.poll(*state)
 
     def _detach(self) -> None:
-        """Disable heartbeats, deadlines and early ends, because the response is about to finish."""
+        """Disable heartbeats, time limits and early ends; the response is about to finish."""
         self.closed = True
         self._timer.cancel(self)
         self._open_streams.remove(self)
 
     @coroutine
     def _drive(self, body: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Await ``body``; whenever it suspends, write the pending events first.
+        """Await ``body``. Before each suspension, write the pending events.
 
         This generator implements ``await``: it passes futures from ``body`` to the task, and
         exceptions from the task to ``body`` (a task sends only None). Only at this level can
@@ -164,8 +164,8 @@ class DrivenResponse(ABC):
                     yield future
                 except BaseException as error:
                     self._turn_at = monotonic()
-                    # A write may have been interrupted, so the next event takes the path with
-                    # checks.
+                    # The exception may have interrupted a write, so the next event must be checked
+                    # for that.
                     self._turn_events = TURN_EVENTS
                     future = throw(error)
                 else:
@@ -176,7 +176,7 @@ class DrivenResponse(ABC):
             return
 
     def _take_pending(self) -> bytes:
-        """Return the unwritten events of this turn; the caller must write them."""
+        """Return the unwritten events of this turn. The caller must write them."""
         data = b"".join(self._pending or ())
         self._pending, self._pending_bytes = None, 0
         return data
@@ -188,15 +188,15 @@ class DrivenResponse(ABC):
         try:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
         except Exception as error:
-            # This runs inside the source's `await`, so a write error must not surface there; the
-            # source is cancelled instead. `_sending` stays true, as after every failed write.
+            # This runs inside the source's `await`, where a write error must not be raised, so
+            # cancel the source instead. `_sending` stays true, as after every failed write.
             self._write_error = error
             self.end("client-left" if isinstance(error, OSError) else "error")
         else:
             self._sending = False
 
     async def _watch_disconnect(self) -> None:
-        # A server whose `receive` raises has lost the connection.
+        # If `receive` raises, the client connection is lost.
         with contextlib.suppress(Exception):
             while (await self._receive())["type"] != "http.disconnect":
                 pass
@@ -211,17 +211,17 @@ class DrivenResponse(ABC):
             self._heartbeat_task = None
 
     def _is_cancelled_externally(self, caught: BaseException | None) -> bool:
-        # Application code may raise CancelledError itself, for instance because another task was
-        # cancelled. This counts as an ordinary error.
+        # Application code may raise CancelledError itself, for instance after cancelling another
+        # task. That counts as an ordinary error.
         return (
             isinstance(caught, asyncio.CancelledError)
             and self._task.cancelling() > self._cancelling
         )
 
     async def _absorb_cancellation(self, caught: BaseException | None) -> None:
-        """Undo the cancellation that `end` requested, so that the task can continue."""
+        """Undo the cancellation that `end` requested, so that the request's task can continue."""
         if not isinstance(caught, asyncio.CancelledError):
-            # The cancellation was suppressed, or is delivered at the next suspension.
+            # The cancellation was suppressed, or it will be raised at the next suspension.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
         self._task.uncancel()

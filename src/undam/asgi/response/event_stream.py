@@ -1,4 +1,4 @@
-"""`EventStream`: an ASGI response whose events are sent without delay."""
+"""`EventStream`: an ASGI response that sends events without delay."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StreamOptions(TypedDict, total=False):
 
 
 class EventStream:
-    """ASGI application that serves the items of ``source`` as an event stream (WHATWG HTML 9.2).
+    """ASGI application that serves the items of ``source`` as an event stream (WHATWG HTML, 9.2).
 
     It can be returned wherever a framework accepts an ASGI application as a response, called
     directly (``await EventStream(…)(scope, receive, send)``), or used as a standalone application.
@@ -218,7 +218,7 @@ class EventStream:
 
     @property
     def own_headers(self) -> RawHeaders:
-        """Headers of the format, and the header with the key of an answer."""
+        """Response headers for the stream format and, if reported, for the answer's key."""
         stored = self._stored
         chosen_format = self._answer if stored is None else stored.answer
         headers = [] if chosen_format is None else list(chosen_format.headers)
@@ -232,7 +232,7 @@ class EventStream:
             raise UsageError(f"an event stream is served over HTTP, not {scope['type']}")
         if self._served and is_iterator(self._source):
             raise UsageError(
-                "source is an iterator and was exhausted by the first request; pass a function"
+                "source is an iterator that the first request has exhausted; pass a function"
             )
         self._served = True
         if scope["method"] == "HEAD":
@@ -283,7 +283,7 @@ class EventStream:
 
 
 def check_answer_arguments(*arguments: object) -> None:
-    """Reject the arguments that an `Answer` has set already.
+    """Reject arguments that an `Answer` has already set.
 
     Raises:
         UsageError: one of them is not None.
@@ -296,12 +296,12 @@ def check_answer_arguments(*arguments: object) -> None:
 
 
 def check_task_scope(source: object, task_scope: object) -> None:
-    """Check that the value of ``task_scope`` can be passed to ``source``.
+    """Check that ``source`` can receive the value of ``task_scope``.
 
     Raises:
         UsageError: ``source`` is not a function, or ``task_scope`` cannot be called.
     """
     if not callable(source) or is_iterator(source):
-        raise UsageError("task_scope passes its value to source, so source must be a function")
+        raise UsageError("source must be a function, because it receives the value of task_scope")
     if not callable(task_scope):
         raise UsageError("task_scope must be a function that returns an async context manager")

@@ -1,4 +1,4 @@
-"""Encoding of the items of a source as events, without I/O.
+"""Encoding of source items as events, without I/O.
 
 Items that a client would drop or misinterpret are rejected or escaped here.
 """
@@ -35,13 +35,13 @@ log = logging.getLogger("undam.asgi")
 SOURCE_FAILED = "The stream failed on the server."
 """Message sent to the client in place of the exception's own text."""
 
-# Maximum length of a client's last event ID. Any text is possible; the IDs of this package have
+# Maximum length of a client's last event ID. A client may send any text; IDs from this package have
 # about 40 characters.
 _MAX_ECHOED_CHARS = 100
 
 
 class Frames(Protocol):
-    """Encoder of the items of one stream. It may keep state between items.
+    """Encoder for the items of one stream. An encoder may keep state between items.
 
     Attributes:
         ids: an event ID was sent, so heartbeats must no longer end with a blank line.
@@ -50,7 +50,7 @@ class Frames(Protocol):
     ids: bool
 
     def encode(self, item: object) -> bytes:
-        """Return the events of one item; empty if the item only changes a later event.
+        """Return the events for one item; empty if the item only affects a later event.
 
         Raises:
             TypeError: the item's type is not supported; the message names it.
@@ -68,24 +68,24 @@ class Frames(Protocol):
         ...
 
     def shutdown_event(self) -> bytes:
-        """Return the last event of a stream that ends because the server is stopping."""
+        """Return the last event for a stream that ends because the server is stopping."""
         ...
 
     def stopped_event(self) -> bytes:
-        """Return the last event of an answer that was stopped on request."""
+        """Return the last event for an answer that was stopped on request."""
         ...
 
     def gap_event(self, last_event_id: str) -> bytes:
-        """Return an event that reports the loss of the events after ``last_event_id``."""
+        """Return an event which reports that events after ``last_event_id`` were lost."""
         ...
 
     def continue_answer(self) -> None:
-        """Record that another process has sent the first events of this stream."""
+        """Record that another process has already sent the first events of this stream."""
         ...
 
 
 class PlainFrames:
-    """Encoder that turns each item into one event.
+    """Encoder that turns each item into a single event.
 
     A string is the data of an event. If the first item that a source yields is an event that is
     framed already (``"data: x\\n\\n"``), its strings are sent unchanged, and a warning is logged. A
@@ -108,7 +108,7 @@ class PlainFrames:
         return self.encode_other(item)
 
     def encode_other(self, item: object) -> bytes:
-        """Encode an item without the fast path for a single line of text."""
+        """Encode an item that does not qualify for the fast path (a single line of text)."""
         if item is None:
             return b""
         if isinstance(item, bytes | bytearray | memoryview):
@@ -164,7 +164,8 @@ class PlainFrames:
         return b"event: error\ndata: " + error_body(message, kind) + b"\n\n"
 
     def shutdown_event(self) -> bytes:
-        # An EventSource reconnects automatically, and would treat a shutdown event as content.
+        # No event is sent, because an EventSource reconnects automatically and would treat a
+        # shutdown event as content.
         return b""
 
     def stopped_event(self) -> bytes:
@@ -179,7 +180,7 @@ class PlainFrames:
 
 
 class EncodingFrames:
-    """Encoder that applies the application's ``encode`` function to each item first."""
+    """Encoder that first applies the application's ``encode`` function to each item."""
 
     __slots__ = ("_encode", "_frames")
 
@@ -189,7 +190,7 @@ class EncodingFrames:
 
     @property
     def ids(self) -> bool:
-        """True once an event ID was sent."""
+        """True once an event ID has been sent."""
         return self._frames.ids
 
     @ids.setter
@@ -219,5 +220,5 @@ class EncodingFrames:
 
 
 def encode_framed(text: str) -> bytes:
-    """Return framed events in UTF-8; lone surrogates become U+FFFD."""
+    """Return framed events encoded as UTF-8. Lone surrogates become U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()

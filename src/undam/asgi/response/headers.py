@@ -1,4 +1,4 @@
-"""Response headers of a stream that intermediaries must not buffer."""
+"""Response headers that keep intermediaries from buffering a stream."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ EVENT_STREAM: tuple[tuple[bytes, bytes], ...] = (
     *NO_BUFFERING,
 )
 
-# RFC 9113, 8.2.2: these headers are not allowed in HTTP/2. In HTTP/1.1, only the server may set
-# them.
+# RFC 9113, 8.2.2, forbids these headers in HTTP/2. In HTTP/1.1, only the server may set them.
 _CONNECTION_HEADERS = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 def stream_headers(given: GivenHeaders) -> RawHeaders:
-    """Return the default stream headers, updated with ``given``; names are in lower case.
+    """Return the default stream headers, overridden by ``given``. All names are in lower case.
 
     Raises:
         UsageError: a name is not a token, or a value contains a line break or a NUL.
@@ -44,7 +43,7 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
 
 
 def guarded_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return the headers of another application's stream, plus those that prevent buffering."""
+    """Return another application's stream headers, plus headers that prevent buffering."""
     return with_no_buffering(
         (name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS
     )

@@ -1,4 +1,4 @@
-"""Items that a source may yield, and their types."""
+"""Item types that a source may yield."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.sse import Comment, Event, ReconnectHint, json_text
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Complete events, sent unchanged; the last one must end with a blank line.
+    """Complete events that are sent unchanged. The last one must end with a blank line.
 
     Raises:
         ValueError: ``data`` does not end with a blank line, so the next event would be part of it.
@@ -27,14 +27,16 @@ class Raw:
 
     def __post_init__(self) -> None:
         if self.data and not self.data.endswith((b"\n\n", b"\r\r", b"\n\r\n")):
-            raise ValueError("Raw must end with a blank line, such as b'data: x\\n\\n'")
+            raise ValueError(
+                "the bytes in Raw must end with a blank line, for example b'data: x\\n\\n'"
+            )
 
 
 class PydanticModel(Protocol):
-    """Model of pydantic 2, such as those of openai-python, anthropic and langchain-core."""
+    """pydantic 2 model, such as the models of openai-python, anthropic and langchain-core."""
 
     def model_dump_json(self) -> str:
-        """Return the model as JSON."""
+        """Return the model serialized as JSON."""
         ...
 
 
@@ -45,13 +47,13 @@ class DataclassInstance(Protocol):
 
 
 class StructInstance(Protocol):
-    """Instance of a msgspec.Struct."""
+    """Instance of a msgspec.Struct class."""
 
     __struct_fields__: ClassVar[tuple[str, ...]]
 
 
 class ServerSentEvent(Protocol):
-    """Event of sse-starlette or fastapi.sse."""
+    """Event object from sse-starlette or fastapi.sse."""
 
     @property
     def event(self) -> str | None: ...
@@ -123,7 +125,7 @@ def is_framed(text: str) -> bool:
 
 
 def is_event_dict(item: Mapping[Any, Any]) -> bool:
-    """Return whether a dict is sse-starlette's form of a named event.
+    """Return whether a dict describes a named event in the form that sse-starlette accepts.
 
     It has ``event`` and ``data``, and only fields of an event.
     """
@@ -132,12 +134,12 @@ def is_event_dict(item: Mapping[Any, Any]) -> bool:
 
 
 def is_server_sent_event(item: object) -> bool:
-    """Return whether an item is an event of sse-starlette or fastapi.sse, or a subclass."""
+    """Return whether an item is an event object from sse-starlette or fastapi.sse."""
     return any(kind.__name__ == "ServerSentEvent" for kind in type(item).__mro__)
 
 
 def converted(item: Any) -> list[Comment | Event | ReconnectHint]:
-    """Return the parts of an event of sse-starlette or fastapi.sse.
+    """Return the fields of an event object from sse-starlette or fastapi.sse.
 
     fastapi.sse sends ``data`` as JSON, even a string, and ``raw_data`` as it is. sse-starlette
     sends a string as it is.

@@ -1,4 +1,4 @@
-"""Message chunks of LangChain and LangGraph, recognized by their class names."""
+"""LangChain and LangGraph message chunks, which are recognized by their class names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _CHUNKS = frozenset({"AIMessage", "AIMessageChunk"})
 
 
 def message_chunk(item: object) -> Any:
-    """Return the message in an item of ``astream``, or ``None``.
+    """Return the message that an item from ``astream`` contains, or ``None``.
 
     LangGraph's mode ``messages`` yields pairs of a message and its metadata.
     """
@@ -19,7 +19,7 @@ def message_chunk(item: object) -> Any:
 
 
 def text_of(message: Any) -> str:
-    """Return the text of a message, whose content may be a list of blocks."""
+    """Return the text of a message. Its content may be a list of blocks."""
     content = message.content
     if isinstance(content, str):
         return content
@@ -31,7 +31,7 @@ def text_of(message: Any) -> str:
 
 
 def tool_call_deltas(message: Any) -> list[dict[str, Any]]:
-    """Return the pieces of tool calls in OpenAI's format."""
+    """Return the message's tool call fragments in OpenAI's format."""
     pieces = getattr(message, "tool_call_chunks", None) or ()
     deltas: list[dict[str, Any]] = []
     for number, piece in enumerate(pieces):

@@ -1,4 +1,4 @@
-"""Validation of the limits of a stream."""
+"""Validation of a stream's limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from undam.errors import UsageError
 
 
 def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_bytes: int) -> None:
-    """Reject limits that would never apply, apply continuously, or block every write.
+    """Reject limits that would never apply, would apply continuously, or would block every write.
 
     Args:
         heartbeat: interval in seconds, or None.
@@ -25,7 +25,7 @@ def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_byt
 
 
 def check_first_item_timeout(seconds: float | None) -> None:
-    """Reject a time limit that is negative, or infinite: an intermediary would time out first.
+    """Reject a negative limit, or an infinite one: an intermediary would time out first.
 
     Raises:
         UsageError: the limit is out of range.

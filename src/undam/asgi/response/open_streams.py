@@ -1,4 +1,4 @@
-"""Open streams of each event loop, so that all of them can be ended when the server stops.
+"""Registry of open streams for each event loop, so that all can be ended when the server stops.
 
 While there are streams, the loop polls whether its server is about to stop (see `shutdown`).
 """
@@ -20,20 +20,20 @@ is 3 s (hypercorn)."""
 
 
 class OpenStream(Protocol):
-    """A response that can be ended before its source is exhausted."""
+    """A response that can be ended early."""
 
     def end(self, reason: Reason) -> None:
-        """End the stream before its source is exhausted."""
+        """End the stream early, for ``reason``."""
         ...
 
 
 class OpenStreams:
-    """Registry of the open streams of one loop."""
+    """Registry of the open streams in one event loop."""
 
     __slots__ = ("__weakref__", "_handle", "_loop", "_probes", "_stopping_since", "_streams")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # `_REGISTRIES` maps loops to registries; a strong reference would keep each loop alive.
+        # `_REGISTRIES` maps loops to registries, so a strong reference would keep each loop alive.
         self._loop = weakref.ref(loop)
         self._streams: set[OpenStream] = set()
         self._handle: asyncio.TimerHandle | None = None
@@ -41,11 +41,11 @@ class OpenStreams:
         self._stopping_since: float | None = None
 
     def add(self, stream: OpenStream) -> None:
-        """Register ``stream`` until `remove` is called."""
+        """Register ``stream`` until it is passed to `remove`."""
         self._streams.add(stream)
 
     def remove(self, stream: OpenStream) -> None:
-        """Remove ``stream``. Polling stops when no stream is left."""
+        """Remove ``stream``. If it was the last one, polling stops."""
         self._streams.discard(stream)
         if not self._streams:
             if self._handle is not None:
@@ -54,7 +54,7 @@ class OpenStreams:
             self._probes = {}
 
     def poll(self, server: Hashable, is_stopping: Callable[[], bool]) -> None:
-        """Call ``is_stopping`` every 0.2 s, and end all streams when it returns true.
+        """Call ``is_stopping`` every 0.2 s. When it returns true, end all streams.
 
         With `set_defaults(shutdown_grace=…)`, the streams may finish within that time first.
 
@@ -65,7 +65,7 @@ class OpenStreams:
         self._schedule()
 
     def end_all(self, reason: Reason) -> int:
-        """End every stream and return their number."""
+        """End every stream, and return their number."""
         streams = list(self._streams)
         for stream in streams:
             stream.end(reason)
@@ -98,7 +98,7 @@ _REGISTRIES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OpenStreams] =
 
 
 def open_streams(loop: asyncio.AbstractEventLoop | None = None) -> OpenStreams:
-    """Return the registry of ``loop`` (default: the running loop); the first call creates it."""
+    """Return the registry of ``loop`` (default: the running loop), and create it if necessary."""
     loop = loop or asyncio.get_running_loop()
     registry = _REGISTRIES.get(loop)
     if registry is None:
@@ -107,7 +107,7 @@ def open_streams(loop: asyncio.AbstractEventLoop | None = None) -> OpenStreams:
 
 
 def end_streams() -> int:
-    """End every stream of the running loop with the reason ``shutdown``; return their number.
+    """End every stream of the running loop with reason ``shutdown``. Return their number.
 
     This is needed under servers that do not expose that they are stopping (see docs/servers.md).
     Call it where the application is notified of the shutdown. From another thread, use

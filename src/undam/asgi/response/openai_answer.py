@@ -1,4 +1,4 @@
-"""Encoding of strings as an OpenAI chat completion with ``chat.completion.chunk`` events.
+"""Encoding of strings as an OpenAI chat completion, in ``chat.completion.chunk`` events.
 
 On such a stream, every heartbeat is a plain comment and no event has an ID, because openai-python
 fails on a comment that follows an event ID.
@@ -26,7 +26,7 @@ _HEAD = ("id", "created", "model")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. If a source yields them, they are sent in a separate chunk before the end."""
+    """Token counts. If a source yields an instance, it is sent in its own chunk before the end."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -34,14 +34,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Finish reason. If a source yields it, it replaces ``OpenAIAnswer.finish_reason``."""
+    """Finish reason. If a source yields an instance, it replaces ``OpenAIAnswer.finish_reason``."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAIAnswer:
-    """Metadata in the chunks of one answer.
+    """Metadata for the chunks of one answer.
 
     Args:
         id: ID of the answer; with ``None``, an ID is generated for each request.
@@ -63,7 +63,7 @@ class OpenAIAnswer:
 
 
 class ChatFrames(PlainFrames):
-    """Encoder that turns strings into chunks with content.
+    """Encoder that turns strings into chat completion chunks.
 
     The first chunk with content also contains the role, so that the first event is the first token.
     The chunks of another model (dicts or objects of openai-python) are passed on unchanged. If one
@@ -90,7 +90,7 @@ class ChatFrames(PlainFrames):
 
     def _set_head(self, head: dict[str, Any]) -> None:
         self._head = head
-        # Only the content differs between chunks, so all other fields are encoded once.
+        # Chunks differ only in their content, so all other fields are encoded once.
         before, after = encode_json({**head, "choices": [_choice({"content": ""})]}).rsplit(
             b'""', 1
         )
@@ -116,7 +116,7 @@ class ChatFrames(PlainFrames):
     def _encode_content(self, item: str) -> bytes:
         if isinstance(item, Enum):
             item = str(item.value)
-        # Clients ignore everything after [DONE], and no model sends this text as a token.
+        # Clients ignore everything after [DONE]. No model sends this text as a token.
         if item in {_DONE_DATA, _DONE_EVENT}:
             self._done = self._finished = True
             return _DONE_EVENT.encode()
@@ -127,7 +127,7 @@ class ChatFrames(PlainFrames):
         return self._first(item)
 
     def _encode_message(self, message: Any) -> bytes:
-        """Encode a chunk of LangChain's ``astream``, or of LangGraph's mode ``messages``."""
+        """Encode a chunk from LangChain's ``astream``, or from LangGraph's mode ``messages``."""
         if usage := getattr(message, "usage_metadata", None):
             self._usage = Usage(usage["input_tokens"], usage["output_tokens"])
         metadata = getattr(message, "response_metadata", None) or {}
@@ -154,7 +154,7 @@ class ChatFrames(PlainFrames):
         return b"data: " + data + b"\n\n"
 
     def _note_framed(self, text: str) -> bool:
-        """Record the chunks in framed events; return whether there are any."""
+        """Record which chunks the framed events contain. Return whether they contain any."""
         lines = text.splitlines()
         chunks = [one for one in map(_parsed, lines) if _is_chunk(one)]
         for chunk in chunks:
@@ -164,7 +164,7 @@ class ChatFrames(PlainFrames):
         return bool(chunks)
 
     def _note_chunk(self, chunk: Any) -> None:
-        """Record that another model sends the role, and whether it has sent a finish reason."""
+        """Record that another model sends the role, and possibly a finish reason."""
         if not _is_chunk(chunk):
             return
         choices: Any = chunk["choices"]
@@ -173,7 +173,7 @@ class ChatFrames(PlainFrames):
             isinstance(one, Mapping) and one.get("finish_reason") for one in choices
         )
         if not self._finished and isinstance(chunk.get("id"), str):
-            # If this class must add a finish chunk, that chunk has the same answer ID.
+            # If this encoder must add a finish chunk, that chunk repeats the answer ID.
             self._head = {**self._head, **{key: chunk[key] for key in _HEAD if key in chunk}}
 
     def _first(self, text: str) -> bytes:

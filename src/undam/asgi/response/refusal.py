@@ -1,4 +1,4 @@
-"""Error response in place of a stream, for a source that fails before its first event.
+"""Error responses for sources that fail before their first event.
 
 The status comes from the exception: those of openai-python, anthropic, httpx and aiohttp carry the
 response of the upstream. The exceptions of a framework, such as HTTPException, are left to it.
@@ -27,7 +27,7 @@ _CREDENTIALS = "The upstream did not accept the credentials of this server."
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """Status, headers and body of an error response."""
+    """Error response: status, headers and body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -70,7 +70,7 @@ class UpstreamRefused(UndamError):
 
 
 def refusal_of(error: BaseException) -> ErrorResponse | None:
-    """Return the error response for an exception of a client library; ``None`` for any other.
+    """Return the error response for a client library's exception; ``None`` for other exceptions.
 
     A missing connection becomes 502, and a timeout 504. ``Retry-After`` and the rate limits are
     passed on. The body of a 401 or 403 is replaced, because it may quote the server's own key.
@@ -93,7 +93,7 @@ def refusal_of(error: BaseException) -> ErrorResponse | None:
 def _body_of(response: Any, error: Any) -> bytes:
     try:
         body = bytes(response.content)
-    except Exception:  # The body was not read, or the library has another name for it.
+    except Exception:  # The body was not read, or the library stores it under another name.
         value = getattr(error, "body", None)
         body = encode_json({"error": value}) if isinstance(value, Mapping) else b""
     return body[:_MAX_BODY_BYTES]
@@ -120,7 +120,7 @@ def _refusal(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Er
 
 
 def error_body(message: str, kind: str) -> bytes:
-    """Return an error in the format of OpenAI's API, which other clients also support."""
+    """Return an error body in OpenAI's format, which other clients also understand."""
     return encode_json({"error": {"message": message, "type": kind, "param": None, "code": None}})
 
 

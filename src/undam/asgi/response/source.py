@@ -1,4 +1,4 @@
-"""Conversion of every supported kind of source to an async iterator."""
+"""Conversion of every supported source type to an async iterator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("undam.asgi")
 
 
 def check_source(source: object) -> None:
-    """Reject an unusable source when the stream is created, rather than when it is served.
+    """Reject an unusable source when the stream is created, not only when it is served.
 
     Raises:
         UsageError: the source is a string, a single event or a coroutine, or is not iterable.
@@ -38,7 +38,7 @@ def is_iterator(source: object) -> bool:
 
 
 def open_source(source: AnySource) -> AsyncIterator[Any]:
-    """Return an iterator over the items of ``source`` for one request.
+    """Return an iterator over the items of ``source``, for one request.
 
     An iterable does not run before its first item is awaited. A function is called immediately.
 
@@ -51,7 +51,7 @@ def open_source(source: AnySource) -> AsyncIterator[Any]:
     if isinstance(source, AsyncIterable):
         return source.__aiter__()
     if isinstance(source, list | tuple):
-        # All items already exist, so no step can block the loop.
+        # All items already exist, so iteration cannot block the event loop.
         return _iterate(source)
     assert isinstance(source, Iterable)
     return ThreadedIterator(source)
@@ -63,7 +63,7 @@ async def _iterate(items: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 async def close_source(items: object) -> None:
-    """Close a plain or async iterator that may not be exhausted.
+    """Close a plain or async iterator, even if it is not exhausted.
 
     An exception from it is only logged, because the stream has ended and its reason is known.
     """

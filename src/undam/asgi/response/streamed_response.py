@@ -1,4 +1,4 @@
-"""Response of an `EventStream`: it passes the items of a source to the server's ``send``.
+"""Response for an `EventStream`: passes the source's items to the server's ``send``.
 
 The request's own task runs the source. A second task waits for the client's disconnect. Heartbeats
 are sent by the loop's deadline timer, as whole comments between whole events.
@@ -50,12 +50,12 @@ MIDDLEWARE_WRITE_S = 0.02
 
 
 class StreamBroken(UndamError):
-    """Failure of the source, raised to the server to prevent a clean end of the response."""
+    """The source failed. Raised to the server, so that the response does not end cleanly."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """Settings of an `EventStream`, shared by all of its responses."""
+    """`EventStream` settings that all of its responses share."""
 
     status: int
     headers: RawHeaders
@@ -68,7 +68,7 @@ class StreamSettings:
 
 
 class StreamedResponse(DrivenResponse):
-    """One response of an `EventStream`, from its head to its end."""
+    """Response of an `EventStream` to one request, from the response head to the end."""
 
     __slots__ = ("_disconnect_task", "_frames", "_items", "_open_by", "_opened", "_settings")
 
@@ -88,7 +88,7 @@ class StreamedResponse(DrivenResponse):
         self._open_by = inf
 
     async def run(self, scope: Scope) -> None:
-        """Serve the stream and return when it has ended, regardless of the reason.
+        """Serve the stream, and return when it has ended for any reason.
 
         Raises:
             StreamBroken: the source failed; its exception is the cause. An error event was sent.
@@ -113,7 +113,7 @@ class StreamedResponse(DrivenResponse):
             await self._complete()
         except (Exception, asyncio.CancelledError) as error:
             caught = error
-        except BaseException:  # the process or the loop is ending, so nothing can be awaited
+        except BaseException:  # the process or event loop is ending, so nothing can be awaited
             self._detach()
             raise
         self._detach()
@@ -139,7 +139,7 @@ class StreamedResponse(DrivenResponse):
             self._raise_to_server(reason, caught)
 
     async def _refuse(self, reason: Reason, caught: BaseException | None) -> ErrorResponse | None:
-        """Send an error response if the stream ended before its head was sent.
+        """Send an error response if the stream ended before its response head was sent.
 
         If the exception has no status, nothing is sent, and the framework handles the exception.
         """
@@ -152,7 +152,7 @@ class StreamedResponse(DrivenResponse):
         return refusal
 
     def on_deadline(self, now: float) -> float:
-        """Send the head if the first event is late; once it is sent, act as the base class does."""
+        """Send the response head if the first event is late. Afterwards, act as the base class."""
         if self._opened:
             return super().on_deadline(now)
         if self._heartbeat_task is None and now >= self._open_by:
@@ -170,7 +170,7 @@ class StreamedResponse(DrivenResponse):
             self._heartbeat_task = None
 
     async def _first_item(self) -> bytes:
-        """Send the head when the first event is available, and return the event; empty if none."""
+        """Send the head when the first event is available; return that event, or empty bytes."""
         data = b""
         async for item in self._items:
             if data := self._frames.encode(item):
@@ -193,12 +193,12 @@ class StreamedResponse(DrivenResponse):
         await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
         self._opened = True
         self._sending = False
-        # uvloop writes only at the end of the loop iteration, which the source's first step may
-        # block.
+        # uvloop writes only at the end of a loop iteration. Suspend now, because the source's first
+        # step may block the loop.
         await asyncio.sleep(0)
 
     async def _send_items(self) -> None:
-        """Write the events of the source: the first of each turn immediately, the others together.
+        """Write the source's events: the first of each turn immediately, the others together.
 
         A turn is the time between two suspensions of the source. The first event of a turn is never
         delayed. The others share one write, which `_drive` makes as soon as the source suspends. So
@@ -221,12 +221,12 @@ class StreamedResponse(DrivenResponse):
                 self._sending = True
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._sending = False
-                # If the source computes between events without suspending, each event must be sent
-                # before the next one is computed. Sources that suspend skip this clock read.
+                # If the source computes between events without suspending, send each event before
+                # the next one is computed. For sources that suspend, this clock read is skipped.
                 if not computes or monotonic() - self._turn_at <= TURN_S:
                     continue
             elif self._end_reason is not None:
-                return  # The source suppressed its cancellation.
+                return  # the source ignored its cancellation
             else:
                 self._check_no_write_interrupted()
                 self._add_pending(data)
@@ -249,8 +249,8 @@ class StreamedResponse(DrivenResponse):
 
     def _check_no_write_interrupted(self) -> None:
         if self._sending:
-            # A timeout inside the source fired while its events waited for a slow client. It is
-            # unknown whether they were sent, so nothing may follow them.
+            # A timeout inside the source fired while its events waited for a slow client. Some of
+            # these events may not have been sent, so no later event may follow them.
             raise RuntimeError("the source's timeout interrupted a write to a slow client")
 
     async def _complete(self) -> None:
@@ -263,7 +263,7 @@ class StreamedResponse(DrivenResponse):
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def heartbeat_bytes(self) -> bytes:
-        """Return a comment; its form depends on whether an event ID was sent before."""
+        """Return a heartbeat comment, whose form depends on whether event IDs have been sent."""
         return PING_AMONG_IDS if self._frames.ids else PING
 
     def _detach(self) -> None:
@@ -298,26 +298,26 @@ class StreamedResponse(DrivenResponse):
             await self._prevent_clean_end(scope)
 
     async def _prevent_clean_end(self, scope: Scope) -> None:
-        """Prevent a clean end of the response where the exception alone would not."""
+        """Prevent a clean end of the response where raising the exception is not sufficient."""
         await reset_http2_stream(scope, self._send)
         if self._transport is not None and hides_failures(self._send):
-            # Such middleware writes the last event in another task, so the close waits for that
-            # write.
+            # The middleware writes the last event in another task, so wait for that write before
+            # closing.
             await asyncio.sleep(MIDDLEWARE_WRITE_S)
             self._transport.close()
 
     def _error_event(self, caught: BaseException | None) -> bytes:
-        """Log the source's error and return the error event for the client."""
+        """Log the source's error, and return the error event for the client."""
         if isinstance(caught, SourceFailed):
-            return b""  # The store has logged the error and kept the error event.
+            return b""  # The store logged the error and stored an error event.
         if isinstance(caught, UpstreamRefused) and caught.event:
             log.warning("the upstream of an event stream failed: %s", caught)
             return caught.event
         if isinstance(caught, SourceLost | ReplayGap):
-            # The failure is outside this reader's request, and the store has logged it.
+            # The failure occurred outside this reader's request, and the store has logged it.
             log.warning("an event stream was cut off for one reader: %s", caught)
         else:
-            # Most servers log the traceback, because the exception is the cause of StreamBroken.
+            # The exception is the cause of StreamBroken, so most servers log its traceback.
             trace = None if server_logs_exceptions(self._send) else caught
             log.error("the source of an event stream failed: %s", _named(caught), exc_info=trace)
         expose = self._settings.expose_errors and caught is not None
@@ -327,7 +327,7 @@ class StreamedResponse(DrivenResponse):
     async def _try_to_send(self, data: bytes, *, more_body: bool = True) -> None:
         if not data and more_body:
             return
-        # If the client is frozen or gone, only the time limit ends this write.
+        # If the client is frozen or gone, only this time limit ends the write.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(FINAL_EVENT_TIMEOUT_S):
                 message = {"type": "http.response.body", "body": data, "more_body": more_body}
@@ -339,10 +339,11 @@ class StreamedResponse(DrivenResponse):
             raise caught
         if reason == "error":
             if self._sending and caught is not None:
-                raise self._write_error or caught  # This is an error of the server or a middleware.
+                raise self._write_error or caught  # the server or a middleware failed
             if not self._opened and caught is not None:
-                raise caught  # Nothing was sent, so the framework answers.
-            # If a replay store ran the source, the source's exception is the cause of the reader's.
+                raise caught  # nothing was sent, so the framework can answer
+
+            # `SourceFailed` comes from a replay store; its cause is the source's exception.
             cause = caught.__cause__ if isinstance(caught, SourceFailed) else caught
             raise StreamBroken("the source failed, so the response was cut off") from cause
 
@@ -353,7 +354,7 @@ def _named(error: BaseException | None) -> str:
 
 
 async def call_on_close(on_close: OnClose | None, reason: Reason) -> None:
-    """Call ``on_close``; an exception from it is logged and suppressed."""
+    """Call ``on_close``. Its exceptions are logged and suppressed."""
     if on_close is None:
         return
     try:

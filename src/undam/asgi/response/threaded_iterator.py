@@ -1,4 +1,4 @@
-"""Async iterator over a plain (blocking) iterator that runs in its own thread.
+"""Async iterator that runs a plain (blocking) iterator in a thread of its own.
 
 A blocking source waits most of the time. A pool of n threads would serve n streams and starve all
 others, so each iterator has its own thread, created at the first step. At most `_AHEAD` items are
@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# Large enough to avoid two thread switches per item of a fast source, and small in memory.
+# Length of the queue. It avoids two thread switches per item for a fast source, and takes little
+# memory.
 _AHEAD = 16
 
 
@@ -29,7 +30,7 @@ class _End:
 
 
 class ThreadedIterator:
-    """Async iterator over a plain iterable that does not block the loop.
+    """Async iterator over a plain iterable. Slow steps of the iterable do not block the event loop.
 
     ``aclose`` does not wait, because a blocking step cannot be interrupted. The iterator is closed
     in its own thread as soon as the current step returns. No item is returned after ``aclose``.
@@ -57,8 +58,8 @@ class ThreadedIterator:
         while not self._queue:
             assert self._loop is not None
             self._waiter = self._loop.create_future()
-            # The thread appends an item before it checks for a waiter. An item that was appended
-            # before this line is found below, and a later item wakes the waiter.
+            # The thread appends an item before it looks for a waiter. An item appended before this
+            # line is found below, and a later item wakes the waiter.
             if self._queue:
                 break
             try:
@@ -75,7 +76,7 @@ class ThreadedIterator:
         return item
 
     async def aclose(self) -> None:
-        """Request that the iterator be closed; see the class for when this takes effect."""
+        """Request that the iterator be closed. The class docstring says when that takes effect."""
         if self._closed:
             return
         self._closed = True
@@ -86,8 +87,7 @@ class ThreadedIterator:
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        # The thread is a daemon, so that a source that blocks forever does not keep the process
-        # alive.
+        # A daemon thread does not keep the process alive if the source blocks forever.
         self._thread = threading.Thread(
             target=context.run, args=(self._run,), name="undam source", daemon=True
         )
@@ -113,7 +113,7 @@ class ThreadedIterator:
     def _put(self, item: object) -> None:
         self._queue.append(item)
         if self._waiter is not None and self._loop is not None:
-            # RuntimeError means that the loop is closed, so there is no reader.
+            # RuntimeError means that the event loop is closed, so there is no reader.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake)
 
@@ -130,7 +130,8 @@ def _close(items: object) -> None:
 
 def _safe_in_coroutine(error: BaseException) -> BaseException:
     if isinstance(error, StopIteration | StopAsyncIteration):
-        # If raised in a coroutine, StopIteration or StopAsyncIteration would end another iteration.
+        # A StopIteration or StopAsyncIteration raised in a coroutine would end a different
+        # iteration.
         replacement = RuntimeError("the source raised StopIteration")
         replacement.__cause__ = error
         return replacement

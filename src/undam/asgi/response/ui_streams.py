@@ -1,4 +1,4 @@
-"""Formats of user interfaces: the AI SDK's UI message stream, and AG-UI.
+"""User interface formats: the AI SDK's UI message stream, and AG-UI.
 
 In both, text arrives in parts that are opened and closed, between a start and a finish. A source
 yields strings; everything else that it yields is sent as it is, after the open part was closed.
@@ -23,7 +23,7 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UIMessageAnswer:
-    """Answer in the UI message stream of the AI SDK (version 5), which ``useChat`` reads.
+    """Answer in the AI SDK's UI message stream format (version 5), for ``useChat``.
 
     Args:
         id: ID of the message; by default a new one.
@@ -39,7 +39,7 @@ class UIMessageAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgUiRun:
-    """Run of an agent in the AG-UI protocol.
+    """Run of an agent, in the AG-UI protocol.
 
     Args:
         thread_id: ID of the conversation, from the request.
@@ -54,7 +54,7 @@ class AgUiRun:
 
 
 class PartFrames(PlainFrames):
-    """Encoder that opens and closes the parts of text; the subclasses name the events."""
+    """Encoder that opens and closes text parts. Subclasses define the event names."""
 
     __slots__ = ("_finished", "_is_open", "_part", "_started")
 
@@ -76,7 +76,7 @@ class PartFrames(PlainFrames):
         raise NotImplementedError
 
     def _note(self, kind: str) -> None:
-        """Record the type of an event that the source sends itself."""
+        """Record the type of an event that the source itself sent."""
         raise NotImplementedError
 
     def encode(self, item: object) -> bytes:
@@ -115,7 +115,7 @@ class PartFrames(PlainFrames):
         return _frame(self._close())
 
     def continue_answer(self) -> None:
-        # The text continues in a new part, because it is unknown whether a part is open.
+        # Start a new part for further text, because it is unknown whether a part is still open.
         self._started = True
         self._part = 1000
 
@@ -127,7 +127,7 @@ class PartFrames(PlainFrames):
 
 
 class UIMessageFrames(PartFrames):
-    """Encoder for the UI message stream."""
+    """Encoder for the AI SDK's UI message stream."""
 
     __slots__ = ("_id",)
 

@@ -1,4 +1,4 @@
-"""Detection of a server that is about to stop, without modifying the server.
+"""Detection of a server shutdown, without modifying the server.
 
 ASGI notifies an application only after its last response has ended. Some servers expose their
 shutdown earlier. Their state is only read, and servers of unknown structure are not accessed.
@@ -19,12 +19,12 @@ ServerState = tuple[Hashable, Callable[[], bool]]
 
 
 def find_server_state(send: Send) -> ServerState | None:
-    """Return the state of the server behind ``send``, or ``None`` if it is not accessible."""
+    """Return the state of the server behind ``send``; ``None`` if it is inaccessible."""
     return _hypercorn(send) or _uvicorn()
 
 
 def _uvicorn() -> ServerState | None:
-    # While uvicorn serves, its Server.handle_exit is the signal handler of the process.
+    # While uvicorn runs, the process's signal handler is its method Server.handle_exit.
     for number in (signal.SIGTERM, signal.SIGINT):
         server: Any = getattr(signal.getsignal(number), "__self__", None)
         if hasattr(server, "should_exit"):

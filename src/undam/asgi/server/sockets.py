@@ -1,4 +1,4 @@
-"""Access to the server's connection: its buffer limit, and the reset of one HTTP/2 stream.
+"""Access to the server's connection: set its buffer limit, or reset one HTTP/2 stream.
 
 Only two public settings of the connection are changed. If the transport cannot be found
 (docs/servers.md lists the servers that expose it), nothing is changed.
@@ -14,15 +14,15 @@ from undam.asgi.interface import Receive, Scope, Send
 from undam.http1.sockets import limit_unsent
 
 _MAX_WRAPPERS = 32
-# Time limit for sending the error event; a client whose window is full never receives it.
+# Time limit for sending the error event. If the client's window is full, the event is never sent.
 _DRAIN_S = 1.0
-# granian is not listed, because it logs only the message of an exception.
+# granian is not listed, because it logs only an exception's message.
 _LOGGING_SERVERS = frozenset({"uvicorn", "hypercorn"})
 _INTERNAL_ERROR = 2  # RFC 9113, 7
 
 
 def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transport | None:
-    """Return the transport that serves only this request, or ``None`` if it is not accessible.
+    """Return the transport if it serves only this request; ``None`` if it is inaccessible.
 
     Under uvicorn, ``receive`` is a method of an object with a ``transport``. Under hypercorn, the
     ``writer`` is reached from ``send`` through the stream and its protocol. Starlette's wrappers of
@@ -30,7 +30,7 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
     """
     send, receive = server_send(send), _server_receive(receive)
     if scope.get("http_version", "1.1").startswith(("2", "3")):
-        return None  # HTTP/2 and HTTP/3 share a connection among streams, each with its own window.
+        return None  # HTTP/2 and HTTP/3 streams share a connection; each has its own window
     for function in (receive, send):
         transport = getattr(_owner(function), "transport", None)
         if _is_transport(transport):
@@ -42,7 +42,7 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
 
 
 def limit_client_buffer(transport: asyncio.Transport, buffer_bytes: int) -> None:
-    """Apply `limit_unsent` to the transport of a server.
+    """Apply `limit_unsent` to a server's transport.
 
     Transports that are closing or of an unknown kind are not changed.
     """
@@ -51,7 +51,7 @@ def limit_client_buffer(transport: asyncio.Transport, buffer_bytes: int) -> None
 
 
 def server_send(send: Any) -> Any:
-    """Return the ``send`` of the server, without the functions that middleware puts around it.
+    """Return the server's own ``send``, without the wrappers of middleware.
 
     A function is unwrapped if it is a closure over, or a partial call with, another ``send``.
     """
@@ -64,7 +64,7 @@ def server_send(send: Any) -> Any:
 
 
 def _server_receive(receive: Any) -> Any:
-    """Return the ``receive`` of the server, without the wrappers of Starlette."""
+    """Return the server's own ``receive``, without Starlette's wrappers."""
     for _ in range(_MAX_WRAPPERS):
         inner = _enclosed(receive, "receive") or _enclosed(receive, "wrapped_receive")
         if inner is None and type(_owner(receive)).__name__ == "_CachedRequest":
@@ -76,7 +76,7 @@ def _server_receive(receive: Any) -> Any:
 
 
 def _enclosed(function: Any, name: str) -> Any:
-    """Return the variable ``name`` of the function that encloses ``function``, if there is one."""
+    """Return variable ``name`` from the scope that encloses ``function``; ``None`` if absent."""
     code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
     if code is None or not cells or name not in code.co_freevars:
         return None
@@ -87,7 +87,7 @@ def _enclosed(function: Any, name: str) -> Any:
 
 
 def hides_failures(send: Any) -> bool:
-    """Return whether middleware around the application ends a failed response cleanly.
+    """Return whether middleware around the application turns failed responses into clean ends.
 
     Starlette's BaseHTTPMiddleware, and so FastAPI's ``@app.middleware("http")``, sends the last
     chunk before it raises the exception of the application.
@@ -96,13 +96,13 @@ def hides_failures(send: Any) -> bool:
 
 
 def server_logs_exceptions(send: Any) -> bool:
-    """Return whether the server is known to log the exception of an application with its cause."""
+    """Return whether the server is known to log an application's exception and its cause."""
     owner = _owner(server_send(send))
     return type(owner).__module__.partition(".")[0] in _LOGGING_SERVERS
 
 
 async def reset_http2_stream(scope: Scope, send: Send) -> None:
-    """Reset the HTTP/2 stream of this request under hypercorn, after its data has been sent.
+    """Under hypercorn, reset this request's HTTP/2 stream after its data has been sent.
 
     hypercorn sends nothing when an application fails, so that the client would wait until the
     connection ends. HTTP/1.1, other servers and servers of unknown structure are not accessed.

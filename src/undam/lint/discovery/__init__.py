@@ -1,1 +1,1 @@
-"""Discovery of the configurations in the files of a run, and of the evidence beside them."""
+"""Discovery of configurations in the linted files, and of evidence in the files next to them."""

@@ -1,4 +1,4 @@
-"""Programs that check a configuration (`nginx -t`, `haproxy -c`, …), for ``fix --verify``.
+"""Checkers that validate a configuration (`nginx -t`, `haproxy -c`, …), for ``fix --verify``.
 
 A checker reads the configuration as the program itself does: it opens includes, certificates and
 modules. It is only run on request.
@@ -15,7 +15,8 @@ from pathlib import Path
 
 _TIMEOUT_S = 30.0
 _MAX_CHARS = 300
-# A file with these blocks is a whole nginx.conf; others are parts that nginx.conf includes.
+# A file that contains one of these blocks is a complete nginx.conf. All other files are parts that
+# an nginx.conf includes.
 _WHOLE_NGINX = re.compile(r"^[ \t]*(?:events|http)[ \t\r\n]*\{", re.MULTILINE)
 
 
@@ -41,7 +42,7 @@ _CHECKERS: dict[str, Callable[[str, str], list[str]]] = {
 
 
 def has_checker(dialect: str) -> bool:
-    """Return whether a program that checks this dialect is installed."""
+    """Return whether a checker for this dialect is installed."""
     if dialect not in _CHECKERS:
         return False
     program = "apache2" if dialect == "apache" else dialect
@@ -49,7 +50,7 @@ def has_checker(dialect: str) -> bool:
 
 
 def rejection(dialect: str, path: str) -> str | None:
-    """Run the checker of a dialect on a file.
+    """Run the dialect's checker on a file.
 
     Returns:
         The last line of its output if it rejects the file; ``None`` if it accepts it.

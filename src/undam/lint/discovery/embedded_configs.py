@@ -1,4 +1,4 @@
-"""Configurations inside other files: block scalars, here-documents and Markdown code fences."""
+"""Configurations embedded in YAML block scalars, here-documents and Markdown code fences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undam.lint.registry import recognise_dialects
 from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
 from undam.textfiles.source import Source
 
-# Every proxy configuration contains one of these words; most embedded texts contain none.
+# Every proxy configuration contains one of these words, whereas most embedded texts contain none.
 _WORDS = (
     "proxy_pass", "_pass ", "server_name", "reverse_proxy", "frontend ", "backend ", "listen ",
     "static_resources", "type.googleapis.com/envoy", "entryPoints", "routers:", "ProxyPass",
@@ -21,7 +21,7 @@ _WORDS = (
     "networking.istio.io", "traefik.io/v1", "serving.kserve.io",
 )  # fmt: skip
 _YAML_NAME = re.compile(r"\.(?:ya?ml|tpl)$", re.IGNORECASE)
-# Maps the language of a code fence to a typical file name of that language.
+# Maps a code fence's language to a typical file name.
 _LANGUAGES = {
     "nginx": "nginx.conf", "caddy": "Caddyfile", "caddyfile": "Caddyfile", "haproxy": "haproxy.cfg",
     "apache": "httpd.conf", "apacheconf": "httpd.conf", "vcl": "default.vcl", "toml": "config.toml",
@@ -32,7 +32,7 @@ _LANGUAGES = {
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
-    """A configuration inside a file.
+    """A configuration that is embedded in a file.
 
     Args:
         dialect: its dialect.
@@ -45,7 +45,7 @@ class EmbeddedConfig:
 
 
 def find_embedded(source: Source, use: FileUse, name: str) -> Iterator[EmbeddedConfig]:
-    """Yield the configurations inside a file, in the order of the text.
+    """Yield the configurations that are embedded in a file, in text order.
 
     Args:
         name: the name by which the file is recognised; that of standard input is made up.
@@ -70,7 +70,7 @@ def _texts(source: Source, use: FileUse, name: str) -> Iterable[EmbeddedText]:
 
 
 def _name_of(one: EmbeddedText, use: FileUse) -> str:
-    """Return a file name by which to recognise the dialect; "-" if only the content can show it."""
+    """Return a file name from which the dialect can be detected; "-" if there is none."""
     if use is FileUse.MARKDOWN:
         return _LANGUAGES.get(one.name.lower(), "text.txt")
     if "." in one.name or "/" in one.name or one.name.lower() == "caddyfile":
@@ -79,7 +79,7 @@ def _name_of(one: EmbeddedText, use: FileUse) -> str:
 
 
 def _dedented(text: str) -> str:
-    """Remove the common indentation, because some dialects are recognised by lines without any."""
+    """Remove the common indentation, because some dialects are detected by unindented lines."""
     lines = [line for line in text.split("\n") if line.strip()]
     indent = min((len(line) - len(line.lstrip(" ")) for line in lines), default=0)
     return "\n".join(line[indent:] for line in text.split("\n"))

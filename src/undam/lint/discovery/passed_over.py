@@ -1,4 +1,4 @@
-"""Recognise deployment files that no dialect reads, so that a report can name them."""
+"""Detection of deployment files that no dialect reads, so that reports can list them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A file that concerns streams or proxies but was not linted.
+    """A file that concerns streams or proxies, but was not linted.
 
     Args:
         kind: kind of the file, the same phrase for all files of the kind.
@@ -37,10 +37,10 @@ _KINDS = re.compile(
     r"kind[\"']?[ \t]*:[ \t]*[\"']?(TCPRoute|TLSRoute|InferencePool|Ingress|Route)\b"
 )
 _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
-# The kind of a resource is among its first lines; a license may precede it.
+# A resource's kind is near the beginning, possibly after a license.
 _HEAD_BYTES = 4000
 _OPENSHIFT = re.compile(r"route\.openshift\.io")
-# Tests of programs are recognised by their name and are not read.
+# Tests for programs are recognised by their file name, and are not read.
 _TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py|.*\.(?:test|spec|stories)\.[cm]?[jt]sx?")
 _STREAMING_PROGRAM = re.compile(
     rb"StreamingResponse|EventSourceResponse|StreamingHttpResponse|text/event-stream"
@@ -49,7 +49,7 @@ _STREAMING_PROGRAM = re.compile(
 
 
 def is_schema(raw: bytes) -> bool:
-    """Return whether a YAML file contains only definitions of custom resources.
+    """Return whether a YAML file contains nothing but custom resource definitions.
 
     Such files make up most of the text in the repositories of operators.
     """
@@ -60,7 +60,7 @@ def is_schema(raw: bytes) -> bool:
 
 
 def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
-    """Return the kind of a deployment file that no dialect reads; ``None`` for any other file.
+    """Return the kind of a deployment file that no dialect reads; ``None`` for all other files.
 
     Args:
         raw: the bytes of the file, in which programs are searched.

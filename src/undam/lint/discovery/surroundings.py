@@ -1,4 +1,4 @@
-"""Reader of the files beside a configuration: compose files, Dockerfiles, manifests and values.
+"""Reader for files next to a configuration: compose files, Dockerfiles, manifests and values.
 
 They show which services are behind a route, and which version runs the configuration.
 """
@@ -14,7 +14,7 @@ from undam.lint.evidence.neighbours import NO_NEIGHBOURS, Neighbours, neighbours
 from undam.lint.files import STDIN, ConfigFiles
 from undam.versions import Version
 
-# Configurations are usually at most three folders below the compose file that mounts them.
+# Configurations are rarely more than three folders below the compose file that mounts them.
 _MAX_LEVELS = 3
 _MAX_FILES = 40
 _MAX_BYTES = 300_000
@@ -24,7 +24,7 @@ _NAMES = re.compile(
     r"|[^/]*(?:deployment|service|statefulset|engine|serve|litellm|config)[^/]*\.ya?ml",
     re.IGNORECASE,
 )
-# Files with resources of Kubernetes, which may have any name.
+# Files that may contain Kubernetes resources. Such files can have any name.
 _MANIFEST_NAMES = re.compile(r".*\.(?:ya?ml|json)", re.IGNORECASE)
 _MAX_MANIFESTS = 60
 _MAX_MANIFEST_BYTES = 100_000
@@ -35,9 +35,9 @@ _MANIFEST = re.compile(
     r"|KongPlugin|Ingress|Service|Deployment|StatefulSet|InferenceService)\b",
     re.MULTILINE,
 )
-# Programs are examined only in the folder of the configuration itself.
+# Python programs are examined only in the configuration's own folder.
 _PROGRAMS = re.compile(r"[^/]+\.py", re.IGNORECASE)
-# The comment in a generated file that gives the version of the program it was generated for.
+# Header comment of a generated file, with the version of the program that the file is meant for.
 _HEADER_LINES = 12
 _HEADER_VERSION = re.compile(
     r"^[ \t]*#[^\n]*?\b(nginx|haproxy|caddy|traefik|envoy|varnish)"
@@ -47,7 +47,7 @@ _HEADER_VERSION = re.compile(
 
 
 class Surroundings:
-    """The evidence beside each file, read once for each folder.
+    """Evidence from the files around each configuration. Every folder is read once.
 
     Args:
         roots: folders that the user gave. Parent folders are searched only up to them, and up to
@@ -61,7 +61,7 @@ class Surroundings:
         self._manifests: dict[Path, tuple[tuple[str, str], ...]] = {}
 
     def of(self, path: str) -> Neighbours:
-        """Return the evidence in the folder of a file and in the folders around it."""
+        """Return the evidence from a file's folder and from its parent folders."""
         if path == STDIN:
             return NO_NEIGHBOURS
         folder = Path(os.path.realpath(path)).parent
@@ -74,7 +74,7 @@ class Surroundings:
         return self._cache[folder]
 
     def _around(self, folder: Path) -> list[Path]:
-        """Return a folder and its parents, up to a folder that the user gave."""
+        """Return a folder and its parents, up to the nearest folder that the user gave."""
         found = []
         for here in (folder, *folder.parents)[: _MAX_LEVELS + 1]:
             found.append(here)
@@ -86,7 +86,7 @@ class Surroundings:
         return self._read(folder, _NAMES, _MAX_FILES, _MAX_BYTES)
 
     def _manifests_in(self, folder: Path) -> tuple[tuple[str, str], ...]:
-        """Return the files of a folder with resources of Kubernetes. Larger files are left out."""
+        """Return the files in a folder that contain Kubernetes resources, except large files."""
         if folder not in self._manifests:
             texts = self._read(folder, _MANIFEST_NAMES, _MAX_MANIFESTS, _MAX_MANIFEST_BYTES + 1)
             self._manifests[folder] = tuple(
@@ -116,13 +116,13 @@ class Surroundings:
 
 
 def header_targets(text: str) -> dict[str, Version]:
-    """Return the versions in the comments at the beginning of a generated file, by program."""
+    """Return program versions from the header comments of a generated file, by program."""
     head = "\n".join(text.split("\n", _HEADER_LINES)[:_HEADER_LINES])
     found: dict[str, Version] = {}
     if "generat" not in head.lower():
-        return found  # "needs nginx 1.13" is not the installed version
+        return found  # "needs nginx 1.13" does not give the installed version
     for name, number in _HEADER_VERSION.findall(head):
         version = Version.parse(number)
-        assert version is not None  # the regular expression requires digits
+        assert version is not None  # found by a regular expression that requires digits
         found.setdefault(name.lower(), version)
     return found

@@ -1,1 +1,1 @@
-"""Evidence of event streams: which routes of a configuration stream, and how that is known."""
+"""Evidence of event streams: which routes of a configuration stream, and why."""

@@ -1,4 +1,4 @@
-"""Outcomes: whether a route streams, and the evidence for it."""
+"""Assessment of whether a route streams, with the evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.lint.evidence.hop import Hop
 
 
 class RouteOutcome(IntEnum):
-    """Certainty with which a route carries event streams, in ascending order."""
+    """Certainty that a route carries event streams, in ascending order."""
 
     UNKNOWN = 0
     """Nothing suggests a stream, or something excludes it. Nothing is reported for the route."""
@@ -22,7 +22,7 @@ class RouteOutcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Outcome of the assessment of one route.
+    """Result of assessing one route.
 
     Args:
         evidence: the observations that led to the outcome, each a phrase.
@@ -33,7 +33,7 @@ class Assessment:
 
     @property
     def is_considered(self) -> bool:
-        """True if rules apply to the route."""
+        """True if rules are applied to the route."""
         return self.outcome is not RouteOutcome.UNKNOWN
 
 
@@ -41,13 +41,13 @@ UNKNOWN = Assessment(RouteOutcome.UNKNOWN)
 
 
 def strongest(assessments: Iterable[Assessment]) -> Assessment:
-    """Return the first assessment with the highest outcome; ``UNKNOWN`` if there is none."""
+    """Return the first assessment with the highest outcome; ``UNKNOWN`` if there are none."""
     return max(assessments, key=lambda one: one.outcome, default=UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class AssessedRoute:
-    """A route of a configuration with its outcome, as reports list it.
+    """A route of a configuration and its outcome, as listed in reports.
 
     Args:
         path: the file.

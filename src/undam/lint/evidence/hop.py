@@ -1,4 +1,4 @@
-"""Description of one program on the path of a request, from which chains are built."""
+"""Description of one program on a request's path, from which chains are built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Tier(IntEnum):
-    """Position of a program on the path of a request, from the client to the model server."""
+    """Position of a program on a request's path, from the client to the model server."""
 
     CLIENT = 0
     CDN = 1
@@ -22,7 +22,7 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChainHop:
-    """A program on the path of a request, as far as its configuration describes it.
+    """A program on a request's path, as described by its configuration.
 
     Args:
         tier: its usual position, which orders hops whose addresses do not connect them.
@@ -65,5 +65,5 @@ Hop = ChainHop
 
 
 def limit_s(seconds: float | None) -> float | None:
-    """Return a limit in seconds; 0 becomes infinity, because it means no limit in every program."""
+    """Return a limit in seconds. A 0, which means no limit in every program, becomes infinity."""
     return math.inf if seconds == 0 else seconds

@@ -1,4 +1,4 @@
-"""Evidence in the names and addresses of servers, and in the names that a site is served under."""
+"""Evidence in server names, server addresses, and the names of sites."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _NAMES = re.compile(
     )
     + r")(?![a-z])"
 )
-# Parts of names that engines and gateways commonly have in compose files and clusters. The short
-# ones must be whole words: `fulfillment` contains "llm", and `postgis` contains "tgi".
+# Typical parts of engine and gateway names in compose files and clusters. Short ones must be whole
+# words, because `fulfillment` contains "llm" and `postgis` contains "tgi".
 _ENGINE_WORD = re.compile(
     r"sglang|ollama|llama|triton|lmdeploy|litellm|openai|anthropic|inference"
     r"|(?<![a-z])(?:v?llms?|tgi|genai|ai[-_]?gateway|sse)(?![a-z])"
@@ -43,7 +43,7 @@ _HINT_WORD = re.compile(r"(?<![a-z])(?:streams?|streaming|gpt|copilot|chatbot)(?
 _WEAK_WORD = re.compile(
     r"(?<![a-z])(?:chats?|ai|assistants?|agents?|bot|models?|events?|rag|llm)(?![a-z])"
 )
-# Auxiliary programs that are named after a program but do not stream.
+# Auxiliary programs that are named after an engine or gateway, but do not stream.
 _COMPANION = re.compile(
     r"(?<![a-z])(?:exporter|metrics|docs?|documentation|db|database|postgres(?:ql)?|mysql|mongo(?:db)?"
     r"|redis|valkey|cache|auth|admin|frontend|static|assets|backup|minio|s3|nginx|logs?|test|status"
@@ -73,7 +73,7 @@ _DECISIVE_PORTS = frozenset({11434})
 
 @dataclass(frozen=True, slots=True)
 class NameEvidence:
-    """Score of a name, and a phrase that explains it; negative for names of other programs."""
+    """Score of a name, with an explanation. Names of other programs have a negative score."""
 
     score: int
     phrase: str = ""
@@ -93,7 +93,7 @@ class UpstreamLocation:
 
 @lru_cache(maxsize=4096)
 def address_of(upstream: str) -> UpstreamLocation:
-    """Split a URL, a name or ``HOST:PORT``; the result is in lower case."""
+    """Split a URL, a name or ``HOST:PORT`` into its parts, in lower case."""
     rest = _SCHEME.sub("", upstream.lower())
     authority, slash, path = rest.partition("/")
     port = _PORT.search(authority)
@@ -105,14 +105,14 @@ def address_of(upstream: str) -> UpstreamLocation:
 
 
 def profile_named(text: str) -> ServiceProfile | None:
-    """Return the profile whose name is a word of a lower-case text."""
+    """Return the service profile whose name occurs as a word in a lower-case text."""
     found = _NAMES.search(text)
     return _PROFILES_BY_NAME[_SEPARATORS.sub("", found[0])] if found else None
 
 
 @lru_cache(maxsize=4096)
 def upstream_evidence(upstream: str) -> NameEvidence:
-    """Return the evidence in the URL, name or address of a server."""
+    """Return the evidence in a server's URL, name or address."""
     at = address_of(upstream)
     if hosted := _hosted(at.host):
         return NameEvidence(3, f"the upstream {at.host} is the {hosted.title}")
@@ -165,7 +165,7 @@ def _hosted(host: str) -> ServiceProfile | None:
 
 
 def _is_neutral(host: str) -> bool:
-    """Return whether a host is an address, a variable, or a name of generic words only."""
+    """Return whether a host is an address, a variable, or a name that has only generic words."""
     if not host or host[0] in "$%{@<*" or _ADDRESS.fullmatch(host):
         return True
     first = host.partition(".")[0] if "." in host else host

@@ -1,4 +1,4 @@
-"""Evidence in the files beside a configuration: services, images and versions.
+"""Evidence in the files next to a configuration: services, images and versions.
 
 The texts are given; `undam.lint.discovery.surroundings` reads the files.
 """
@@ -23,7 +23,7 @@ _IMAGE = re.compile(
     r"^[ \t-]*[\"']?(?:image|repository)[\"']?[ \t]*:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE
 )
 _TAGGED = re.compile(r"(?P<name>[^:@]+(?::\d+/[^:@]+)?)(?::(?P<tag>[^@]+))?")
-# Maps the last part of an image's name to the program in it.
+# Maps the last part of an image name to the program in the image.
 _PROGRAMS = {
     "nginx": "nginx", "nginx-unprivileged": "nginx", "openresty": "nginx", "haproxy": "haproxy",
     "haproxy-alpine": "haproxy", "caddy": "caddy", "traefik": "traefik", "envoy": "envoy",
@@ -31,13 +31,13 @@ _PROGRAMS = {
     "trafficserver": "trafficserver",
 }  # fmt: skip
 _NUMBERED = re.compile(r"v?\d+\.\d+")
-# Exact versions of frameworks in requirements.txt, pyproject.toml, poetry.lock and uv.lock.
+# Exact framework versions in requirements.txt, pyproject.toml, poetry.lock and uv.lock.
 _PINNED = re.compile(
     r"""^[ \t]*["']?(starlette|django)(?:\[[^]\n]*\])?[ \t]*==[ \t]*(\d+(?:\.\d+)*)"""
     r"""|^name = "(starlette|django)"\r?\nversion = "(\d+(?:\.\d+)*)\"""",
     re.MULTILINE | re.IGNORECASE,
 )
-# Flags and settings of engines and gateways that send heartbeats, in seconds.
+# Engine and gateway flags and settings for the heartbeat interval, in seconds.
 _HEARTBEAT = re.compile(
     r"(?:--sse-keep-alive-interval|--sse-ping-interval|sse_keepalive_ping_interval_seconds)"
     r"[\"']?[ =:,]+[\"']?(\d{1,6}(?:\.\d{1,3})?)"
@@ -51,7 +51,7 @@ _STREAMS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ServiceWitness:
-    """A service that a neighbouring file defines.
+    """A service that is defined in a neighbouring file.
 
     Args:
         path: the file.
@@ -67,7 +67,7 @@ class ServiceWitness:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The evidence in the files beside a configuration.
+    """The evidence in the files next to a configuration.
 
     Args:
         services: by name, container name and host name.
@@ -96,7 +96,7 @@ NO_NEIGHBOURS = Neighbours()
 
 
 def profile_of_image(image: str) -> ServiceProfile | None:
-    """Return the profile of a container image; registry, tag and digest do not matter."""
+    """Return the profile for a container image. Registry, tag and digest are ignored."""
     name = _TAGGED.match(image)
     bare = name["name"].lower() if name else ""
     for one in PROFILES:
@@ -109,7 +109,7 @@ def profile_of_image(image: str) -> ServiceProfile | None:
 
 
 def image_version(image: str) -> tuple[str, Version] | None:
-    """Return the dialect and version of an image, if its tag is a number."""
+    """Return the dialect and version of an image if its tag is a version number."""
     found = _TAGGED.match(image)
     if found is None or not found["tag"] or not _NUMBERED.match(found["tag"]):
         return None
@@ -119,27 +119,27 @@ def image_version(image: str) -> tuple[str, Version] | None:
 
 
 def images_in(text: str) -> list[str]:
-    """Return the images that a Dockerfile or a YAML file names."""
+    """Return the images that a Dockerfile or a YAML file refers to."""
     return [*_FROM.findall(text), *_IMAGE.findall(text)]
 
 
 def heartbeat_in(text: str) -> float | None:
-    """Return the shortest interval of heartbeats that the flags in a text set, in seconds."""
+    """Return the shortest heartbeat interval that flags in a text set, in seconds."""
     return min(map(float, _HEARTBEAT.findall(text)), default=None)
 
 
 def pinned_versions(text: str) -> Iterator[tuple[str, Version]]:
-    """Yield the frameworks that a requirements file or a lock file pins to one version."""
+    """Yield name and version of each framework that a requirements file or lock file pins."""
     for name, number, locked, locked_number in _PINNED.findall(text):
         version = Version.parse(number or locked_number)
-        assert version is not None  # the regular expression requires digits
+        assert version is not None  # found by a regular expression that requires digits
         yield (name or locked).lower(), version
 
 
 def neighbours_from(
     files: Iterable[tuple[str, str]], manifests: Iterable[tuple[str, str]] = ()
 ) -> Neighbours:
-    """Combine the evidence of files, given by path and text.
+    """Combine the evidence from files, each given as path and text.
 
     If a program occurs with two versions, its version is not known.
 
@@ -173,7 +173,7 @@ def neighbours_from(
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:
-    """Yield the names, the published ports and the evidence of each service in a compose file."""
+    """Yield the names, published ports and evidence for each service in a compose file."""
     if not path.lower().endswith((".yaml", ".yml")):
         return
     try:

@@ -1,4 +1,4 @@
-"""Evidence in the path of a route."""
+"""Evidence in a route's path."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DECISIVE = 5
 """Score of a path that only streaming APIs have, whatever the server behind it is."""
 
 _START, _END = r"(?<![a-z0-9])", r"(?![a-z0-9])"
-# A pattern may end with these characters after its last word.
+# Characters that may follow the last word of a pattern.
 _TAIL = r"(?:\.(?:php|py|cgi|ashx|jsp))?[/*$()?.+\\|]*$"
 
-# Static files, and segments and playlists of video.
+# Static files, video segments and playlists.
 _FILE = re.compile(
     r"\.(?:css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|html?|json|xml|txt"
     r"|pdf|csv|md|zip|gz|wasm|webmanifest|ts|m3u8|m4s|mpd|mp4|webm|mp3|ogg|flv|mov)" + _TAIL
@@ -35,7 +35,7 @@ _NEVER = re.compile(
     r"|webdav|caldav|carddav|videos?|cameras?|live|music|radio|audio|downloads?|socket\.io|ws|wss|websockets?|grafana|prometheus|phpmyadmin"
     r"|wp-admin|wp-content|nginx_status|acme-challenge)" + _END
 )
-# Engines and gateways also serve these paths, but do not stream on them.
+# Paths that engines and gateways also serve, but without streaming.
 _SELDOM = re.compile(
     _START + r"(?:models|embeddings?|rerank|tokenize|detokenize|moderations|files|batches|status"
     r"|version|docs|redoc|swagger|openapi|admin|ui|dashboard|settings|config|users?|accounts?"
@@ -48,7 +48,7 @@ _DECISIVE = re.compile(
     r"|sse|server-sent-events|event[-_]?streams?|(?:chat|completion)-messages|mcp"
     r"|(?:chat|ask|query|runs|run|answer|generate)/(?:stream|sse|events))" + _TAIL
 )
-# Other APIs also have these paths, so they are weaker evidence if the server is another program.
+# Other APIs also have these paths. They are weaker evidence if the server is another program.
 _STRONG = re.compile(
     _START + r"(?:(?:v1|openai|anthropic)/(?:completions|responses|messages)|completions?"
     r"|streams?|streaming|(?:messages|v\d+)/(?:stream|sse|events))" + _TAIL
@@ -78,13 +78,13 @@ _PROFILE_PATH = re.compile(
     + _END
 )
 _GROUP = re.compile(r"\((?:\?:)?([^()]*\|[^()]*)\)")
-# An alternation with more members than this is read as one pattern.
+# Only this many members of an alternation are examined.
 _MAX_ALTERNATIVES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class PathEvidence:
-    """Score of a path, and a phrase that explains it.
+    """Score of a path, and a phrase that explains the score.
 
     Args:
         score: ``EXCLUDED``, 0 for none, 1 for weak, 2 for good, 3 for sufficient and
@@ -97,7 +97,7 @@ class PathEvidence:
 
 @lru_cache(maxsize=4096)
 def path_evidence(path: str) -> PathEvidence:
-    """Return the evidence in a path prefix or pattern: the strongest of its alternatives."""
+    """Return the strongest evidence among the alternatives of a path prefix or pattern."""
     return max(map(_evidence, _alternatives(path.lower())), key=lambda one: one.score)
 
 

@@ -1,4 +1,4 @@
-"""Data model of a profile, by which an application, engine or hosted API is recognised."""
+"""Data model for profiles, by which applications, engines and hosted APIs are recognised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ServiceRole(StrEnum):
-    """Kind of a service that streams."""
+    """Kind of service that streams."""
 
     APP = "app"
     """An application with a user interface that streams answers to browsers."""
@@ -23,7 +23,7 @@ class ServiceRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceProfile:
-    """A service whose routes stream.
+    """Profile of a service whose routes stream.
 
     Args:
         names: usual names of its services, containers and upstreams, in lower case, with hyphens.

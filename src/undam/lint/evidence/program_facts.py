@@ -1,4 +1,4 @@
-"""Update of a route's hop from the diagnostics of the route."""
+"""Update of a route's hop according to the diagnostics for the route."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def with_facts(
     buffering: frozenset[str],
     idle_limit_s: float | None = None,
 ) -> AssessedRoute:
-    """Return a route with its hop updated from the route's diagnostics.
+    """Return a route whose hop is updated according to the diagnostics for the route.
 
     Args:
         compressing, buffering: codes of the rules about programs that compress or hold a stream.

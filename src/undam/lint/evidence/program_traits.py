@@ -1,4 +1,4 @@
-"""Hops of the routes of one program, for the chains of a project."""
+"""Hop descriptions for the routes of a program, from which a project's chains are built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.versions import EVERY_VERSION, Version
 
 @dataclass(frozen=True, slots=True)
 class RouteLimit:
-    """Limit on the silence or on the duration of a response.
+    """Idle timeout, or limit on the duration of a response.
 
     Args:
         seconds: ``inf`` if there is no limit; ``None`` if it is not known.
@@ -27,7 +27,7 @@ class RouteLimit:
 
 
 def limit_at(source: Source, offset: int, seconds: float | None) -> RouteLimit:
-    """Return a limit that is configured at an offset of a text."""
+    """Return a limit whose setting is at ``offset`` in a text."""
     return RouteLimit(seconds, (source.path, source.position(offset)[0]))
 
 
@@ -37,7 +37,7 @@ UNKNOWN_LIMIT = RouteLimit(None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramTraits:
-    """The properties that all routes of a program share.
+    """Properties that all routes of a program share.
 
     Args:
         buffering: rules that report that the program holds events back.
@@ -60,7 +60,7 @@ class ProgramTraits:
         idle: RouteLimit = NO_LIMIT,
         total: RouteLimit = NO_LIMIT,
     ) -> AssessedRoute:
-        """Return a route with its hop. A route that is not considered has none.
+        """Return the route with its hop. Routes to which no rules apply get no hop.
 
         Args:
             found: the diagnostics of the route.
@@ -89,7 +89,7 @@ class ProgramTraits:
 
 
 def diagnostics_by_route(found: Iterable[Diagnostic]) -> dict[int, list[Diagnostic]]:
-    """Group diagnostics by the ``id`` of their route, to visit each diagnostic only once."""
+    """Group diagnostics by the ``id`` of their route, so that each is visited only once."""
     grouped: dict[int, list[Diagnostic]] = {}
     for one in found:
         grouped.setdefault(id(one.route), []).append(one)

@@ -1,4 +1,4 @@
-"""The resources of a file together with those of the files beside it."""
+"""Resources in a linted file, together with those in the files next to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.textfiles.source import Source, UnreadPart
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cluster:
-    """The known resources of a cluster. Other files and the cluster itself may have more.
+    """All known resources of a cluster. Other files and the cluster itself may contain more.
 
     Args:
         own: resources of the linted file, which diagnostics refer to.
@@ -36,23 +36,23 @@ class Cluster:
 
     @property
     def hints(self) -> RouteHints:
-        """Evidence about routes that comes from outside their configuration."""
+        """Evidence about routes from outside their configuration."""
         return self.settings.hints_for(self.source.path)
 
     def own_of(self, *kinds: str) -> Iterator[Resource]:
-        """Yield the resources of the linted file that have one of the kinds."""
+        """Yield the linted file's resources whose kind is one of ``kinds``."""
         return (one for one in self.own if one.kind in kinds)
 
     def all_of(self, *kinds: str) -> Iterator[Resource]:
-        """Yield the known resources that have one of the kinds, those of the file first."""
+        """Yield all known resources whose kind is one of ``kinds``, the linted file's first."""
         return (one for kind in kinds for one in self._by_kind.get(kind, ()))
 
     def named(self, kind: str, name: str) -> Resource | None:
-        """Return the known resource with this kind and name."""
+        """Return the known resource with this kind and name; ``None`` if there is none."""
         return self._by_name.get((kind, name))
 
 
-# Cached, because the files of one folder have the same neighbours.
+# Cached, because all files in a folder have the same neighbours.
 @lru_cache(maxsize=4)
 def _read_neighbours(
     manifests: tuple[tuple[str, str], ...],
@@ -64,7 +64,7 @@ def _read_neighbours(
 
 
 def read_cluster(source: Source, settings: Settings) -> Cluster:
-    """Return the resources of a file, with those of the files beside it.
+    """Return the resources of a file, and those of the files next to it.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.

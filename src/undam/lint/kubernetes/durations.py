@@ -1,4 +1,4 @@
-"""Durations in Kubernetes resources: those of Go and of proxies, and bare numbers."""
+"""Parser for durations in Kubernetes resources: Go durations, proxy durations, bare numbers."""
 
 from __future__ import annotations
 

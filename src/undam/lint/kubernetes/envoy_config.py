@@ -1,4 +1,4 @@
-"""Parts of an Envoy configuration that a resource adds to the generated one."""
+"""Settings that a resource adds to a generated Envoy configuration."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from undam.textfiles.tree import Entry, Node, walk
 
 _IDLE = ("stream_idle_timeout",)
 _TOTAL = ("max_stream_duration",)
-# Outside the action of a route, fields with these names have another meaning.
+# Fields with these names mean something else outside a route action.
 _IDLE_IN_ROUTE = ("idle_timeout",)
 _TOTAL_IN_ROUTE = ("timeout",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchedLimit:
-    """A limit that a patch or a policy sets.
+    """A time limit that is set by a patch or a policy.
 
     Args:
         name: name of the setting for messages.
@@ -34,7 +34,7 @@ class PatchedLimit:
 
 
 def holding_filters(patch: Node | None) -> Iterator[HoldingField]:
-    """Yield the fields of filters that hold the response, or compress it without flushing."""
+    """Yield filter fields that make Envoy buffer a response, or compress it without flushing."""
     for node in walk(patch) if patch else ():
         config = node.get("typed_config", "typedConfig")
         name = node.entry("name") or node.entry("typed_config", "typedConfig")
@@ -51,7 +51,7 @@ def holding_filters(patch: Node | None) -> Iterator[HoldingField]:
 
 
 def patched_limits(patch: Node | None) -> Iterator[PatchedLimit]:
-    """Yield the limits on streams in a patch."""
+    """Yield the stream time limits that a patch sets."""
     in_routes = {
         id(entry.value)
         for node in (walk(patch) if patch else ())
@@ -73,7 +73,7 @@ def patched_limits(patch: Node | None) -> Iterator[PatchedLimit]:
 
 
 def json_patch_limit(operation: Node) -> PatchedLimit | None:
-    """Return the limit that a JSON patch sets; ``None`` if its path does not end with a limit."""
+    """Return the limit that a JSON patch sets; ``None`` if its path does not lead to a limit."""
     path, value = operation.get("path"), operation.entry("value")
     if path is None or value is None or value.value.kind != "scalar":
         return None

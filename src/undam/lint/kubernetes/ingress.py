@@ -1,4 +1,4 @@
-"""Paths, hosts and class of an Ingress."""
+"""Paths, hosts and class of an Ingress resource."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.textfiles.tree import Node, items_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IngressPath:
-    """A path of an Ingress and the Service behind it.
+    """A path in an Ingress, and the Service that serves it.
 
     Args:
         service: name of the Service; empty if the path has none.
@@ -26,12 +26,12 @@ class IngressPath:
 
     @property
     def upstream(self) -> str:
-        """The Service as ``name:port``."""
+        """The Service and its port, as ``name:port``."""
         return f"{self.service}:{self.port}" if self.port else self.service
 
 
 def ingress_paths(ingress: Resource) -> Iterator[IngressPath]:
-    """Yield the paths of an Ingress; its default backend has the path "/"."""
+    """Yield the paths of an Ingress. Its default backend is given the path "/"."""
     default = at(ingress.spec, "defaultBackend") or at(ingress.spec, "backend")
     if default is not None:
         yield _path("/", default, default)
@@ -42,19 +42,19 @@ def ingress_paths(ingress: Resource) -> Iterator[IngressPath]:
 
 
 def ingress_hosts(ingress: Resource) -> list[str]:
-    """Return the host names of an Ingress."""
+    """Return the host names that an Ingress serves."""
     rules = items_of(at(ingress.spec, "rules"))
     return [host for host in (text_at(rule, "host") for rule in rules) if host]
 
 
 def ingress_class(ingress: Resource) -> str:
-    """Return the class of an Ingress in lower case; empty if it has none."""
+    """Return the class of an Ingress in lower case; empty if no class is set."""
     name = text_at(ingress.spec, "ingressClassName")
     return (name or ingress.annotation_text("kubernetes.io/ingress.class")).lower()
 
 
 def _path(prefix: str, backend: Node | None, node: Node) -> IngressPath:
-    """Create a path; its backend may use the syntax that preceded networking.k8s.io/v1."""
+    """Create a path. Its backend may use the syntax from before networking.k8s.io/v1."""
     service = at(backend, "service")
     port = text_at(service, "port", "number") or text_at(service, "port", "name")
     return IngressPath(

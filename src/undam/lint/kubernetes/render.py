@@ -1,4 +1,4 @@
-"""Rendering of a Service for a server inside or outside the cluster."""
+"""Rendering of a Service for a server that is inside or outside the cluster."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ endpoints:
 
 
 def backend_of(request: RenderRequest, resource: str) -> tuple[str, int]:
-    """Return host and port of the upstream. The controller decides where to listen.
+    """Return the upstream's host and port. The controller decides on which address it listens.
 
     Args:
         resource: the kind of resource that contains the path, for the error message.
@@ -60,6 +60,6 @@ def backend_of(request: RenderRequest, resource: str) -> tuple[str, int]:
 
 
 def service_manifests(host: str, port: int) -> str:
-    """Return the Service ``model`` that leads to a host, by name or by address."""
+    """Return a Service named ``model`` that leads to the given host name or address."""
     spec = _ADDRESSED if _ADDRESS.fullmatch(host) else _NAMED
     return _SERVICE.format(spec=spec.format(host=host, port=port))

@@ -1,4 +1,4 @@
-"""Kubernetes resources in YAML or JSON: documents, Lists and patches, each with its position."""
+"""Kubernetes resources in YAML or JSON documents, Lists and patches, each with its position."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from undam.textfiles.templates import OPAQUE, has_placeholders, template_source
 from undam.textfiles.tree import Entry, Node, items_of
 from undam.textfiles.yaml_reader import read_yaml
 
-# Lists of Kubernetes objects are rarely nested; a few levels are enough.
+# Lists of Kubernetes objects are rarely nested, so a few levels suffice.
 _MAX_NESTED_LISTS = 8
-# Rendered charts have at most a few hundred resources.
+# Rendered Helm charts have at most a few hundred resources.
 _MAX_RESOURCES = 5000
 _NAMES = (".yaml", ".yml", ".json", ".tpl", "-")
 _KIND = re.compile(
@@ -24,27 +24,27 @@ _KIND = re.compile(
 
 
 def at(node: Node | None, *names: str) -> Node | None:
-    """Return the value under these keys."""
+    """Return the value at this path of keys; ``None`` if there is none."""
     for name in names:
         node = node.get(name) if node else None
     return node
 
 
 def text_at(node: Node | None, *names: str) -> str:
-    """Return the scalar under these keys, stripped; empty if there is none."""
+    """Return the scalar at this path of keys, stripped; empty if there is none."""
     found = at(node, *names)
     return found.text.strip() if found is not None and found.kind == "scalar" else ""
 
 
 def entry_at(node: Node | None, *names: str) -> Entry | None:
-    """Return the entry under these keys; a key without a value counts as absent."""
+    """Return the entry at this path of keys. A key without a value counts as absent."""
     inner = at(node, *names[:-1])
     entry = inner.entry(names[-1]) if inner else None
     return entry if entry is not None and entry.value.end > entry.value.start else None
 
 
 def entry_span(source: Source, entry: Entry) -> tuple[int, int]:
-    """Return the span of an entry, up to the end of its key's line."""
+    """Return the span of an entry, limited to the line of its key."""
     _, end = source.line_span(entry.key.start)
     line = source.text[entry.key.start : min(end, max(entry.value.end, entry.key.end))]
     return entry.key.start, entry.key.start + len(line.rstrip())
@@ -52,7 +52,7 @@ def entry_span(source: Source, entry: Entry) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """One object of the Kubernetes API, as a file describes it.
+    """An object of the Kubernetes API, as described in a file.
 
     Args:
         source: the file; a neighbouring file if the resource is only evidence.
@@ -76,12 +76,12 @@ class Resource:
 
     @property
     def anchor(self) -> Node:
-        """The node to mark if a setting is missing: the name, or else the kind."""
+        """Node that a diagnostic marks if a setting is missing: the name, or else the kind."""
         return at(self.node, "metadata", "name") or self.node.get("kind") or self.node
 
     @property
     def span(self) -> tuple[int, int]:
-        """The span of the anchor on its first line; a value may have several lines."""
+        """Span of the anchor's first line. A value may extend over several lines."""
         start = self.anchor.start
         _, end = self.source.line_span(start)
         return start, start + len(self.source.text[start : min(end, self.anchor.end)].rstrip())
@@ -91,11 +91,11 @@ class Resource:
         return self.source.position(self.anchor.start)[0]
 
     def at(self, offset: int) -> tuple[str, int]:
-        """Return path and line of a character of the file."""
+        """Return the path and line of an offset in the file."""
         return self.source.path, self.source.position(offset)[0]
 
     def hole(self) -> str | None:
-        """Return the first unread part of a template inside the resource.
+        """Return the first unread template part within the resource.
 
         A hole after the last value may also belong to the resource, up to the next document.
         """
@@ -107,29 +107,29 @@ class Resource:
         return None
 
     def annotation(self, key: str) -> Entry | None:
-        """Return the entry of an annotation, if its value is a scalar."""
+        """Return the entry for an annotation if the annotation's value is a scalar."""
         found = self.annotations.entry(key) if self.annotations else None
         return found if found is not None and found.value.kind == "scalar" else None
 
     def annotation_text(self, key: str) -> str:
-        """Return the value of an annotation, stripped; empty if there is none."""
+        """Return an annotation's value, stripped; empty if the annotation is not set."""
         found = self.annotation(key)
         return found.value.text.strip() if found is not None else ""
 
 
 def has_kubernetes_name(path: str) -> bool:
-    """Return whether a file can contain resources, by its name."""
+    """Return whether a file with this name can contain resources."""
     return path.lower().endswith(_NAMES)
 
 
 @lru_cache(maxsize=16)
 def kinds_in(text: str) -> frozenset[str]:
-    """Return the kinds of resources that a text names, without parsing it."""
+    """Return the resource kinds that a text mentions, without parsing the text."""
     return frozenset(_KIND.findall(text)) if "kind" in text else frozenset()
 
 
 def resources_in(roots: Iterable[Node], source: Source) -> Iterator[Resource]:
-    """Yield the resources of the documents, including those in Lists."""
+    """Yield the resources in the documents, including those in Lists."""
     left = _MAX_RESOURCES
     level = list(roots)
     for _ in range(_MAX_NESTED_LISTS):
@@ -147,7 +147,7 @@ def resources_in(roots: Iterable[Node], source: Source) -> Iterator[Resource]:
 
 
 def read_resources(source: Source) -> tuple[tuple[Resource, ...], tuple[UnreadPart, ...]]:
-    """Return the resources of a file, and the parts that were not read.
+    """Return the resources in a file, and the parts that were not read.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.
@@ -158,7 +158,7 @@ def read_resources(source: Source) -> tuple[tuple[Resource, ...], tuple[UnreadPa
 
 @lru_cache(maxsize=256)
 def resources_of_neighbour(path: str, text: str) -> tuple[Resource, ...]:
-    """Return the resources of a neighbouring file; none if it cannot be parsed."""
+    """Return the resources in a neighbouring file; none if the file cannot be parsed."""
     source = template_source(path, text) if has_placeholders(text) else Source(path, text)
     try:
         return read_resources(source)[0]
@@ -167,5 +167,5 @@ def resources_of_neighbour(path: str, text: str) -> tuple[Resource, ...]:
 
 
 def is_known(text: str) -> bool:
-    """Return whether a value is literal, without a template placeholder."""
+    """Return whether a value is literal text without a template placeholder."""
     return bool(text) and OPAQUE not in text

@@ -1,4 +1,4 @@
-"""Programs that run in a cluster: the images and commands behind its Services."""
+"""Programs that run in a cluster: the container images and commands behind its Services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORKLOADS = frozenset({
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """The pods of a Deployment or of a similar resource.
+    """Pods of a Deployment or a similar resource.
 
     Args:
         labels: labels of its pods, by which Services select them.
@@ -45,7 +45,7 @@ class Workload:
 
 
 def workloads_in(resources: Iterable[Resource]) -> Iterator[Workload]:
-    """Yield the workloads among the resources."""
+    """Yield the workloads that the resources define."""
     for one in resources:
         if one.kind not in _WORKLOADS:
             continue
@@ -72,13 +72,13 @@ def workloads_in(resources: Iterable[Resource]) -> Iterator[Workload]:
 
 
 def command_of(container: Node | None) -> str:
-    """Return the command and the arguments of a container, joined by spaces."""
+    """Return a container's command and arguments, joined by spaces."""
     parts = [*items_of(at(container, "command")), *items_of(at(container, "args"))]
     return " ".join(part.text for part in parts if part.kind == "scalar")
 
 
 def engine_in(command: str) -> ServiceProfile | None:
-    """Return the inference engine that a command starts."""
+    """Return the inference engine that a command starts; ``None`` for any other program."""
     profile = profile_named(command.lower())
     return profile if profile is not None and profile.role is ServiceRole.ENGINE else None
 
@@ -86,7 +86,7 @@ def engine_in(command: str) -> ServiceProfile | None:
 def service_witnesses(
     resources: Iterable[Resource], workloads: Iterable[Workload]
 ) -> dict[str, ServiceWitness]:
-    """Return, by name, the Services whose pods are known to run a program that streams."""
+    """Return evidence, by name, for Services and workloads that run a streaming program."""
     running = [one for one in workloads if one.profile is not None]
     by_label: dict[tuple[str, str], list[Workload]] = {}
     for one in running:

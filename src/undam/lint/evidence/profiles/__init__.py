@@ -1,4 +1,4 @@
-"""Profiles of applications, gateways, engines and hosted APIs that stream, one module each."""
+"""Profiles for applications, gateways, engines and hosted APIs that stream, one module each."""
 
 from __future__ import annotations
 
