@@ -1,4 +1,4 @@
-# Answers that survive a reload, a stop button, and one stream for many readers.
+# Answers that survive a page reload and can be stopped, and one stream for many readers.
 # Run:  pip install undam fastapi uvicorn && uvicorn --app-dir examples/answers server:app
 #       and open http://localhost:8000/ (reload it while an answer arrives, or press Stop) and
 #       http://localhost:8000/news.html in several windows.

@@ -203,7 +203,7 @@ def _beginning(exchange: Exchange) -> bytes:
 
 
 def _ended_at_limit(exchange: Exchange, reads: int, limit: str) -> Exchange:
-    """Return the exchange, cut after the read in which a limit was reached."""
+    """Return the exchange, truncated after the read that reached a limit."""
     arrivals = exchange.arrivals[:reads]
     return replace(
         exchange,

@@ -71,7 +71,7 @@ def result_from_json(data: object, worker: int) -> Frame:
     """
     try:
         if not isinstance(data, bytes) or len(data) > MAX_FRAME_BYTES:
-            raise ValueError("the frame is too large, or not bytes")
+            raise ValueError(f"the frame is not binary, or is larger than {MAX_FRAME_BYTES} bytes")
         row = json.loads(data)
         cls = _RESULT_KINDS[require_text(row["kind"])]
         if require_int(row["worker"]) != worker:

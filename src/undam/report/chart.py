@@ -106,7 +106,7 @@ def tick_ms(value: float) -> str:
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, class_: str) -> Markup:
-    """Return a straight line."""
+    """Return an SVG line from (x1, y1) to (x2, y2)."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 

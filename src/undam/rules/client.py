@@ -20,7 +20,7 @@ RULES = (
             tests.
         """,
         detection="""
-            The bytes of an OpenAI-style stream are compared with the forms that are known to crash
+            The bytes of an OpenAI-style stream are checked for patterns that are known to crash
             clients. Streams of other APIs are not examined.
         """,
         measured="""

@@ -190,7 +190,7 @@ RULES = (
         code="UD406",
         slug="heartbeats-not-passed",
         severity=Severity.WARNING,
-        message="heartbeats of the origin do not arrive while the stream is silent",
+        message="the origin's heartbeats do not reach the client while no events are sent",
         what="""
             The origin sends comments during a silence, and the client does not receive them in
             time.

@@ -104,10 +104,10 @@ RULES = (
             `unknown`. With --beacon, the first event of each burst was held for the same time.
         """,
         measured="""
-            haproxy 2.6.12 writes with MSG_MORE, so the kernel waits about 200 ms or for a full
-            segment: at 25 ms per token, the first event arrives 202 ms late, 9 events per read;
-            with `option http-no-delay`, 0.1 ms late. At 300 ms per token each event arrives alone
-            and 207 ms late, which only --beacon detects.
+            haproxy 2.6.12 writes with MSG_MORE, so the kernel waits about 200 ms or until a segment
+            is full. At 25 ms per token, the first event arrives 202 ms late. With `option
+            http-no-delay`, it arrives 0.1 ms late. At 300 ms per token, each event arrives 207 ms
+            late, which only --beacon detects.
         """,
         fix="""
             Set the option that makes the hop send data at once. The hop then sends bytes earlier,
@@ -136,7 +136,7 @@ RULES = (
             is held until the silence ends.
         """,
         detection="""
-            At least four of five events arrived when the next event was due. Arrival times alone
+            At least 80 % of the events arrived only when the next event was due. Arrival times
             cannot show such a delay: the due times come from --beacon, or from --hop with the same
             prompt closer to the model.
         """,

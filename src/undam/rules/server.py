@@ -47,7 +47,7 @@ RULES = (
         severity=Severity.INFO,
         message="the response lacks headers against buffering and changes at hops: {missing}",
         what="""
-            The response lacks at least one of the three headers that turn off buffering and changes
+            The response lacks at least one of the three headers against buffering and modification
             at hops.
         """,
         why="""

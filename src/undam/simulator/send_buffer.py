@@ -37,7 +37,7 @@ class SendBuffer:
         return len(self._unsent)
 
     def begin(self, exchange_id: str) -> None:
-        """Start an exchange, to which the next events belong."""
+        """Start a new exchange; the next events belong to it."""
         self._exchange_id = exchange_id.encode()
 
     def send(self, data: bytes, event_ends: Sequence[EventEnd] = ()) -> None:

@@ -48,7 +48,7 @@ class Parser:
         self._failure = ""
         self._returned = 0
         self._comments = 0
-        # First the unfinished line, then the fields of the unfinished event.
+        # Bytes of the unfinished line, followed by the fields of the unfinished event.
         self._held = bytearray()
         self._line_bytes = 0
         self._data: list[bytes] = []

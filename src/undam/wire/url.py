@@ -103,7 +103,7 @@ def follow(target: Target, location: str) -> Target:
 
 
 def redacted(text: str) -> str:
-    """Return ``text`` with parts removed that could be credentials."""
+    """Return ``text`` without the parts that could be credentials."""
     before, at, after = text.rpartition("@")
     scheme, slashes, _ = before.partition("://")
     if not at:

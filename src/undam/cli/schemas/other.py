@@ -1,4 +1,4 @@
-"""Forms of the JSON results of the commands sim, gateway, lab, doctor and completion."""
+"""Schemas of the JSON output of the commands sim, gateway, lab, doctor and completion."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
         heartbeats_arrive=None if kept is None else kept.heartbeats > 0,
     )
     if longest.fate is TrialEnd.SURVIVED:
-        return limits  # The longest pause survived, so there is no limit below it.
+        return limits  # The stream survived its longest pause, so no idle timeout is shorter.
     if longest.status in _REFUSED:
         return limits
     if longest.fate is TrialEnd.DROPPED:

@@ -1,4 +1,4 @@
-"""Findings about a standing stream, which may be idle, but whose head must arrive at once."""
+"""Findings about streams that may stay idle but must return a response head immediately."""
 
 from __future__ import annotations
 

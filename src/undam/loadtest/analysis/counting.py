@@ -129,8 +129,8 @@ class EventCounter:
             return LineParser(max_line_bytes=MAX_EVENT_BYTES)
         parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
         if begun or first != b"\xef":
-            # The parser has not seen the start of the stream, where a byte order mark is allowed.
-            # An empty line makes the parser leave this state, and has no other effect.
+            # A new parser accepts a byte order mark, which may only be at the start of a stream.
+            # After an empty line, the parser no longer accepts one.
             parser.receive_data(b"\n")
         return parser
 

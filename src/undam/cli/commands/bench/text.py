@@ -331,7 +331,7 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
 
 
 def _http2(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield HTTP/2 statistics: connections, streams, and those that the server refused."""
+    """Yield HTTP/2 statistics: connections, streams, and refused streams."""
     counts = report["http2"]
     if counts is None:
         return

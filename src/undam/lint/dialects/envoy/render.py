@@ -35,7 +35,7 @@ static_resources:
                         - match: {{ prefix: {_quoted(request.path)} }}
                           route:
                             cluster: origin
-                            # By default Envoy cuts each response after 15 s.
+                            # By default Envoy cuts off each response after 15 s.
                             timeout: 0s
                             # Cut a stream after this much silence.
                             idle_timeout: {request.idle_s:.3f}s

@@ -38,7 +38,7 @@ spec:
         - path:
             type: PathPrefix
             value: {path}
-      # Without a timeout, Envoy Gateway cuts each response after 15 s. 0s also disables its limit
+      # Without a timeout, Envoy Gateway cuts off responses after 15 s. 0s also disables its limit
       # on silence.
       timeouts:
         request: 0s

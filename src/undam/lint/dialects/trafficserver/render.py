@@ -26,7 +26,7 @@ records:
     # Cut a stream after this much silence, towards the client and the origin.
     transaction_no_activity_timeout_in: {idle}
     transaction_no_activity_timeout_out: {idle}
-    # By default this cuts each response after 900 s.
+    # By default this cuts off each response after 900 s.
     transaction_active_timeout_in: 0
     cache:
       http: 0
@@ -42,7 +42,7 @@ CONFIG proxy.config.http.server_ports STRING {port}:ip-in={host}
 # Cut a stream after this much silence, towards the client and the origin.
 CONFIG proxy.config.http.transaction_no_activity_timeout_in INT {idle}
 CONFIG proxy.config.http.transaction_no_activity_timeout_out INT {idle}
-# By default this cuts each response after 900 s.
+# By default this cuts off each response after 900 s.
 CONFIG proxy.config.http.transaction_active_timeout_in INT 0
 CONFIG proxy.config.url_remap.remap_required INT 1
 CONFIG proxy.config.http.cache.http INT 0

@@ -55,7 +55,7 @@ WRITE_TIMEOUT = ConfigRule(
         response. The limit counts from the end of the request headers. By default, the duration of
         a response is not limited.
     """,
-    why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
+    why="A long answer is cut off while tokens are still arriving; heartbeats do not help.",
     detection="""
         The `write` timeout is below one hour. A limit of up to one minute is reported as an error,
         and a longer limit as a warning. If no route in this file is known to stream, the severity

@@ -46,7 +46,7 @@ WHOLE_RESPONSE = ConfigRule(
         "docs.aws.amazon.com, response-transfer-mode (2025-11) and config-rs-invoke-furls; "
         'cloud.google.com, App Engine, "How requests are handled"; learn.microsoft.com, '
         "Application Gateway, proxy-buffers (2025-04), and ARR, response buffer; "
-        "tjanczuk/iisnode#504 (2016); read in 2026-11"
+        "tjanczuk/iisnode#504 (2016); accessed 2026-11"
     ),
 )
 

@@ -34,7 +34,7 @@ COMPRESSED = ConfigRule(
     """,
     source=(
         "fly.io/docs, reference/content-encoding (2025-06-17); learn.microsoft.com, IIS, "
-        "urlCompression; read in 2026-11"
+        "urlCompression; accessed 2026-11"
     ),
 )
 

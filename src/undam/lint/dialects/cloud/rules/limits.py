@@ -49,7 +49,7 @@ IDLE = ConfigRule(
     source=(
         "docs.aws.amazon.com, edit-load-balancer-attributes and CloudFront API, OriginReadTimeout; "
         "learn.microsoft.com, use-server-sent-events (2025-04), and Front Door, "
-        "troubleshoot-issues; community.fly.io, idle timeout; read in 2026-11"
+        "troubleshoot-issues; community.fly.io, idle timeout; accessed 2026-11"
     ),
 )
 
@@ -57,7 +57,7 @@ TOTAL = ConfigRule(
     code="CLD402",
     slug="total-response-timeout",
     severity=Severity.WARNING,
-    message="{title}: {name} cuts each response after {limit}; heartbeats do not help",
+    message="{title}: {name} cuts off each response after {limit}; heartbeats do not help",
     safety=Safety.UNSAFE,
     what="""
         Google's load balancers (`timeout_sec`), Cloud Run and API Gateway limit the duration of the
@@ -66,7 +66,7 @@ TOTAL = ConfigRule(
         The default limit is 30 s for Google's load balancers, and 300 s for Cloud Run and Vercel
         functions. The default limit of API Gateway is 29 s, or 15 minutes in the mode STREAM.
     """,
-    why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
+    why="A long answer is cut off while tokens are still arriving; heartbeats do not help.",
     detection="""
         For a streaming resource, the configured or default limit on the whole response is below one
         hour. A limit of up to one minute is reported as an error, and a longer limit as a warning.
@@ -87,7 +87,7 @@ TOTAL = ConfigRule(
     source=(
         "cloud.google.com, backend service timeout, and Cloud Run, request-timeout; "
         "docs.aws.amazon.com, response-transfer-mode; vercel.com, functions/duration (2026-08-24); "
-        "read in 2026-11"
+        "accessed 2026-11"
     ),
 )
 

@@ -43,7 +43,7 @@ STREAM_INTERVAL = ConfigRule(
     """,
     source=(
         "vllm-project/vllm#27869 (2025-10) and v1/engine/output_processor.py; "
-        "NVIDIA/TensorRT-LLM#5284 (2025-06); SGLang 0.5.23, server arguments; read in 2026-11"
+        "NVIDIA/TensorRT-LLM#5284 (2025-06); SGLang 0.5.23, server arguments; accessed 2026-11"
     ),
 )
 

@@ -70,7 +70,7 @@ HARAKIRI = ConfigRule(
         the duration of a request is not limited.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        A longer stream is cut off while tokens are still arriving; heartbeats do not
         help.
     """,
     detection="""
@@ -85,7 +85,7 @@ HARAKIRI = ConfigRule(
 
             --harakiri 3600
     """,
-    source="uwsgi-docs.readthedocs.io, Options, harakiri (uWSGI 2.0.31); read in 2026-11",
+    source="uwsgi-docs.readthedocs.io, Options, harakiri (uWSGI 2.0.31); accessed 2026-11",
 )
 
 NO_PINGS = ConfigRule(
@@ -110,7 +110,7 @@ NO_PINGS = ConfigRule(
 
             --sse-ping-interval 15
     """,
-    source="ggml-org/llama.cpp#25241 and tools/server/README.md (b9864, 2026); read in 2026-11",
+    source="ggml-org/llama.cpp#25241 and tools/server/README.md (b9864, 2026); accessed 2026-11",
 )
 
 RULES = (SYNC_WORKER, HARAKIRI, NO_PINGS)

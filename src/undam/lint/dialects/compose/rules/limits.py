@@ -42,7 +42,7 @@ STOP_GRACE = ConfigRule(
 
             stop_grace_period: 2m
     """,
-    source="compose-spec/compose-spec, 05-services.md, stop_grace_period; read in 2026-11",
+    source="compose-spec/compose-spec, 05-services.md, stop_grace_period; accessed 2026-11",
 )
 
 CLIENT_TIMEOUT = ConfigRule(
@@ -56,7 +56,7 @@ CLIENT_TIMEOUT = ConfigRule(
         duration of a request to the model, in seconds. Without these variables, Open WebUI has no
         limit, and LiteLLM has a limit of 6000 s.
     """,
-    why="A long answer is cut while tokens are still arriving; heartbeats do not help.",
+    why="A long answer is cut off while tokens are still arriving; heartbeats do not help.",
     detection="""
         A service runs the Open WebUI or LiteLLM image and sets the corresponding variable to less
         than one hour. A limit of up to one minute is reported as an error, and a longer limit as a
@@ -70,7 +70,7 @@ CLIENT_TIMEOUT = ConfigRule(
     """,
     source=(
         "open-webui/open-webui, env.py, AIOHTTP_CLIENT_TIMEOUT; docs.litellm.ai, proxy/timeout "
-        "(2026-10-10); read in 2026-11"
+        "(2026-10-10); accessed 2026-11"
     ),
 )
 

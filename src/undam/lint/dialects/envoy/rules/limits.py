@@ -19,11 +19,11 @@ DEFAULT_TIMEOUT = ConfigRule(
     code="ENV401",
     slug="route-timeout-default",
     severity=Severity.ERROR,
-    message="this route has no timeout of its own, so Envoy cuts each response after 15 s",
+    message="this route has no timeout of its own, so Envoy cuts off each response after 15 s",
     safety=Safety.SAFE,
     what="If a route does not set `timeout`, Envoy limits the whole response to 15 s.",
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        A longer stream is cut off while tokens are still arriving; heartbeats do not
         help.
     """,
     detection="A streaming route forwards to a cluster and does not set `timeout`.",
@@ -53,7 +53,7 @@ TIMEOUT = ConfigRule(
         byte.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        A longer stream is cut off while tokens are still arriving; heartbeats do not
         help.
     """,
     detection="""
@@ -84,7 +84,7 @@ MAX_DURATION = ConfigRule(
         manager, the route or the cluster.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        A longer stream is cut off while tokens are still arriving; heartbeats do not
         help.
     """,
     detection="""

@@ -41,7 +41,7 @@ EXT_PROC = ConfigRule(
     """,
     source=(
         "measured on loopback with Envoy 1.40; gateway.envoyproxy.io, API reference, "
-        "ExtProcBodyProcessingMode, read in 2026-11"
+        "ExtProcBodyProcessingMode, accessed 2026-11"
     ),
 )
 

@@ -19,7 +19,7 @@ REPLACED = ConfigRule(
     severity=Severity.ERROR,
     message=(
         "the route's policy {name} replaces the Gateway's policy {outer}, including its request "
-        "timeout, so Envoy Gateway cuts each response after 15 s"
+        "timeout, so Envoy Gateway cuts off each response after 15 s"
     ),
     safety=Safety.UNSAFE,
     what="""

@@ -28,7 +28,7 @@ from undam.textfiles.tree import items_of
 from undam.textfiles.tree_edit import insert_entry, replace_value
 
 _WHY_TOTAL = """
-    A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not help.
+    A longer stream is cut off while tokens are still arriving; heartbeats do not help.
 """
 
 DEFAULT_TIMEOUT = ConfigRule(
@@ -64,7 +64,7 @@ DEFAULT_TIMEOUT = ConfigRule(
     source=(
         "measured on loopback with Envoy 1.40; gateway.envoyproxy.io, HTTP timeouts; kgateway.dev, "
         "request timeouts; projectcontour.io; ai-gateway#795 (60 s); reports nvcf#1060 (15.006 s), "
-        "modelplane#174, LLMKube#734; all read in 2026-11"
+        "modelplane#174, LLMKube#734; all accessed 2026-11"
     ),
 )
 
@@ -93,7 +93,7 @@ TIMEOUT = ConfigRule(
     """,
     source=(
         "gateway-api.sigs.k8s.io, HTTPRouteTimeouts (GEP-1742); reports LLMKube#734, aibrix#1176 "
-        "(120 s); read in 2026-11"
+        "(120 s); accessed 2026-11"
     ),
 )
 
@@ -126,7 +126,7 @@ POLICY_TIMEOUT = ConfigRule(
     """,
     source=(
         "gateway.envoyproxy.io, HTTP and gRPC timeouts; envoyproxy/gateway#4329 (precedence); "
-        "kgateway.dev, request timeouts; cloud.google.com, GCPBackendPolicy; read in 2026-11"
+        "kgateway.dev, request timeouts; cloud.google.com, GCPBackendPolicy; accessed 2026-11"
     ),
 )
 
@@ -157,7 +157,7 @@ POLICY_IDLE = ConfigRule(
     """,
     source=(
         "gateway.envoyproxy.io, ClientTrafficPolicy and BackendTrafficPolicy, API reference; "
-        "docs.nginx.com, ProxySettingsPolicy; kgateway.dev, idle stream timeouts; read in 2026-11"
+        "docs.nginx.com, ProxySettingsPolicy; kgateway.dev, idle stream timeouts; accessed 2026-11"
     ),
 )
 
@@ -253,7 +253,7 @@ DRAIN = ConfigRule(
             shutdown:
               drainTimeout: 600s
     """,
-    source="gateway.envoyproxy.io, EnvoyProxy, ShutdownConfig, read in 2026-11",
+    source="gateway.envoyproxy.io, EnvoyProxy, ShutdownConfig, accessed 2026-11",
 )
 
 RULES = (DEFAULT_TIMEOUT, TIMEOUT, POLICY_TIMEOUT, POLICY_IDLE, RETRY, DEFAULT_IDLE, DRAIN)
@@ -350,7 +350,7 @@ def _find_defaults(rule: GatewayRouteRule, cluster: Cluster) -> Iterator[Diagnos
     else:
         severity = total_limit_severity(implementation.total_s or 0.0)
         default = (
-            f"{implementation.title} cuts each response after {implementation.total_s or 0:g} s"
+            f"{implementation.title} cuts off each response after {implementation.total_s or 0:g} s"
         )
     if severity is None:
         return

@@ -39,7 +39,7 @@ FILTER = ConfigRule(
         Alternatively, read the body in pieces: use `bodyChunks()` in Lua, or the `STREAMED` mode
         for an external processor.
     """,
-    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read in 2026-11",
+    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, accessed 2026-11",
 )
 
 RULES = (FILTER,)

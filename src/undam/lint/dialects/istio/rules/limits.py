@@ -26,7 +26,7 @@ TIMEOUT = ConfigRule(
         limit a response by default.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        A longer stream is cut off while tokens are still arriving; heartbeats do not
         help.
     """,
     detection="""
@@ -44,7 +44,7 @@ TIMEOUT = ConfigRule(
     """,
     source=(
         "measured on loopback with Envoy 1.40; istio.io, VirtualService, HTTPRoute.timeout; report "
-        "ag-ui#2105 (601 s); read in 2026-11"
+        "ag-ui#2105 (601 s); accessed 2026-11"
     ),
 )
 
@@ -76,7 +76,7 @@ TRY = ConfigRule(
             retries:
               perTryTimeout: 600s
     """,
-    source="measured on loopback with Envoy 1.40; istio.io, HTTPRetry, read in 2026-11",
+    source="measured on loopback with Envoy 1.40; istio.io, HTTPRetry, accessed 2026-11",
 )
 
 ONE_REQUEST = ConfigRule(
@@ -104,7 +104,7 @@ ONE_REQUEST = ConfigRule(
               http:
                 maxRequestsPerConnection: 0
     """,
-    source="istio.io, DestinationRule, ConnectionPoolSettings.HTTPSettings, read in 2026-11",
+    source="istio.io, DestinationRule, ConnectionPoolSettings.HTTPSettings, accessed 2026-11",
 )
 
 PATCHED_LIMIT = ConfigRule(
@@ -132,7 +132,7 @@ PATCHED_LIMIT = ConfigRule(
 
             stream_idle_timeout: 3600s
     """,
-    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, read in 2026-11",
+    source="measured on loopback with Envoy 1.40; istio.io, Envoy Filter, accessed 2026-11",
 )
 
 RULES = (TIMEOUT, TRY, ONE_REQUEST, PATCHED_LIMIT)

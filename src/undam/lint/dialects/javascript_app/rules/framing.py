@@ -62,7 +62,7 @@ LINES = ConfigRule(
         often end inside a line under load, but rarely in tests.
     """,
     detection="""
-        A loop that reads a stream calls `split` with a line break on the decoded chunk itself. A
+        A loop that reads a stream splits each decoded chunk at line breaks by itself. A
         call that splits a buffer to which the chunk was appended is correct and is not reported.
     """,
     measured="""

@@ -27,7 +27,7 @@ TIMEOUT = ConfigRule(
         `timeout` into the HTTPRoute.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        A longer stream is cut off while tokens are still arriving, even if heartbeats
         are sent.
     """,
     detection="""
@@ -44,7 +44,7 @@ TIMEOUT = ConfigRule(
     """,
     source=(
         "knative/serving, pkg/apis/config/defaults.go; kserve.github.io, ComponentExtensionSpec; "
-        "kserve#3525, #3149; read in 2026-11"
+        "kserve#3525, #3149; accessed 2026-11"
     ),
 )
 
@@ -61,7 +61,7 @@ TIMEOUT_DEFAULT = ConfigRule(
         the HTTPRoute.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        A longer stream is cut off while tokens are still arriving, even if heartbeats
         are sent.
     """,
     detection="""
@@ -76,7 +76,7 @@ TIMEOUT_DEFAULT = ConfigRule(
     """,
     source=(
         "knative/serving, pkg/apis/config/defaults.go:42; kserve/kserve, httproute_reconciler.go "
-        "(DefaultTimeout 60 s); read in 2026-11"
+        "(DefaultTimeout 60 s); accessed 2026-11"
     ),
 )
 
@@ -104,7 +104,7 @@ RESPONSE_START = ConfigRule(
             responseStartTimeoutSeconds: 300
     """,
     source=(
-        "knative.dev, Serving API, RevisionSpec; knative/serving discussion 14462, read in 2026-11"
+        "knative.dev, Serving API, RevisionSpec; knative/serving discussion 14462, accessed 2026-11"
     ),
 )
 
@@ -133,13 +133,13 @@ IDLE = ConfigRule(
 
             idleTimeoutSeconds: 300
     """,
-    source="knative.dev, Serving API, RevisionSpec, read in 2026-11",
+    source="knative.dev, Serving API, RevisionSpec, accessed 2026-11",
 )
 
 RULES = (TIMEOUT, TIMEOUT_DEFAULT, RESPONSE_START, IDLE)
 
 _DEFAULTS = {
-    True: "Knative cuts each response after 300 s",
+    True: "Knative cuts off each response after 300 s",
     False: "KServe limits each response to 60 s, if it uses the Gateway API",
     None: (
         "each response is cut after 300 s in Knative mode (Serverless), and after 60 s in Standard "

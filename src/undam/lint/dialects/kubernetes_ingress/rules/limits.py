@@ -31,7 +31,7 @@ _WHY_IDLE = """
     is cut.
 """
 _WHY_TOTAL = """
-    A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats are
+    A longer stream is cut off while tokens are still arriving, even if heartbeats are
     sent.
 """
 
@@ -111,7 +111,7 @@ TOTAL = ConfigRule(
     source=(
         "cloud.google.com, BackendConfig and backend service timeoutSec; projectcontour.io, "
         "timeoutPolicy; projectcontour/contour 1.33.6 (2026-08-18), httpproxy.go; "
-        "ingress-gce#1803; read in 2026-11"
+        "ingress-gce#1803; accessed 2026-11"
     ),
 )
 
@@ -119,7 +119,7 @@ TOTAL_DEFAULT = ConfigRule(
     code="KIN404",
     slug="response-timeout-default",
     severity=Severity.ERROR,
-    message="{title} cuts each response after {limit}, because {setting} is not set",
+    message="{title} cuts off each response after {limit}, because {setting} is not set",
     safety=Safety.NONE,
     what="""
         Without a BackendConfig, a GKE load balancer ends each response after 30 s. Without a
@@ -141,7 +141,7 @@ TOTAL_DEFAULT = ConfigRule(
     """,
     source=(
         "cloud.google.com, backend service timeoutSec; projectcontour/contour 1.33.6 (2026-08-18), "
-        "httpproxy.go:1230 (15 s); ingress-gce#1803; read in 2026-11"
+        "httpproxy.go:1230 (15 s); ingress-gce#1803; accessed 2026-11"
     ),
 )
 

@@ -42,7 +42,7 @@ HELD_BY_GUARDRAIL = ConfigRule(
             streaming_buffer_until_moderated: false
             streaming_end_of_stream_only: true
     """,
-    source="BerriAI/litellm#31389 (2026-06), #38722 (2026-08); LiteLLM 1.110.2; read in 2026-11",
+    source="BerriAI/litellm#31389 (2026-06), #38722 (2026-08); LiteLLM 1.110.2; accessed 2026-11",
 )
 
 RULES = (HELD_BY_GUARDRAIL,)

@@ -17,14 +17,14 @@ TIMEOUT = ConfigRule(
     code="LIT401",
     slug="total-timeout",
     severity=Severity.WARNING,
-    message="{name} {limit:g} cuts each answer that takes longer than {limit:g} s",
+    message="{name} {limit:g} cuts off each answer that takes longer than {limit:g} s",
     safety=Safety.UNSAFE,
     what="""
         `timeout` of a model or of the router limits the duration of the call. If neither is set,
         `request_timeout` applies. LiteLLM's default for this limit is 6000 s. For /v1/messages and
         /v1/responses, `request_timeout` limits the wait for each chunk instead.
     """,
-    why="A long answer is cut while tokens are still arriving, even if heartbeats are sent.",
+    why="A long answer is cut off while tokens are still arriving, even if heartbeats are sent.",
     detection="""
         The limit on the whole call is below one hour. A limit of at most one minute is an error; a
         higher limit is a warning. A model's `timeout` takes precedence over the router's `timeout`
@@ -37,7 +37,7 @@ TIMEOUT = ConfigRule(
             timeout: 3600
             stream_timeout: 300
     """,
-    source="docs.litellm.ai, proxy/timeout (2026-10-10); LiteLLM 1.110.2; read in 2026-11",
+    source="docs.litellm.ai, proxy/timeout (2026-10-10); LiteLLM 1.110.2; accessed 2026-11",
 )
 
 FIRST_CHUNK = ConfigRule(
@@ -61,7 +61,7 @@ FIRST_CHUNK = ConfigRule(
 
             stream_timeout: 300
     """,
-    source="docs.litellm.ai, proxy/timeout (2026-10-10); read in 2026-11",
+    source="docs.litellm.ai, proxy/timeout (2026-10-10); accessed 2026-11",
 )
 
 RULES = (TIMEOUT, FIRST_CHUNK)

@@ -19,7 +19,7 @@ WRITE_TIMEOUT = ConfigRule(
     slug="write-timeout",
     severity=Severity.ERROR,
     message=(
-        "writeTimeout {limit} of the entry point {name} cuts each response; heartbeats do not help"
+        "writeTimeout {limit} of the entry point {name} cuts off responses; heartbeats do not help"
     ),
     safety=Safety.UNSAFE,
     what="""
@@ -27,7 +27,7 @@ WRITE_TIMEOUT = ConfigRule(
         end of the response.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        A longer stream is cut off while tokens are still arriving, even if heartbeats
         are sent.
     """,
     detection="""

@@ -36,7 +36,7 @@ BUFFERING = ConfigRule(
     """,
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, Kubernetes CRD, Middleware "
-        "buffering, read in 2026-11"
+        "buffering, accessed 2026-11"
     ),
 )
 

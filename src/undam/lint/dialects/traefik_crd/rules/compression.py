@@ -35,7 +35,7 @@ COMPRESS = ConfigRule(
     """,
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, Kubernetes CRD, Middleware "
-        "compress, read in 2026-11"
+        "compress, accessed 2026-11"
     ),
 )
 

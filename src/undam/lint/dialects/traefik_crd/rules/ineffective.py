@@ -29,7 +29,7 @@ NO_RESPONSE_BUFFER = ConfigRule(
 
             undam check URL --beacon
     """,
-    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, Buffering, read in 2026-11",
+    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, Buffering, accessed 2026-11",
 )
 
 RULES = (NO_RESPONSE_BUFFER,)

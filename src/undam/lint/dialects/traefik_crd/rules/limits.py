@@ -21,7 +21,7 @@ WRITE_TIMEOUT = ConfigRule(
     slug="write-timeout",
     severity=Severity.ERROR,
     message=(
-        "writeTimeout {limit} of the entry point {name} cuts each response; heartbeats do not help"
+        "writeTimeout {limit} of the entry point {name} cuts off responses; heartbeats do not help"
     ),
     safety=Safety.UNSAFE,
     what="""
@@ -29,7 +29,7 @@ WRITE_TIMEOUT = ConfigRule(
         request head to the end of the response.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving, even if heartbeats
+        A longer stream is cut off while tokens are still arriving, even if heartbeats
         are sent.
     """,
     detection="""
@@ -47,7 +47,7 @@ WRITE_TIMEOUT = ConfigRule(
 
             --entryPoints.web.transport.respondingTimeouts.writeTimeout=0s
     """,
-    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, EntryPoints, read in 2026-11",
+    source="measured with Traefik 3.7.15; doc.traefik.io, EntryPoints, accessed 2026-11",
 )
 
 HEADER_TIMEOUT = ConfigRule(
@@ -81,7 +81,7 @@ HEADER_TIMEOUT = ConfigRule(
     """,
     source=(
         "measured on loopback with Traefik 3.7.15; doc.traefik.io, Kubernetes CRD, "
-        "ServersTransport, read in 2026-11"
+        "ServersTransport, accessed 2026-11"
     ),
 )
 

@@ -68,7 +68,7 @@ ACTIVE = ConfigRule(
         regardless of activity.
     """,
     why="""
-        A stream that exceeds the limit is cut while tokens are still arriving; heartbeats do not
+        A longer stream is cut off while tokens are still arriving; heartbeats do not
         help.
     """,
     detection="""
