@@ -1,4 +1,4 @@
-"""`event_stream`, called as by a WSGI server: iteration, heartbeats, endings and threads."""
+"""Calls of `event_stream` as by a WSGI server: iteration, heartbeats, ends and threads."""
 
 from __future__ import annotations
 

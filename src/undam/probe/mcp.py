@@ -42,7 +42,7 @@ _PING_S = 5.0
 _SESSION = "mcp-session-id"
 _MAX_ANSWER_BYTES = 1 << 20
 
-_SEND_HEAD = Fix("origin", "send the head at once, and a comment line after it: `: ping`")
+_SEND_HEAD = Fix("origin", "send the head immediately, and a comment line after it: `: ping`")
 _HEARTBEAT = Fix("origin", "send a comment line, `: ping`, every 15 s")
 
 _INITIALIZE = {

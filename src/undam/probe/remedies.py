@@ -50,7 +50,7 @@ _TAIL_BYTES = 4096
 # A content filter adds its fields to the first events.
 _BEGINNING_BYTES = 32_768
 
-_FLUSH_EACH_EVENT = "Write and flush each event at once: no TCP_CORK, no flush by a timer."
+_FLUSH_EACH_EVENT = "Write and flush each event immediately: no TCP_CORK, no flush by a timer."
 
 _RELEASES: dict[Release | None, Literal["end", "size", "timer"]] = {
     Release.END: "end",

@@ -63,7 +63,7 @@ RULES = (
         what="A client's TCP stack advertised a window of 0 during a stream to this client.",
         why="""
             The proxy cannot send more data until the client reads. Events are therefore delayed
-            even if the proxy forwards them at once.
+            even if the proxy forwards them immediately.
         """,
         detection="""
             A segment from the client had a window of 0. Streams with such a segment are never

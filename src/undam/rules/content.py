@@ -145,7 +145,7 @@ RULES = (
             The text of the answer contains U+FFFD, or half of a surrogate pair. Text that mentions
             U+FFFD by name or shows it in quotation marks does not count. With a beacon, events and
             characters are deliberately split across two writes. A hop that decodes each read
-            separately is therefore detected at once.
+            separately is therefore detected immediately.
         """,
         causes="""
             A hop decodes each read as UTF-8 separately, for instance with `toString()` in Node,

@@ -26,7 +26,7 @@ RULES = (
             into one event gives 1 to 5 tokens per event, and is not at fault.
         """,
         causes="""
-            By default vLLM, SGLang and TensorRT-LLM send each token at once; high-throughput
+            By default vLLM, SGLang and TensorRT-LLM send each token immediately; high-throughput
             recipes set intervals of 16 or 20. Triton with dynamic batching of the post-processing
             model sent 100 tokens every 3 s (documented).
         """,

@@ -72,7 +72,7 @@ RULES = (
             the first second.
         """,
         fix="""
-            Send the response head at once, and a comment every 15 s until the first token:
+            Send the response head immediately, and a comment every 15 s until the first token:
 
                 vLLM:       --sse-keep-alive-interval 15     (documented)
                 llama.cpp:  --sse-ping-interval 15

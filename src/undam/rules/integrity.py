@@ -14,7 +14,7 @@ RULES = (
             "it was cut, but looks complete"
         ),
         what="""
-            The body is complete according to HTTP, but the API's end mark is missing.
+            The body is complete according to HTTP, but the API's end marker is missing.
         """,
         why="""
             An incomplete answer is shown, stored and billed as a complete one. No retry starts, and
@@ -22,8 +22,8 @@ RULES = (
         """,
         detection="""
             Each API marks the end of a response: [DONE] or a finish_reason, message_stop,
-            response.completed. No end mark arrived, although the HTTP response ended cleanly. Plain
-            event streams have no end mark, so they are not examined.
+            response.completed. No end marker arrived, although the HTTP response ended cleanly.
+            Plain event streams have no end marker, so they are not examined.
         """,
         measured="""
             When the origin drops the connection in mid-stream, nginx with HTTP/1.0 upstream and
@@ -42,7 +42,7 @@ RULES = (
                 proxy_http_version 1.1;
 
             If an exception occurs in a server, send an error event, or close the connection without
-            the last chunk. In every client, treat an answer without an end mark as an error.
+            the last chunk. In every client, treat an answer without an end marker as an error.
         """,
     ),
     Rule(
@@ -61,8 +61,8 @@ RULES = (
             section 8: incomplete messages).
         """,
         detection="""
-            The body ended before the API's end mark arrived. The message states whether the stream
-            was silent before the cut. Silence before a cut indicates an idle limit.
+            The body ended before the API's end marker arrived. The message states whether the
+            stream was silent before the cut. Silence before a cut indicates an idle limit.
         """,
         causes="""
             The origin died or was redeployed. nginx over HTTP/1.1, haproxy, apache, varnish, squid,
@@ -259,7 +259,8 @@ RULES = (
         detection="""
             No event arrived before `--timeout` expired. The response head may have arrived, but a
             head does not show that the hop forwards events. varnish with `do_gzip`, Traffic
-            Server's compressor and express `compression()` send the head at once and hold the body.
+            Server's compressor and express `compression()` send the head immediately and hold the
+            body.
         """,
         causes="""
             A queue or a prefill takes longer than the limit. A hop holds a long response until it
@@ -282,7 +283,7 @@ RULES = (
         severity=Severity.ERROR,
         message=("{incomplete} of {requests} responses are incomplete{silent}: {kinds}"),
         what="""
-            Under load, some streams ended without their API's end mark, such as `[DONE]` or a
+            Under load, some streams ended without their API's end marker, such as `[DONE]` or a
             finish reason, or did not end within the time limit. The connections of incomplete
             streams may have been closed cleanly.
         """,

@@ -110,8 +110,8 @@ RULES = (
             late, which only --beacon detects.
         """,
         fix="""
-            Set the option that makes the hop send data at once. The hop then sends bytes earlier,
-            in more and smaller packets.
+            Set the option that makes the hop send data immediately. The hop then sends bytes
+            earlier, in more and smaller packets.
 
                 haproxy:  option http-no-delay
                 traefik:  responseForwarding.flushInterval: -1      (documented: 100 ms by default)
@@ -180,8 +180,8 @@ RULES = (
             production sent its headers after 23 s of prefill.
         """,
         fix="""
-            Let the origin send the head at once, followed by a comment, which makes hops forward
-            the head. Readers that follow the event-stream standard ignore comments.
+            Let the origin send the head immediately, followed by a comment, which makes hops
+            forward the head. Readers that follow the event-stream standard ignore comments.
 
                 : ping
         """,
@@ -419,8 +419,8 @@ RULES = (
                 undam check URL --hop model=http://MODEL:8000/v1/chat/completions
                 undam check URL --beacon          with `undam sim` instead of the model
 
-            By default vLLM, SGLang and TensorRT-LLM send each step at once (`stream_interval` 1);
-            high-throughput recipes set 16 or 20.
+            By default, vLLM, SGLang and TensorRT-LLM send each step immediately (`stream_interval`
+            1); high-throughput recipes set 16 or 20.
         """,
     ),
     Rule(
@@ -439,7 +439,7 @@ RULES = (
         """,
         detection="""
             At least half of the events arrived with another event, in one read or in consecutive
-            reads. Nothing was readable a moment before, so a slow client did not cause the bursts.
+            reads. No data was waiting just before them, so a slow client did not cause them.
             Gaps between events of the same write are counted separately, as bounded, and are
             excluded from every percentile. With at most five events at a time, the severity is
             info.

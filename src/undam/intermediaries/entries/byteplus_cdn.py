@@ -15,7 +15,7 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Forwards each event at once if its SSE option is on; the option and "
+                "Forwards each event immediately if its SSE option is on; the option and "
                 "WebSocket exclude each other."
             ),
             evidence=_DOCS,

@@ -22,7 +22,7 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.COMPRESSION,
             (
-                "compression() sends headers at once, but holds the whole body, or 28 KB "
+                "compression() sends headers immediately, but holds the whole body, or 28 KB "
                 "of gzip output, because it flushes only on res.flush(). If it is flushed "
                 "on each proxied read, the stream is one event late."
             ),

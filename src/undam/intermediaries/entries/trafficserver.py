@@ -37,7 +37,7 @@ ENTRY = Intermediary(
         Behaviour(Aspect.HOLDS, "Streams by default.", evidence=_RUN),
         Behaviour(
             Aspect.COMPRESSION,
-            ("compress.so with flush false sends headers at once, and holds the whole body."),
+            ("compress.so with flush false sends headers immediately, and holds the whole body."),
             evidence=_RULE_TESTS,
         ),
         Limit(

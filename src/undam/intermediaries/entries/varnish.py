@@ -42,7 +42,7 @@ ENTRY = Intermediary(
         ),
         Behaviour(
             Aspect.COMPRESSION,
-            ("do_gzip sends headers at once, and then the gzip output in blocks of 16 KB."),
+            ("do_gzip sends headers immediately, and then the gzip output in blocks of 16 KB."),
             evidence=_RULE_TESTS,
         ),
         Limit(

@@ -44,7 +44,7 @@ http {{
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 
-            # Send each event at once; by default they are sent in blocks of 4 KB.
+            # Send each event immediately; by default they are sent in blocks of 4 KB.
             proxy_buffering off;
 
 {protocol}            # Cut a stream after this much silence; the default is 60 s.

@@ -24,7 +24,7 @@ FASTCGI_HELD = ConfigRule(
     safety=Safety.SAFE,
     what="""
         Over FastCGI and AJP, httpd collects the application's data and sends it only when the
-        buffer is full. With `flushpackets=on`, httpd sends each packet at once; with `auto`, it
+        buffer is full. With `flushpackets=on`, httpd sends each packet immediately; with `auto`, it
         waits for a pause in the stream.
     """,
     why="""
@@ -37,7 +37,7 @@ FASTCGI_HELD = ConfigRule(
     measured="""
         httpd 2.4.71 over FastCGI, with 150 events of 59 bytes sent 5 ms apart: each read returned
         61 events, both by default and with `auto`. With `flushpackets=on`, each read returned one
-        event. Over uwsgi and SCGI, httpd forwarded each event at once by default. AJP was not
+        event. Over uwsgi and SCGI, httpd forwarded each event immediately by default. AJP was not
         measured.
     """,
     fix="""
@@ -101,7 +101,7 @@ EXTERNAL_FILTER = ConfigRule(
     measured="""
         httpd 2.4.71, with 200 events sent 5 ms apart through `cat` or `sed`: each read returned 19
         events. Without the filter, each read returned one event. httpd's built-in filters (DEFLATE,
-        BROTLI_COMPRESS, SUBSTITUTE, SED, INCLUDES, BUFFER) forwarded each event at once.
+        BROTLI_COMPRESS, SUBSTITUTE, SED, INCLUDES, BUFFER) forwarded each event immediately.
     """,
     fix="""
         Remove the filter only from the streaming route; other routes may need it.

@@ -33,7 +33,7 @@ LUA_BODY = ConfigRule(
     """,
     measured="""
         Envoy 1.40, with 300 events sent 5 ms apart: all events arrived together at the end. With
-        the filter disabled, or with `bodyChunks()`, each event arrived at once.
+        the filter disabled, or with `bodyChunks()`, each event arrived immediately.
     """,
     fix="""
         Disable the filter on the streaming routes. Disabling the filter also disables its other
@@ -69,7 +69,8 @@ EXT_PROC_BODY = ConfigRule(
     measured="""
         Envoy 1.40 in both modes, with 300 events sent 5 ms apart: the head arrived after 1 ms, and
         all events arrived together at the end. The result was the same with an unreachable
-        processor and `failure_mode_allow`. With the filter disabled, each event arrived at once.
+        processor and `failure_mode_allow`. With the filter disabled, each event arrived
+        immediately.
     """,
     fix="""
         Disable the filter on the streaming routes. Without the filter, the processor no longer

@@ -22,14 +22,14 @@ ZSTD = ConfigRule(
     message="{how} compresses text/event-stream and flushes only at the end",
     safety=Safety.SAFE,
     what="Envoy's zstd compressor holds its output until a block is full.",
-    why="The response head arrives at once, but no event arrives until the model has finished.",
+    why="The response head arrives immediately, but no event arrives until the model has finished.",
     detection="""
         A compressor filter with the zstd library lists text/event-stream among its content types,
         and a streaming route of the same listener does not override the filter.
     """,
     measured="""
         Envoy 1.40, with 300 events sent 5 ms apart to a client that accepts zstd: all events
-        arrived together at the end. With gzip and brotli, each event arrived at once.
+        arrived together at the end. With gzip and brotli, each event arrived immediately.
     """,
     fix="""
         Disable compression on the streaming routes only. Alternatively, send `Cache-Control:

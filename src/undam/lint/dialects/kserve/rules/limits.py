@@ -124,9 +124,10 @@ IDLE = ConfigRule(
     """,
     detection="""
         The component streams, and the limit is below the expected silence (setting `silence`, 300 s
-        by default). If heartbeats are known, the limit is compared with twice their interval
-        instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
-        a higher limit is a warning. Without `idleTimeoutSeconds`, Knative does not limit silence.
+        by default). If the heartbeat interval is known, the limit is compared with twice their
+        interval instead. If the heartbeat interval is known, a limit of at most one heartbeat
+        interval is an error, and a higher limit is a warning. Without `idleTimeoutSeconds`, Knative
+        does not limit silence.
     """,
     fix="""
         Raise `idleTimeoutSeconds`, but not above `timeoutSeconds`.

@@ -49,9 +49,9 @@ IDLE = ConfigRule(
     why=_WHY_IDLE,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If heartbeats are known, the limit is compared with twice their interval
-        instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
-        a higher limit is a warning.
+        by default). If the heartbeat interval is known, the limit is compared with twice their
+        interval instead. If the heartbeat interval is known, a limit of at most one heartbeat
+        interval is an error, and a higher limit is a warning.
     """,
     fix="""
         Raise the limit on silence, or send heartbeats more often. An automatic fix is offered if
@@ -104,7 +104,7 @@ TOTAL = ConfigRule(
         BackendConfig indicates streams.
     """,
     fix="""
-        In GKE, raise the limit of the load balancer; in Contour, remove the limit.
+        On GKE, raise the limit of the load balancer. With Contour, remove the limit.
 
             timeoutSec: 3600
     """,

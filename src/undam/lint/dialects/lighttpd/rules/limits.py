@@ -35,9 +35,9 @@ WRITE_IDLE = ConfigRule(
     """,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If heartbeats are known, the limit is compared with twice their interval
-        instead. If heartbeats are known, a limit of at most one heartbeat interval is an error, and
-        a higher limit is a warning.
+        by default). If the heartbeat interval is known, the limit is compared with twice their
+        interval instead. If the heartbeat interval is known, a limit of at most one heartbeat
+        interval is an error, and a higher limit is a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
@@ -69,9 +69,9 @@ READ_TIMEOUT = ConfigRule(
     """,
     detection="""
         The "read-timeout" of a server on a streaming route is below the expected silence (setting
-        `silence`, 300 s by default). If heartbeats are known, the limit is compared with twice
-        their interval instead. If heartbeats are known, a limit of at most one heartbeat interval
-        is an error, and a higher limit is a warning.
+        `silence`, 300 s by default). If the heartbeat interval is known, the limit is compared with
+        twice their interval instead. If the heartbeat interval is known, a limit of at most one
+        heartbeat interval is an error, and a higher limit is a warning.
     """,
     measured="""
         lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment

@@ -37,7 +37,7 @@ SET_HEADER = ConfigRule(
     """,
     fix="""
         Replace the `proxy_set_header` line. The automatic fix keeps the line if its removal would
-        put request headers of an outer level into force.
+        make request headers from an outer level effective.
 
             proxy_buffering off;
     """,

@@ -28,8 +28,8 @@ READ_TIMEOUT = ConfigRule(
         The limit in force on a streaming route, 60 s by default, is below the expected silence
         (setting `silence`, 300 s by default). Heartbeats may be known from the setting `heartbeat`,
         or from engine flags in a neighbouring file. In that case, the limit is compared with twice
-        the heartbeat interval instead. If heartbeats are known, a limit of at most one heartbeat
-        interval is an error, and a higher limit is a warning.
+        the heartbeat interval instead. If the heartbeat interval is known, a limit of at most one
+        heartbeat interval is an error, and a higher limit is a warning.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.

@@ -46,7 +46,7 @@ STARLETTE_GZIP = ConfigRule(
     """,
     measured="""
         Starlette 0.45.3 held an event stream of 120 events until its end. Starlette 1.10.0 sent
-        each event at once. Starlette 1.4.0 still held JSON lines.
+        each event immediately. Starlette 1.4.0 still held JSON lines.
     """,
     fix="""
         Require a Starlette version that flushes the compressor after each chunk.

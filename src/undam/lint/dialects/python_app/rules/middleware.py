@@ -62,7 +62,7 @@ WRAPS = ConfigRule(
         A program uses `BaseHTTPMiddleware` or `@app.middleware("http")`, and has a streaming
         response.
     """,
-    measured="Starlette 1.10.0: each event of a stream arrived at once.",
+    measured="Starlette 1.10.0: each event of a stream arrived immediately.",
     fix="""
         Write the middleware as an ASGI application. An ASGI application can change the response
         head without reading the body.

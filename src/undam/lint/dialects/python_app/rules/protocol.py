@@ -42,7 +42,7 @@ HEADERS = ConfigRule(
     """,
     measured="""
         nginx 1.22.1 in front of uvicorn held a stream in blocks of 4 KB. With `X-Accel-Buffering:
-        no`, each event arrived at once.
+        no`, each event arrived immediately.
     """,
     fix="""
         Send Cache-Control and X-Accel-Buffering with the stream.

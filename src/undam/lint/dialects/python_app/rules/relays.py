@@ -38,7 +38,7 @@ WHOLE = ConfigRule(
     """,
     measured="""
         requests 2.34.2 and httpx 0.28.1: all 15 events of a stream arrived at its end. In streaming
-        mode, each event arrived at once.
+        mode, each event arrived immediately.
     """,
     fix="""
         Make the request in the client's streaming mode.

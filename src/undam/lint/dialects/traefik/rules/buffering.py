@@ -31,7 +31,7 @@ BUFFERING = ConfigRule(
     """,
     measured="""
         Traefik 3.7.15, 300 events 5 ms apart: all of them arrived together at the end; without the
-        middleware, each event arrived at once.
+        middleware, each event arrived immediately.
     """,
     fix="""
         Remove the `buffering` middleware from the streaming router. Without the middleware, its

@@ -32,9 +32,9 @@ COMPRESS = ConfigRule(
         text/event-stream, or whose `includedContentTypes` lists it.
     """,
     measured="""
-        Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived at once. With
-        the middleware, the response head arrived only with the first event, even if event streams
-        were excluded. Without the middleware, the head arrived at once.
+        Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived immediately.
+        With the middleware, the response head arrived only with the first event, even if event
+        streams were excluded. Without the middleware, the head arrived immediately.
     """,
     fix="""
         Exclude event streams from compression.

@@ -22,7 +22,7 @@ BUFFERING = ConfigRule(
     """,
     measured="""
         Traefik 3.7.15 with the middleware in a configuration file, 300 events sent 5 ms apart: all
-        of them arrived together at the end; without the middleware, each event arrived at once
+        of them arrived together at the end; without the middleware, each event arrived immediately
         (TRF101).
     """,
     fix="""

@@ -23,8 +23,8 @@ COMPRESS = ConfigRule(
         text/event-stream, or whose `includedContentTypes` lists it.
     """,
     measured="""
-        Traefik 3.7.15 with gzip and brotli, 300 events sent 5 ms apart: each event arrived at once
-        (TRF102).
+        Traefik 3.7.15 with gzip and brotli, 300 events sent 5 ms apart: each event arrived
+        immediately (TRF102).
     """,
     fix="""
         Exclude event streams from compression.

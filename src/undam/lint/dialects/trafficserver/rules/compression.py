@@ -26,7 +26,7 @@ NO_FLUSH = ConfigRule(
         The compress plugin keeps its output until its buffer is full, unless `flush` is true
         (default: false).
     """,
-    why="The response head arrives at once, but no event arrives until the model has finished.",
+    why="The response head arrives immediately, but no event arrives until the model has finished.",
     detection="""
         An enabled section of compress.config has a compressible-content-type that matches event
         streams, but the section does not set `flush true`. If event streams match only through a
@@ -38,8 +38,8 @@ NO_FLUSH = ConfigRule(
         pattern without `*` does not match a Content-Type with a charset parameter.
     """,
     fix="""
-        Set `flush true`, so that the compressor sends each event at once. With `flush true`, the
-        compressed data is split into more pieces and is slightly larger.
+        Set `flush true`, so that the compressor sends each event immediately. The compressed data
+        is then split into more pieces and is slightly larger.
 
             compressible-content-type text/event-stream*
             flush true

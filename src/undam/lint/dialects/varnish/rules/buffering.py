@@ -87,7 +87,7 @@ GZIP = ConfigRule(
         Varnish compresses the response in blocks and does not flush the compressor between events.
     """,
     why="""
-        The headers arrive at once, but no event follows until the end, because a whole answer
+        The headers arrive immediately, but no event follows until the end, because a whole answer
         produces less than 16 KB of gzip output. `do_stream = true` does not prevent the hold.
     """,
     detection="""

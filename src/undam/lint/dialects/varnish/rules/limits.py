@@ -30,10 +30,10 @@ BETWEEN_BYTES = ConfigRule(
     """,
     detection="""
         The limit is set in a streaming backend or for its streams in vcl_backend_fetch, and is
-        below the expected silence (setting `silence`, 300 s by default). If heartbeats are known,
-        the limit is compared with twice their interval instead. If heartbeats are known, a limit of
-        at most one heartbeat interval is an error, and a higher limit is a warning.
-        between_bytes_timeout does not apply to piped requests.
+        below the expected silence (setting `silence`, 300 s by default). If the heartbeat interval
+        is known, the limit is compared with twice their interval instead. If the heartbeat interval
+        is known, a limit of at most one heartbeat interval is an error, and a higher limit is a
+        warning. between_bytes_timeout does not apply to piped requests.
     """,
     measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
     fix="""
@@ -65,8 +65,8 @@ FIRST_BYTE = ConfigRule(
     detection="""
         The limit is set in a streaming backend or for its streams in vcl_backend_fetch, and is
         below the expected silence (setting `silence`, 300 s by default). The severity is only
-        `warning`, because the limit does not affect servers that send the response head at once and
-        then heartbeats.
+        `warning`, because the limit does not affect servers that send the response head immediately
+        and then heartbeats.
     """,
     measured="""
         varnish 7.1.1 with a limit of 1 s returned a 503 because the response head arrived only
