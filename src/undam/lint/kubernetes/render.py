@@ -11,6 +11,21 @@ _UPSTREAM = re.compile(r"http://([A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?/?")
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
+INGRESS_RULES = """\
+  rules:
+    - http:
+        paths:
+          - path: {path}
+            pathType: Prefix
+            backend:
+              service:
+                name: model
+                port:
+                  number: {port}
+---
+{service}"""
+"""Rules of an Ingress, and a place for the manifests of its Service."""
+
 _SERVICE = """\
 apiVersion: v1
 kind: Service

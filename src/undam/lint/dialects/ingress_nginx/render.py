@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undam.lint.dialect import RenderRequest
-from undam.lint.kubernetes.render import backend_of, service_manifests
+from undam.lint.kubernetes.render import INGRESS_RULES, backend_of, service_manifests
 
 _INGRESS = """\
 # ingress-nginx in front of a streaming server.
@@ -20,18 +20,7 @@ metadata:
     nginx.ingress.kubernetes.io/proxy-send-timeout: "{idle}"
 spec:
   ingressClassName: nginx
-  rules:
-    - http:
-        paths:
-          - path: {path}
-            pathType: Prefix
-            backend:
-              service:
-                name: model
-                port:
-                  number: {port}
----
-{service}"""
+"""
 
 
 def render(request: RenderRequest) -> str:
@@ -41,7 +30,7 @@ def render(request: RenderRequest) -> str:
         UsageError: the upstream is not a URL of a host and port, or the path is invalid.
     """
     host, port = backend_of(request, "an Ingress")
-    return _INGRESS.format(
+    return (_INGRESS + INGRESS_RULES).format(
         idle=max(1, round(request.idle_s)),
         path=request.path,
         port=port,

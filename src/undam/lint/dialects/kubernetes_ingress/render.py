@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undam.lint.dialect import RenderRequest
-from undam.lint.kubernetes.render import backend_of, service_manifests
+from undam.lint.kubernetes.render import INGRESS_RULES, backend_of, service_manifests
 
 # The longest idle timeout that an AWS load balancer accepts, in seconds.
 _MAX_IDLE_S = 4000
@@ -20,18 +20,7 @@ metadata:
     alb.ingress.kubernetes.io/target-type: ip
 spec:
   ingressClassName: alb
-  rules:
-    - http:
-        paths:
-          - path: {path}
-            pathType: Prefix
-            backend:
-              service:
-                name: model
-                port:
-                  number: {port}
----
-{service}"""
+"""
 
 
 def render(request: RenderRequest) -> str:
@@ -42,6 +31,6 @@ def render(request: RenderRequest) -> str:
     """
     host, port = backend_of(request, "an Ingress")
     idle = min(_MAX_IDLE_S, max(1, round(request.idle_s)))
-    return _INGRESS.format(
+    return (_INGRESS + INGRESS_RULES).format(
         idle=idle, path=request.path, port=port, service=service_manifests(host, port)
     )
