@@ -60,6 +60,8 @@ def test_content_of_the_declared_length() -> None:
     stream.receive_content(3, ended=False)
     stream.receive_content(2, ended=False)
     stream.receive_content(0, ended=True)
+    with pytest.raises(RemoteProtocolError, match=r"Content-Length is 5, but .* 6 bytes"):
+        stream.receive_content(1, ended=False)
 
 
 @pytest.mark.parametrize(("size", "ended"), [(6, False), (6, True), (4, True), (0, True)])

@@ -6,8 +6,6 @@ route, and its limit on silence becomes one hour or more. A request timeout of 0
 
 from __future__ import annotations
 
-import pytest
-
 from support.live import RunProxy, check, measure
 from support.proxy_programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, start_with_config
 from support.rule_cases.model import COMPLETE, CUT, SILENT, StartSim, rule_text
@@ -22,7 +20,6 @@ ROUTES = {
 }
 
 
-@pytest.mark.xdist_group("envoy")
 def test_timeouts_of_a_rule_replace_the_limit_on_silence_of_the_listener(
     simulator: StartSim, run_proxy: RunProxy
 ) -> None:

@@ -26,9 +26,9 @@ WITHOUT_PROGRAM = {
 
 
 def _param(live: LiveDialect, *values: object) -> object:
-    """Return parameters that group the tests by dialect, so that dialects run in parallel."""
+    """Return test parameters whose ID begins with the dialect."""
     ident = "-".join([live.name, *map(str, values)])
-    return pytest.param(live, *values, id=ident, marks=pytest.mark.xdist_group(live.name))
+    return pytest.param(live, *values, id=ident)
 
 
 def _files() -> Iterator[object]:

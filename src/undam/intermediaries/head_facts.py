@@ -64,7 +64,7 @@ class HeadFacts:
 
 
 def facts_of(head: Head | None) -> HeadFacts:
-    """Return the facts in a head; without a head, there are no facts."""
+    """Return the facts in a head; empty if no head was received."""
     if head is None:
         return HeadFacts()
     coding = (head.get("content-encoding") or "").strip().lower()

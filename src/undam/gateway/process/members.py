@@ -27,7 +27,7 @@ async def look_up(host: str, port: int) -> list[str]:
 
 
 class Members:
-    """The upstreams of a configuration, some of which are resolved by name.
+    """Upstreams of a configuration, including those that a name resolves to.
 
     Args:
         apply: called with all upstreams when members were added or removed.

@@ -65,7 +65,7 @@ class RequestContext:
 
 
 class Race:
-    """The attempts to serve one request, one of which wins.
+    """Concurrent attempts to serve one request; the client receives the response of one of them.
 
     Attributes:
         attempts: the running attempts, including the winner.

@@ -44,7 +44,7 @@ class GapStats:
 
     @property
     def p99_s(self) -> float | None:
-        """The nearest-rank 99th percentile; ``None`` if there are no gaps."""
+        """Nearest-rank 99th percentile of the gaps, in seconds; ``None`` without gaps."""
         if not self.count:
             return None
         longer = self.count // 100  # Number of gaps that may exceed the p99.
@@ -53,5 +53,5 @@ class GapStats:
 
     @property
     def mean_s(self) -> float | None:
-        """The mean; ``None`` if there are no gaps."""
+        """Mean gap in seconds; ``None`` without gaps."""
         return self._sum_s / self.count if self.count else None

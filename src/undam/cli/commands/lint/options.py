@@ -76,7 +76,7 @@ def lint_options(command: Any) -> Any:
 
 
 def options_from(paths: tuple[str, ...], given: dict[str, Any]) -> LintOptions:
-    """Validate the options.
+    """Return the options of one run, from the paths and options of the command line.
 
     Raises:
         UsageError: an option is invalid, or there is no path.
