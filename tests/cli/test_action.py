@@ -1,4 +1,4 @@
-"""action.yml: its last step, executed the way GitHub's runner executes it."""
+"""Tests for the last step of action.yml, run as GitHub's runner runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of probe rules is complete; codes, messages and texts are consistent."""
+"""Tests that the catalogue of probe rules is complete and its texts are consistent."""
 
 from __future__ import annotations
 

@@ -217,7 +217,8 @@ def test_die_after_closes_the_body_early(serve: Serve) -> None:
 def test_heartbeats_are_sent_before_the_first_token(serve: Serve) -> None:
     _, body = split(serve(ttft=constant(600), heartbeat_s=0.06).request("GET /sse"))
     text = unchunk(body)
-    # Ten heartbeat intervals of idle time allow nine heartbeats, and fewer if some are late.
+    # An idle period of ten heartbeat intervals contains at most nine heartbeats; late heartbeats
+    # reduce the number.
     assert 1 <= text.count(b": ping\n\n") <= 9
     assert text.rindex(b": ping") < text.index(b"data:")
     _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).request("GET /ndjson"))

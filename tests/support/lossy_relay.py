@@ -87,7 +87,7 @@ def garble(events: list[bytes], at: set[int]) -> list[bytes]:
 
 
 def alter(events: list[bytes], at: set[int]) -> list[bytes]:
-    """Remove one character of the text."""
+    """Remove one character from the text."""
     out = []
     for index, event in enumerate(events):
         text = event.decode()

@@ -147,7 +147,7 @@ class Events(_EventQueue[Item]):
 
 
 class AsyncEvents(_EventQueue[Item]):
-    """Async iterator over the events of a stream of bytes, in order; see `aevents`."""
+    """Async iterator over the events in a byte stream, in order; see `aevents`."""
 
     def __init__(self, source: AsyncIterable[bytes], form: BodyForm, *, comments: bool) -> None:
         super().__init__(form, comments=comments)

@@ -143,7 +143,7 @@ class Reading:
 
     @property
     def leftover_bytes(self) -> int:
-        """Return the bytes of an event that was never finished."""
+        """Return the bytes of a trailing, incomplete event."""
         return self.pending[-1] if self.pending else 0
 
 
@@ -224,7 +224,7 @@ class _EventReader:
 
     @property
     def api(self) -> Api:
-        """API that has been detected so far."""
+        """The API detected so far."""
         return self._reader.api
 
     def timed(self, item: Event | Comment, at_ns: int, read: int) -> TimedEvent:

@@ -36,7 +36,7 @@ class ProxyBehavior:
 
 
 class BufferingProxy:
-    """Relay in a separate thread, on a free loopback port. It is also a context manager."""
+    """Buffering relay in its own thread, on a free loopback port; usable as a context manager."""
 
     def __init__(self, upstream: str, behavior: ProxyBehavior) -> None:
         target = urlsplit(upstream)

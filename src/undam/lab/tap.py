@@ -1,4 +1,4 @@
-"""Experiment: `undam tap` finds a real nginx that holds streams, without sending requests.
+"""Experiment: `undam tap` detects, without sending requests, that a real nginx holds streams.
 
 Ordinary clients read streams of a simulated model through nginx. Meanwhile the packets on both
 sides of nginx are captured on the loopback interface and analyzed.

@@ -19,7 +19,8 @@ from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
-# A page that takes longer than this is streamed on purpose (HTML fragments from an application).
+# A page that takes longer is assumed to be streamed on purpose, as HTML fragments from an
+# application are.
 _WHOLE_PAGE_NS = 500_000_000
 
 # Maximum length of an error body in a message. It fits a JSON error, but not a page.

@@ -99,7 +99,7 @@ def seconds_below(x: Scale, y: float) -> Markup:
 
 
 def tick_ms(value: float) -> str:
-    """Return a round duration without trailing zeros."""
+    """Format a round duration without trailing zeros."""
     if value >= 1000:
         return f"{value / 1000:g} s"
     return f"{value:g} ms"

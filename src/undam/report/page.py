@@ -214,7 +214,7 @@ def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
 
 
 def finding_of(found: Mapping[str, Any]) -> Markup:
-    """Return a finding from a result as a list item."""
+    """Render one finding of a result as an HTML list item."""
     severity = str(found.get("severity", "info"))
     names = " ".join(str(found[key]) for key in ("code", "slug") if found.get(key))
     fix = found.get("fix") or {}

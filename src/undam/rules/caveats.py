@@ -52,8 +52,9 @@ RULES = (
         """,
         why="""
             The events of one read share a timestamp, so the gaps between these events appear to be
-            zero. A percentile of zero looks like a burst. The benchmarks of vLLM and aiperf report
-            an ITL p50 of 0.00 ms at 1000 streams, although the real gap is 20 ms.
+            zero. An ITL percentile of zero suggests that events arrived in a burst. The benchmarks
+            of vLLM and aiperf report an ITL p50 of 0.00 ms at 1000 streams, although the real gap
+            is 20 ms.
         """,
         detection="""
             The number of events in a read is compared with the delay of the read. If a read was not

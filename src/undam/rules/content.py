@@ -187,7 +187,10 @@ RULES = (
             A failover occurs in the middle of an answer, and the second backend starts from the
             beginning. Two requests share a connection or a buffer.
         """,
-        measured="Garudex-Labs/caracal issue 344 (2026): a failover joined two answers.",
+        measured="""
+            Garudex-Labs/caracal issue 344 (2026): after a failover, the client received parts of
+            two answers in one response.
+        """,
         fix=_FIND_THE_HOP
         + """
             Send a request to another backend only if no byte of the first response has been

@@ -55,8 +55,9 @@ RULES = (
             answer of a hundred tokens is beyond p99.
         """,
         detection="""
-            A gap is over 250 ms, and over ten times the median gap between bursts. The kernel
-            recorded the arrivals before and after the gap, so this machine did not cause the pause.
+            A gap is over 250 ms, and over ten times the median gap between bursts. The kernel's
+            timestamps show the same gap between the packets, so this machine did not cause the
+            pause.
             If at most one response in a hundred is affected, the severity is info.
         """,
         causes="""
@@ -115,8 +116,8 @@ RULES = (
         slug="tool-arguments-whole",
         severity=Severity.WARNING,
         message=(
-            "tool arguments arrive whole: {chars} characters in {argument_events} event(s) after "
-            "{silent_s} s of silence, beside {other_events} other content event(s)"
+            "tool arguments arrive all at once: {chars} characters in {argument_events} event(s) "
+            "after {silent_s} s of silence, compared with {other_events} other content event(s)"
         ),
         what="""
             A tool call's arguments were collected and sent at once, while the text and reasoning of

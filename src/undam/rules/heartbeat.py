@@ -156,7 +156,7 @@ RULES = (
             "a hop has dropped the connection silently"
         ),
         what="""
-            After a silence, nothing more arrives, and neither side receives a close or a reset.
+            The stream goes silent and never resumes, and neither side receives a close or a reset.
         """,
         why="""
             The reader waits until its own time limit (600 s in openai-python), the origin generates
@@ -168,10 +168,11 @@ RULES = (
             until the check stopped waiting.
         """,
         causes="""
-            A NAT, a stateful firewall or a conntrack table removes idle flows and then drops their
-            packets. RFC 5382 requires a NAT to keep idle flows for two hours and four minutes; many
-            keep them only for minutes. A relay whose origin has broken off can cause the same
-            symptom: node http-proxy then keeps the client connection open (measured).
+            A NAT device or a stateful firewall removes idle flows from its connection-tracking
+            table and then drops their packets. RFC 5382 requires a NAT to keep idle flows for two
+            hours and four minutes; many keep them only for minutes. A relay whose origin has broken
+            off can cause the same symptom: node http-proxy then keeps the client connection open
+            (measured).
         """,
         fix="""
             Send heartbeats, as comments, at intervals of at most half the longest silence that

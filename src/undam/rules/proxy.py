@@ -374,8 +374,8 @@ RULES = (
             tokens per step, burst size does not depend on that time. Neither the TCP window nor
             jitter explains the bursts. With --beacon or --hop, one event in ten was held for two
             and a half times the noise, and most of these events arrived together with others. The
-            noise is the sum of 12 ms, the uncertainty of the clocks and half the one-way delay of
-            the path. With either option, smaller bursts are also reported.
+            noise is the sum of three terms: 12 ms, the clock uncertainty, and half the one-way
+            delay of the path. With either option, smaller bursts are also reported.
         """,
         causes="""
             A compressor without flush (its blocks are of equal size only in compressed bytes), a
@@ -404,8 +404,8 @@ RULES = (
         what="Two to five whole events tend to arrive together.",
         why="""
             Bursts of two to five events usually do no harm. A speculative decoder accepts 1 to 5
-            tokens in one step, and its server sends them together. A hop with a small buffer, or
-            with a timer of a few gaps, looks the same from outside, and delays the first token.
+            tokens in one step, and its server sends them together. A hop that has a small buffer,
+            or flushes every few gaps, looks the same from outside but delays the first token.
         """,
         detection="""
             At least half of the events arrived with another event, typically two to five at once,
@@ -474,7 +474,7 @@ RULES = (
             server nor any proxy in front of it holds the stream.
         """,
         why="""
-            Every program on this network receives the answer late, and no change at the service
+            Every program on this network receives the answer late, and no change to the service
             helps. Proxies that inspect content read the whole body before they forward it.
         """,
         detection="""

@@ -80,8 +80,8 @@ RULES = (
         severity=Severity.WARNING,
         message="{name}: {connection} is forbidden over HTTP/{http_version}",
         what="""
-            The response has Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding or Upgrade,
-            which this version of HTTP does not allow.
+            The response contains a header that this version of HTTP does not allow: Connection,
+            Keep-Alive, Proxy-Connection, Transfer-Encoding or Upgrade.
         """,
         why="""
             According to RFC 9113, section 8.2.2, a message with one of these headers is malformed.
@@ -118,10 +118,10 @@ RULES = (
         """,
         why="""
             A browser's EventSource fails permanently unless the Content-Type is text/event-stream
-            (WHATWG HTML, section 9.2.2). Hops also use the Content-Type: Traefik flushes recognised
-            streams at once, and Cloudflare does not compress text/event-stream (both documented);
-            starlette's GZipMiddleware has not compressed it since 0.46.0. With another type the
-            stream is buffered, compressed and cached like a page.
+            (WHATWG HTML, section 9.2.2). Hops also use the Content-Type. Traefik flushes
+            recognised streams immediately, and Cloudflare does not compress text/event-stream
+            (both documented). Starlette's GZipMiddleware excludes it since 0.46.0. A stream with
+            another type is buffered, compressed and cached like a page.
         """,
         detection="The first bytes of the body are compared with the Content-Type.",
         fix="""

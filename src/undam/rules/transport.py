@@ -133,8 +133,8 @@ RULES = (
         message="the server closed the connection in mid-stream after {after_s} s: GOAWAY {goaway}",
         what="The server sent GOAWAY and closed the connection before the open stream had ended.",
         why="""
-            After a GOAWAY, open streams are allowed to end. A server that nevertheless closes the
-            connection cuts the answers of all clients at each deployment or reload.
+            After a GOAWAY, open streams are allowed to complete. A server that nevertheless closes
+            the connection cuts the answers of all clients at each deployment or reload.
         """,
         detection="A GOAWAY frame arrived, and the connection ended before the stream did.",
         causes="""

@@ -135,8 +135,7 @@ class Dispatcher:
         # repeated.
         rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
         if query is not None:
-            # The purpose of a beacon query is to measure a path, so it takes precedence over the
-            # request body.
+            # A beacon query measures a path, so the query takes precedence over the request body.
             schedule = _AT_ONCE if query.kind == "clock" else query.schedule
             settings = with_beacon(settings, schedule, rng)
             api_request = replace(api_request, max_tokens=None)

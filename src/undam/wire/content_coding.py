@@ -84,7 +84,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """Decoder for HTTP's "deflate": zlib (RFC 9110 8.4.1.2) or, by mistake, raw deflate."""
+    """Decoder for HTTP's "deflate": zlib (RFC 9110 8.4.1.2), or raw deflate sent by mistake."""
 
     def __init__(self) -> None:
         self._pending = b""

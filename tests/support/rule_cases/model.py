@@ -171,7 +171,7 @@ class LiveDialect:
 
     @property
     def codes(self) -> list[str]:
-        """Codes of the rules that have files, in order."""
+        """Sorted codes of the rules that have case files."""
         return sorted(path.name for path in RULES.glob(f"{self.letters}[1-6]*"))
 
     def validate(

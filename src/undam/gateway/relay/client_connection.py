@@ -260,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
         self._relay = relay = ResponseRelay(self, request_context, record, writer, request)
         relay.start()
         if self._relay is not relay:
-            return  # The request was refused, or the gateway answered it.
+            return  # The gateway refused the request or answered it itself.
         if depends_on_body(info):
             self._inspection = BodyInspection(info.get(b"content-encoding") or b"")
             self._inspection.add(piece)

@@ -16,7 +16,7 @@ _MAX_WAIT_S = 2.0
 
 
 class LateError:
-    """Collector of the body of one error response.
+    """Buffer for the body of one error response.
 
     Attributes:
         deadline: time until which to wait for more of the body.

@@ -78,7 +78,7 @@ _PROFILE_PATH = re.compile(
     + _END
 )
 _GROUP = re.compile(r"\((?:\?:)?([^()]*\|[^()]*)\)")
-# Only this many members of an alternation are examined.
+# Maximum number of alternatives examined per alternation.
 _MAX_ALTERNATIVES = 16
 
 

@@ -17,8 +17,8 @@ from undam.work_budget import MAX_ITEMS
 
 # A chat chunk has about 0.2 KB, but one with a tool call or an image can have several MB.
 MAX_EVENT_BYTES = 4 << 20
-# Longer data, such as a decompressed read, is counted in pieces of this size, so that the limits
-# are enforced.
+# Maximum number of bytes counted in one step. Larger data, such as decompressed data, is split,
+# so that limits are checked between the parts.
 _PIECE_BYTES = 1 << 16
 
 Read = Callable[[str, str], Meaning]

@@ -217,7 +217,7 @@ class Http2Framing:
         self._decoder: CodedBody | None = None
 
     def receive_data(self, data: bytes) -> bytes:
-        """Return the decoded body bytes in ``data``, the content of DATA frames.
+        """Return the decoded body bytes in ``data``, which is the payload of DATA frames.
 
         Raises:
             RemoteProtocolError: a coding is invalid, or the body is too large.

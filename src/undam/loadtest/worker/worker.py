@@ -1,4 +1,4 @@
-"""Worker process of a load test: receives a job, reports request results.
+"""Worker process of a load test: receives a job and reports request results.
 
 While responses arrive, it only sends and reads. It analyzes and reports while idle and after the
 last response.

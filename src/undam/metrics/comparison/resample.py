@@ -83,10 +83,10 @@ def _log_scatter(values: Sequence[float]) -> float | None:
 
 
 class _Table:
-    """Cumulative counts for each block over the union of all buckets, as one integer per block.
+    """Cumulative counts over the union of all buckets; the counts of each block form one integer.
 
-    Blocks are added up as integers of some thousand digits, a hundred times faster than with a loop
-    over the buckets.
+    Adding two integers of some thousand digits is a hundred times faster than a loop over the
+    buckets.
     """
 
     def __init__(self, blocks: Sequence[Histogram]) -> None:

@@ -1,4 +1,4 @@
-"""Capture files with bodies, in which secret header values are overwritten in each packet."""
+"""Capture files that include bodies; secret header values are overwritten in each packet."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_forbidden_fields_are_named(name: str, value: str) -> None:
 
 
 class _BothVersions:
-    """TLS server that holds the stream only in one of the two HTTP versions."""
+    """TLS server that holds the stream in only one of the two HTTP versions."""
 
     def __init__(self, tmp_path: Path, held: str) -> None:
         authority = trustme.CA()

@@ -1,4 +1,4 @@
-"""A real engine with speculative decoding is `streaming`; its steps are reported only as INFO."""
+"""A real engine with speculative decoding is `streaming`; multi-token steps are only INFO."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _WIDTH = 9
 
 
 def print_summary(result: Mapping[str, Any], out: Console) -> None:
-    """Print a ``Summary.to_json`` result, extended by the fields in the record's last line."""
+    """Print the result of ``Summary.to_json``, merged with the fields of the last line."""
     out.print(one_line(_headline(result)), style="bold")
     for loss in result["lost_workers"] or ():
         text = (

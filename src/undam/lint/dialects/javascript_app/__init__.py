@@ -24,7 +24,7 @@ _WORDS = (
     "DataStreamResponse", "UIMessageStreamResponse", "streamSSE", "'compression'", '"compression"',
     "koa-compress", "fastify/compress", "stream: true",
 )  # fmt: skip
-# Each word pair identifies a configuration file for Next.js, webpack or Vite.
+# Each pair of keywords identifies a configuration file for Next.js, webpack or Vite.
 _CONFIG_WORDS = (("rewrites", "destination"), ("devServer", "proxy"), ("defineConfig", "proxy"))
 _COMPRESSING = frozenset({"JSA101", "JSA103", "JSA105"})
 _BUFFERING = frozenset({"JSA102"})

@@ -38,9 +38,9 @@ SHORT_TIMEOUT = ConfigRule(
         error. A limit between one and two intervals is a warning.
     """,
     measured="""
-        httpd 2.4.71 with a limit of 1 s cut a stream during a silence of 2.5 s. The limit was set
-        in `timeout`, in `ProxyTimeout`, in `Timeout` or on a BalancerMember. A comment every 0.4 s
-        kept the stream open. `timeout` on a ProxyPass to a balancer, `connectiontimeout` and
+        httpd 2.4.71 with a limit of 1 s closed a stream that was silent for 2.5 s. The limit was
+        set in `timeout`, in `ProxyTimeout`, in `Timeout` or on a BalancerMember. A comment every
+        0.4 s kept the stream open. `timeout` on a ProxyPass to a balancer, `connectiontimeout` and
         `RequestReadTimeout` did not cut the stream.
     """,
     fix="""

@@ -36,7 +36,7 @@ ENCODED = ConfigRule(
     measured="""
         Caddy 2.6.2, with 150 events of 700 bytes sent 5 ms apart: with zstd, all events arrived
         after 0.75 s. With gzip, each read returned 66 events. Caddy forwarded events shorter than
-        512 bytes at once; with `minimum_length 1`, they arrived at the end of the stream.
+        512 bytes immediately; with `minimum_length 1`, they arrived at the end of the stream.
     """,
     fix="""
         List the content types to compress. Caddy then no longer compresses other types.

@@ -32,7 +32,7 @@ READ_TIMEOUT = ConfigRule(
         error. A limit between one and two intervals is a warning.
     """,
     measured="""
-        With a limit of 1 s, Caddy ended a stream during a silence of 2.5 s. Version 2.6.2 ended the
+        With a limit of 1 s, Caddy ended a stream that was silent for 2.5 s. Version 2.6.2 ended the
         stream normally, and version 2.11.7 truncated it. A comment every 0.4 s kept the stream
         open. `write_timeout`, `keepalive` and `response_header_timeout` did not cut the stream.
     """,

@@ -32,7 +32,7 @@ WHOLE_RESPONSE = ConfigRule(
         it reports only an explicit setting, with severity info.
     """,
     measured="""
-        Not measured, because the services cannot be run locally; the rule relies on their
+        No, because the services cannot be run locally; the rule relies on their
         documentation.
     """,
     fix="""

@@ -13,7 +13,7 @@ COMPRESSED = ConfigRule(
     code="CLD102",
     slug="platform-compresses-streams",
     severity=Severity.WARNING,
-    message="{title}: {name} collects events in order to compress them",
+    message="{title}: {name} buffers events in order to compress them",
     safety=Safety.UNSAFE,
     what="""
         Fly.io's proxy compresses responses if `compress` is true; IIS does so if dynamic
@@ -24,7 +24,7 @@ COMPRESSED = ConfigRule(
         For a service that streams, fly.toml sets `compress = true` in `http_options`, or web.config
         sets `doDynamicCompression="true"`.
     """,
-    measured="Not measured; the rule relies on documentation.",
+    measured="No; the rule relies on documentation.",
     fix="""
         Turn compression off. Alternatively, let the application send `Content-Encoding: none`
         (Fly.io), or let the application compress and flush the stream itself. If compression is

@@ -37,7 +37,7 @@ IDLE = ConfigRule(
         configured limit, with severity info.
     """,
     measured="""
-        Not measured, because the services cannot be run locally; the rule relies on their
+        No, because the services cannot be run locally; the rule relies on their
         documentation.
     """,
     fix="""
@@ -75,7 +75,7 @@ TOTAL = ConfigRule(
         info.
     """,
     measured="""
-        Not measured, because the services cannot be run locally; the rule relies on their
+        No, because the services cannot be run locally; the rule relies on their
         documentation.
     """,
     fix="""

@@ -32,7 +32,7 @@ STREAM_INTERVAL = ConfigRule(
         warning for an interval of 5 tokens or more, and info for a shorter interval.
     """,
     measured="""
-        Not measured, because the engines need a GPU or large models; the rule relies on
+        No, because the engines need a GPU or large models; the rule relies on
         documentation.
     """,
     fix="""

@@ -78,7 +78,7 @@ HARAKIRI = ConfigRule(
         known to stream. A limit of up to one minute is reported as an error, and a longer limit as
         a warning.
     """,
-    measured="Not measured; the rule relies on documentation.",
+    measured="No; the rule relies on documentation.",
     fix="""
         Raise the `--harakiri` limit. With a longer limit, a hanging request occupies its worker for
         longer.
@@ -103,7 +103,7 @@ NO_PINGS = ConfigRule(
         the stream at its idle limit, often after 60 s.
     """,
     detection="A command sets `--sse-ping-interval` to 0 or a negative number.",
-    measured="Not measured; the rule relies on documentation.",
+    measured="No; the rule relies on documentation.",
     fix="""
         Remove `--sse-ping-interval`, or set it to at most half of the shortest idle limit on the
         path.

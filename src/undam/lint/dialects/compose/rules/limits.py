@@ -35,7 +35,7 @@ STOP_GRACE = ConfigRule(
         `stop_grace_period` is below the default. The default of 10 s is not reported, although it
         is too short for long answers.
     """,
-    measured="Not measured; the rule relies on documentation.",
+    measured="No; the rule relies on documentation.",
     fix="""
         Set `stop_grace_period` to the usual duration of an answer. A server without open streams
         stops before `stop_grace_period` has passed.
@@ -62,7 +62,7 @@ CLIENT_TIMEOUT = ConfigRule(
         than one hour. A limit of up to one minute is reported as an error, and a longer limit as a
         warning.
     """,
-    measured="Not measured; the rule relies on documentation.",
+    measured="No; the rule relies on documentation.",
     fix="""
         Remove the variable, or set it to one hour.
 

@@ -198,7 +198,7 @@ TRY = ConfigRule(
     """,
     measured="""
         Envoy 1.40 with a limit of 1s returned a 504 when the response head took 2.5 s. With a limit
-        of 0s, the response streamed. Once the head had arrived, a limit of 2s did not cut a 6 s
+        of 0s, the response streamed. Once the head had arrived, a limit of `2s` did not end a 6 s
         stream.
     """,
     fix="""

@@ -33,7 +33,7 @@ EXT_PROC = ConfigRule(
         all events arrived together at the end (ENV102).
     """,
     fix="""
-        If the processor can process the body in pieces, use the mode Streamed.
+        If the processor can handle the body in pieces, use the mode Streamed.
 
             processingMode:
               response:

@@ -28,8 +28,8 @@ REPLACED = ConfigRule(
     """,
     why="""
         A Gateway's policy can disable or raise the request timeout for all routes. A policy that is
-        added to one route, for instance for rate limits, discards the Gateway's timeout for that
-        route. Envoy's default timeout of 15 s then applies again.
+        added to one route, for example for rate limiting, overrides the Gateway's policy. Envoy's
+        default timeout of 15 s then applies to that route again.
     """,
     detection="""
         A streaming route does not set timeouts, and its policy sets neither `requestTimeout` nor

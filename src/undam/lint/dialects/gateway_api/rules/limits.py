@@ -106,7 +106,7 @@ POLICY_TIMEOUT = ConfigRule(
     what="""
         Several policies can limit the whole response: BackendTrafficPolicy (`requestTimeout`,
         `maxStreamDuration`), kgateway's TrafficPolicy (`timeouts.request`) and GCPBackendPolicy
-        (`timeoutSec`). An EnvoyPatchPolicy can also limit the response.
+        (`timeoutSec`). An EnvoyPatchPolicy can also limit the duration of the response.
     """,
     why=_WHY_TOTAL,
     detection="""
@@ -182,7 +182,7 @@ RETRY = ConfigRule(
     """,
     measured="""
         Envoy 1.40 with a limit of 1s returned a 504 when the response head took 2.5 s. Once the
-        head had arrived, a limit of 2s did not cut a 6 s stream (ENV406).
+        head had arrived, a limit of `2s` did not end a 6 s stream (ENV406).
     """,
     fix="""
         Raise the limit unless you need it for another purpose.

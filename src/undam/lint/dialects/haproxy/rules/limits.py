@@ -32,8 +32,8 @@ SERVER_TIMEOUT = ConfigRule(
         error. A limit between one and two intervals is a warning.
     """,
     measured="""
-        haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
-        0.5 s kept it open. `timeout client` did not cut the stream.
+        haproxy 2.6.12 with a limit of 2 s closed a stream that was silent for 4.5 s; a comment
+        every 0.5 s kept it open. `timeout client` did not cut the stream.
     """,
     fix="""
         Set `timeout server` to one hour, in the streaming section only. With a longer limit, a dead

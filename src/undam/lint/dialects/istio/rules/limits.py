@@ -68,7 +68,7 @@ TRY = ConfigRule(
     """,
     measured="""
         Envoy 1.40 with a limit of 1s returned a 504 when the response head took 2.5 s. Once the
-        head had arrived, a limit of 2s did not cut a 6 s stream (ENV406).
+        head had arrived, a limit of `2s` did not end a 6 s stream (ENV406).
     """,
     fix="""
         Raise the limit unless you need it for another purpose.

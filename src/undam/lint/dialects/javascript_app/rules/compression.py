@@ -238,7 +238,7 @@ def _configured(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterato
         else:
             name = "rewrites" if rule is REWRITES else "proxy"
             pair = pair_of(script, route.config, name)
-            assert pair is not None  # the route was found in this pair
+            assert pair is not None  # the route was found in this key-value pair
             edit = Edit(script.start(pair), script.start(pair), "compress: false, ")
             span = _key_span(script, pair)
         found = diagnostic_at(rule, script.source, span, edit, path=route.assessed.name)

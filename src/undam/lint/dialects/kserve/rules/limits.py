@@ -124,7 +124,7 @@ IDLE = ConfigRule(
     """,
     detection="""
         The component streams, and the limit is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, the limit is compared with twice their
+        by default). If the heartbeat interval is known, the limit is compared with twice that
         interval instead. If the heartbeat interval is known, a limit of at most one heartbeat
         interval is an error, and a higher limit is a warning. Without `idleTimeoutSeconds`, Knative
         does not limit silence.

@@ -49,7 +49,7 @@ IDLE = ConfigRule(
     why=_WHY_IDLE,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, the limit is compared with twice their
+        by default). If the heartbeat interval is known, the limit is compared with twice that
         interval instead. If the heartbeat interval is known, a limit of at most one heartbeat
         interval is an error, and a higher limit is a warning.
     """,

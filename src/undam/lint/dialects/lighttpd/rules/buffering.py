@@ -35,9 +35,9 @@ HELD = ConfigRule(
         `server.stream-response-body` is not set to 1 or 2 for the route or globally.
     """,
     measured="""
-        lighttpd 1.4.69, 120 events 25 ms apart: all events arrived after 3.0 s. With a value of 1
-        or 2, the first event was 0.1 ms late. `X-Accel-Buffering` and `mod_deflate` made no
-        difference at any value of `server.stream-response-body`.
+        lighttpd 1.4.69, 120 events 25 ms apart: all events arrived together after 3.0 s. With a
+        value of 1 or 2, the first event was 0.1 ms late. `X-Accel-Buffering` and `mod_deflate` made
+        no difference at any value of `server.stream-response-body`.
     """,
     fix="""
         Set `server.stream-response-body` only inside the conditions of the streaming route. If

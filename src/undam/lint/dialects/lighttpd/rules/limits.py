@@ -35,13 +35,13 @@ WRITE_IDLE = ConfigRule(
     """,
     detection="""
         The idle limit of a streaming route is below the expected silence (setting `silence`, 300 s
-        by default). If the heartbeat interval is known, the limit is compared with twice their
+        by default). If the heartbeat interval is known, the limit is compared with twice that
         interval instead. If the heartbeat interval is known, a limit of at most one heartbeat
         interval is an error, and a higher limit is a warning.
     """,
     measured="""
-        lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
-        0.5 s kept it open. `server.max-read-idle` did not cut the stream.
+        lighttpd 1.4.69 with a limit of 2 s closed a stream that was silent for 4.5 s; a comment
+        every 0.5 s kept it open. `server.max-read-idle` did not cut the stream.
     """,
     fix="""
         Set `server.max-write-idle` to one hour, inside the conditions of the streaming route. A
@@ -70,11 +70,11 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         The "read-timeout" of a server on a streaming route is below the expected silence (setting
         `silence`, 300 s by default). If the heartbeat interval is known, the limit is compared with
-        twice their interval instead. If the heartbeat interval is known, a limit of at most one
+        twice that interval instead. If the heartbeat interval is known, a limit of at most one
         heartbeat interval is an error, and a higher limit is a warning.
     """,
     measured="""
-        lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
+        lighttpd 1.4.69 with a timeout of 2 s closed a stream that was silent for 4.5 s; a comment
         every 0.5 s kept it open. The option "write-timeout" did not cut the stream.
     """,
     fix="""

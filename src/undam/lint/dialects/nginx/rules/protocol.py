@@ -94,8 +94,8 @@ ACCEL_HIDDEN = ConfigRule(
     """,
     detection="A streaming route has `proxy_hide_header X-Accel-Buffering`.",
     measured="""
-        Two nginx 1.22.1 servers in front of an origin that sends `X-Accel-Buffering`: the inner
-        nginx removed the header, and the outer nginx held the first event for 1626 ms. With
+        Tested with two nginx 1.22.1 servers and an origin that sends `X-Accel-Buffering`. The
+        inner nginx removed the header, so the outer nginx held the first event for 1626 ms. With
         `proxy_pass_header`, and with buffering off at the inner nginx, the first event was 0.1 ms
         late.
     """,

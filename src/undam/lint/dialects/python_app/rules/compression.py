@@ -60,7 +60,7 @@ DJANGO_GZIP = ConfigRule(
     code="PYA109",
     slug="django-gzip-holds-stream",
     severity=Severity.ERROR,
-    message="GZipMiddleware of Django {versions} holds the synchronous stream until its end{known}",
+    message="Django {versions}: GZipMiddleware holds the synchronous stream until it ends{known}",
     safety=Safety.NONE,
     what="""
         Before Django 6.1, `GZipMiddleware` compresses a `StreamingHttpResponse` whose content is a
@@ -77,7 +77,8 @@ DJANGO_GZIP = ConfigRule(
         django=VERSION`.
     """,
     measured="""
-        Django 5.2.19: a synchronous stream of 15 events arrived in one read at its end.
+        Django 5.2.19: a synchronous stream of 15 events arrived in a single read at the end of the
+        stream.
     """,
     fix="""
         Use Django 6.1, or encode the response as `identity` so that the middleware skips it.

@@ -25,7 +25,7 @@ BLOCKS = ConfigRule(
     severity=Severity.ERROR,
     message="{call} blocks the event loop: meanwhile no stream of this process makes progress",
     safety=Safety.NONE,
-    what="An asynchronous generator or handler calls a function that blocks while it waits.",
+    what="An asynchronous generator or handler calls a blocking function.",
     why="""
         While the call waits, the event loop runs nothing else. Every other stream of the process
         pauses. The process sends no heartbeats and does not detect client disconnects.
@@ -131,7 +131,7 @@ SWALLOWED = ConfigRule(
     code="PYA205",
     slug="cancellation-swallowed",
     severity=Severity.WARNING,
-    message="{caught} is caught without being raised again, so a cancelled stream {effect}",
+    message="{caught} is caught but not raised again, so a cancelled stream {effect}",
     safety=Safety.SAFE,
     what="A generator catches its own cancellation exception and continues.",
     why="""
@@ -141,8 +141,8 @@ SWALLOWED = ConfigRule(
     """,
     detection="""
         An `except` clause without a type, or with `BaseException`, `CancelledError` or
-        `GeneratorExit`, covers an `await` or a `yield`. The clause contains neither `raise` nor
-        `return` nor `break`. Outside a loop the severity is lower, because the generator ends
+        `GeneratorExit`, covers an `await` or a `yield`. The clause does not contain `raise`,
+        `return` or `break`. Outside a loop the severity is lower, because the generator ends
         anyway.
     """,
     fix="""

@@ -29,7 +29,7 @@ COLLECTS = ConfigRule(
         A function that first compares the content type or the path is not reported, because it may
         leave streams alone.
     """,
-    measured="Starlette 1.10.0: all events of a stream arrived in one read at its end.",
+    measured="Starlette 1.10.0: all events arrived in a single read at the end of the stream.",
     fix="""
         Forward each chunk as soon as it is read.
 

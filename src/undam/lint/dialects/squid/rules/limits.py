@@ -30,11 +30,11 @@ READ_TIMEOUT = ConfigRule(
     detection="""
         Streams pass through this Squid, and the limit is below the expected silence (setting
         `silence`, 300 s by default). If the heartbeat interval is known, the limit is compared with
-        twice their interval instead. If the heartbeat interval is known, a limit of at most one
+        twice that interval instead. If the heartbeat interval is known, a limit of at most one
         heartbeat interval is an error, and a higher limit is a warning.
     """,
     measured="""
-        squid 5.7 with `read_timeout 2 seconds` cut a stream during a silence of 4.5 s; a comment
+        squid 5.7 with `read_timeout 2 seconds` closed a stream that was silent for 4.5 s; a comment
         every 0.5 s kept it open.
     """,
     fix="""

@@ -33,8 +33,8 @@ COMPRESS = ConfigRule(
     """,
     measured="""
         Traefik 3.7.15 with gzip and brotli, 300 events 5 ms apart: each event arrived immediately.
-        With the middleware, the response head arrived only with the first event, even if event
-        streams were excluded. Without the middleware, the head arrived immediately.
+        The middleware delayed the response head until the first event, even if event streams were
+        excluded. Without the middleware, the head arrived immediately.
     """,
     fix="""
         Exclude event streams from compression.

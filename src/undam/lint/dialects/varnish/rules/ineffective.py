@@ -31,8 +31,8 @@ TOO_LATE = ConfigRule(
         applies to a streaming response.
     """,
     measured="""
-        varnish 7.1.1 with a limit of 2 s in the backend and 1 h set in vcl_backend_response cut a
-        stream during a silence of 4.5 s. With 1 h set in vcl_backend_fetch, the stream passed.
+        varnish 7.1.1 with a limit of 2 s in the backend and 1 h set in vcl_backend_response closed
+        a stream that was silent for 4.5 s. With 1 h set in vcl_backend_fetch, the stream passed.
     """,
     fix="""
         Set the limit before the fetch starts, in vcl_backend_fetch. There is no automatic fix,

@@ -31,11 +31,11 @@ BETWEEN_BYTES = ConfigRule(
     detection="""
         The limit is set in a streaming backend or for its streams in vcl_backend_fetch, and is
         below the expected silence (setting `silence`, 300 s by default). If the heartbeat interval
-        is known, the limit is compared with twice their interval instead. If the heartbeat interval
+        is known, the limit is compared with twice that interval instead. If the heartbeat interval
         is known, a limit of at most one heartbeat interval is an error, and a higher limit is a
         warning. between_bytes_timeout does not apply to piped requests.
     """,
-    measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
+    measured="varnish 7.1.1 with a limit of 2 s closed a stream that was silent for 4.5 s.",
     fix="""
         Set between_bytes_timeout to one hour. With a longer limit, a dead backend is detected
         later.
