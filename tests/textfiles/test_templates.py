@@ -12,6 +12,7 @@ from undam.textfiles.templates import (
     region_source,
     rendered_name,
     template_source,
+    with_placeholders,
 )
 
 
@@ -58,6 +59,18 @@ def test_a_region_keeps_its_offsets_and_grows_with_its_text() -> None:
     assert region.written == text
     changed = text.replace("  ab\n", "  ab\n  cd\n")
     assert region.with_written(changed).text == "    \n  ab\n  cd\n         \n   \n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://{{ host }}:${PORT}/", "http://{{ host }}:${PORT}/"),
+        ("no placeholder", "no placeholder"), ("{{ ab }} {{ cd }}", "… …"),
+    ],
+)  # fmt: skip
+def test_a_text_from_a_view_is_shown_as_written(text: str, expected: str) -> None:
+    source = template_source("f", text)
+    assert with_placeholders(source.text, source) == expected
 
 
 @pytest.mark.parametrize(

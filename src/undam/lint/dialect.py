@@ -47,7 +47,13 @@ IncludeOpener = Callable[[str], list[Source]]
 """Return the files that match an include, sorted by name. Missing files are omitted.
 
 The argument is the pattern as written in the configuration, which may be a glob. The opener
-decides which folder a relative pattern starts from."""
+decides which folder a relative pattern starts from. If it opens only some of the matching files, it
+returns them as `PartlyOpened`."""
+
+
+class PartlyOpened(list[Source]):
+    """The files that match an include, except some that were not opened."""
+
 
 # Characters that have no special meaning in any dialect.
 _LITERAL = re.compile(r"[A-Za-z0-9_./:\[\]~%@+,=*-]+")

@@ -13,7 +13,7 @@ from undam.lint.suppressions import Suppressions
 from undam.rules import Severity
 from undam.textfiles.edits import apply_edits, choose_edits
 from undam.textfiles.source import Source
-from undam.textfiles.templates import OPAQUE
+from undam.textfiles.templates import OPAQUE, with_placeholders
 from undam.versions import EVERY_VERSION, Version
 
 # A fix can reveal another diagnostic, and overlapping fixes are applied in separate rounds. This
@@ -49,7 +49,36 @@ def lint_source(
     certain = [_limited_by_unread(one, unread) for one in held]
     reported = _merge_uncertain_routes(map(_without_placeholders, certain))
     reported.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
-    return replace(result, diagnostics=tuple(reported))
+    sources = {one.path: one for one in (*result.included, source)}
+    return replace(
+        result,
+        diagnostics=tuple(_as_written(one, sources.get(one.path, source)) for one in reported),
+        routes=tuple(
+            _route_as_written(one, sources.get(one.path, source)) for one in result.routes
+        ),
+        unread=tuple(
+            replace(one, what=with_placeholders(one.what, sources.get(one.path, source)))
+            for one in result.unread
+        ),
+    )
+
+
+def _as_written(one: Diagnostic, source: Source) -> Diagnostic:
+    """Return a diagnostic whose text shows template placeholders as they are in the file."""
+    route = None if one.route is None else _route_as_written(one.route, source)
+    return replace(one, message=with_placeholders(one.message, source), route=route)
+
+
+def _route_as_written(one: AssessedRoute, source: Source) -> AssessedRoute:
+    assessment = one.assessment
+    evidence = tuple(with_placeholders(phrase, source) for phrase in assessment.evidence)
+    return replace(
+        one,
+        name=with_placeholders(one.name, source),
+        upstream=with_placeholders(one.upstream, source),
+        hint=with_placeholders(one.hint, source),
+        assessment=replace(assessment, evidence=evidence),
+    )
 
 
 def _for_version(
@@ -148,7 +177,8 @@ def fix_sources(
         return one.with_written(changed[one.path]) if one.path in changed else one
 
     def open_current(pattern: str) -> list[Source]:
-        return [current(one) for one in open_include(pattern)]
+        opened = open_include(pattern)
+        return type(opened)(map(current, opened))
 
     for _ in range(_MAX_ROUNDS):
         root = current(source)

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from undam.lint.dialect import is_stock_include
+from undam.lint.dialect import PartlyOpened, is_stock_include
 from undam.lint.files import STDIN, ConfigFiles
 from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.templates import with_placeholders
 
 # A complete /etc/nginx folder has about 50 files.
 MAX_FILES = 200
@@ -96,8 +97,7 @@ class Includes:
             for path_pattern in self._path_patterns(pattern):
                 sources = self._open_all(pattern, path_pattern + ending)
                 if sources:
-                    self._unopened.pop(pattern, None)
-                    return sources
+                    return self._checked(pattern, path_pattern + ending, sources)
         if not _WILDCARD.search(pattern) and not is_stock_include(pattern):
             self._unopened.setdefault(pattern, "not found")
         return []
@@ -109,10 +109,30 @@ class Includes:
         """
         unread = []
         for pattern, why in (self._unopened | self._limited).items():
-            position = next(filter(None, (_line_of(pattern, one) for one in sources)), None)
-            if position is not None:
-                unread.append(UnreadPart(*position, f"{pattern} ({why})"))
+            for source in sources:
+                position = _line_of(pattern, source)
+                if position is not None:
+                    what = f"{with_placeholders(pattern, source)} ({why})"
+                    unread.append(UnreadPart(*position, what))
+                    break
         return unread
+
+    def _checked(self, pattern: str, found: str, sources: list[Source]) -> list[Source]:
+        """Return the files as `PartlyOpened` if some are missing or others may be meant.
+
+        Args:
+            found: the path pattern whose files were opened.
+        """
+        if len(sources) < len(self._paths[found]):
+            return PartlyOpened(sources)
+        self._unopened.pop(pattern, None)
+        if not _WILDCARD.search(pattern):
+            opened = set(self._paths[found])
+            for other in self._path_patterns(pattern):
+                if set(_files_of(other)) - opened:
+                    self._unopened[pattern] = "several files match, and only one was read"
+                    return PartlyOpened(sources)
+        return sources
 
     def _path_patterns(self, pattern: str) -> Iterator[str]:
         relative = pattern

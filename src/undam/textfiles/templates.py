@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from undam.textfiles.source import Source
 
 OPAQUE = "ξ"
 """The character that placeholders consist of: a letter that configurations do not contain."""
 
+_OPAQUE_RUN = re.compile(f"{OPAQUE}+")
 # Maximum length of a construct; the limit keeps the search time linear.
 _MAX_CHARS = 2000
 _CONSTRUCT = re.compile(
@@ -73,6 +75,29 @@ def template_source(path: str, text: str) -> Source:
         at = end
     view = "".join((*parts, text[at:]))
     return Source(path, view, text, tuple(holes), lambda new: template_source(path, new))
+
+
+def with_placeholders(text: str, source: Source) -> str:
+    """Return a text from a view with the placeholders as they are written in the file.
+
+    A placeholder becomes an ellipsis if several have its length, because it cannot be identified.
+    """
+    if OPAQUE not in text:
+        return text
+    known = _placeholders_by_length(source.text, source.written)
+    return _OPAQUE_RUN.sub(lambda run: known.get(len(run[0]), "…"), text)
+
+
+# Cached, because a report may mention the placeholders of one file thousands of times.
+@lru_cache(maxsize=8)
+def _placeholders_by_length(view: str, written: str) -> dict[int, str]:
+    known: dict[int, str] = {}
+    for found in _OPAQUE_RUN.finditer(view):
+        start, end = found.span()
+        one = known.setdefault(end - start, written[start:end])
+        if one != written[start:end]:
+            known[end - start] = "…"
+    return known
 
 
 def region_source(outer: Source, start: int, end: int) -> Source:

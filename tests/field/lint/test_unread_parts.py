@@ -99,3 +99,56 @@ def test_an_import_of_caddy_and_an_include_of_apache_that_are_missing() -> None:
     found = lint_files({"Caddyfile": caddy, "httpd.conf": apache}, "--target", "caddy=2.6")
     assert found.codes == ["CAD102 info", "APA401 info"]
     assert {one["fix"] for one in found.report["findings"]} == {None}
+
+
+def test_an_include_of_which_only_some_files_can_be_opened_is_unread(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "b.conf"
+    outside.write_text("proxy_buffering off;\n")
+    site = SITE.replace("proxy.conf", "snippets/*.conf")
+    files = {"site.conf": site, "snippets/a.conf": "proxy_http_version 1.1;\n"}
+    complete = lint_files(files)
+    assert complete.codes == ["NGX102 info", "NGX401 warning"]
+    Path("snippets/b.conf").symlink_to(outside)
+    found = lint_files({})
+    assert found.codes == ["NGX102 info", "NGX401 info"]
+    assert "a part of include snippets/*.conf was not read" in found.message("NGX401")
+    assert {one["fix"] for one in found.report["findings"]} == {None}
+    unread = found.report["unread"][0]["what"]
+    assert unread == "snippets/*.conf (outside the folders that may be read)"
+
+
+def test_an_include_that_two_files_match_is_unread() -> None:
+    # nginx resolves the name from the folder of nginx.conf, other programs from that of the file.
+    files = {"nginx.conf": "events {}\n", "proxy.conf": PROXY, "conf.d/site.conf": SITE}
+    assert lint_files(files).codes == []
+    found = lint_files({"conf.d/proxy.conf": "proxy_set_header Host $host;\n"})
+    assert found.codes == ["NGX101 warning", "NGX401 info"]
+    assert "several files match" in found.report["unread"][0]["what"]
+
+
+def test_a_missing_include_of_a_template_is_shown_as_written() -> None:
+    found = lint_files({"a.conf.template": SITE.replace("proxy.conf", "${FOLDER}/proxy.conf")})
+    assert "because include ${FOLDER}/proxy.conf was not read" in found.message("NGX101")
+    assert found.report["unread"][0]["what"] == "${FOLDER}/proxy.conf (not found)"
+    upstream = lint_files({"a.conf.template": SITE.replace("api:5001", "${HOST}:5001")})
+    assert upstream.report["routes"]["list"][0]["upstream"] == "http://${HOST}:5001"
+
+
+@pytest.mark.parametrize(
+    ("other", "has_fix"), [("http://vllm:8001", True), ("http://web:80", False)]
+)
+def test_a_line_that_also_applies_to_other_locations_is_not_edited(
+    other: str, has_fix: bool
+) -> None:
+    locations = "".join(
+        f"location {path} {{ proxy_pass {upstream}; include proxy.conf; }}\n"
+        for path, upstream in (("/v1/", "http://vllm:8000"), ("/x/", other))
+    )
+    proxy = "proxy_http_version 1.1;\nproxy_buffering off;\nproxy_read_timeout 5s;\n"
+    found = lint_files({"site.conf": f"server {{\n{locations}}}\n", "proxy.conf": proxy})
+    assert found.places == ["NGX401 proxy.conf:3"]
+    assert (found.report["findings"][0]["fix"] is not None) is has_fix
+    assert invoke("fix", ".", "--write").code == int(has_fix)
+    assert ("3600s" in Path("proxy.conf").read_text()) is has_fix

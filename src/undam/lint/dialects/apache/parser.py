@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import IncludeOpener, is_stock_include
+from undam.lint.dialect import IncludeOpener, PartlyOpened, is_stock_include
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
 
@@ -239,7 +239,8 @@ class _ApacheReader:
             self._leave(one.start, f"{pattern}: too many includes")
             return
         files = self._open_include(pattern)
-        if not files and not (set(pattern) & set("*?[") or is_stock_include(pattern)):
+        is_optional = set(pattern) & set("*?[") or is_stock_include(pattern)
+        if isinstance(files, PartlyOpened) or (not files and not is_optional):
             config.unopened.append(f"Include {pattern}")
         if not files and "${" in pattern:
             self._leave(one.start, f"{pattern}, which contains an unknown variable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import IncludeOpener
+from undam.lint.dialect import IncludeOpener, PartlyOpened
 from undam.lint.dialects.caddy.parser import MAX_BLOCKS, CaddyDirective, read_caddyfile
 from undam.lint.routes import (
     AssessedRoute,
@@ -142,7 +142,7 @@ class _CaddyReader:
     def _opened(self, one: CaddyDirective) -> Iterator[Source]:
         pattern = "".join(one.texts[:1])
         files = self._open_include(pattern)
-        if not files:
+        if not files or isinstance(files, PartlyOpened):
             self._config.unopened.append(f"import {pattern}")
         for file in files:
             if self._count_import(one):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import IncludeOpener
+from undam.lint.dialect import IncludeOpener, PartlyOpened
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Token, TokenCursor
 
@@ -235,7 +235,7 @@ class _LighttpdReader:
             config.unread.append(UnreadPart(self._source.path, line, f"{what}: too many includes"))
             return
         files = self._open_include(value[0].text) if literal else []
-        if not files:
+        if not files or isinstance(files, PartlyOpened):
             config.unread.append(UnreadPart(self._source.path, line, what))
         for file in files:
             config.included.append(file)

@@ -59,7 +59,7 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         ConfigSyntaxError: the file cannot be parsed.
     """
     configuration = read_configuration(source, open_include)
-    routes = list(find_routes(configuration, settings.hints_for(source.path)))
+    routes = find_routes(configuration, settings.hints_for(source.path))
     found: list[Diagnostic] = []
     described: list[AssessedRoute] = []
     version = settings.target("nginx")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.nginx.parser import NginxDirective
@@ -16,6 +16,7 @@ from undam.lint.routes import (
     Assessment,
     Recipe,
     RouteHints,
+    RouteOutcome,
     assess_route,
     literal_prefix,
     strongest,
@@ -66,6 +67,7 @@ class NginxRoute:
         protocol: the prefix of its directives: ``proxy``, ``uwsgi``, …
         assessed: the route with its outcome.
         upstreams: the targets of the passes, and servers behind them.
+        foreign: directives in included files that also apply to locations that do not stream.
     """
 
     scope: NginxScope
@@ -74,6 +76,7 @@ class NginxRoute:
     protocol: str
     assessed: AssessedRoute
     upstreams: tuple[str, ...] = ()
+    foreign: frozenset[NginxDirective] = frozenset()
 
     def insert(self, text: str) -> Placement:
         """Return the placement for a new directive in the location."""
@@ -89,15 +92,33 @@ class NginxRoute:
         return self.insert(text)
 
     def set_value(self, name: str, value: str) -> Placement:
-        """Return the placement that sets the value of a directive in the location."""
+        """Return the placement that sets the value of a directive in the location.
+
+        A line in an included file is not edited if it also applies to locations that do not stream.
+        """
         own = self.scope.own(name)
         if own and len(own[-1].words) > 1:
-            return Placement(own[-1], own[-1].replace_value(value))
+            is_foreign = own[-1] in self.foreign
+            return Placement(own[-1], None if is_foreign else own[-1].replace_value(value))
         return self.insert(f"{name} {value};")
 
 
-def find_routes(configuration: NginxConfig, hints: RouteHints) -> Iterator[NginxRoute]:
-    """Yield every route, streaming or not."""
+def find_routes(configuration: NginxConfig, hints: RouteHints) -> list[NginxRoute]:
+    """Return every route, streaming or not."""
+    routes = list(_all_routes(configuration, hints))
+    if not configuration.included:
+        return routes
+    foreign = frozenset(
+        directive
+        for one in routes
+        if one.assessed.outcome is not RouteOutcome.STREAMS
+        for directive in one.scope.directives
+        if directive.source is not one.opener.source
+    )
+    return [replace(one, foreign=foreign) for one in routes]
+
+
+def _all_routes(configuration: NginxConfig, hints: RouteHints) -> Iterator[NginxRoute]:
     targets = _Targets(configuration.root)
     for scope in targets.scopes:
         if scope.kind != "location" or scope.opener is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from undam.errors import ConfigSyntaxError
-from undam.lint.dialect import IncludeOpener, is_stock_include
+from undam.lint.dialect import IncludeOpener, PartlyOpened, is_stock_include
 from undam.lint.dialects.nginx.parser import MAX_DEPTH, NginxDirective, read_tree
 from undam.textfiles.source import Source, UnreadPart
 
@@ -137,8 +137,9 @@ class _NginxReader:
         sources = self._open_include(one.value)
         # At the outer levels, patterns such as conf.d/*.conf include files for other servers.
         is_for_servers = "*" in one.value and scope.kind in {"file", "http"}
-        if not sources and not is_for_servers and not is_stock_include(one.value):
-            scope.unread.append(f"include {one.value}")
+        is_unread = not sources or isinstance(sources, PartlyOpened)
+        if is_unread and not is_for_servers and not is_stock_include(one.value):
+            scope.unread.append(f"{'a part of ' if sources else ''}include {one.value}")
         for source in sources:
             if source.path in paths or len(paths) > _MAX_PATHS or self._opened >= _MAX_INCLUDED:
                 self._skip(one, f"{source.path}, which includes itself or is included too deep")

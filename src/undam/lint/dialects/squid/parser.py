@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import IncludeOpener
+from undam.lint.dialect import IncludeOpener, PartlyOpened
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
 
@@ -112,7 +112,7 @@ def _include(line: SquidLine, open_include: IncludeOpener, config: SquidConfig, 
     for word in line.words[1:]:
         full = depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES
         files = [] if full else open_include(word.text.strip('"'))
-        if not files:
+        if not files or isinstance(files, PartlyOpened):
             number = line.source.position(word.start)[0]
             config.unread.append(UnreadPart(line.source.path, number, f"include {word.text[:80]}"))
         for file in files:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import IncludeOpener
+from undam.lint.dialect import IncludeOpener, PartlyOpened
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Token, TokenCursor
 
@@ -244,7 +244,7 @@ class _VclReader:
         what = f"include {' '.join(name.text for name in names)[:80]}"
         full = self._depth >= _MAX_INCLUDE_DEPTH or len(vcl.included) >= MAX_INCLUDES
         files = self._open_include(names[0].text) if names and not full else []
-        if not files:
+        if not files or isinstance(files, PartlyOpened):
             vcl.unread.append(UnreadPart(self._source.path, line, what))
         for file in files:
             vcl.included.append(file)
