@@ -13,8 +13,20 @@ from django.http import StreamingHttpResponse  # type: ignore[import-untyped]
 from undam.wsgi.stream import Options, Source, event_stream
 
 
-def event_stream_response(source: Source, **options: Unpack[Options]) -> StreamingHttpResponse:
-    """Return the response for a view under WSGI.
+class EventStreamHttpResponse(StreamingHttpResponse):  # type: ignore[misc]
+    """Streaming response that Django's GZipMiddleware does not compress.
+
+    The middleware does not change responses with a ``Content-Encoding``. In all others, it holds
+    back the events, because it flushes its compressor only at the end. The header is not sent.
+    """
+
+    def has_header(self, header: str) -> bool:
+        """Return whether the header is set; true for ``Content-Encoding``."""
+        return header.lower() == "content-encoding" or bool(super().has_header(header))
+
+
+def event_stream_response(source: Source, **options: Unpack[Options]) -> EventStreamHttpResponse:
+    """Return the response for a view under WSGI. `GZipMiddleware` does not compress it.
 
     Under ASGI, Django exhausts a plain iterator before it sends anything. There, use an async
     iterator and wrap the site in `undam.asgi.StreamGuard`. Django opens a database connection per
@@ -26,7 +38,7 @@ def event_stream_response(source: Source, **options: Unpack[Options]) -> Streami
     options["thread_context"] = _closing_connections(options.get("thread_context"))
     parts = event_stream(source, **options)
     status, _, reason = parts.status.partition(" ")
-    response = StreamingHttpResponse(parts.body, status=int(status), reason=reason)
+    response = EventStreamHttpResponse(parts.body, status=int(status), reason=reason)
     for name, value in parts.headers:
         response[name] = value
     return response

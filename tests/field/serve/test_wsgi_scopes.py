@@ -9,6 +9,8 @@ from typing import Any
 import flask
 import pytest
 from django.db import connection, connections  # type: ignore[import-untyped]
+from django.http import HttpRequest, StreamingHttpResponse  # type: ignore[import-untyped]
+from django.middleware.gzip import GZipMiddleware  # type: ignore[import-untyped]
 from flask import Flask, current_app, g, request, stream_with_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.pool import QueuePool
@@ -126,3 +128,22 @@ def test_django_closes_the_connections_of_the_thread(end: str) -> None:
     (wrapper,) = used
     assert wrapper is not connections["default"]
     eventually(lambda: wrapper.connection is None)
+
+
+def test_django_compresses_other_responses_only() -> None:
+    """Django's GZipMiddleware holds back the events of a stream that it compresses."""
+    assert django_site.urlpatterns
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_ENCODING"] = "gzip"
+    for made, is_compressed in (
+        (lambda: django_response(["a"]), False),
+        (lambda: django_response(["a"], headers={"X-A": "b"}), False),
+        (lambda: StreamingHttpResponse([b"a" * 500], content_type="text/event-stream"), True),
+    ):
+        response = GZipMiddleware(lambda _request, made=made: made())(request)
+        assert ("Content-Encoding" in dict(response.items())) is is_compressed
+        body = b"".join(response)
+        assert body.startswith(b"\x1f\x8b") is is_compressed
+        response.close()
+    assert django_response(["a"], headers={"X-A": "b"}).has_header("x-a")
+    assert not django_response(["a"]).has_header("x-a")

@@ -23,7 +23,7 @@ from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.refusal import SHUTTING_DOWN, ErrorResponse, UpstreamRefused, refusal_of
 from undam.asgi.response.source import close_source
 from undam.asgi.server.sockets import (
-    hides_failures,
+    is_indirect,
     reset_http2_stream,
     server_logs_exceptions,
 )
@@ -300,11 +300,17 @@ class StreamedResponse(DrivenResponse):
     async def _prevent_clean_end(self, scope: Scope) -> None:
         """Prevent a clean end of the response where raising the exception is not sufficient."""
         await reset_http2_stream(scope, self._send)
-        if self._transport is not None and hides_failures(self._send):
-            # The middleware writes the last event in another task, so wait for that write before
+        if self._transport is None:
+            return
+        if is_indirect(self._send):
+            # The middleware may write the last event in another task, so wait for that write before
             # closing.
             await asyncio.sleep(MIDDLEWARE_WRITE_S)
             self._transport.close()
+        elif self._end_reason is None:
+            # Middleware may suppress the exception that is raised next, and end the response.
+            self._transport.close()
+            await asyncio.sleep(0)
 
     def _error_event(self, caught: BaseException | None) -> bytes:
         """Log the source's error, and return the error event for the client."""

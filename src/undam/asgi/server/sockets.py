@@ -31,10 +31,14 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
     send, receive = server_send(send), _server_receive(receive)
     if scope.get("http_version", "1.1").startswith(("2", "3")):
         return None  # HTTP/2 and HTTP/3 streams share a connection; each has its own window
-    for function in (receive, send):
-        transport = getattr(_owner(function), "transport", None)
-        if _is_transport(transport):
-            return transport
+    transport = getattr(_owner(receive), "transport", None)
+    return transport if _is_transport(transport) else _transport_behind(send)
+
+
+def _transport_behind(send: Any) -> asyncio.Transport | None:
+    transport = getattr(_owner(send), "transport", None)
+    if _is_transport(transport):
+        return transport
     protocol = _owner(getattr(_owner(send), "send", None))
     connection = _owner(getattr(protocol, "send", None))
     transport = getattr(getattr(connection, "writer", None), "transport", None)
@@ -86,13 +90,14 @@ def _enclosed(function: Any, name: str) -> Any:
         return None
 
 
-def hides_failures(send: Any) -> bool:
-    """Return whether middleware around the application turns failed responses into clean ends.
+def is_indirect(send: Any) -> bool:
+    """Return whether middleware of unknown structure is between the application and the server.
 
-    Starlette's BaseHTTPMiddleware, and so FastAPI's ``@app.middleware("http")``, sends the last
-    chunk before it raises the exception of the application.
+    Such middleware may turn a failed response into a clean end. Starlette's BaseHTTPMiddleware, and
+    so FastAPI's ``@app.middleware("http")``, sends the last chunk before it raises the exception of
+    the application. It may in turn be hidden behind other middleware, such as GZipMiddleware.
     """
-    return str(getattr(server_send(send), "__qualname__", "")).startswith("BaseHTTPMiddleware.")
+    return _transport_behind(server_send(send)) is None
 
 
 def server_logs_exceptions(send: Any) -> bool:
