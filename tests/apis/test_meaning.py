@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from undam.apis.meaning import count, error_text, load, mapping, sequence, text
+from undam.apis.meaning import count, error_status, error_text, load, mapping, sequence, text
 
 
 def test_values_of_another_type_read_as_nothing() -> None:
@@ -79,3 +79,28 @@ def test_texts_with_too_many_values_are_rejected(part: str) -> None:
     with pytest.raises(ValueError, match="too many values"):
         load(f"[{','.join([part] * 200_001)}]")
     assert load(json.dumps("[" * 150_000)) == "[" * 150_000
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        ({"error": {"message": "x", "type": "InternalServerError", "code": 500}}, 500),
+        ({"error": {"type": "BadRequestError", "code": "400"}}, 400),
+        ({"error": {"type": "SERVICE_UNAVAILABLE", "code": 503}}, 503),
+        ({"error": {"message": "x", "status_code": 429}}, 429),
+        ({"type": "error", "error": {"type": "overloaded_error"}}, 529),
+        ({"type": "error", "error": {"type": "invalid_request_error"}}, 400),
+        ({"type": "error", "error": {"type": "api_error"}}, 500),
+        ({"type": "error", "code": "rate_limit_exceeded", "message": "x"}, 429),
+        ({"response": {"error": {"code": "invalid_prompt"}}}, 400),
+        ({"response": {"error": {"code": "server_error"}}}, 500),
+        ({"error": {"code": 1302}}, 500),
+        ({"error": {"code": True}}, 500),
+        ({"error": {"code": "9" * 5000}}, 500),
+        ({"error": "out of memory"}, 500),
+        ({}, 500),
+        (None, 500),
+    ],
+)
+def test_an_error_event_stands_for_a_status(payload: object, status: int) -> None:
+    assert error_status(payload) == status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -137,6 +138,42 @@ def error_text(payload: Mapping[str, object]) -> str | None:
         return text(mapping(error).get("message")) or json.dumps(error)[:300]
     except RecursionError:
         return "an error that is nested too deeply to be shown"
+
+
+# Statuses that errors in a stream stand for, by words in their type or code. vLLM, for instance,
+# sends "BadRequestError", and OpenAI "rate_limit_exceeded".
+_ERROR_STATUSES = (
+    ("overloaded", 529),
+    ("ratelimit", 429),
+    ("quota", 429),
+    ("unavailable", 503),
+    ("timeout", 504),
+    ("badrequest", 400),
+    ("invalid", 400),
+    ("contextlength", 400),
+    ("policy", 400),
+    ("contentfilter", 400),
+    ("authentication", 401),
+    ("permission", 403),
+    ("notfound", 404),
+)
+_INTERNAL_ERROR = 500
+
+
+def error_status(payload: object) -> int:
+    """Return the HTTP status that an error event stands for; 500 if the event does not state one.
+
+    An error that occurs after the response head was sent has no HTTP status of its own.
+    """
+    whole = mapping(payload)
+    error = mapping(whole.get("error") or mapping(whole.get("response")).get("error")) or whole
+    names = [error.get(key) for key in ("code", "status_code", "status", "type")]
+    for name in names:
+        number = int(name) if isinstance(name, str) and re.fullmatch("[45][0-9]{2}", name) else name
+        if type(number) is int and 400 <= number <= 599:
+            return number
+    words = " ".join(map(text, names)).lower().replace("_", "").replace("-", "")
+    return next((status for word, status in _ERROR_STATUSES if word in words), _INTERNAL_ERROR)
 
 
 _MAX_DEPTH = 8

@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from support.chunked import LAST_CHUNK, chunk
+from support.eventually import eventually_async
+from support.fake_upstream import STREAM_HEAD, event
 from support.gateway_in_loop import LoopUpstream, UpstreamCall, json_request, loop_gateway
 
 _HANG = "hang"
@@ -19,9 +22,29 @@ async def _good(call: UpstreamCall) -> None:
     await call.stream(*"abcdefgh", gap_s=0.02)
 
 
+_ERROR = b'data: {"error":{"message":"the engine is dead","code":500}}\n\ndata: [DONE]\n\n'
+# Streams with status 200 that an upstream ends at once, without content.
+_STREAMS = {
+    "error": (_ERROR,),
+    "role, error": (event(), _ERROR),
+    "comment, overloaded": (b": wait\n\n", b'data: {"error":{"type":"overloaded_error"}}\n\n'),
+    "nothing": (),
+    "comment": (b": wait\n\n",),
+    "role": (event(),),
+    "invalid request": (b'data: {"error":{"type":"BadRequestError","code":400}}\n\n',),
+    "end marker": (b"data: [DONE]\n\n",),
+}
+
+
 def _bad(kind: str) -> LoopUpstream:
     async def handler(call: UpstreamCall) -> str | None:
-        if kind == _HANG:
+        if kind in _STREAMS:
+            call.writer.write(STREAM_HEAD)
+            for part in _STREAMS[kind]:
+                call.writer.write(chunk(part))
+                await asyncio.sleep(0.001)
+            call.writer.write(LAST_CHUNK)
+        elif kind == _HANG:
             await asyncio.sleep(30)
         elif kind == _RESET:
             return "close"
@@ -34,7 +57,7 @@ def _bad(kind: str) -> LoopUpstream:
 
 
 async def _shares(kind: str, seed: int) -> tuple[int, int, int]:
-    """Return the numbers of requests, of complete responses, and of requests to the bad replica."""
+    """Return the numbers of requests, of responses with content, and of calls of the bad one."""
     bad, good = await _bad(kind).start(), await LoopUpstream(_good).start()
     sent = complete = 0
     async with loop_gateway(bad, good, seed=seed, ttft_timeout=0.4, eject_time=0.5) as running:
@@ -45,8 +68,8 @@ async def _shares(kind: str, seed: int) -> tuple[int, int, int]:
             while time.monotonic() < end:
                 response = await running.send(json_request(stream=True), b"[DONE]")
                 sent += 1
-                complete += b"[DONE]" in response
-                if b"[DONE]" not in response:
+                complete += b'"content": "h"' in response
+                if b'"content": "h"' not in response:
                     await asyncio.sleep(0.02)
 
         await asyncio.gather(*(client() for _ in range(_CLIENTS)))
@@ -63,7 +86,49 @@ def test_requests_succeed_although_one_of_two_replicas_fails(kind: str) -> None:
     assert complete >= 0.98 * sent
 
 
-@pytest.mark.parametrize("kind", ["404", "400", "403", "422"])
+@pytest.mark.parametrize("kind", list(_STREAMS)[:6])
+def test_a_stream_that_fails_before_its_content_is_tried_elsewhere(kind: str) -> None:
+    sent, complete, bad = asyncio.run(_shares(kind, seed=1))
+    assert sent >= _CLIENTS
+    assert complete == sent
+    assert bad <= 0.3 * sent  # The replica is ejected.
+
+
+@pytest.mark.parametrize("kind", ["error", "nothing"])
+def test_a_stream_that_fails_everywhere_is_forwarded_and_counts_as_a_failure(kind: str) -> None:
+    async def main() -> None:
+        for count in (1, 2):
+            upstreams = [await _bad(kind).start() for _ in range(count)]
+            async with loop_gateway(*upstreams) as running:
+                response = await running.send(json_request(stream=True))
+                assert sum(len(one.calls) for one in upstreams) == count
+                assert (b"the engine is dead" in response) == (kind == "error")
+                await eventually_async(lambda: bool(running.records))
+                results = [one.result.value for one in running.records[0].attempts]
+                assert results == ["status" if kind == "error" else "died"] * count
+
+    asyncio.run(main())
+
+
+def test_a_stream_without_tokens_but_with_an_end_is_complete() -> None:
+    end = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+
+    async def handler(call: UpstreamCall) -> None:
+        call.writer.write(STREAM_HEAD + chunk(event()) + chunk(end) + LAST_CHUNK)
+
+    async def main() -> None:
+        upstreams = [await LoopUpstream(handler).start() for _ in range(2)]
+        async with loop_gateway(*upstreams) as running:
+            for _ in range(8):
+                response = await running.send(json_request(stream=True))
+                assert end.rstrip() in response
+            assert sum(len(one.calls) for one in upstreams) == 8
+            assert running.log == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["404", "400", "403", "422", "200", *list(_STREAMS)[6:]])
 def test_a_status_that_passes_through_is_not_a_sign_of_capacity(kind: str) -> None:
     sent, complete, bad = asyncio.run(_shares(kind, seed=2))
     assert complete == sent - bad

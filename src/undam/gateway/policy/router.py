@@ -215,10 +215,14 @@ class GatewayRouter:
         if state is None or attempt is None:
             return
         now = self._clock()
-        if result is UpstreamResult.OK and status < 400:
+        # A stream without content, such as an error page with status 200, is not a success.
+        empty = not attempt.content and (status >= 400 or request.streams)
+        if result is UpstreamResult.OK and status < 400 and not empty:
             self.balancer.completed(attempt.lease, now)
         if not attempt.content:
-            if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED) or status >= 400:
+            if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED) or (
+                empty and result is UpstreamResult.OK
+            ):
                 self.balancer.ended_with_error(attempt.lease, now)
             if result is UpstreamResult.STATUS and retry_after_s is not None:
                 self._set_aside(attempt, now, status, retry_after_s)

@@ -60,13 +60,15 @@ class Attempt:
         detector: detector of the first content in an event stream; ``None`` for other bodies.
         sent: at least a part of the request was sent.
         head_at: time at which the head arrived.
+        error_status: status that an error event at the start of the stream stands for; 0 if there
+            was none.
         retry_after_s: value of Retry-After in the head, in seconds.
     """
 
     __slots__ = (
-        "_listener", "_pool", "_request", "_reused", "_task", "connection", "detector", "head",
-        "head_at", "held", "held_bytes", "kind", "retry_after_s", "sent", "started_at", "unread",
-        "upstream",
+        "_listener", "_pool", "_request", "_reused", "_task", "connection", "detector",
+        "error_status", "head", "head_at", "held", "held_bytes", "kind", "retry_after_s", "sent",
+        "started_at", "unread", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -88,12 +90,20 @@ class Attempt:
         self.unread = b""
         self.sent = False
         self.head_at = 0.0
+        self.error_status = 0
         self.retry_after_s: float | None = None
         self._listener = listener
         self._request = request
         self._pool: UpstreamPool | None = None
         self._reused = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> int:
+        """Status of the response, or of the error with which its stream began; 0 without a head."""
+        if self.error_status:
+            return self.error_status
+        return 0 if self.head is None else self.head.status
 
     @property
     def connecting(self) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 
 from undam.apis import CHAT, Api, Kind
+from undam.apis.meaning import error_status
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
 
@@ -62,10 +63,15 @@ class FirstContentDetector:
         decided: content, an error, an end or unreadable data has arrived, so no other upstream may
             be tried.
         content: the stream was decided by content.
+        error_status: status that the error stands for by which the stream was decided; 0 if it was
+            not decided by an error.
         comments: number of comments received so far.
     """
 
-    __slots__ = ("_carry", "_parser", "_read", "_try_pattern", "comments", "content", "decided")
+    __slots__ = (
+        "_carry", "_parser", "_read", "_try_pattern", "comments", "content", "decided",
+        "error_status",
+    )  # fmt: skip
 
     def __init__(self, api: Api) -> None:
         # The pattern is used until the first event that only the parser can read.
@@ -76,6 +82,7 @@ class FirstContentDetector:
         self.decided = False
         self.content = False
         self.comments = 0
+        self.error_status = 0
 
     def looks_like_content(self, data: bytes) -> bool:
         """Return whether ``data`` seems to contain content.
@@ -107,10 +114,12 @@ class FirstContentDetector:
             if isinstance(item, Comment):
                 self.comments += 1
                 continue
-            kind = self._read(item.event, item.data).kind
-            if kind not in _UNDECIDED:
+            meaning = self._read(item.event, item.data)
+            if meaning.kind not in _UNDECIDED:
                 self.decided = True
-                self.content = kind is Kind.CONTENT
+                self.content = meaning.kind is Kind.CONTENT
+                if meaning.kind is Kind.ERROR:
+                    self.error_status = error_status(meaning.payload)
                 break
         return self.decided
 

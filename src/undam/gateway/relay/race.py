@@ -125,6 +125,8 @@ class Race:
             content: content has arrived; the caller must call `report_content` later.
         """
         self.decided = True
+        if attempt.detector is not None:
+            attempt.error_status = attempt.detector.error_status
         attempt.detector = None
         self._request.release()
         if attempt.head is not None:
@@ -138,9 +140,9 @@ class Race:
         content_at = self._record.content_at
         if attempt is None or content_at is None:
             return
-        if attempt.head is not None and attempt.head.status >= 400:
-            return  # The body of an error response is not content.
-        context = self._context
+        context, head = self._context, attempt.head
+        if head is not None and (head.status >= 400 or (context.info.streams and not head.events)):
+            return  # The body of an error response or of a page of HTML is not content.
         if context.info.streams:
             ttft_s = content_at - attempt.started_at
             context.router.first_content_received(attempt.upstream, context.info, ttft_s)
@@ -255,9 +257,9 @@ class Race:
         context = self._context
         return context.router.choose(context.info, self._tried) is not None
 
-    def _has_failed(self, head: ResponseHead) -> bool:
+    def _has_failed(self, attempt: Attempt) -> bool:
         """Return whether the response status counts as a failure of the upstream."""
-        return head.status in self._context.limits.failure_statuses
+        return attempt.status in self._context.limits.failure_statuses
 
     def _win(self, attempt: Attempt, now: float) -> None:
         self.winner = attempt
@@ -277,19 +279,19 @@ class Race:
         attempt.abort()
         self.finish_start()
         self.report_content()
-        context, head = self._context, attempt.head
+        context = self._context
         context.router.attempt_ended(
             attempt.upstream,
             context.info,
             result,
-            status=0 if head is None else head.status,
+            status=attempt.status,
             retry_after_s=attempt.retry_after_s,
         )
         self._record.attempts.append(
             EndedAttempt(
                 attempt.upstream,
                 result,
-                0 if head is None else head.status,
+                attempt.status,
                 monotonic() - attempt.started_at,
             )
         )
@@ -312,7 +314,7 @@ class Race:
         head = attempt.head
         assert head is not None
         self.finish_start()
-        unavailable = self._has_failed(head)
+        unavailable = self._has_failed(attempt)
         if len(self.attempts) > 1:
             # An error does not win while another attempt may still receive content.
             lost = unavailable or head.status != 200 or not head.events
@@ -343,17 +345,28 @@ class Race:
             attempt.unread = data
             self._win(attempt, now)
         elif detector.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
-            self._win(attempt, now)
+            attempt.error_status = detector.error_status
+            if self._has_failed(attempt) and (
+                len(self.attempts) > 1 or (self._request.repeatable and self._retry(now))
+            ):
+                self._drop(attempt, UpstreamResult.STATUS)
+            else:
+                self._win(attempt, now)
         elif detector.comments > comments:
             self._listener.comment_received(now)
 
     def response_complete(self, attempt: Attempt, now: float) -> None:
-        """Report the result of the attempt, which wins if no other attempt has won."""
+        """Report the result of the attempt. A stream without content is a failure."""
         if attempt is not self.winner:
-            self._win(attempt, now)
-        head = attempt.head
-        unavailable = head is not None and self._has_failed(head)
-        self._drop(attempt, UpstreamResult.STATUS if unavailable else UpstreamResult.OK)
+            why = "the upstream ended the stream before its first content"
+            self._fail(attempt, UpstreamResult.DIED, why, now)
+            return
+        result = UpstreamResult.OK
+        if self._has_failed(attempt):
+            result = UpstreamResult.STATUS
+        elif attempt.detector is not None and self._context.info.streams:
+            result = UpstreamResult.DIED  # The stream ended without content.
+        self._drop(attempt, result)
         self._listener.response_complete(attempt, now)
 
     def attempt_failed(
