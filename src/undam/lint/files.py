@@ -46,9 +46,11 @@ _SKIPPED_SUFFIXES = frozenset({
     ".ttf", ".mp4",
 })  # fmt: skip
 # Names of files, such as Dockerfile, that may lack a suffix and are not configurations.
-_CONTAINER_NAMES = re.compile(r"(?:.*\.)?(?:docker|container)file(?:\..*)?", re.IGNORECASE)
+_CONTAINER_NAMES = re.compile(
+    r"(?:.*\.)?(?:docker|container)file(?:\..*)?|procfile(?:\..*)?", re.IGNORECASE
+)
 _SKIPPED_NAMES = re.compile(
-    r"(?:.*\.)?(?:make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
+    r"(?:.*\.)?(?:make|jenkins|vagrant|gem|pip)file(?:\..*)?"
     r"|(?:license|licence|copying|copyright|readme|changelog|authors|notice|install)(?:[._-].*)?",
     re.IGNORECASE,
 )

@@ -19,7 +19,7 @@ from undam.lint import (
     fix_source,
     lint_source,
 )
-from undam.lint.evidence.neighbours import Neighbours
+from undam.lint.evidence.neighbours import Neighbours, neighbours_from
 
 COMMANDS = dialect_named("commands")
 CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "commands").glob("*"))
@@ -179,7 +179,8 @@ def test_the_last_line_of_a_unit_may_end_with_a_backslash() -> None:
 def test_gunicorn_workers(arguments: str, expected: list[str]) -> None:
     text = f"gunicorn {arguments} app:app\n"
     assert [one.split()[2] for one in found(text, **STREAMS)] == expected
-    variable = f"export GUNICORN_CMD_ARGS=--threads=8\n{text}"
+    assert found(f"export GUNICORN_CMD_ARGS=--threads=8\n{text}", **STREAMS) == []
+    variable = f"export GUNICORN_CMD_ARGS=$ARGS\n{text}"
     lower = [{"error": "warning", "warning": "info"}.get(one, one) for one in expected]
     if "-c" not in arguments:
         assert [one.split()[2] for one in found(variable, **STREAMS)] == lower
@@ -250,6 +251,101 @@ def test_uwsgi(flag: str, expected: list[str]) -> None:
 )
 def test_heartbeats_of_llama_cpp(flag: str, expected: list[str]) -> None:
     assert found(f"llama-server -m x {flag}\n") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pip install gunicorn\n",
+        "uv pip install gunicorn flask\n",
+        "poetry add gunicorn\n",
+        "apt-get install -y gunicorn\n",
+        "sudo systemctl restart gunicorn\n",
+        "which gunicorn || /usr/bin/pkill gunicorn\n",
+        "if ! command -v gunicorn; then echo gunicorn is missing; fi\n",
+        "python deploy.py gunicorn\n",
+        "python3 serve.py --server gunicorn\n",
+    ],
+)
+def test_a_command_that_only_names_a_program_does_not_start_it(text: str) -> None:
+    assert routes(text, **STREAMS) == ()
+    assert found(f"{text}exec gunicorn app:app\n", **STREAMS) == ["2 CMD401 error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("python3 -u -m gunicorn app:app\n", 15),
+        ("exec uv run --no-sync gunicorn app:app\n", 23),
+        ("tini -g -- gunicorn app:app\n", 12),
+        ("bash -c 'cd /app && gunicorn app:app'\n", 21),
+        ("su -s /bin/sh www -c 'exec gunicorn app:app'\n", 28),
+        ("sudo env A=1 gunicorn app:app\n", 14),
+        ("bash -c 'bash -c \"gunicorn app:app\"'\n", 19),
+    ],
+)
+def test_a_launcher_or_a_shell_starts_the_program(text: str, column: int) -> None:
+    result = lint_source(COMMANDS, Source("start.sh", text), with_heartbeats(**STREAMS))
+    assert [(one.rule.code, one.column) for one in result.diagnostics] == [("CMD401", column)]
+    healthy = text.replace("gunicorn app", "gunicorn -k gevent app")
+    assert found(healthy, **STREAMS) == []
+
+
+def test_a_shell_without_a_quoted_script_is_read_as_one_command() -> None:
+    assert found("bash -c $RUN\nbash start.sh -x\nsh\n", **STREAMS) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("Procfile", "release: migrate\nweb: gunicorn app:app\n", ["2 CMD401 error"]),
+        ("Procfile", "web: gunicorn --threads 8 app:app\n", []),
+        ("render.yaml", "services:\n- {startCommand: 'gunicorn app:app'}\n", ["2 CMD401 error"]),
+        ("railway.json", '{"deploy": {"startCommand": "gunicorn a:a"}}', ["1 CMD401 error"]),
+        ("s.conf", "[program:a]\ncommand=/v/bin/gunicorn a:a\n", ["2 CMD401 error"]),
+        ("s.ini", "[program:a]\ncommand = uvicorn a:a\n", []),
+    ],
+)
+def test_start_commands_of_process_managers_and_platforms(
+    path: str, text: str, expected: list[str]
+) -> None:
+    assert COMMANDS.recognises(path, text)
+    assert found(text, path, **STREAMS) == expected
+
+
+def test_only_the_configurations_of_supervisord_contain_commands() -> None:
+    assert not COMMANDS.recognises("app.conf", "command=gunicorn app:app\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('worker_class = "gevent"  # for streams\n', []),
+        ("threads: int = 8\n", []),
+        ("timeout = 0\n", []),
+        ("timeout = 900\nworker_class = 'sync'\n", ["1 CMD401 warning"]),
+        ("workers = 4\n", ["1 CMD401 error"]),
+        ('worker_class = os.environ["CLASS"]\n', ["1 CMD401 warning"]),
+        ('if x:\n    worker_class = "gevent"\n', ["1 CMD401 warning"]),
+    ],
+)
+def test_the_configuration_file_of_gunicorn_is_read(settings: str, expected: list[str]) -> None:
+    for name, flag in (("gunicorn.conf.py", ""), ("gunicorn_cfg.py", "-c x/gunicorn_cfg.py ")):
+        beside = neighbours_from([(f"x/{name}", settings)])
+        text = f"gunicorn {flag}app:app\n"
+        assert found(text, neighbours=beside, **STREAMS) == expected
+        set_there = "worker_class" in settings and expected
+        assert (fixed_with(text, beside) == text) is (not expected or bool(set_there))
+
+
+def fixed_with(text: str, beside: Neighbours) -> str:
+    settings = with_heartbeats(neighbours=beside, **STREAMS)
+    return fix_source(COMMANDS, Source("start.sh", text), settings, unsafe=True)
+
+
+def test_a_flag_overrides_the_configuration_file() -> None:
+    beside = neighbours_from([("gunicorn.conf.py", 'worker_class = "gevent"\n')])
+    assert found("gunicorn -k sync a:a\n", neighbours=beside, **STREAMS) == ["1 CMD401 error"]
 
 
 def test_hops_of_engines_and_servers() -> None:

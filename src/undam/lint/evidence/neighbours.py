@@ -43,6 +43,15 @@ _HEARTBEAT = re.compile(
     r"[\"']?[ =:,]+[\"']?(\d{1,6}(?:\.\d{1,3})?)"
 )
 
+# Settings in a configuration file of gunicorn, which is a Python program.
+_GUNICORN = re.compile(
+    r"^([ \t]*)(worker_class|threads|timeout)[ \t]*(?::[^=\n]*)?=[ \t]*([^#\n]*?)[ \t\r]*"
+    r"(?:#[^\n]*)?$",
+    re.MULTILINE,
+)
+_CONSTANT = re.compile(r"[\"']([\w.]*)[\"']|(\d{1,9}(?:\.\d{1,3})?)")
+DYNAMIC = "?"
+"""Key of settings that an expression computes."""
 _STREAMS = re.compile(
     r"text/event-stream|EventSourceResponse|StreamingHttpResponse|StreamingResponse"
     r"|stream_with_context"
@@ -77,6 +86,7 @@ class Neighbours:
         heartbeat_s: interval that the flags of an engine set; ``None`` if no flag sets one.
         manifests: path and text of the files with resources of Kubernetes.
         programs: paths of the Python programs beside it that send streams.
+        gunicorn: settings in the configuration files of gunicorn beside it, by file name.
     """
 
     services: Mapping[str, ServiceWitness] = field(default_factory=dict)
@@ -85,6 +95,7 @@ class Neighbours:
     heartbeat_s: float | None = None
     manifests: tuple[tuple[str, str], ...] = ()
     programs: tuple[str, ...] = ()
+    gunicorn: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def apps(self) -> tuple[ServiceWitness, ...]:
@@ -136,6 +147,21 @@ def pinned_versions(text: str) -> Iterator[tuple[str, Version]]:
         yield (name or locked).lower(), version
 
 
+def gunicorn_settings(text: str) -> dict[str, str]:
+    """Return the worker class, threads and timeout that a configuration file of gunicorn sets.
+
+    The entry ``DYNAMIC`` shows that one of them is known only when gunicorn runs the file.
+    """
+    found: dict[str, str] = {}
+    for indent, name, value in _GUNICORN.findall(text):
+        constant = _CONSTANT.fullmatch(value)
+        if constant is None or indent:
+            found[DYNAMIC] = ""
+        else:
+            found[name] = constant[1] or constant[2]
+    return found
+
+
 def neighbours_from(
     files: Iterable[tuple[str, str]], manifests: Iterable[tuple[str, str]] = ()
 ) -> Neighbours:
@@ -151,9 +177,14 @@ def neighbours_from(
     versions: dict[str, set[Version]] = {}
     heartbeats: list[float] = []
     programs: list[str] = []
+    gunicorn: dict[str, Mapping[str, str]] = {}
     for path, text in files:
-        if path.endswith(".py"):
+        name = path.replace("\\", "/").rpartition("/")[2]
+        if "gunicorn" in name and path.endswith(".py"):
+            gunicorn[name] = gunicorn_settings(text)
+        elif path.endswith(".py"):
             programs += [path] if _STREAMS.search(text) else []
+        if path.endswith(".py"):
             continue
         for image in images_in(text):
             if known := image_version(image):
@@ -169,7 +200,9 @@ def neighbours_from(
                 published.setdefault(port, witness)
     targets = {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
     shortest = min(heartbeats, default=None)
-    return Neighbours(services, published, targets, shortest, tuple(manifests), tuple(programs))
+    return Neighbours(
+        services, published, targets, shortest, tuple(manifests), tuple(programs), gunicorn
+    )
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:

@@ -19,13 +19,16 @@ _WORDS = (
     "--sse-",
 )  # fmt: skip
 _NAME = re.compile(
-    r"\.(?:ya?ml|json|tpl|sh|bash|service)$|(?:^|[/.])(?:docker|container)file(?:\.[^/]*)?$|^-$",
+    r"\.(?:ya?ml|json|tpl|sh|bash|service|conf|ini)$|(?:^|[/.])(?:docker|container)file(?:\.[^/]*)?$"
+    r"|(?:^|/)procfile(?:\.[^/]*)?$|^-$",
     re.IGNORECASE,
 )
 _YAML_KEYS = re.compile(
     r"(?:^|[{,\s-])[\"']?(?:command|args|entrypoint|extra_?[aA]rgs|extraCommandArgs|additionalArgs"
-    r"|vllmArgs|engineArgs|stream[_-]?[iI]nterval)[\"']?[ \t]*:"
+    r"|vllmArgs|engineArgs|start_?[cC]ommand|dockerCommand|run_command|stream[_-]?[iI]nterval)"
+    r"[\"']?[ \t]*:"
 )
+_SUPERVISORD = re.compile(r"^\[program:", re.MULTILINE)
 _SHELL = re.compile(
     r"(?:^|[\s\"'/;&=])(?:vllm[ \t]+serve|vllm\.entrypoints|sglang\.launch_server|trtllm-serve"
     r"|llama-server|ollama[ \t]+serve|gunicorn|uvicorn|hypercorn|daphne|uwsgi"
@@ -39,6 +42,8 @@ def recognises(path: str, text: str) -> bool:
         return False
     if is_yaml(path):
         return bool(_YAML_KEYS.search(text))
+    if path.lower().endswith((".conf", ".ini")) and _SUPERVISORD.search(text) is None:
+        return False
     return bool(_SHELL.search(text))
 
 

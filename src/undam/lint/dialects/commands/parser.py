@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -23,15 +23,22 @@ _SHELL = re.compile(
 _QUOTES = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|\\(.)", re.DOTALL)
 _DOCKER = re.compile(r"^[ \t]*(FROM|ENTRYPOINT|CMD)[ \t]+", re.MULTILINE | re.IGNORECASE)
 _JSON_WORD = re.compile(r"\"((?:[^\"\\]|\\.)*+)\"")
-_UNIT = re.compile(r"^ExecStart[ \t]*=[ \t]*[@:+!-]*", re.MULTILINE)
+# Start commands of systemd and supervisord.
+_UNIT = re.compile(r"^(?:ExecStart|command)[ \t]*=[ \t]*[@:+!-]*", re.MULTILINE)
+_PROCESS = re.compile(r"^[\w-]+:[ \t]*(?=\S)", re.MULTILINE)
 _URL = re.compile(r"https?://[^\s\"'/,;]+")
 _FIRST_LINE = re.compile(r"[|>][-+0-9]*[^\n]*\n")
 # Keys whose values are command-line words. The words under the keys of a group are joined in order.
 _KEYS = (
     ("entrypoint", "command", "args"),
+    # Render, Railway and DigitalOcean.
+    ("startCommand", "start_command", "dockerCommand", "run_command"),
     ("extraArgs", "extra_args", "extraCommandArgs", "additionalArgs", "vllmArgs", "engineArgs"),
 )
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
+_SCRIPT_FLAG = re.compile(r"-[a-z]*c")
+# A script that starts a shell, which starts a shell, and so on; real ones have two levels.
+_MAX_SHELLS = 4
 
 
 class CommandStyle(Enum):
@@ -69,6 +76,8 @@ class Command:
         names: names under which other services reach it.
         upstreams: URLs in its environment.
         owner: offset of the service or the line that contains the command.
+        config: settings in the configuration file that the program reads; flags override them.
+            ``None`` if that file is not known.
     """
 
     words: tuple[Word, ...]
@@ -77,6 +86,12 @@ class Command:
     image: str = ""
     names: tuple[str, ...] = ()
     upstreams: tuple[str, ...] = ()
+    config: Mapping[str, str] | None = None
+
+    def value(self, name: str, *flags: str) -> str | None:
+        """Return the value of a flag, or else of the setting in the configuration file."""
+        found = self.flag(*flags)
+        return (self.config or {}).get(name) if found is None else found.value
 
     def flag(self, *names: str) -> Flag | None:
         """Return the last flag with one of these names, as ``--name value`` or ``--name=value``."""
@@ -117,20 +132,41 @@ def _inner(word: Word) -> tuple[int, int]:
     return word.start + width, word.end - width
 
 
-def commands_in_shell(source: Source, start: int = 0, end: int | None = None) -> Iterator[Command]:
-    """Yield the commands in a shell script."""
+def commands_in_shell(
+    source: Source, start: int = 0, end: int | None = None, depth: int = 0
+) -> Iterator[Command]:
+    """Yield the commands in a shell script, and those in the scripts that it passes to a shell."""
     stop = len(source.text) if end is None else end
     words: list[Word] = []
     at = start
     while at < stop and (found := _SHELL.match(source.text, at, stop)):
         at = found.end()
         if found.lastgroup == "end" and words:
-            yield Command(tuple(words), CommandStyle.SHELL, words[0].start)
+            yield from _simple_command(source, words, depth)
             words = []
         elif found.lastgroup == "word":
             words.append(Word(_unquoted(found[0]), found.start(), found.end()))
     if words:
+        yield from _simple_command(source, words, depth)
+
+
+def _simple_command(source: Source, words: list[Word], depth: int) -> Iterator[Command]:
+    """Yield a command, or else the commands in the script that it passes to a shell."""
+    script = _script_of(words)
+    if script is not None and source.text[script.start] in "\"'" and depth < _MAX_SHELLS:
+        yield from commands_in_shell(source, script.start + 1, script.end - 1, depth + 1)
+    else:
         yield Command(tuple(words), CommandStyle.SHELL, words[0].start)
+
+
+def _script_of(words: list[Word]) -> Word | None:
+    """Return the script in ``bash -c SCRIPT``; ``None`` for other commands."""
+    for index, word in enumerate(words[:-1]):
+        if word.text.rpartition("/")[2] in {*_SHELLS, "su"}:
+            rest = words[index + 1 :]
+            flags = [one for one in rest[:-1] if _SCRIPT_FLAG.fullmatch(one.text)]
+            return rest[rest.index(flags[0]) + 1] if flags else None
+    return None
 
 
 def _unquoted(text: str) -> str:
@@ -185,8 +221,18 @@ def _stage(parts: dict[str, list[Command]], image: str) -> Iterator[Command]:
 
 
 def commands_in_unit(source: Source) -> Iterator[Command]:
-    """Yield the ExecStart commands in a systemd unit."""
-    for found in _UNIT.finditer(source.text):
+    """Yield the start commands in a systemd unit or a supervisord configuration."""
+    return _commands_after(source, _UNIT)
+
+
+def commands_in_procfile(source: Source) -> Iterator[Command]:
+    """Yield the commands in a Procfile."""
+    return _commands_after(source, _PROCESS)
+
+
+def _commands_after(source: Source, marker: re.Pattern[str]) -> Iterator[Command]:
+    """Yield the commands that follow a marker on their line."""
+    for found in marker.finditer(source.text):
         end = source.line_span(found.end())[1]
         while source.text[found.end() : end].rstrip("\r\n").endswith("\\") and end < len(
             source.text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from undam.lint.dialects.commands.parser import Command, Flag
@@ -87,6 +88,28 @@ PROGRAMS = (
 _BY_WORD = {word: one for one in PROGRAMS for word in one.words}
 _BY_PROFILE = {one.profile: one for one in PROGRAMS if one.profile}
 _ENGINE_FLAGS = ("--stream-interval", "--sse-keep-alive-interval", "--sse-ping-interval")
+# Commands whose arguments may name a program without starting it, and words with that effect.
+_NO_START = frozenset({
+    "pip", "pip3", "pipx", "apt", "apt-get", "apk", "dnf", "yum", "brew", "npm", "pnpm", "yarn",
+    "which", "type", "hash", "command", "pkill", "pgrep", "killall", "kill", "pidof", "echo",
+    "printf", "logger", "systemctl", "service", "supervisorctl", "journalctl", "rc-service",
+    "cd", "cp", "mv", "rm", "ls", "ln", "cat", "tail", "head", "grep", "sed", "mkdir", "chmod",
+    "chown", "touch", "find", "tar", "curl", "wget", "git", "test", "[", "[[", "export", "set",
+    "unset", "alias", "source", ".", "man", "ps", "for", "case", "useradd", "adduser", "usermod",
+})  # fmt: skip
+# Words of the shell, and launchers, which another command follows.
+_PREFIXES = frozenset({
+    "if", "then", "else", "elif", "while", "until", "do", "!", "{", "exec", "time", "sudo", "env",
+    "nohup",
+})  # fmt: skip
+_CHANGES = frozenset({"install", "uninstall", "add", "remove", "upgrade", "update", "pip"})
+# Flags that may stand between a launcher and the program: those of Python and of process
+# managers have one or two letters, those of `uv run` and `poetry run` have no value.
+_LAUNCHER_FLAG = re.compile(
+    r"-[A-Za-z]{1,2}|--|--no-[\w-]+|--(?:frozen|locked|active|isolated|offline|all-extras|quiet)"
+)
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_SCRIPT = re.compile(r".*\.(?:py|sh|bash|js|ts)")
 
 
 def program_of(command: Command) -> tuple[Program, Word | None] | None:
@@ -104,14 +127,20 @@ def program_of(command: Command) -> tuple[Program, Word | None] | None:
     return (UNKNOWN_ENGINE, None) if command.flag(*_ENGINE_FLAGS) is not None else None
 
 
-def _leading(words: Sequence[Word]) -> list[Word]:
-    """Return the words before the first flag; ``-m`` does not count as a flag."""
-    found: list[Word] = []
+def _leading(words: Sequence[Word]) -> Iterator[Word]:
+    """Yield the words that may name the started program: those before its own flags."""
+    is_first = True
     for word in words[:_FIRST_WORDS]:
-        if word.text.startswith("-") and word.text not in {"-m", "--"}:
-            return found
-        found.append(word)
-    return found
+        text = word.text
+        if text.startswith("-") and not _LAUNCHER_FLAG.fullmatch(text):
+            return
+        if text in _CHANGES or (is_first and text.rpartition("/")[2] in _NO_START):
+            return
+        yield word
+        if _SCRIPT.fullmatch(text):
+            return
+        is_prefix = text in _PREFIXES or _ASSIGNMENT.match(text) is not None
+        is_first = is_first and is_prefix
 
 
 def number_of(text: str) -> float | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from undam.lint.dialects.commands.parser import (
     Command,
     commands_in_dockerfile,
+    commands_in_procfile,
     commands_in_shell,
     commands_in_unit,
     commands_in_yaml,
 )
-from undam.lint.dialects.commands.programs import Program, number_of, program_of
+from undam.lint.dialects.commands.programs import GUNICORN, Program, number_of, program_of
 from undam.lint.evidence.assessment import UNKNOWN
 from undam.lint.evidence.hop import Hop
 from undam.lint.routes import AssessedRoute, Assessment, RouteHints, RouteOutcome, assess_route
@@ -26,6 +27,8 @@ from undam.textfiles.yaml_reader import read_yaml
 _YAML = (".yaml", ".yml", ".json", ".tpl")
 # The application that a server loads, such as `chat.main:app`.
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*(?::\w+(?:\(\))?|\.[aw]sgi)")
+_PROCFILE = re.compile(r"(?:^|/)procfile(?:\.[^/]*)?$")
+_CONFIG_NAME = "gunicorn.conf.py"
 _DOCKERFILE = re.compile(r"(?:^|[/.])(?:docker|container)file(?:\.[^/]*)?$")
 
 
@@ -70,8 +73,10 @@ def find_commands(source: Source, roots: tuple[Node, ...]) -> Iterator[Command]:
         yield from commands_in_yaml(source, roots)
     elif _DOCKERFILE.search(path):
         yield from commands_in_dockerfile(source)
-    elif path.endswith(".service"):
+    elif path.endswith((".service", ".conf", ".ini")):
         yield from commands_in_unit(source)
+    elif _PROCFILE.search(path):
+        yield from commands_in_procfile(source)
     else:
         yield from commands_in_shell(source)
 
@@ -80,12 +85,21 @@ def find_servers(
     source: Source, roots: tuple[Node, ...], hints: RouteHints
 ) -> Iterator[ServerCommand]:
     """Yield the commands that start a known program, whether it streams or not."""
-    for command in find_commands(source, roots):
-        found = program_of(command)
+    for one in find_commands(source, roots):
+        found = program_of(one)
         if found is not None:
             program, word = found
+            config = _config_of(one, hints) if program is GUNICORN else None
+            command = replace(one, config=config)
             assessed = _assess(source, command, program, hints)
             yield ServerCommand(command, program, word, assessed)
+
+
+def _config_of(command: Command, hints: RouteHints) -> Mapping[str, str] | None:
+    """Return the settings in the configuration file that gunicorn reads; ``None`` if unknown."""
+    flag = command.flag("-c", "--config")
+    path = _CONFIG_NAME if flag is None else flag.value.removeprefix("file:")
+    return hints.neighbours.gunicorn.get(path.rpartition("/")[2])
 
 
 def _assess(source: Source, command: Command, program: Program, hints: RouteHints) -> AssessedRoute:
@@ -168,10 +182,11 @@ def total_limit_of(command: Command, program: Program) -> ServerLimit | None:
 
     Gunicorn applies it only in sync workers, whose only thread is busy during a stream.
     """
-    if program.words == ("gunicorn",):
+    if program is GUNICORN:
         if not is_sync(command):
             return None
-        return _limit(command, ("-t", "--timeout"), _SYNC_DEFAULT_S)
+        seconds = number_of((command.config or {}).get("timeout", ""))
+        return _limit(command, ("-t", "--timeout"), _SYNC_DEFAULT_S if seconds is None else seconds)
     if program.words == ("uwsgi",):
         return _limit(command, ("--harakiri", "-t"), None)
     return None
@@ -182,11 +197,11 @@ def is_sync(command: Command) -> bool:
 
     With more than one thread, the sync class becomes gthread.
     """
-    worker = command.flag("-k", "--worker-class")
-    threads = command.flag("--threads")
-    if worker is not None and worker.value != "sync":
+    worker = command.value("worker_class", "-k", "--worker-class")
+    threads = command.value("threads", "--threads")
+    if worker not in {None, "sync"}:
         return False
-    count = number_of(threads.value) if threads is not None else 1.0
+    count = number_of(threads) if threads is not None else 1.0
     return count is not None and count <= 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from undam.lint.diagnostics import (
@@ -14,6 +15,7 @@ from undam.lint.diagnostics import (
 from undam.lint.dialects.commands.parser import CommandStyle
 from undam.lint.dialects.commands.programs import GUNICORN, LLAMA_CPP, UWSGI
 from undam.lint.dialects.commands.routes import ServerCommand, total_limit_of
+from undam.lint.evidence.neighbours import DYNAMIC
 from undam.lint.limits import total_limit_severity
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
@@ -39,9 +41,9 @@ SYNC_WORKER = ConfigRule(
     """,
     detection="""
         A command starts gunicorn with the default worker class and without threads. The image, the
-        name or a program in the same directory shows that the application streams. If gunicorn also
-        reads a configuration file, the severity is lower, because that file may set the worker
-        class.
+        name or a program in the same directory shows that the application streams. A configuration
+        file of gunicorn in the same directory is read. If gunicorn reads another configuration
+        file, the severity is lower, because that file may set the worker class.
     """,
     measured="""
         gunicorn 27.0.1 with `--timeout 2`: a sync worker that sent an event every 0.2 s was killed
@@ -117,6 +119,11 @@ RULES = (SYNC_WORKER, HARAKIRI, NO_PINGS)
 
 _THREADS = ("--worker-class", "gthread", "--threads", "32")
 _CONFIG = ("-c", "--config")
+# Flags that gunicorn also reads from the environment.
+_VARIABLE = re.compile(r"GUNICORN_CMD_ARGS[^\n]*(?:\n[ \t]*value[^\n]*)?")
+_ASYNC_WORKERS = re.compile(
+    r"(?:-k|--worker-class)[ =]+(?!sync\b)[\w.]+|--threads[ =]+(?:[2-9]|1\d)"
+)
 
 
 def find(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
@@ -143,17 +150,23 @@ def _find_sync(server: ServerCommand, source: Source) -> Iterator[Diagnostic]:
         limit=limit.seconds,
     )
     config = server.command.flag(*_CONFIG)
-    variables = "GUNICORN_CMD_ARGS" in source.text
-    if config is not None or variables:
-        what = f"the configuration {config.value}" if config else "GUNICORN_CMD_ARGS"
-        found = with_unread_part(found, what)
+    known = server.command.config
+    variable = _VARIABLE.search(source.text)
+    if variable is not None and _ASYNC_WORKERS.search(variable[0]):
+        return
+    if variable is not None:
+        found = with_unread_part(found, "GUNICORN_CMD_ARGS")
+    elif DYNAMIC in (known or {}) or (config is not None and known is None):
+        name = config.value if config is not None else "gunicorn.conf.py"
+        found = with_unread_part(found, f"the configuration {name}")
     yield found
 
 
 def _use_threads(server: ServerCommand, source: Source) -> list[Edit]:
     """Return the edits that add threads; empty if threads or a worker class are already set."""
     named = server.command.flag("-k", "--worker-class", "--threads")
-    if named is not None or server.word is None:
+    is_set = named is not None or {"worker_class", "threads"} & set(server.command.config or ())
+    if is_set or server.word is None:
         return []
     if server.command.style is CommandStyle.FLOW and source.text[server.word.start] != '"':
         return []
