@@ -65,7 +65,7 @@ def test_a_region_keeps_its_offsets_and_grows_with_its_text() -> None:
     ("text", "expected"),
     [
         ("http://{{ host }}:${PORT}/", "http://{{ host }}:${PORT}/"),
-        ("no placeholder", "no placeholder"), ("{{ ab }} {{ cd }}", "… …"),
+        ("no placeholder", "no placeholder"), ("a {{ ab }} {{ cd }}", "a … …"),
     ],
 )  # fmt: skip
 def test_a_text_from_a_view_is_shown_as_written(text: str, expected: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from undam.lint.diagnostics import Diagnostic, Safety, with_unread_part
@@ -50,34 +50,37 @@ def lint_source(
     reported = _merge_uncertain_routes(map(_without_placeholders, certain))
     reported.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
     sources = {one.path: one for one in (*result.included, source)}
+    return _as_written(replace(result, diagnostics=tuple(reported)), sources)
+
+
+def _as_written(result: LintResult, sources: Mapping[str, Source]) -> LintResult:
+    """Return a result whose texts show template placeholders as they are in the files."""
+
+    def shown(text: str, path: str) -> str:
+        return with_placeholders(text, sources[path]) if path in sources else text
+
+    def shown_route(one: AssessedRoute) -> AssessedRoute:
+        evidence = tuple(shown(phrase, one.path) for phrase in one.assessment.evidence)
+        return replace(
+            one,
+            name=shown(one.name, one.path),
+            upstream=shown(one.upstream, one.path),
+            hint=shown(one.hint, one.path),
+            assessment=replace(one.assessment, evidence=evidence),
+        )
+
     return replace(
         result,
-        diagnostics=tuple(_as_written(one, sources.get(one.path, source)) for one in reported),
-        routes=tuple(
-            _route_as_written(one, sources.get(one.path, source)) for one in result.routes
+        diagnostics=tuple(
+            replace(
+                one,
+                message=shown(one.message, one.path),
+                route=shown_route(one.route) if one.route else None,
+            )
+            for one in result.diagnostics
         ),
-        unread=tuple(
-            replace(one, what=with_placeholders(one.what, sources.get(one.path, source)))
-            for one in result.unread
-        ),
-    )
-
-
-def _as_written(one: Diagnostic, source: Source) -> Diagnostic:
-    """Return a diagnostic whose text shows template placeholders as they are in the file."""
-    route = None if one.route is None else _route_as_written(one.route, source)
-    return replace(one, message=with_placeholders(one.message, source), route=route)
-
-
-def _route_as_written(one: AssessedRoute, source: Source) -> AssessedRoute:
-    assessment = one.assessment
-    evidence = tuple(with_placeholders(phrase, source) for phrase in assessment.evidence)
-    return replace(
-        one,
-        name=with_placeholders(one.name, source),
-        upstream=with_placeholders(one.upstream, source),
-        hint=with_placeholders(one.hint, source),
-        assessment=replace(assessment, evidence=evidence),
+        routes=tuple(map(shown_route, result.routes)),
+        unread=tuple(replace(one, what=shown(one.what, one.path)) for one in result.unread),
     )
 
 
