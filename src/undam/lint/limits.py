@@ -51,6 +51,16 @@ class ExpectedSilence:
         )
 
 
+def nginx_limit(limit_s: float, silence: ExpectedSilence) -> tuple[Severity | None, str]:
+    """Return the severity of a read timeout of nginx, and the clause for its message.
+
+    In nginx, 0 does not mean that there is no limit: every response is cut at once.
+    """
+    if limit_s == 0:
+        return Severity.ERROR, "which does not turn the limit off"
+    return silence.severity(limit_s), silence.reason
+
+
 def total_limit_severity(limit_s: float) -> Severity | None:
     """Return the severity of a limit on the whole response. Heartbeats do not extend such a limit.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
 from undam.errors import UsageError
+from undam.lint.evidence.names import address_of
 from undam.lint.evidence.neighbours import NO_NEIGHBOURS, Neighbours
+from undam.lint.evidence.profile import ServiceRole
 from undam.lint.limits import DEFAULT_SILENCE_S, ExpectedSilence
 from undam.lint.routes import RouteHints
 from undam.versions import Version
@@ -53,6 +55,25 @@ class Settings:
         """Idle period with which idle timeouts are compared."""
         known = self.neighbours.heartbeat_s if self.heartbeat_s is None else self.heartbeat_s
         return ExpectedSilence(self.silence_s, known)
+
+    def silence_for(self, upstreams: Iterable[str]) -> ExpectedSilence:
+        """Return the idle period that a route to these servers must survive.
+
+        If an engine beside the configuration is among them, only its own command counts.
+        """
+        if self.heartbeat_s is not None:
+            return self.silence
+        services = self.neighbours.services
+        behind = {address_of(one).host for one in upstreams} & set(services)
+        intervals = [
+            services[name].heartbeat_s
+            for name in behind
+            if (profile := services[name].profile) and profile.role is ServiceRole.ENGINE
+        ]
+        known = [one for one in intervals if one is not None]
+        if not known:
+            return self.silence
+        return ExpectedSilence(self.silence_s, max(known) if all(known) else None)
 
     @property
     def hints(self) -> RouteHints:

@@ -93,6 +93,76 @@ def test_the_flags_of_an_engine_beside_the_file_set_the_heartbeat(flag: str) -> 
     assert lint_files({}, "--heartbeat", "0").faults == ["NGX401"]
 
 
+def compose(*commands: str) -> dict[str, str]:
+    names = ("vllm", "other")
+    services = [
+        f"  {name}:\n    image: vllm/vllm-openai\n    command: {command}\n"
+        for name, command in zip(names, commands, strict=False)
+    ]
+    return {"compose.yaml": "services:\n" + "".join(services)}
+
+
+@pytest.mark.parametrize(
+    ("commands", "codes"),
+    [
+        (["[--model, m, --sse-keep-alive-interval, '10']"], []),
+        (["\n      - --sse-keep-alive-interval\n      - '10'"], []),
+        (["--sse-keep-alive-interval 10", "--model m"], []),
+        (["--model m", "--sse-keep-alive-interval 10"], ["NGX401 warning"]),
+        (["--sse-keep-alive-interval 45", "--sse-keep-alive-interval 10"], ["NGX401 warning"]),
+        (["--model m # --sse-keep-alive-interval 10"], ["NGX401 warning"]),
+        (["--sse-keep-alive-interval 0"], ["NGX401 warning"]),
+    ],
+)
+def test_the_heartbeats_of_the_engine_behind_the_route_count(
+    commands: list[str], codes: list[str]
+) -> None:
+    assert lint_files({"a.conf": nginx(), **compose(*commands)}).codes == codes
+    assert lint_files({}, "--heartbeat", "10").codes == []
+
+
+def test_the_heartbeats_of_an_engine_whose_command_is_not_known_are_read_from_other_files() -> None:
+    built = {"compose.yaml": "services:\n  vllm:\n    build: .\n"}
+    assert lint_files({"a.conf": nginx(), **built}).codes == ["NGX401 warning"]
+    dockerfile = "FROM python:3.12\nCMD vllm serve m --sse-keep-alive-interval 10\n"
+    assert lint_files({"Dockerfile": dockerfile}).codes == []
+
+
+def test_the_heartbeats_in_a_manifest_count_for_an_ingress() -> None:
+    deployment = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: vllm}
+spec:
+  template:
+    spec:
+      containers:
+        - image: vllm/vllm-openai
+          command: [sh, -c]
+          args:
+            - |
+              exec vllm serve m \\
+                --sse-keep-alive-interval 10
+"""
+    ingress = INGRESS.replace('proxy-body-size: "0"', 'proxy-read-timeout: "60"')
+    assert lint_files({"a.yaml": ingress + deployment}).codes == []
+    assert lint_files({"a.yaml": ingress}).codes == ["ING401 warning"]
+
+
+@pytest.mark.parametrize("value", ["0", "0s", "0ms"])
+def test_a_limit_of_zero_is_not_unlimited_in_nginx(value: str) -> None:
+    found = lint_files({"a.conf": nginx(f"proxy_read_timeout {value};")}, "--heartbeat", "1")
+    assert found.codes == ["NGX401 error"]
+    assert "0 s, which does not turn the limit off" in found.message("NGX401")
+    ingress = INGRESS.replace('proxy-body-size: "0"', 'proxy-read-timeout: "0"')
+    assert "ING401 error" in lint_files({"a.yaml": ingress}).codes
+    # In HAProxy, 0 does turn the limit off.
+    assert (
+        lint_files({"haproxy.cfg": HAPROXY.format(limit="0")}, paths=("haproxy.cfg",)).codes == []
+    )
+
+
 def test_content_alone_does_not_override_a_name() -> None:
     test = """\
 suite: chart

@@ -54,6 +54,13 @@ def test_an_explicit_protocol_does_not_depend_on_the_version() -> None:
         ("Dockerfile", "FROM node:22 AS build\nFROM --platform=linux/amd64 nginx:1.30-alpine\n"),
         ("compose.yaml", "services:\n  web:\n    image: nginx:1.30.1\n"),
         ("compose.yaml", "services:\n  a:\n    image: 'r:5000/nginx-unprivileged:1.30@sha256:0'\n"),
+        ("Dockerfile", "ARG NGINX_VERSION=1.30\nFROM nginx:${NGINX_VERSION}-alpine\n"),
+        ("Dockerfile", "ARG V='1.30'\nFROM nginx:$V AS web\n"),
+        ("compose.yaml", "services: {a: {image: 'nginx:${TAG:-1.30-alpine}'}}\n"),
+        ("compose.yaml", "services:\n  web:\n    # image: nginx:1.22\n    image: nginx:1.30\n"),
+        ("values.yaml", "web:\n  image:\n    repository: nginx\n    tag: '1.30'\n"),
+        ("values.yaml", "image: {registry: r, repository: bitnami/nginx, tag: 1.30.1-debian-12}\n"),
+        ("web.yaml", "kind: Deployment\nspec: {a: [{image: 'nginx:1.30'}]}\n"),
         ("undam.toml", "[target]\nnginx = '1.30'\n"),
         ("pyproject.toml", "[tool.undam.target]\nnginx = '1.30'\n"),
     ],
@@ -62,14 +69,27 @@ def test_the_version_is_read_from_the_files_beside(name: str, text: str) -> None
     assert lint_files({"nginx.conf": SITE, name: text}).codes == ["NGX102 info"]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "image:\n  repository: web\n  tag: '1.30'\n",
+        "a:\n  repository: nginx\nb:\n  tag: '1.30'\n",
+        "exporter:\n  image: nginx/nginx-prometheus-exporter\n  tag: '1.30'\n",
+    ],
+)
+def test_the_tag_of_another_image_is_not_a_version(values: str) -> None:
+    assert lint_files({"nginx.conf": SITE, "values.yaml": values}).codes == ["NGX101 warning"]
+
+
 @pytest.mark.parametrize("tag", ["latest", "alpine", "stable", "mainline-alpine", "${TAG}"])
 def test_a_tag_without_a_number_is_not_a_version(tag: str) -> None:
     compose = f"services:\n  web:\n    image: nginx:{tag}\n"
     assert lint_files({"nginx.conf": SITE, "compose.yaml": compose}).codes == ["NGX101 warning"]
 
 
-def test_two_versions_beside_a_file_are_none() -> None:
-    compose = "services:\n  a:\n    image: nginx:1.30\n  b:\n    image: nginx:1.22\n"
+@pytest.mark.parametrize("other", ["1.22", "alpine", "latest", "1"])
+def test_two_versions_beside_a_file_are_none(other: str) -> None:
+    compose = f"services:\n  a:\n    image: nginx:1.30\n  b:\n    image: nginx:{other}\n"
     assert lint_files({"nginx.conf": SITE, "compose.yaml": compose}).codes == ["NGX101 warning"]
 
 

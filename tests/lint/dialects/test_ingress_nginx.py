@@ -261,7 +261,7 @@ def test_units_are_removed(value: str, after: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "heartbeat_s", "fires"),
-    [("29", 15, True), ("30", 15, False), ("0", 15, False), ("x", 15, False), ("60", 31, True)],
+    [("29", 15, True), ("30", 15, False), ("0", 15, True), ("x", 15, False), ("60", 31, True)],
 )
 def test_limits_are_compared_with_the_heartbeat(
     value: str, heartbeat_s: float, fires: bool

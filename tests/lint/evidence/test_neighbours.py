@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from undam.lint.evidence.neighbours import image_version, neighbours_from, profile_of_image
+from undam.lint.evidence.neighbours import neighbours_from, profile_of_image, versions_in
 from undam.versions import Version
 
 
@@ -26,13 +26,18 @@ def test_images_have_profiles(image: str, name: str | None) -> None:
     [
         ("nginx:1.30-alpine", ("nginx", "1.30")), ("traefik:v3.3", ("traefik", "3.3")),
         ("envoyproxy/envoy:v1.31.2", ("envoy", "1.31.2")), ("httpd:2.4", ("apache", "2.4")),
-        ("nginx", None), ("nginx:alpine", None), ("nginx:1", None), ("shop:1.2", None), ("", None),
+        ("envoyproxy/envoy:distroless-v1.31", ("envoy", "1.31")),
+        ("nginx", ("nginx", None)), ("nginx:alpine", ("nginx", None)), ("nginx:1", ("nginx", None)),
+        ("nginx:${TAG}", ("nginx", None)), ("nginx:${TAG:-1.30}", ("nginx", "1.30")),
+        ("shop:1.2", None), ("", None),
     ],
 )  # fmt: skip
-def test_tags_have_versions(image: str, expected: tuple[str, str] | None) -> None:
-    found = image_version(image)
-    wanted = expected and (expected[0], Version.parse(expected[1]))
-    assert found == wanted
+def test_tags_have_versions(image: str, expected: tuple[str, str | None] | None) -> None:
+    found = list(versions_in(f"image: {image}\n"))
+    assert found == [
+        (program, Version.parse(number) if number else None)
+        for program, number in ([expected] if expected else [])
+    ]
 
 
 def test_services_ports_and_heartbeats_of_compose_files() -> None:

@@ -6,7 +6,7 @@ The texts are given; `undam.lint.discovery.surroundings` reads the files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from undam.errors import ConfigSyntaxError
@@ -19,9 +19,28 @@ from undam.textfiles.yaml_reader import read_yaml
 from undam.versions import Version
 
 _FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(\S+)", re.MULTILINE | re.IGNORECASE)
+_ARG = re.compile(r"^[ \t]*ARG[ \t]+(\w+)=[\"']?([\w.:/@-]+)", re.MULTILINE | re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}\s]*))?\}|\$(\w+)")
 _IMAGE = re.compile(
-    r"^[ \t-]*[\"']?(?:image|repository)[\"']?[ \t]*:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE
+    r"(?:^|[{,\s])[\"']?(image|repository)[\"']?[ \t]*:[ \t]*[\"']?"
+    r"((?:[\w./:@-]|\$\{\w+(?::?-[^}\s]*)?\})+)",
+    re.MULTILINE,
 )
+# The tag in the values of a Helm chart, or in a kustomization, follows the name of the image.
+_NAME_LINE = re.compile(
+    r"([ \t-]*)[\"']?(?:image|repository|name|newName)[\"']?[ \t]*:[ \t]*[\"']?([\w./-]+)"
+    r"[\"']?[ \t]*"
+)
+_TAG_LINE = re.compile(
+    r"([ \t]*)[\"']?(?:tag|newTag)[\"']?[ \t]*:[ \t]*[\"']?([\w.-]+)[\"']?[ \t]*"
+)
+_MAX_LINES_BETWEEN = 5
+_NAME_AND_TAG = re.compile(
+    r"[{,][ \t]*[\"']?(?:image|repository|name)[\"']?[ \t]*:[ \t]*[\"']?([\w./-]+)[\"']?[ \t]*,"
+    r"[^{}\n]{0,200}?[\"']?(?:tag|newTag)[\"']?[ \t]*:[ \t]*[\"']?([\w.-]+)"
+)
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
+_LIST_ITEM = re.compile(r"\n[ \t]*-[ \t]+")
 _TAGGED = re.compile(r"(?P<name>[^:@]+(?::\d+/[^:@]+)?)(?::(?P<tag>[^@]+))?")
 # Maps the last part of an image name to the program in the image.
 _PROGRAMS = {
@@ -66,12 +85,15 @@ class ServiceWitness:
         path: the file.
         image: its container image with the tag; empty if it is built from source.
         profile: what the image or the name shows it to be.
+        heartbeat_s: interval of its heartbeats; 0 if its command sets none, and ``None`` if the
+            command is not known.
     """
 
     name: str
     path: str
     image: str
     profile: ServiceProfile | None
+    heartbeat_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +105,7 @@ class Neighbours:
         published: services by the port that they publish on the host.
         targets: version of each program whose image has one, by its dialect, and of each framework
             that a requirements file pins, by its name.
-        heartbeat_s: interval that the flags of an engine set; ``None`` if no flag sets one.
+        heartbeat_s: longest interval that the flags of engines set; ``None`` if no flag sets one.
         manifests: path and text of the files with resources of Kubernetes.
         programs: paths of the Python programs beside it that send streams.
         gunicorn: settings in the configuration files of gunicorn beside it, by file name.
@@ -119,24 +141,78 @@ def profile_of_image(image: str) -> ServiceProfile | None:
     return None
 
 
-def image_version(image: str) -> tuple[str, Version] | None:
-    """Return the dialect and version of an image if its tag is a version number."""
-    found = _TAGGED.match(image)
-    if found is None or not found["tag"] or not _NUMBERED.match(found["tag"]):
-        return None
-    program = _PROGRAMS.get(found["name"].rpartition("/")[2].lower())
-    version = Version.parse(found["tag"])
-    return (program, version) if program and version else None
-
-
 def images_in(text: str) -> list[str]:
-    """Return the images that a Dockerfile or a YAML file refers to."""
-    return [*_FROM.findall(text), *_IMAGE.findall(text)]
+    """Return the images that a Dockerfile or a YAML file refers to, with the defaults of variables.
+
+    An image whose name and tag are two values in YAML occurs twice, with and without the tag.
+    """
+    text = _COMMENT.sub("", text)
+    return [*_images_with_tags(text), *(name for kind, name in _images(text) if kind != "image")]
+
+
+def _images(text: str) -> Iterator[tuple[str, str]]:
+    arguments = dict(_ARG.findall(text))
+
+    def default(found: re.Match[str]) -> str:
+        return found[2] or arguments.get(found[1] or found[3], found[0])
+
+    for one in _FROM.findall(text):
+        yield "image", _VARIABLE.sub(default, one)
+    for kind, one in _IMAGE.findall(text):
+        yield kind, _VARIABLE.sub(default, one)
+
+
+def _images_with_tags(text: str) -> Iterator[str]:
+    """Yield the images of a text without comments, except names whose tag is not known."""
+    pairs = [*_NAME_AND_TAG.findall(text), *_names_and_tags(text.splitlines())]
+    tagged = [f"{name}:{tag}" for name, tag in pairs]
+    names = {one.rpartition(":")[0] for one in tagged}
+    yield from tagged
+    yield from (one for kind, one in _images(text) if kind == "image" and one not in names)
+
+
+def _names_and_tags(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and tag of each image that two lines of one mapping give."""
+    for number, line in enumerate(lines):
+        name = _NAME_LINE.fullmatch(line)
+        if name is None:
+            continue
+        for following in lines[number + 1 : number + 1 + _MAX_LINES_BETWEEN]:
+            indent = len(following) - len(following.lstrip())
+            tag = _TAG_LINE.fullmatch(following)
+            if tag is not None and indent == len(name[1]):
+                yield name[2], tag[2]
+            if following.strip() and (tag is not None or indent < len(name[1])):
+                break
+
+
+def _versions_of(images: Iterable[str]) -> Iterator[tuple[str, Version | None]]:
+    """Yield the dialect and version of each image of a known program."""
+    for image in images:
+        found = _TAGGED.match(image)
+        program = _PROGRAMS.get(found["name"].rpartition("/")[2].lower()) if found else None
+        if found is not None and program is not None:
+            tag = (found["tag"] or "").removeprefix("distroless-")
+            yield program, Version.parse(tag) if _NUMBERED.match(tag) else None
+
+
+def versions_in(text: str) -> Iterator[tuple[str, Version | None]]:
+    """Yield the dialect and version of each program whose image a text refers to.
+
+    The version is ``None`` if the tag is not a version number, such as ``alpine``.
+    """
+    return _versions_of(_images_with_tags(_COMMENT.sub("", text)))
 
 
 def heartbeat_in(text: str) -> float | None:
-    """Return the shortest heartbeat interval that flags in a text set, in seconds."""
-    return min(map(float, _HEARTBEAT.findall(text)), default=None)
+    """Return the longest heartbeat interval that flags in a text set, in seconds.
+
+    Comments are ignored. A flag and its value may be two items of a YAML list.
+    """
+    if "--sse-" not in text and "sse_keepalive" not in text:
+        return None
+    joined = _LIST_ITEM.sub(" ", _COMMENT.sub("", text))
+    return max(map(float, _HEARTBEAT.findall(joined)), default=None)
 
 
 def pinned_versions(text: str) -> Iterator[tuple[str, Version]]:
@@ -167,14 +243,15 @@ def neighbours_from(
 ) -> Neighbours:
     """Combine the evidence from files, each given as path and text.
 
-    If a program occurs with two versions, its version is not known.
+    If a program occurs with two versions, or also with a tag that is not a version number, its
+    version is not known.
 
     Args:
         manifests: files with resources of Kubernetes.
     """
     services: dict[str, ServiceWitness] = {}
     published: dict[int, ServiceWitness] = {}
-    versions: dict[str, set[Version]] = {}
+    versions: dict[str, set[Version | None]] = {}
     heartbeats: list[float] = []
     programs: list[str] = []
     gunicorn: dict[str, Mapping[str, str]] = {}
@@ -186,9 +263,8 @@ def neighbours_from(
             programs += [path] if _STREAMS.search(text) else []
         if path.endswith(".py"):
             continue
-        for image in images_in(text):
-            if known := image_version(image):
-                versions.setdefault(known[0], set()).add(known[1])
+        for program, version in versions_in(text):
+            versions.setdefault(program, set()).add(version)
         for framework, pinned in pinned_versions(text):
             versions.setdefault(framework, set()).add(pinned)
         if (interval := heartbeat_in(text)) is not None:
@@ -198,11 +274,19 @@ def neighbours_from(
                 services.setdefault(name.lower(), witness)
             for port in ports:
                 published.setdefault(port, witness)
-    targets = {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
-    shortest = min(heartbeats, default=None)
-    return Neighbours(
-        services, published, targets, shortest, tuple(manifests), tuple(programs), gunicorn
-    )
+    manifests = tuple(manifests)
+    for _, text in manifests:
+        for program, version in versions_in(text):
+            versions.setdefault(program, set()).add(version)
+        if (interval := heartbeat_in(text)) is not None:
+            heartbeats.append(interval)
+    targets = {
+        name: version
+        for name, found in versions.items()
+        if len(found) == 1 and (version := next(iter(found))) is not None
+    }
+    longest = max(heartbeats, default=None)
+    return Neighbours(services, published, targets, longest, manifests, tuple(programs), gunicorn)
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:
@@ -221,8 +305,17 @@ def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], Serv
             name = entry.key.text
             profile = profile_of_image(image) or (None if image else profile_named(name.lower()))
             aliases = [_text(node.get(key)) for key in ("container_name", "hostname")]
-            witness = ServiceWitness(name, path, image, profile)
+            witness = ServiceWitness(name, path, image, profile, _heartbeat_of(node))
             yield [name, *filter(None, aliases)], _published(node.get("ports")), witness
+
+
+def _heartbeat_of(service: Node) -> float | None:
+    """Return the interval that the command of a service sets; ``None`` if it has no command."""
+    parts = [one for key in ("entrypoint", "command") if (one := service.get(key)) is not None]
+    if not parts:
+        return None
+    words = [word for part in parts for word in (part, *items_of(part)) if word.kind == "scalar"]
+    return heartbeat_in(" ".join(word.text for word in words)) or 0.0
 
 
 def _published(ports: Node | None) -> list[int]:

@@ -82,7 +82,7 @@ def read_cluster(source: Source, settings: Settings) -> Cluster:
     neighbours = replace(
         known,
         services={**known.services, **service_witnesses(every, workloads)},
-        heartbeat_s=known.heartbeat_s or min(intervals, default=None),
+        heartbeat_s=known.heartbeat_s or max(intervals, default=None),
     )
     by_kind: dict[str, list[Resource]] = {}
     by_name: dict[tuple[str, str], Resource] = {}

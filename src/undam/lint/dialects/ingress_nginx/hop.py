@@ -40,7 +40,8 @@ def describe(
         entry = values.entry(_KEY)
         if entry is not None:
             text = entry.value.text.strip()
-            seconds = float(text) if re.fullmatch(r"\d{1,9}", text) else None
+            # In nginx, a limit of 0 cuts every response at once; in a hop, 0 means no limit.
+            seconds = (float(text) or 0.001) if re.fullmatch(r"\d{1,9}", text) else None
             idle = limit_at(source, entry.key.start, seconds)
     for route in (ingress.assessed, *ingress.others):
         yield _TRAITS.describe(route, diagnostics, version, names=ingress.hosts, idle=idle)

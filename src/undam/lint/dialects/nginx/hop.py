@@ -24,6 +24,8 @@ _TRAITS = ProgramTraits(
     ),
     compression=(buffering.GZIP,),
 )
+# A limit of 0 cuts every response at once. In a hop, 0 means that there is no limit.
+_SHORTEST_S = 0.001
 _PORT = re.compile(r"(?:.*:)?(\d{1,5})")
 
 
@@ -34,6 +36,8 @@ def describe(
     name = f"{route.protocol}_read_timeout"
     configured = route.scope.in_force(name)
     limit = seconds_of(route.scope.value(name, "60s"))
+    if limit == 0:
+        limit = _SHORTEST_S
     idle = RouteLimit(limit)
     if configured:
         idle = limit_at(configured[-1].source, configured[-1].start, limit)

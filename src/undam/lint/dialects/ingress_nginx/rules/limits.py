@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.ingress_nginx.parser import PREFIX, StringMap, value_diagnostic
 from undam.lint.dialects.ingress_nginx.routes import Ingress
-from undam.lint.limits import ExpectedSilence
+from undam.lint.limits import ExpectedSilence, nginx_limit
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
@@ -175,7 +175,8 @@ def _find_read_timeout(
     rule: ConfigRule, values: StringMap, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     text = values.value(_READ_TIMEOUT)
-    severity = silence.severity(float(text)) if re.fullmatch(r"\d{1,9}", text) else None
+    is_number = re.fullmatch(r"\d{1,9}", text)
+    severity, expected = nginx_limit(float(text), silence) if is_number else (None, "")
     if severity is not None:
         is_for_all = rule is READ_TIMEOUT_EVERYWHERE
         yield value_diagnostic(
@@ -186,5 +187,5 @@ def _find_read_timeout(
             new="3600",
             severity=None if is_for_all else severity,
             limit=f"{int(text)} s",
-            expected=silence.reason,
+            expected=expected,
         )

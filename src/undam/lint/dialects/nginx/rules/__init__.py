@@ -29,4 +29,4 @@ def find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
     yield from sub_filter.find(route)
     yield from protocol.find(route)
     yield from ineffective.find(route)
-    yield from limits.find(route, settings.silence)
+    yield from limits.find(route, settings.silence_for(route.upstreams))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialects.nginx.routes import NginxRoute
 from undam.lint.dialects.nginx.times import seconds_of
-from undam.lint.limits import ExpectedSilence
+from undam.lint.limits import ExpectedSilence, nginx_limit
 from undam.rules import Severity
 
 READ_TIMEOUT = ConfigRule(
@@ -29,10 +29,12 @@ READ_TIMEOUT = ConfigRule(
         (setting `silence`, 300 s by default). Heartbeats may be known from the setting `heartbeat`,
         or from engine flags in a neighbouring file. In that case, the limit is compared with twice
         the heartbeat interval instead. If the heartbeat interval is known, a limit of at most one
-        heartbeat interval is an error, and a higher limit is a warning.
+        heartbeat interval is an error, and a higher limit is a warning. A limit of 0 is always an
+        error, because it does not mean that there is no limit.
     """,
     measured="""
-        nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.
+        nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open. With
+        `proxy_read_timeout 0`, nginx answered 504 after 4 ms, before the origin sent anything.
     """,
     fix="""
         Raise the read timeout in the location that streams.
@@ -86,14 +88,14 @@ def find(route: NginxRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
     """Find limits that are too short; at most one of each kind is reported."""
     directive = f"{route.protocol}_read_timeout"
     limit = seconds_of(route.scope.value(directive, "60s"))
-    severity = None if limit is None else silence.severity(limit)
+    severity, expected = (None, "") if limit is None else nginx_limit(limit, silence)
     if severity is not None:
         yield route.set_value(directive, "3600s").diagnostic(
             READ_TIMEOUT,
             severity=severity,
             directive=directive,
             limit=f"{limit:g}",
-            expected=silence.reason,
+            expected=expected,
         )
     send_limit = seconds_of(route.scope.value("send_timeout", "60s"))
     if send_limit is not None and send_limit <= _SHORT_SEND_S:
