@@ -249,10 +249,9 @@ def neighbours_from(
     Args:
         manifests: files with resources of Kubernetes.
     """
+    files, manifests = tuple(files), tuple(manifests)
     services: dict[str, ServiceWitness] = {}
     published: dict[int, ServiceWitness] = {}
-    versions: dict[str, set[Version | None]] = {}
-    heartbeats: list[float] = []
     programs: list[str] = []
     gunicorn: dict[str, Mapping[str, str]] = {}
     for path, text in files:
@@ -261,32 +260,35 @@ def neighbours_from(
             gunicorn[name] = gunicorn_settings(text)
         elif path.endswith(".py"):
             programs += [path] if _STREAMS.search(text) else []
-        if path.endswith(".py"):
-            continue
-        for program, version in versions_in(text):
-            versions.setdefault(program, set()).add(version)
-        for framework, pinned in pinned_versions(text):
-            versions.setdefault(framework, set()).add(pinned)
-        if (interval := heartbeat_in(text)) is not None:
-            heartbeats.append(interval)
         for names, ports, witness in _services(path, text):
             for name in names:
                 services.setdefault(name.lower(), witness)
             for port in ports:
                 published.setdefault(port, witness)
-    manifests = tuple(manifests)
-    for _, text in manifests:
-        for program, version in versions_in(text):
-            versions.setdefault(program, set()).add(version)
-        if (interval := heartbeat_in(text)) is not None:
-            heartbeats.append(interval)
-    targets = {
+    texts = [text for path, text in (*files, *manifests) if not path.endswith(".py")]
+    intervals = [one for text in texts if (one := heartbeat_in(text)) is not None]
+    return Neighbours(
+        services,
+        published,
+        _known_versions(texts),
+        max(intervals, default=None),
+        manifests,
+        tuple(programs),
+        gunicorn,
+    )
+
+
+def _known_versions(texts: Iterable[str]) -> dict[str, Version]:
+    """Return the version of each program and framework for which the texts give only one."""
+    versions: dict[str, set[Version | None]] = {}
+    for text in texts:
+        for name, version in (*versions_in(text), *pinned_versions(text)):
+            versions.setdefault(name, set()).add(version)
+    return {
         name: version
         for name, found in versions.items()
         if len(found) == 1 and (version := next(iter(found))) is not None
     }
-    longest = max(heartbeats, default=None)
-    return Neighbours(services, published, targets, longest, manifests, tuple(programs), gunicorn)
 
 
 def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:
