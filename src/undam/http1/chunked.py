@@ -77,6 +77,8 @@ class ChunkedDecoder:
                     raise RemoteProtocolError("a chunk is longer than its size line states")
                 at += 2
                 self._left = 0
+            if at == len(data):
+                return b"".join(pieces), b"", False
             line = (_LENIENT_SIZE if self._lenient else _SIZE).match(data, at)
             if line is None:
                 if self._lenient:

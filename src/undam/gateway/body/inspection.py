@@ -90,7 +90,7 @@ class BodyInspection:
             readable=not self._failed,
             model=_text(members.get("model"))[:_MODEL_CHARS],
             streams=members.get("stream") is True,
-            side_effects=any(members.get(name) for name in _SIDE_EFFECTS),
+            side_effects=any(map(members.get, _SIDE_EFFECTS)),
             user=_text(members.get(_USER)),
             cache_key=_text(members.get(_CACHE_KEY)),
             prefix_hash=scanner.prefix_hash,

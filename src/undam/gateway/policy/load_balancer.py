@@ -167,7 +167,9 @@ class LoadBalancer:
             else:
                 unavailable.append(backend)
         if available:
-            first = min(backend.priority for backend in available)
+            if len(available) == 1:
+                return available[0]
+            first = min([backend.priority for backend in available])
             available = [backend for backend in available if backend.priority == first]
             if conversation and len(available) > 1:
                 return self._warm(available, conversation, now_s)
@@ -296,9 +298,10 @@ class LoadBalancer:
 
     def serves(self, model: str) -> bool:
         """Return whether any backend serves ``model``."""
-        return any(
-            not backend.models or model in backend.models for backend in self._backends.values()
-        )
+        for backend in self._backends.values():
+            if not backend.models or model in backend.models:
+                return True
+        return False
 
     def set_properties(self, name: str, *, models: frozenset[str], priority: int) -> None:
         """Set the models and the priority of a backend."""
@@ -308,19 +311,20 @@ class LoadBalancer:
 
     def _warm(self, candidates: list[Backend], conversation: int, now_s: float) -> Backend:
         """Return the backend that the conversation prefers among those that are not busy."""
-        loads = {backend.name: backend.load(now_s) for backend in candidates}
-        mean = (sum(loads.values()) + 1) / len(candidates)
+        loads = [backend.load(now_s) for backend in candidates]
+        mean = (sum(loads) + 1) / len(candidates)
         limit = max(_MIN_LOAD, ceil(_MAX_LOAD_OF_MEAN * mean))
         limit_of_one = max(_MIN_OF_CONVERSATION, ceil(_MAX_CONVERSATION_OF_MEAN * mean))
-        for backend in sorted(
-            candidates, key=lambda one: preference(conversation, one.name), reverse=True
-        ):
-            if (
-                loads[backend.name] < limit
-                and backend.conversations.get(conversation, 0) < limit_of_one
-            ):
-                return backend
-        return self._less_busy(candidates, now_s)
+        free = [
+            backend
+            for backend, load in zip(candidates, loads, strict=True)
+            if load < limit and backend.conversations.get(conversation, 0) < limit_of_one
+        ]
+        if not free:
+            return self._less_busy(candidates, now_s)
+        if len(free) == 1:
+            return free[0]
+        return max(free, key=lambda one: preference(conversation, one.name))
 
     def _less_busy(self, candidates: list[Backend], now_s: float) -> Backend:
         """Return the less busy of two random candidates."""

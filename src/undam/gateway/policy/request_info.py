@@ -99,9 +99,10 @@ def set_fields(info: RequestInfo, fields: BodyFields, *, repeatable: bool) -> No
     Args:
         repeatable: the body is complete, so the request can be repeated if it has no side effects.
     """
-    accept = info.get(b"accept") or b""
-    # If the body cannot be decoded, the client's Accept header is the best evidence.
-    streams = fields.streams or (not fields.readable and b"text/event-stream" in accept)
+    streams = fields.streams
+    if not fields.readable:
+        # If the body cannot be decoded, the client's Accept header is the best evidence.
+        streams = streams or b"text/event-stream" in (info.get(b"accept") or b"")
     info.streams = streams and info.api is not PLAIN
     info.model = fields.model
     info.user, info.cache_key = fields.user, fields.cache_key
