@@ -31,6 +31,9 @@ _PCAP_MAGIC = {
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
+_COMPRESSED = {
+    b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "LZ4", b"\xfd7zX": "xz", b"PK\x03\x04": "zip"
+}  # fmt: skip
 _SECTION_MAGIC = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDER = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _SECTION, _INTERFACE, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 3, 6
@@ -82,6 +85,8 @@ class CaptureReader:
             self._packets = self._read_pcap(*_PCAP_MAGIC[bytes(magic)])
         elif bytes(magic) == _SECTION_MAGIC:
             self._packets = self._read_pcapng()
+        elif bytes(magic) in _COMPRESSED:
+            raise UsageError(f"{name}: compressed with {_COMPRESSED[bytes(magic)]}; decompress it")
         else:
             raise UsageError(
                 f"{name}: not a pcap or pcapng capture (it begins with {bytes(magic).hex(' ')});"

@@ -1,7 +1,6 @@
 """Decoder for TCP segments in captured packets.
 
-Link types: Ethernet (with VLAN tags), Linux cooked v1 and v2, raw IP, and BSD loopback. IPv4 and
-IPv6 are decoded; fragments and other protocols are skipped.
+IPv4 and IPv6 are decoded, also inside tunnels. Fragments and other protocols are skipped.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ import struct
 from typing import NamedTuple
 
 from undam.tap.capture.capture_file import RAW_IP, Packet
+from undam.tap.capture.encapsulation import ip_offset, tunneled_offset
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 """TCP flags (RFC 9293, 3.1)."""
 
-_IPV4, _IPV6 = 0x0800, 0x86DD
-_VLAN = {0x8100, 0x88A8, 0x9100}
 _TCP = 6
+# A tunnel inside a tunnel occurs if a mirrored packet belongs to an overlay network.
+_MAX_TUNNELS = 3
 # IPv6 extension headers that may precede TCP: hop-by-hop, routing, destination options.
 _IPV6_EXTENSIONS = {0, 43, 60}
 _IPV4_HEADER = struct.Struct(">BxHHHxBxx8s")
@@ -51,73 +51,64 @@ class Segment(NamedTuple):
 def decode(packet: Packet) -> Segment | None:
     """Return the TCP segment in a packet, or ``None`` if the packet contains none."""
     at_ns, link_type, data, length = packet
-    at = 0 if link_type == RAW_IP else _network_offset(link_type, data)
+    at = 0 if link_type == RAW_IP else ip_offset(link_type, data)
     if at is None or at >= len(data):
         return None
     if data[at] == _PLAIN_IPV4 and len(data) >= at + 40:
         total, ident, fragment, protocol, flow, seq, ack, offset, flags, window = _headers(data, at)
-        if protocol != _TCP or fragment & 0x3FFF:
-            return None
-        header = 20 + (offset >> 4) * 4
-        size = total or length - at
-        if header < 40 or size < header:
-            return None
-        payload = data[at + header : at + size]
-        cut = size - header - len(payload)
-        return Segment(at_ns, flow, seq, ack, flags, window, payload, cut, ident)
-    if data[at] >> 4 == 4:
-        return _decode_ipv4(at_ns, data, at, length - at)
-    if data[at] >> 4 == 6:
-        return _decode_ipv6(at_ns, data, at, length - at)
-    return None
+        if protocol == _TCP and not fragment & 0x3FFF:
+            header = 20 + (offset >> 4) * 4
+            size = total or length - at
+            if header < 40 or size < header:
+                return None
+            payload = data[at + header : at + size]
+            cut = size - header - len(payload)
+            return Segment(at_ns, flow, seq, ack, flags, window, payload, cut, ident)
+    return _decode_ip(at_ns, data, at, length, _MAX_TUNNELS)
 
 
-def _network_offset(link_type: int, data: bytes) -> int | None:
-    """Return the offset of the IP header in a packet."""
-    if link_type == 1:
-        at = 12
-        for _ in range(3):
-            kind = int.from_bytes(data[at : at + 2], "big")
-            if kind in _VLAN:
-                at += 4
-                continue
-            return at + 2 if kind in (_IPV4, _IPV6) else None
+def _decode_ip(at_ns: int, data: bytes, at: int, length: int, tunnels: int) -> Segment | None:
+    """Decode a packet whose IP header begins at ``at``, or the packet in the tunnel inside."""
+    version = data[at] >> 4 if at < len(data) else 0
+    found = _read_ipv4(data, at, length) if version == 4 else None
+    found = _read_ipv6(data, at, length) if version == 6 else found
+    if found is None:
         return None
-    if link_type == 113:
-        return 16
-    if link_type == 276:
-        return 20
-    if link_type in (12, 14, 101, 228, 229):
-        return 0
-    return 4 if link_type in (0, 108) else None
+    protocol, start, size, addresses, ident = found
+    if protocol == _TCP:
+        return _decode_tcp(at_ns, data, start, size, addresses, ident)
+    inside = tunneled_offset(protocol, data, start) if tunnels else None
+    return None if inside is None else _decode_ip(at_ns, data, inside, length, tunnels - 1)
 
 
-def _decode_ipv4(at_ns: int, data: bytes, at: int, length: int) -> Segment | None:
+_Header = tuple[int, int, int, bytes, int]
+"""Protocol, offset and size of the data, addresses, and identification of an IP packet."""
+
+
+def _read_ipv4(data: bytes, at: int, length: int) -> _Header | None:
     if len(data) < at + 20:
         return None
     first, total, ident, fragment, protocol, addresses = _IPV4_HEADER.unpack_from(data, at)
     # In a fragment, the TCP header is incomplete or absent.
-    if protocol != _TCP or fragment & 0x3FFF:
+    if fragment & 0x3FFF:
         return None
     header = (first & 15) * 4
     # The total length is 0 if the network card will segment the packet.
-    return _decode_tcp(at_ns, data, at + header, (total or length) - header, addresses, ident)
+    return protocol, at + header, (total or length - at) - header, addresses, ident
 
 
-def _decode_ipv6(at_ns: int, data: bytes, at: int, length: int) -> Segment | None:
+def _read_ipv6(data: bytes, at: int, length: int) -> _Header | None:
     if len(data) < at + 40:
         return None
     following = data[at + 6]
-    size = int.from_bytes(data[at + 4 : at + 6], "big") or length - 40
+    size = int.from_bytes(data[at + 4 : at + 6], "big") or length - at - 40
     addresses = data[at + 8 : at + 40]
     at += 40
     while following in _IPV6_EXTENSIONS and at + 2 <= len(data):
         following, extension = data[at], 8 * (data[at + 1] + 1)
         at += extension
         size -= extension
-    if following != _TCP:
-        return None
-    return _decode_tcp(at_ns, data, at, size, addresses, -1)
+    return following, at, size, addresses, -1
 
 
 def _decode_tcp(

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 from undam.cli.commands.tap.live_table import live_table
 from undam.errors import UsageError
 from undam.tap.capture.capture_file import CaptureReader, Packet
+from undam.tap.capture.compressed import readable_capture
 from undam.tap.capture.live import LiveCapture
 from undam.tap.capture.redacted_capture import RedactedCapture
 from undam.tap.clocks import FileOffset, offset_between, times_of
@@ -198,9 +199,9 @@ def _time(packet: Packet) -> int:
 
 def _open(name: str, stack: ExitStack) -> BinaryIO:
     if name == "-":
-        return sys.stdin.buffer
+        return readable_capture(sys.stdin.buffer)
     try:
-        return stack.enter_context(Path(name).open("rb"))
+        return readable_capture(stack.enter_context(Path(name).open("rb")))
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror or error}") from None
 
