@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from support.capture_builder import pcap, pcapng, stream_through_proxy
-from support.undam_command import run_undam
+from support.undam_command import invoke, run_undam
+from undam.errors import UsageError
+from undam.tap.capture.capture_file import CaptureWriter, Packet
 
 GAPS = random.Random(3)
 DUE = [200.0]
@@ -132,3 +137,61 @@ def test_packets_that_a_snapshot_length_cut_are_reported(tmp_path: Path) -> None
     codes = {one["code"] for one in json.loads(result.out)["findings"]}
     assert "UD932" in codes
     assert not codes & {"UD101", "UD102", "UD103", "UD111"}
+
+
+def tap_text(tmp_path: Path, data: bytes) -> str:
+    path = tmp_path / "capture"
+    path.write_bytes(data)
+    result = invoke("tap", "-r", str(path))
+    return result.out + result.err
+
+
+def test_a_compressed_capture_is_read(tmp_path: Path) -> None:
+    data = gzip.compress(pcapng(stream_through_proxy(DUE, HELD)))
+    assert tap_text(tmp_path, data).startswith("HELD  by 10.0.0.2:8080\n")
+    text = tap_text(tmp_path, data[: len(data) * 2 // 3])
+    assert "the capture ends inside a" in text
+    with pytest.raises(UsageError, match="compressed with zstd; decompress it"):
+        tap_text(tmp_path, b"\x28\xb5\x2f\xfd" + data)
+
+
+def test_a_proxy_that_holds_some_streams_is_named_with_their_number(tmp_path: Path) -> None:
+    packets: list[Packet] = []
+    for number in range(6):
+        out = HELD if number > 3 else [at + 0.3 for at in DUE]
+        packets += stream_through_proxy(DUE, out, number=number, start_ms=100.0 * number)
+    text = tap_text(tmp_path, pcapng(sorted(packets, key=lambda one: one.at_ns)))
+    assert text.startswith("HELD  by 10.0.0.2:8080 in 2 of 6 streams\n")
+    assert "streaming, 6 streams (4 streaming, 2 batched)" in text
+    assert "proxy_buffering off" in text
+
+
+def test_streams_with_few_events_are_not_called_streaming(tmp_path: Path) -> None:
+    text = tap_text(tmp_path, pcapng(stream_through_proxy(DUE[:5], DUE[:5])))
+    assert text.startswith("UNKNOWN  only 5 events were captured on both sides of the proxy\n")
+
+
+def of_link_type(packets: Sequence[Packet], link_type: int) -> bytes:
+    file = io.BytesIO()
+    writer = CaptureWriter(file, link_type)
+    for one in packets:
+        writer.write(one._replace(link_type=link_type))
+    return file.getvalue()
+
+
+def test_packets_that_cannot_be_decoded_are_reported(tmp_path: Path) -> None:
+    packets = stream_through_proxy(DUE, HELD)
+    text = tap_text(tmp_path, of_link_type(packets, 105))
+    assert text.startswith("UNKNOWN  the capture contains no TCP packet that can be decoded\n")
+    assert f"note: {len(packets)} packets with the link type 105 cannot be decoded" in text
+
+
+@pytest.mark.parametrize(("step_s", "is_reported"), [(0.2, False), (3600, True)])
+def test_a_clock_that_is_set_back_is_reported(
+    tmp_path: Path, step_s: float, is_reported: bool
+) -> None:
+    packets = stream_through_proxy(DUE, [at + 0.3 for at in DUE])
+    half = len(packets) // 2
+    late = [one._replace(at_ns=one.at_ns - round(step_s * 1e9)) for one in packets[half:]]
+    text = tap_text(tmp_path, pcapng([*packets[:half], *late]))
+    assert ("the clock of the capture was set back by 36" in text) is is_reported

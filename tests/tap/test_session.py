@@ -133,6 +133,38 @@ def test_a_capture_of_one_side_only_has_no_proxy() -> None:
     assert single.address == PROXY
 
 
+def test_a_proxy_that_holds_some_streams_has_an_example_of_them() -> None:
+    free, held = [at + 0.3 for at in DUE], blocks(DUE, 25)
+    outs = [free] * 14 + [held] * 6
+    streams = [
+        stream_through_proxy(DUE, out, number=number, start_ms=50.0 * number)
+        for number, out in enumerate(outs)
+    ]
+    result = only(analyze(merged(streams)))
+    assert (result.verdict, result.held_streams) == (Verdict.STREAMING, 6)
+    assert result.held_example is not None
+    assert result.held_example.shape.held
+    # One held stream among many may be due to a busy machine.
+    result = only(analyze(merged(streams[:15])))
+    assert (result.held_streams, result.held_example) == (1, None)
+
+
+def test_missing_packets_with_the_end_of_a_stream_are_not_a_cut_stream() -> None:
+    packets = stream_through_proxy(DUE, [at + 0.3 for at in DUE])
+    kept = [one for one in packets if b"[DONE]" not in one.data]
+    assert len(kept) < len(packets)
+    result = only(analyze(kept))
+    assert result.example is not None
+    assert not {one.code for one in findings_of(result.example)} & {"UD601", "UD602"}
+
+
+def test_a_stream_without_its_request_has_no_ttft() -> None:
+    packets = stream_through_proxy(DUE, [at + 0.3 for at in DUE])
+    kept = [one for one in packets if b"POST" not in one.data]
+    result = only(analyze(kept))
+    assert (result.ttft_in_ns, result.ttft_out_ns) == ([], [])
+
+
 def test_other_ports_are_ignored() -> None:
     session = analyze(stream_through_proxy(DUE, DUE), ports=[8080])
     assert session.proxies == {}

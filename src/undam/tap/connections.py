@@ -17,6 +17,8 @@ from undam.tap.tls import KeyLog, TlsReader
 
 # A busy proxy has a few thousand connections. Above this limit, the oldest idle one is dropped.
 _MAX_CONNECTIONS = 20_000
+# Several CPUs or interfaces may deliver packets a few ms in the wrong order.
+_CLOCK_STEP_NS = 1_000_000_000
 _CLIENT_STARTS = (b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI", b"CONN", b"PRI ")
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
 # Header of an empty or short SETTINGS frame on stream 0, which is a server's first frame.
@@ -37,6 +39,8 @@ class TableStats:
         tls: connections that use TLS without a key.
         dropped: connections that were dropped because too many were open.
         passed_over: HTTP responses that are not streams.
+        clock_step_ns: longest time by which a packet of a connection was earlier than the packet
+            before it, if packets in the wrong order do not explain it.
     """
 
     segments: int = 0
@@ -48,6 +52,7 @@ class TableStats:
     tls: int = 0
     dropped: int = 0
     passed_over: int = 0
+    clock_step_ns: int = 0
 
 
 class _Connection:
@@ -127,6 +132,8 @@ class ConnectionTable:
             if flags & RST:
                 return False
             connection = self._add(flow)
+        if connection.last_ns - at_ns > _CLOCK_STEP_NS:
+            self.stats.clock_step_ns = max(self.stats.clock_step_ns, connection.last_ns - at_ns)
         connection.last_ns = at_ns
         if not connection.client_flow:
             self._find_client(connection, segment)

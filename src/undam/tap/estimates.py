@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from undam.record import Ending
 from undam.tap.capture.segments import Endpoint
+from undam.tap.http.streams import CapturedRequest
 from undam.tap.legs import Leg, Pair
 from undam.tap.shared_bodies import read_keyed
 from undam.timing import Arrival
@@ -184,8 +185,9 @@ def _estimated_leg(leg: Leg, turn: OpaqueTurn) -> Leg:
         exchange, hop=str(turn.server), arrivals=_merged(arrivals), stamps=stamps,
         ended_ns=turn.ended_ns,
     )  # fmt: skip
+    request = CapturedRequest(start_ns=turn.start_ns, sent_ns=turn.sent_ns)
     stream = replace(
-        leg.stream, client=turn.client, server=turn.server, request=None, head_ns=head_ns,
+        leg.stream, client=turn.client, server=turn.server, request=request, head_ns=head_ns,
         arrivals=list(estimated.arrivals), ended_ns=turn.ended_ns, left_ns=None,
         retransmitted=0, zero_windows=0, ending=Ending.COMPLETE,
     )  # fmt: skip

@@ -23,6 +23,16 @@ from undam.tap.legs import Leg, Pair
 _MAX_HOLDS = 50_000
 _MAX_TTFTS = 5_000
 _MIN_MATCHED = 8
+# A proxy may hold only the streams of some clients, such as those that accept compression. A single
+# held stream among many streams may be due to a busy machine.
+_FEW_HELD, _HELD_SHARE = 2, 0.05
+# Findings about silences, missing events and the end of a stream. Missing packets look the same.
+_NEED_ALL_PACKETS = frozenset(
+    {
+        "UD401", "UD402", "UD504", "UD601", "UD602", "UD604", "UD605", "UD611", "UD612", "UD613",
+        "UD614", "UD616",
+    }
+)  # fmt: skip
 # A slow client or a lossy network also delays the sending side.
 _SLOW_READER = (
     "the client's receive window was full {count} times: the reader is slow, so the hold is not "
@@ -32,6 +42,9 @@ _RETRANSMITTED = (
     "{count} segments to the client were sent again: the network loses packets, so the hold is not "
     "attributed to the proxy"
 )
+
+
+_HELD = (Verdict.BATCHED, Verdict.LATE, Verdict.HELD_TO_END)
 
 
 @dataclass
@@ -103,6 +116,20 @@ class ProxyResult:
         return self.typical.get(self.verdict)
 
     @property
+    def held_streams(self) -> int:
+        """Return the number of streams that were held."""
+        return sum(self.verdicts[one] for one in _HELD)
+
+    @property
+    def held_example(self) -> StreamResult | None:
+        """Return an example of a held stream, if most or several streams were held."""
+        if self.example is not None and self.example.shape.held:
+            return self.example
+        if self.held_streams < max(_FEW_HELD, _HELD_SHARE * self.streams):
+            return None
+        return self.typical[max(_HELD, key=lambda one: self.verdicts[one])]
+
+    @property
     def release_bytes(self) -> int | None:
         """Return the most frequent size of a block."""
         return self.blocks.most_common(1)[0][0] if self.blocks else None
@@ -136,7 +163,8 @@ class ProxyResult:
     def _add_ttft(self, outer: Leg, inner: Leg) -> None:
         for leg, values in ((inner, self.ttft_in_ns), (outer, self.ttft_out_ns)):
             times = leg.times
-            if times and not leg.is_partial and len(values) < _MAX_TTFTS:
+            is_known = bool(times) and leg.stream.request is not None
+            if is_known and not leg.is_partial and len(values) < _MAX_TTFTS:
                 values.append(times[0] - leg.stream.sent_ns)
 
     def _add_end(self, outer: Leg, inner: Leg) -> None:
@@ -223,8 +251,10 @@ def _hop(leg: Leg, shape: Shape, holds: Sequence[EventHold]) -> Hop:
 def findings_of(result: StreamResult) -> list[Finding]:
     """Return the findings for one stream, with fixes.
 
-    Findings about the inner side are left out: they belong to the result of the next proxy.
+    Findings about the inner side are left out: they belong to the result of the next proxy. If
+    packets are missing, so are findings that the missing packets could cause.
     """
     hops = hops_of(result)
     found = with_fixes(find_findings(hops), hops)
-    return [one for one in found if one.hop == hops[0].name]
+    left_out = _NEED_ALL_PACKETS if result.outer.is_partial else frozenset()
+    return [one for one in found if one.hop == hops[0].name and one.code not in left_out]

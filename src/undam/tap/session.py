@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from undam.tap.capture.capture_file import Packet
+from undam.tap.capture.encapsulation import is_known
 from undam.tap.capture.segments import Endpoint, decode
 from undam.tap.connections import ConnectionTable
 from undam.tap.estimates import OpaqueTurn, pair_estimates
@@ -46,6 +48,7 @@ class TapStats:
         dropped: packets that the kernel dropped because the capture was too slow.
         skipped: streams that were not analyzed, beyond ``--max-streams``.
         backwards: packets with a time before that of an earlier packet.
+        unknown_links: link types that cannot be decoded, with their number of packets.
     """
 
     packets: int = 0
@@ -55,6 +58,7 @@ class TapStats:
     streams: int = 0
     skipped: int = 0
     backwards: int = 0
+    unknown_links: Counter[int] = field(default_factory=Counter)
 
 
 class TapSession:
@@ -106,6 +110,8 @@ class TapSession:
         segment = decode(packet)
         if segment is None:
             stats.other_packets += 1
+            if not is_known(packet.link_type):
+                stats.unknown_links[packet.link_type] += 1
             return
         flow = segment.flow
         if ports and flow[-4:-2] not in ports and flow[-2:] not in ports:

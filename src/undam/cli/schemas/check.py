@@ -155,6 +155,7 @@ _PROXY: Form = {
     "retransmitted": "integer",
     "zero_windows": "integer",
     "streams_with_missing_packets": "integer",
+    "held_streams": "integer",
     "integrity": {
         **dict.fromkeys(
             ("sent", "received", "lost", "duplicated", "reordered", "altered", "torn"), "integer"
@@ -180,6 +181,7 @@ TAP = NamedForm(
         "streams": "integer",
         "streams_skipped": "integer",
         "responses_passed_over": "integer",
+        "packets_without_tcp": "integer",
         "connections_not_decoded": {"tls": "integer", "http2": "integer"},
         "proxies": [_PROXY],
         "servers": [

@@ -8,6 +8,7 @@ from undam.diagnosis.bursts import find_bursts
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.shape import Release
 from undam.rules import Finding, Verdict, finding
+from undam.timing import median
 
 
 def begins_at(hops: Sequence[Hop], index: int) -> bool:
@@ -103,8 +104,9 @@ def _name_steps(hop: Hop) -> Finding:
 
 def _events_per_burst(hop: Hop) -> dict[str, object]:
     counts = hop.shape.evidence.get("events_per_burst")
-    if isinstance(counts, dict):
-        typical, most = counts["p50"], counts["max"]
-        text = f"{typical}" if typical == most else f"{typical} to {most}"
-        return {"events_per_burst": text}
-    return {"events_per_burst": "1"}
+    if not isinstance(counts, dict):
+        # A verdict from holds alone has no pattern as evidence.
+        sizes = [burst.events for burst in find_bursts(hop.reading)]
+        counts = {"p50": int(median(sizes)), "max": max(sizes)}
+    typical, most = counts["p50"], counts["max"]
+    return {"events_per_burst": f"{typical}" if typical == most else f"{typical} to {most}"}

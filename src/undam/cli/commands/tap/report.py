@@ -15,7 +15,7 @@ from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.sparkline import legend, sparkline
 from undam.diagnosis.findings.integrity import find_faults
 from undam.record import record_lines
-from undam.rules import Finding, Severity, finding
+from undam.rules import Finding, Severity, Verdict, finding
 from undam.rules.model import finding_json
 from undam.tap.mask import masked
 from undam.tap.proxies import ProxyResult, StreamResult, findings_of
@@ -34,8 +34,7 @@ def findings(run: TapRun) -> list[Finding]:
     session = run.session
     found: list[Finding] = []
     for proxy in session.proxies.values():
-        if proxy.example is not None:
-            found += findings_of(proxy.example)
+        found += _of_examples(proxy)
         found += find_faults(str(proxy.address), proxy.integrity.total())
         if proxy.zero_windows:
             found.append(finding("UD933", str(proxy.address), zero_windows=proxy.zero_windows))
@@ -43,6 +42,15 @@ def findings(run: TapRun) -> list[Finding]:
         if single.address not in session.upstreams and single.results:
             found += findings_of(single.results[0])
     return sorted([*found, *_caveats(run)], key=lambda one: _ORDER[one.severity])
+
+
+def _of_examples(proxy: ProxyResult) -> list[Finding]:
+    """Return the findings about a typical stream and about a held one, each code once."""
+    found: dict[str, Finding] = {}
+    for example in (proxy.held_example, proxy.example):
+        for one in findings_of(example) if example is not None else ():
+            found.setdefault(one.code, one)
+    return list(found.values())
 
 
 def _caveats(run: TapRun) -> Iterator[Finding]:
@@ -74,7 +82,7 @@ def tap_json(run: TapRun) -> dict[str, object]:
         "schema": 1,
         "command": "tap",
         "source": run.source,
-        "problems": run.problems,
+        "problems": _problems(run),
         "clocks": [
             {
                 "file": name,
@@ -84,6 +92,7 @@ def tap_json(run: TapRun) -> dict[str, object]:
             for name, one in run.offsets.items()
         ],
         "packets": stats.packets,
+        "packets_without_tcp": stats.other_packets,
         "lost": stats.dropped + table.gaps,
         "lost_bytes": table.lost_bytes,
         "streams": stats.streams,
@@ -104,6 +113,24 @@ def tap_json(run: TapRun) -> dict[str, object]:
     }
 
 
+def _problems(run: TapRun) -> list[str]:
+    """Return why parts of the capture were not analyzed."""
+    session = run.session
+    problems = list(run.problems)
+    for link_type, count in session.stats.unknown_links.items():
+        problems.append(
+            f"{plural(count, 'packet')} with the link type {link_type} cannot be decoded; capture "
+            f"on another interface, or with tcpdump -i any"
+        )
+    step_ns = session.table.stats.clock_step_ns
+    if step_ns:
+        problems.append(
+            f"the clock of the capture was set back by {step_ns / 1e9:.1f} s; results for the "
+            f"streams of that time may be missing or wrong"
+        )
+    return problems
+
+
 def _ordered(run: TapRun) -> list[ProxyResult]:
     return sorted(run.session.proxies.values(), key=lambda one: (-one.streams, str(one.address)))
 
@@ -115,6 +142,7 @@ def _proxy_json(one: ProxyResult) -> dict[str, object]:
         "streams": one.streams,
         "verdict": one.verdict.value,
         "verdicts": {verdict.value: count for verdict, count in one.verdicts.items()},
+        "held_streams": one.held_streams,
         "hold_ms": _quantiles(one.holds_ns),
         "release_bytes": one.release_bytes,
         "release_every_ms": round(quantile(sorted(one.periods_ms), 0.5), 1)
@@ -149,11 +177,10 @@ def record_of(run: TapRun, *, keep_bodies: bool) -> Iterator[str]:
     Args:
         keep_bodies: keep the text of the streams; otherwise placeholders of equal size.
     """
-    held = [one for one in _ordered(run) if one.example is not None]
-    held.sort(key=lambda one: (not one.example.shape.held if one.example else True, -one.streams))
+    found = [one for one in _ordered(run) if one.example is not None]
+    found.sort(key=lambda one: one.held_example is None)
     exchanges = []
-    if held and held[0].example is not None:
-        example = held[0].example
+    if found and (example := found[0].held_example or found[0].example) is not None:
         legs = [leg for leg in (example.inner, example.outer) if leg is not None]
         exchanges = [leg.reading.exchange if keep_bodies else masked(leg.reading) for leg in legs]
     about: Mapping[str, object] = {
@@ -189,33 +216,50 @@ def print_tap(run: TapRun, out: Console) -> None:
             f" (± {offset.uncertainty_ns / 1e6:.3f} ms); its times were corrected"
         )
         out.print(one_line(text), style="dim")
-    for problem in run.problems:
+    for problem in _problems(run):
         out.print(one_line(f"note: {problem}"), style="yellow")
     if stats.skipped:
         out.print(f"note: {plural(stats.skipped, 'stream')} beyond --max-streams not analyzed")
 
 
 def _print_verdict(run: TapRun, proxies: Sequence[ProxyResult], out: Console) -> None:
-    holding = [one for one in proxies if one.example is not None and one.example.shape.held]
+    holding = [one for one in proxies if one.held_example is not None]
+    measured = [one for one in proxies if one.verdict is not Verdict.UNKNOWN]
     if holding:
-        names = ", ".join(_name(one) for one in holding)
+        names = ", ".join(f"{_name(one)}{_share_of(one)}" for one in holding)
         out.print("HELD", style="bold red", end="  ")
         out.print(one_line(f"by {names}"))
-    elif proxies:
+    elif measured:
         out.print("STREAMING", style="bold green", end="  ")
-        streams = sum(one.streams for one in proxies)
+        streams = sum(one.verdicts[Verdict.STREAMING] for one in measured)
         out.print(
-            f"{plural(len(proxies), 'proxy')} forwarded {plural(streams, 'stream')} without a hold"
-        )
-    elif run.session.singles:
-        out.print("UNKNOWN", style="bold yellow", end="  ")
-        out.print(
-            "each stream was captured on one connection only; capture on the proxy's host, with "
-            "the port of the proxy and the port of its upstream"
+            f"{plural(len(measured), 'proxy')} forwarded {plural(streams, 'stream')} without a hold"
         )
     else:
         out.print("UNKNOWN", style="bold yellow", end="  ")
-        out.print("the capture contains no stream of events over unencrypted HTTP")
+        out.print(one_line(_why_unknown(run, proxies)))
+
+
+def _share_of(one: ProxyResult) -> str:
+    """Return how many streams a proxy held, if it did not hold all of them."""
+    if one.held_streams == one.streams:
+        return ""
+    return f" in {one.held_streams} of {plural(one.streams, 'stream')}"
+
+
+def _why_unknown(run: TapRun, proxies: Sequence[ProxyResult]) -> str:
+    session = run.session
+    reasons = [one.example.shape.reason for one in proxies if one.example is not None]
+    if reasons:
+        return reasons[0]
+    if session.singles:
+        return (
+            "each stream was captured on one connection only; capture on the proxy's host, with "
+            "the port of the proxy and the port of its upstream"
+        )
+    if session.stats.packets and session.stats.other_packets == session.stats.packets:
+        return "the capture contains no TCP packet that can be decoded"
+    return "the capture contains no stream of events over unencrypted HTTP"
 
 
 def _name(one: ProxyResult) -> str:
@@ -224,7 +268,10 @@ def _name(one: ProxyResult) -> str:
 
 
 def _print_proxy(one: ProxyResult, out: Console) -> None:
-    out.print(one_line(f"{_name(one)}: {one.verdict.value}, {plural(one.streams, 'stream')}"))
+    counts = ", ".join(f"{count} {verdict.value}" for verdict, count in one.verdicts.items())
+    mixed = f" ({counts})" if len(one.verdicts) > 1 else ""
+    streams = plural(one.streams, "stream")
+    out.print(one_line(f"{_name(one)}: {one.verdict.value}, {streams}{mixed}"))
     if one.example is not None:
         _print_picture("typical", one.example, out)
     if one.worst is not None and one.worst is not one.example:
