@@ -22,6 +22,7 @@ HERE = Path(__file__).parents[1]
 ENVOY = dialect_named("envoy")
 CORPUS = sorted((HERE / "corpus" / "envoy").glob("*"))
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
+FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 
 
 def manager(
@@ -70,7 +71,7 @@ def test_the_corpus_has_the_expected_findings(file: Path) -> None:
     text = file.read_text("utf-8")
     assert recognise_dialect(file.name, text) is ENVOY
     expected = {
-        "still-front-proxy.yaml": [],
+        "still-front-proxy.yaml": ["ENV403 info", "ENV101 info"],
         "stream-llm-gateway.yaml": [
             *("ENV405 error", "ENV401 error", "ENV402 warning", "ENV403 warning"),
         ],
@@ -323,6 +324,95 @@ class TestFilters:
         text = manager(route(), filters=http_filter("one", kind, settings))
         assert reported(text) == expected
         assert reported(manager(route("", "prefix: /x"), filters=http_filter("a", kind, ""))) == []
+
+    @pytest.mark.parametrize(
+        ("mode", "own", "expected"),
+        [
+            ("NONE", "overrides: {processing_mode: {response_body_mode: BUFFERED}}", ["error"]),
+            ("BUFFERED", "overrides: {processing_mode: {response_body_mode: STREAMED}}", []),
+            ("BUFFERED", "overrides: {processing_mode: {request_body_mode: BUFFERED}}", []),
+            ("BUFFERED", "overrides: {grpc_service: {}}", ["error"]),
+            ("NONE", "overrides: {grpc_service: {}}", []),
+            ("BUFFERED", "disabled: true", []),
+            ("BUFFERED", f'"@type": {FILTER_CONFIG}, config: {{}}', ["error"]),
+            (
+                "BUFFERED",
+                (
+                    f'"@type": {FILTER_CONFIG}, config: {{"@type": x, overrides: '
+                    "{processing_mode: {response_body_mode: NONE}}}"
+                ),
+                [],
+            ),
+        ],
+    )
+    def test_the_settings_of_a_route_replace_those_of_an_external_processor(
+        self, mode: str, own: str, expected: list[str]
+    ) -> None:
+        kind = "ext_proc.v3.ExternalProcessor"
+        settings = f"processing_mode: {{response_body_mode: {mode}}}"
+        around = f"typed_per_filter_config: {{ext: {{{own}}}}},"
+        text = manager(route(), host=around, filters=http_filter("ext", kind, settings))
+        wanted = [f"ENV102 {one}" for one in expected]
+        assert reported(text) == wanted
+        allowed = http_filter("ext", kind, f"{settings}, allow_mode_override: true")
+        text = manager(route(), host=around, filters=allowed)
+        assert reported(text) == [one.replace("error", "warning") for one in wanted]
+
+    @pytest.mark.parametrize(
+        ("own", "expected"),
+        [
+            ("", []),
+            (f'typed_per_filter_config: {{ext: {{"@type": {FILTER_CONFIG}}}}},', ["ENV102 error"]),
+        ],
+    )
+    def test_a_disabled_filter_holds_only_routes_that_turn_it_on(
+        self, own: str, expected: list[str]
+    ) -> None:
+        settings = "processing_mode: {response_body_mode: BUFFERED}"
+        off = http_filter("ext", "ext_proc.v3.ExternalProcessor", settings)
+        off = off.replace("name: ext,", "name: ext, disabled: true,")
+        assert "disabled" in off
+        assert reported(manager(route(), host=own, filters=off)) == expected
+
+    def test_a_route_that_overrides_other_settings_is_reported_without_a_fix(self) -> None:
+        settings = "processing_mode: {response_body_mode: BUFFERED}"
+        one = http_filter("ext", "ext_proc.v3.ExternalProcessor", settings)
+        own = "typed_per_filter_config: {ext: {overrides: {grpc_service: {}}}}"
+        text = manager(route(more=own), filters=one)
+        assert reported(text) == ["ENV102 error"]
+        assert fix_source(ENVOY, Source("envoy.yaml", text), Settings(), unsafe=True) == text
+
+    def test_lua_code_of_a_route_replaces_that_of_the_filter(self) -> None:
+        code = "function envoy_on_response(h) h:body() end"
+        own = "typed_per_filter_config: {lua: {source_code: {inline_string: x}}},"
+        assert reported(manager(route(), filters=lua(code))) == ["ENV101 error"]
+        assert reported(manager(route(), host=own, filters=lua(code))) == []
+
+    def test_weighted_clusters_override_their_route(self) -> None:
+        off = "typed_per_filter_config: {ext: {disabled: true}}"
+        settings = "processing_mode: {response_body_mode: BUFFERED}"
+        one = http_filter("ext", "ext_proc.v3.ExternalProcessor", settings)
+        for others, expected in ((off, []), ("weight: 1", ["ENV102 error"])):
+            clusters = f"[{{name: a, {off}}}, {{name: b, {others}}}]"
+            action = f"weighted_clusters: {{clusters: {clusters}}}, timeout: 0s"
+            text = manager(route(action).replace("cluster: origin, ", ""), filters=one)
+            assert reported(text) == expected
+
+    def test_settings_of_the_whole_server_are_remarks_if_no_route_is_known_to_stream(self) -> None:
+        limits = "common_http_protocol_options: {max_stream_duration: 60s}"
+        buffered = http_filter(
+            "ext",
+            "ext_proc.v3.ExternalProcessor",
+            "processing_mode: {response_body_mode: BUFFERED}",
+        )
+        shop = route("timeout: 0s", "prefix: /").replace("origin", "shop")
+        text = manager(shop, limits=limits, filters=buffered)
+        assert reported(text) == ["ENV403 info", "ENV102 info"]
+        assert fix_source(ENVOY, Source("envoy.yaml", text), Settings(), unsafe=True) == text
+        off = buffered.replace("name: ext,", "name: ext, disabled: true,")
+        assert reported(manager(shop, limits=limits.replace("60s", "0s"), filters=off)) == []
+        health = route("timeout: 0s", "prefix: /healthz")
+        assert reported(manager(health, limits=limits, filters=buffered)) == []
 
     @pytest.mark.parametrize("place", ["route", "host"])
     def test_a_route_with_its_own_setting_is_not_reported(self, place: str) -> None:

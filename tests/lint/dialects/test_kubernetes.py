@@ -306,6 +306,18 @@ def test_an_extension_policy_without_buffering_is_not_reported() -> None:
     assert reported("gateway-api", text) == []
 
 
+@pytest.mark.parametrize(("allowed", "severity"), [("true", "warning"), ("false", "error")])
+def test_a_processor_that_may_override_the_mode_is_a_warning_without_a_fix(
+    allowed: str, severity: str
+) -> None:
+    mode = f"{{allowModeOverride: {allowed}, response: {{body: Buffered}}}}"
+    text = policy("EnvoyExtensionPolicy", OF_ROUTE, f"extProc: [{{processingMode: {mode}}}]")
+    (found,) = lint("gateway-api", text).diagnostics
+    assert (found.rule.code, found.severity, bool(found.edits)) == (
+        *("GWA101", severity, allowed == "false"),
+    )
+
+
 @pytest.mark.parametrize(
     ("rule", "beside", "total_s", "idle_s"),
     [

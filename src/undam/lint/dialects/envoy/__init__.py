@@ -10,7 +10,7 @@ from undam.lint.dialects.envoy.hop import describe
 from undam.lint.dialects.envoy.parser import unread_parts
 from undam.lint.dialects.envoy.render import render
 from undam.lint.dialects.envoy.routes import find_managers
-from undam.lint.dialects.envoy.rules import RULES, find
+from undam.lint.dialects.envoy.rules import RULES, find, find_server_wide
 from undam.lint.dialects.envoy.rules.buffering import unread_code
 from undam.lint.dialects.envoy.rules.limits import unread_limits
 from undam.lint.evidence.program_traits import diagnostics_by_route
@@ -55,6 +55,10 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         for manager in find_managers(root, settings.hints_for(source.path), source):
             found = list(find(manager, source, settings))
             diagnostics += found
+            # A route whose path excludes streams has evidence.
+            may_stream = any(not one.assessment.evidence for one in manager.others)
+            if may_stream and not manager.routes and not settings.stream_paths:
+                diagnostics += find_server_wide(manager, source)
             grouped = diagnostics_by_route(found)
             for one in manager.routes:
                 own = grouped.get(id(one.assessed), [])

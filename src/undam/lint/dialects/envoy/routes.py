@@ -20,19 +20,25 @@ _CLUSTER_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Each filter is compared with each route, so the number of filters is limited. Real filter chains
 # are shorter.
 _MAX_FILTERS = 50
+_FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 _DISABLED: Value = {
-    "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+    "@type": f"type.googleapis.com/{_FILTER_CONFIG}",
     "disabled": True,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class HttpFilter:
-    """An HTTP filter of a connection manager."""
+    """An HTTP filter of a connection manager.
+
+    Args:
+        disabled: it is off for all routes that do not turn it on.
+    """
 
     name: Entry
     config: Node
     kind: str
+    disabled: bool = False
 
     def is_a(self, kind: str) -> bool:
         """Return whether the filter has this type, given without the common prefix."""
@@ -100,7 +106,11 @@ def _filters(manager: Node) -> Iterator[HttpFilter]:
     for item in items_of(field(manager, "http_filters")):
         name, config = item.entry("name"), field(item, "typed_config")
         if name is not None and config is not None:
-            yield HttpFilter(name, config, type_of(config))
+            yield HttpFilter(name, config, type_of(config), _is_true(item.get("disabled")))
+
+
+def _is_true(node: Node | None) -> bool:
+    return node is not None and node.text == "true"
 
 
 def _clusters(root: Node) -> Mapping[str, Node]:
@@ -199,50 +209,99 @@ class HoldingField:
     has_fix: bool = True
 
 
+RouteOverride = Callable[[HttpFilter, Node, HoldingField | None], HoldingField | None]
+"""Return the field that holds on a route, from the filter's settings on that route.
+
+The last argument is the field of the filter itself."""
+
+
+def overridden_completely(
+    _filter: HttpFilter, _own: Node, _held: HoldingField | None
+) -> HoldingField | None:
+    """Return ``None``: the settings on a route replace those of the filter and do not hold."""
+    return None
+
+
 def find_holding_filters(
     manager: ConnectionManager,
     source: Source,
     holding_field: Callable[[HttpFilter], HoldingField | None],
+    override: RouteOverride = overridden_completely,
 ) -> Iterator[Diagnostic]:
-    """Find filters that hold the response on a streaming route and are not disabled for that route.
+    """Find filters that hold the response on a streaming route.
 
     Args:
         holding_field: returns the field that makes a filter hold, or ``None``.
+        override: returns that field for a route that has settings of its own for the filter.
     """
-    for one in manager.filters[:_MAX_FILTERS]:
-        held = holding_field(one) if manager.routes else None
-        if held is None:
-            continue
-        routes = [route for route in manager.routes if not _has_own_setting(route, one)]
-        # A filter affects every route. If any route is known to stream, routes that only may stream
-        # are ignored.
-        certain = [one for one in routes if one.assessed.outcome is RouteOutcome.STREAMS]
-        routes = certain or routes
-        if not routes:
-            continue
-        edits = [edit for route in routes if (edit := _disable(source, route, one))]
-        span = held.entry.key.start, held.entry.key.end
-        is_complete = len(edits) == len(routes) and held.rule.safety is not Safety.NONE
-        found = diagnostic_at(
-            held.rule,
-            source,
-            span,
-            *(edits if is_complete and held.has_fix else ()),
-            severity=held.severity,
-            how=held.how,
-        )
-        yield from for_route(routes[0].assessed, [found])
+    for one in manager.filters[:_MAX_FILTERS] if manager.routes else ():
+        held = holding_field(one)
+        by_field: dict[int, tuple[HoldingField, list[EnvoyRoute]]] = {}
+        for route in manager.routes:
+            found = _held_on(route, one, held, override)
+            if found is not None:
+                by_field.setdefault(found.entry.key.start, (found, []))[1].append(route)
+        for found, routes in by_field.values():
+            yield from _holding(one, found, routes, source)
 
 
-def _has_own_setting(route: EnvoyRoute, one: HttpFilter) -> bool:
-    """Return whether the route or an enclosing level overrides the settings of the filter."""
-    per_filter = (field(node, "typed_per_filter_config") for node in (route.node, *route.around))
-    return any(node.get(one.name.value.text) for node in per_filter if node is not None)
+def _holding(
+    one: HttpFilter, held: HoldingField, routes: list[EnvoyRoute], source: Source
+) -> Iterator[Diagnostic]:
+    """Yield the diagnostic for a filter and the routes that it holds."""
+    # A filter affects every route. If any route is known to stream, routes that only may stream
+    # are ignored.
+    certain = [one for one in routes if one.assessed.outcome is RouteOutcome.STREAMS]
+    routes = certain or routes
+    edits = [edit for route in routes if (edit := _disable(source, route, one))]
+    is_complete = len(edits) == len(routes) and held.rule.safety is not Safety.NONE
+    found = diagnostic_at(
+        held.rule,
+        source,
+        (held.entry.key.start, held.entry.key.end),
+        *(edits if is_complete and held.has_fix else ()),
+        severity=held.severity,
+        how=held.how,
+    )
+    yield from for_route(routes[0].assessed, [found])
+
+
+def _held_on(
+    route: EnvoyRoute, one: HttpFilter, held: HoldingField | None, override: RouteOverride
+) -> HoldingField | None:
+    """Return the field that makes a filter hold on a route; ``None`` if there is none."""
+    own = _own_setting(route, one)
+    if own is None:
+        return None if one.disabled else held
+    if _is_true(own.get("disabled")):
+        return None
+    if type_of(own) == _FILTER_CONFIG:
+        own = own.get("config") or own
+        if not type_of(own) or type_of(own) == _FILTER_CONFIG:
+            return held
+    return override(one, own, held)
+
+
+def _own_setting(route: EnvoyRoute, one: HttpFilter) -> Node | None:
+    """Return the settings of a filter on the innermost level that has some."""
+    weighted = items_of(field(route.action, "weighted_clusters", "clusters"))
+    inner = [_setting_at(cluster, one) for cluster in weighted]
+    if inner and None not in inner:
+        return inner[0]
+    levels = (_setting_at(node, one) for node in (route.node, *route.around))
+    return next((found for found in levels if found is not None), None)
+
+
+def _setting_at(node: Node, one: HttpFilter) -> Node | None:
+    settings = field(node, "typed_per_filter_config")
+    return settings.get(one.name.value.text) if settings is not None else None
 
 
 def _disable(source: Source, route: EnvoyRoute, one: HttpFilter) -> Edit | None:
     name = one.name.value.text
     existing = field(route.node, "typed_per_filter_config")
+    if existing is not None and existing.get(name) is not None:
+        return None
     if existing is not None:
         return insert_entry(source, existing, name, _DISABLED)
     key = route.spelled("typed_per_filter_config")

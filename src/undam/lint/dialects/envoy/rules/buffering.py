@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.envoy.parser import field, field_entry
 from undam.lint.dialects.envoy.routes import (
     ConnectionManager,
@@ -63,7 +64,8 @@ EXT_PROC_BODY = ConfigRule(
     why="The client receives nothing until the model has finished.",
     detection="""
         An ext_proc filter uses BUFFERED or BUFFERED_PARTIAL for the response, and a streaming route
-        of the same listener does not override the filter. With `allow_mode_override`, the processor
+        of the same listener does not override the mode. A route that selects one of these modes
+        itself is reported as well. With `allow_mode_override`, the processor
         may select STREAMED for a stream, so the severity is warning, and `undam fix` makes no edit.
     """,
     measured="""
@@ -124,7 +126,30 @@ _COMMENT = re.compile(r"--(?!\[)[^\n]*")
 
 def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
     """Find filters that hold the response on a streaming route."""
-    return find_holding_filters(manager, source, holding_field)
+    return find_holding_filters(manager, source, holding_field, _on_route)
+
+
+def _on_route(one: HttpFilter, own: Node, held: HoldingField | None) -> HoldingField | None:
+    """Return the field that holds on a route with settings of its own for the filter.
+
+    The settings of an external processor on a route replace only those that they contain.
+    """
+    if not one.is_a("ext_proc.v3.ExternalProcessor"):
+        return None
+    overrides = field(own, "overrides")
+    if field(overrides, "processing_mode") is None:
+        return held
+    found = _ext_proc(overrides, one.config)
+    return None if found is None else replace(found, has_fix=False)
+
+
+def find_everywhere(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
+    """Find filters that hold every response, whether a route streams or not."""
+    for one in manager.filters:
+        held = None if one.disabled else holding_field(one)
+        if held is not None:
+            span = held.entry.key.start, held.entry.key.end
+            yield diagnostic_at(held.rule, source, span, how=held.how)
 
 
 def unread_code(manager: ConnectionManager, source: Source) -> Iterator[UnreadPart]:
@@ -141,7 +166,7 @@ def holding_field(one: HttpFilter) -> HoldingField | None:
     if one.is_a("lua.v3.Lua"):
         return _lua(one.config)
     if one.is_a("ext_proc.v3.ExternalProcessor"):
-        return _ext_proc(one.config)
+        return _ext_proc(one.config, one.config)
     if one.is_a("file_system_buffer.v3.FileSystemBufferFilterConfig"):
         return _file_buffer(one.config)
     return None
@@ -163,8 +188,9 @@ def _lua(config: Node) -> HoldingField | None:
     return HoldingField(LUA_BODY, entry, f"{start[1]}:body()")
 
 
-def _ext_proc(config: Node) -> HoldingField | None:
-    entry = field_entry(field(config, "processing_mode"), "response_body_mode")
+def _ext_proc(settings: Node | None, config: Node) -> HoldingField | None:
+    """Return the field that selects a buffered mode in the settings of a filter or a route."""
+    entry = field_entry(field(settings, "processing_mode"), "response_body_mode")
     if entry is None or entry.value.text not in {"BUFFERED", "BUFFERED_PARTIAL"}:
         return None
     if (override := field(config, "allow_mode_override")) and override.text == "true":

@@ -292,6 +292,15 @@ def _max_duration(
             yield _too_short(MAX_DURATION, source, limit, severity, edit)
 
 
+def find_shared(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
+    """Find a limit on the duration of all streams of a connection manager."""
+    name = "max_stream_duration"
+    limit = _limit(field(manager.node, "common_http_protocol_options"), name)
+    severity = total_limit_severity(limit.limit_s) if limit else None
+    if limit and severity:
+        yield _too_short(MAX_DURATION, source, limit, severity, None)
+
+
 def _free(source: Source, route: EnvoyRoute, name: str) -> Edit | None:
     existing = field_entry(route.action, name)
     if existing is not None:

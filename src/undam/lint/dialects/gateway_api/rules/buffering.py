@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.kubernetes.cluster import Cluster
 from undam.lint.kubernetes.envoy_config import holding_filters
-from undam.lint.kubernetes.resources import Resource, at, entry_at, entry_span
+from undam.lint.kubernetes.resources import Resource, at, entry_at, entry_span, text_at
 from undam.rules import Severity
-from undam.textfiles.tree import items_of
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry, Node, items_of
 from undam.textfiles.tree_edit import replace_value
 
 EXT_PROC = ConfigRule(
@@ -26,7 +27,9 @@ EXT_PROC = ConfigRule(
     why="The client receives nothing until the model has finished.",
     detection="""
         `extProc[].processingMode.response.body` of a policy for a streaming route is Buffered or
-        BufferedPartial. If it is unknown whether the policy's routes stream, the severity is info.
+        BufferedPartial. With `allowModeOverride`, the processor may select Streamed for a stream,
+        so the severity is warning, and `undam fix` makes no edit. If it is unknown whether the
+        policy's routes stream, the severity is info.
     """,
     measured="""
         Envoy 1.40, configured as in Envoy Gateway, with 300 events sent 5 ms apart: in both modes,
@@ -115,6 +118,15 @@ RULES = (EXT_PROC, PATCHED_FILTER, NGINX_BUFFERING)
 _HOLDING_MODES = frozenset({"Buffered", "BufferedPartial"})
 
 
+def _ext_proc(processor: Node, entry: Entry, source: Source) -> Diagnostic:
+    how, span = entry.value.text, entry_span(source, entry)
+    if text_at(processor, "processingMode", "allowModeOverride") == "true":
+        how += " (unless the processor overrides the mode, which is allowed)"
+        return diagnostic_at(EXT_PROC, source, span, severity=Severity.WARNING, how=how)
+    edit = replace_value(source, entry.value, "Streamed")
+    return diagnostic_at(EXT_PROC, source, span, *((edit,) if edit is not None else ()), how=how)
+
+
 def find_in_policy(policy: Resource, cluster: Cluster) -> Iterator[Diagnostic]:
     """Find policy settings that hold the response."""
     source = cluster.source
@@ -122,10 +134,7 @@ def find_in_policy(policy: Resource, cluster: Cluster) -> Iterator[Diagnostic]:
         for processor in items_of(at(policy.spec, "extProc")):
             entry = entry_at(processor, "processingMode", "response", "body")
             if entry is not None and entry.value.text in _HOLDING_MODES:
-                edit = replace_value(source, entry.value, "Streamed")
-                span = entry_span(source, entry)
-                edits = (edit,) if edit is not None else ()
-                yield diagnostic_at(EXT_PROC, source, span, *edits, how=entry.value.text)
+                yield _ext_proc(processor, entry, source)
     elif policy.kind == "EnvoyPatchPolicy":
         for patch in items_of(at(policy.spec, "jsonPatches")):
             for found in holding_filters(at(patch, "operation", "value")):
