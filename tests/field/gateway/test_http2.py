@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -17,7 +18,8 @@ import trustme
 from support.eventually import eventually_async
 from support.gateway_in_loop import LoopGateway, LoopUpstream, UpstreamCall, loop_gateway
 from undam.gateway.http.response_splitter import ResponseSplitter
-from undam.gateway.relay.http2_session import _request_head
+from undam.gateway.relay import http2_session
+from undam.gateway.relay.http2_session import Http2Session, _request_head
 
 _BODY = {"model": "m", "stream": True, "messages": []}
 _REQUEST = [(":method", "POST"), (":scheme", "https"), (":authority", "x")]
@@ -246,6 +248,133 @@ def test_a_client_that_cancels_many_streams_is_disconnected(authority: trustme.C
             assert ended or reader.at_eof()
             await eventually_async(lambda: not running.gateway._clients)
             assert len(upstream.calls) < 250
+            writer.transport.abort()
+
+    asyncio.run(main())
+
+
+def _client() -> h2.connection.H2Connection:
+    config = h2.config.H2Configuration(
+        validate_outbound_headers=False, normalize_outbound_headers=False
+    )
+    client = h2.connection.H2Connection(config)
+    client.initiate_connection()
+    return client
+
+
+async def _events(
+    client: h2.connection.H2Connection, reader: asyncio.StreamReader
+) -> list[h2.events.Event]:
+    """Return all events up to the end of the connection."""
+    events: list[h2.events.Event] = []
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        async with asyncio.timeout(10):
+            while data := await reader.read(1 << 16):
+                events += client.receive_data(data)
+    return events
+
+
+_GOAWAY = b"\0\0\x08\x07" + b"\0" * 9
+
+
+@pytest.mark.parametrize("error_code", [0, 2])
+def test_streams_continue_after_an_orderly_goaway(authority: trustme.CA, error_code: int) -> None:
+    async def main() -> None:
+        upstream = await LoopUpstream(_tokens).start()
+        async with _running(authority, upstream) as (running, _):
+            reader, writer = await _raw(authority, running.port)
+            client = _client()
+            client.send_headers(1, [*_REQUEST, (":path", _PATH)])
+            client.send_data(1, b'{"stream":true}', end_stream=True)
+            writer.write(client.data_to_send())
+            await eventually_async(lambda: bool(upstream.calls))
+            window = b"\0\0\x04\x08\0\0\0\0\0\0\0\1\0" if error_code == 0 else b""
+            writer.write(_GOAWAY + error_code.to_bytes(4, "big") + window)
+            events = await _events(client, reader)
+            ended = any(isinstance(event, h2.events.StreamEnded) for event in events)
+            assert ended == (error_code == 0)
+            await eventually_async(lambda: bool(running.records))
+            reason = running.records[0].end_reason
+            assert reason == ("complete" if error_code == 0 else "client-left")
+            assert not running.gateway.context.sessions
+            writer.transport.abort()
+
+    asyncio.run(main())
+
+
+class _Transport(asyncio.Transport):
+    """Transport of a client that may have stopped reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unsent_bytes = 0
+        self.aborted = False
+
+    def write(self, data: Any) -> None:
+        self.unsent_bytes += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"\0\0\x08\x06\0\0\0\0\0pingpong", b"\0\0\0\x04\0\0\0\0\0"],
+    ids=["ping", "settings"],
+)
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_client_that_reads_no_answers_to_control_frames_is_disconnected(
+    frame: bytes, reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http2_session, "_MAX_UNSENT_BYTES", 5_000)
+
+    async def main() -> None:
+        async with loop_gateway(await LoopUpstream().start()) as running:
+            session, transport = Http2Session(running.gateway.context, set()), _Transport()
+            session.connection_made(transport)
+            session.data_received(_client().data_to_send())
+            if not reads:
+                session.pause_writing()
+            for _ in range(15):
+                session.data_received(frame * 50)
+                if transport.aborted:
+                    break
+                if reads:
+                    transport.unsent_bytes = 0
+            assert transport.aborted != reads
+            assert transport.unsent_bytes < 6_000
+            session.connection_lost(None)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("x-api-key", " gw-key-0123456789abcdef "), ("connection", "close"),
+        ("content-length", "5"), ("transfer-encoding:chunked", "gw-key-0123456789abcdef"),
+    ],
+)  # fmt: skip
+def test_a_malformed_request_is_logged_without_its_headers(
+    authority: trustme.CA, header: tuple[str, str]
+) -> None:
+    async def main() -> None:
+        upstream = await LoopUpstream().start()
+        async with _running(authority, upstream) as (running, _):
+            _, writer = await _raw(authority, running.port)
+            client = _client()
+            client.send_headers(1, [*_REQUEST, (":path", "/x"), header], end_stream=True)
+            writer.write(client.data_to_send())
+            await eventually_async(lambda: bool(running.records))
+            [record] = running.records
+            assert (record.status, record.end_reason) == (400, "bad-request")
+            assert record.request.client == "127.0.0.1"
+            assert record.detail
+            assert "gw-key" not in record.detail
+            assert upstream.calls == []
             writer.transport.abort()
 
     asyncio.run(main())

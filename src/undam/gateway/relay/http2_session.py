@@ -9,6 +9,7 @@ are built here, because the state machine of h2 would take longer than all other
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import deque
 from math import inf
@@ -27,10 +28,13 @@ from h2.events import (
     StreamReset,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
 
 from undam.gateway.http.response_splitter import ResponseSplitter
+from undam.gateway.interfaces import EndReason, RequestRecord
+from undam.gateway.policy.request_info import malformed_request_info
 from undam.gateway.relay.client_connection import ClientConnection
 from undam.gateway.relay.gateway_context import GatewayContext
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
@@ -45,8 +49,27 @@ _MAX_HEADER_LIST_BYTES = 32 << 10
 # without reading any response (CVE-2023-44487). Each response that ends allows one more
 # cancellation.
 _MAX_RESETS = 200
+# Limit on unsent bytes. Stream data is not sent while the client reads nothing, so only answers to
+# control frames, such as PING, can accumulate above it (CVE-2019-9512, CVE-2019-9515).
+_MAX_UNSENT_BYTES = 1 << 20
 _UNSAFE = re.compile(rb"[\r\n\x00]")
+_QUOTED = re.compile(r":? b['\"]")
 _LOW_WATER_SHARE = 4
+
+
+class _ServerConnection(H2Connection):
+    """State of an HTTP/2 connection that remains usable after an orderly GOAWAY of the client.
+
+    The client sends GOAWAY when it will open no further streams, for instance Node.js in `close()`.
+    Its open streams continue (RFC 9113, 6.8), whereas h2 would refuse to send anything more.
+    """
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        if frame.error_code != ErrorCodes.NO_ERROR:
+            return super()._receive_goaway_frame(frame)
+        event = ConnectionTerminated()
+        event.error_code = ErrorCodes.NO_ERROR
+        return [], [event]
 
 
 class _Stream:
@@ -137,7 +160,7 @@ class Http2Session(asyncio.Protocol):
         self.next_deadline = inf
         self._context = context
         self._connections = connections
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self._h2 = _ServerConnection(H2Configuration(client_side=False, header_encoding=None))
         self._streams: dict[int, _Stream] = {}
         self._idle_since = monotonic()
         self._blocked = False
@@ -174,9 +197,11 @@ class Http2Session(asyncio.Protocol):
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
-        except ProtocolError:
+        except ProtocolError as error:
+            # h2 quotes the header after the reason. It may contain a key.
+            self._report_malformed(_QUOTED.split(str(error), maxsplit=1)[0])
             self._flush()
-            self._transport.close()
+            self._end()
             return
         self._flush()
 
@@ -207,7 +232,7 @@ class Http2Session(asyncio.Protocol):
             size = event.flow_controlled_length or 0
             if stream is None:
                 self._h2.acknowledge_received_data(size, event.stream_id or 0)
-            else:
+            elif size:
                 stream.unread.append((event.data or b"", size))
                 self.deliver(stream)
         elif isinstance(event, StreamEnded):
@@ -216,18 +241,26 @@ class Http2Session(asyncio.Protocol):
                 stream.request_ended = True
                 self.deliver(stream)
         elif isinstance(event, StreamReset):
-            stream = self._streams.get(event.stream_id or 0)
-            if stream is not None:
-                self._resets += 1
-                self._remove(stream)
-            if self._resets > _MAX_RESETS:
-                self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-                self._flush()
-                self._transport.abort()
+            self._cancel(event.stream_id or 0)
         elif isinstance(event, WindowUpdated):
             self._send_unsent()
         elif isinstance(event, ConnectionTerminated):
-            self._transport.close()
+            if event.error_code == ErrorCodes.NO_ERROR:
+                self.drain()
+            else:
+                self._end()
+
+    def _cancel(self, number: int) -> None:
+        """Cancel the request of a stream that the client has reset."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            self._resets += 1
+            self._remove(stream)
+        if self._resets > _MAX_RESETS:
+            self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            self._report_malformed("the client cancelled too many streams")
+            self._flush()
+            self._transport.abort()
 
     def _begin(self, event: RequestReceived) -> None:
         number = event.stream_id or 0
@@ -240,7 +273,8 @@ class Http2Session(asyncio.Protocol):
         stream.chunked = chunked
         self._streams[number] = stream
         if not head:
-            self.reset(stream)
+            self._report_malformed("the headers are malformed")
+            self.reset(stream, ErrorCodes.PROTOCOL_ERROR)
             return
         stream.client = client = ClientConnection(self._context, self._connections)
         client.connection_made(cast("asyncio.BaseTransport", stream))
@@ -326,10 +360,12 @@ class Http2Session(asyncio.Protocol):
             # The relay has written the end of its response, but is still running.
             self._context.loop.call_soon(stream.client.connection_lost, None)
 
-    def reset(self, stream: _Stream) -> None:
+    def reset(self, stream: _Stream, code: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
         """Reset a stream whose response is incomplete."""
         if stream.number in self._streams and not self.closed:
-            self._h2.reset_stream(stream.number, ErrorCodes.INTERNAL_ERROR)
+            # The client may have reset the stream in data that was not handled yet.
+            with contextlib.suppress(StreamClosedError):
+                self._h2.reset_stream(stream.number, code)
             self._flush()
         self._remove(stream)
 
@@ -353,6 +389,25 @@ class Http2Session(asyncio.Protocol):
         data = self._h2.data_to_send()
         if data and not self.closed:
             self._transport.write(data)
+            if self._blocked and self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+                self._transport.abort()
+
+    def _report_malformed(self, detail: str) -> None:
+        """Report data that is not a valid request; no response was sent."""
+        peer = self.get_extra_info("peername")
+        client = str(peer[0]) if isinstance(peer, tuple) else ""
+        now = monotonic()
+        info = malformed_request_info(None, b"", client=client)
+        record = RequestRecord(info, now, status=400, ended_at=now, detail=detail)
+        record.end_reason = EndReason.BAD_REQUEST
+        self._context.observer.request_started(record)
+        self._context.observer.request_ended(record)
+
+    def _end(self) -> None:
+        """Close the connection after an error, and cancel its requests."""
+        for stream in list(self._streams.values()):
+            self._remove(stream)
+        self._transport.close()
 
     # Methods for deadlines and for the end of the connection.
 
@@ -408,6 +463,8 @@ def _request_head(headers: list[tuple[bytes, bytes]], *, ended: bool) -> tuple[b
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     fields = [pair for pair in headers if not pair[0].startswith(b":")]
     names = {name for name, _ in fields}
+    if ended and any(name == b"content-length" and value != b"0" for name, value in fields):
+        return b"", False
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if b" " in method + path or not path or names & {b"transfer-encoding", b"connection"}:
         return b"", False
