@@ -1,4 +1,4 @@
-"""Templates (Jinja2, ERB, Go and Helm, envsubst), which are read without being rendered.
+"""Templates (Jinja2, ERB, Go, Helm, Terraform, Mustache, envsubst), read without being rendered.
 
 A placeholder becomes an opaque word of the same length, and a tag becomes spaces, so offsets and
 lines are those of the file. A placeholder that is alone on its line may stand for whole lines. It
@@ -20,24 +20,35 @@ OPAQUE = "ξ"
 _OPAQUE_RUN = re.compile(f"{OPAQUE}+")
 # Maximum length of a construct; the limit keeps the search time linear.
 _MAX_CHARS = 2000
-_CONSTRUCT = re.compile(
-    rf"\{{#.{{0,{_MAX_CHARS}}}?#\}}|\{{%.{{0,{_MAX_CHARS}}}?%\}}|\{{\{{.{{0,{_MAX_CHARS}}}?\}}\}}"
-    rf"|<%.{{0,{_MAX_CHARS}}}?%>|\$\{{[A-Z][A-Z0-9_]*(?::?[-+?=][^}}\n]{{0,200}})?\}}",
-    re.DOTALL,
+_CONSTRUCT_TEXT = (
+    rf"\{{#.{{0,{_MAX_CHARS}}}?#\}}|\{{%.{{0,{_MAX_CHARS}}}?%\}}"
+    rf"|\{{\{{\{{[^{{}}\n]{{0,200}}\}}\}}\}}|\{{\{{.{{0,{_MAX_CHARS}}}?\}}\}}"
+    rf"|<%.{{0,{_MAX_CHARS}}}?%>|\$\{{[A-Z][A-Z0-9_]*(?::?[-+?=][^}}\n]{{0,200}})?\}}"
 )
-# Go template keywords for statements; anything else in braces is a value.
+_CONSTRUCT = re.compile(_CONSTRUCT_TEXT, re.DOTALL)
+# In a template, `${name}` that is alone on its line cannot be a variable of the program. In a
+# template of Terraform, `${…}` is always a placeholder, and `%{…}` is a tag.
+_IN_TEMPLATE = re.compile(
+    rf"{_CONSTRUCT_TEXT}|(?<![^\n])[ \t]*\$\{{\w{{1,200}}\}}(?=[ \t]*(?:\r?\n|$))", re.DOTALL
+)
+_IN_TERRAFORM = re.compile(
+    rf"{_CONSTRUCT_TEXT}|\$\{{[^}}\n]{{1,200}}\}}|%\{{[^}}\n]{{1,200}}\}}", re.DOTALL
+)
+_TERRAFORM_NAME = re.compile(r"\.tftpl$", re.IGNORECASE)
+# Keywords for statements of Go templates, sections of Mustache and Handlebars, and headers that
+# become comments; anything else in braces is a value.
 _STATEMENT = re.compile(
     r"\{\{-?\s*(?:if|else|end|range|with|define|block|break|continue|/\*|\$\w*\s*:?=)(?![\w.])|"
-    r"\{\{-?\s*(?:/\*|\$\w*\s*:?=)"
+    r"\{\{-?\s*(?:/\*|\$\w*\s*:?=)|\{\{[#/^!]|\{\{-?\s*(?:ansible_managed\b|[^{}]*\|\s*comment\b)|%\{"
 )
-_NAMES = re.compile(
-    r"\.(?:j2|jinja2?|template|tmpl|tpl|gotmpl|erb|epp|ctmpl|mustache|envsubst)$", re.IGNORECASE
+# EJS and EPP print the value of `<%- name %>`; in ERB, such a tag has a keyword and no value.
+_PRINTED = re.compile(r"<%(?:-?=|-\s*(?!end\b|else\b|when\b|begin\b)[$@\w.\[\]'\"]+\s*-?%>)")
+_TEMPLATE_ENDINGS = (
+    "j2|jinja2?|template|tmpl|tpl|gotmpl|gtpl|erb|epp|ctmpl|tftpl|mustache|hbs|handlebars|ejs|mako"
+    "|njk|envsubst"
 )
-_ENDINGS = re.compile(
-    r"(?:\.(?:j2|jinja2?|template|tmpl|tpl|gotmpl|erb|epp|ctmpl|mustache|envsubst|example|sample"
-    r"|dist|inc))+$",
-    re.IGNORECASE,
-)
+_NAMES = re.compile(rf"\.(?:{_TEMPLATE_ENDINGS})$", re.IGNORECASE)
+_ENDINGS = re.compile(rf"(?:\.(?:{_TEMPLATE_ENDINGS}|example|sample|dist|inc|in))+$", re.IGNORECASE)
 
 
 def has_placeholders(text: str) -> bool:
@@ -63,7 +74,7 @@ def template_source(path: str, text: str) -> Source:
     parts: list[str] = []
     holes: list[tuple[int, int]] = []
     at = 0
-    for start, end, is_hole in _constructs(text):
+    for start, end, is_hole in _constructs(path, text):
         parts.append(text[at:start])
         if is_hole is None:
             parts.append(_blank(text[start:end]))
@@ -118,15 +129,16 @@ def region_source(outer: Source, start: int, end: int) -> Source:
     )
 
 
-def _constructs(text: str) -> Iterator[tuple[int, int, bool | None]]:
+def _constructs(path: str, text: str) -> Iterator[tuple[int, int, bool | None]]:
     """Yield the start, end and kind of each template construct.
 
     The kind is ``None`` for a tag, and true for a placeholder that is alone on its line. For any
     other placeholder, it is false.
     """
-    for found in _CONSTRUCT.finditer(text):
+    constructs = _IN_TERRAFORM if _TERRAFORM_NAME.search(path) else _IN_TEMPLATE
+    for found in constructs.finditer(text):
         written = found[0]
-        is_code = written.startswith("<%") and not written.startswith(("<%=", "<%-="))
+        is_code = written.startswith("<%") and not _PRINTED.match(written)
         if is_code or written.startswith(("{#", "{%")) or _STATEMENT.match(written):
             yield found.start(), found.end(), None
         else:

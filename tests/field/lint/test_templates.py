@@ -45,9 +45,41 @@ server {
 """
 
 
+TERRAFORM = """\
+%{ for s in servers ~}
+upstream ${s.name} { server ${s.host}:${s.port}; }
+%{ endfor ~}
+server {
+  listen ${port};
+  location /v1/ { proxy_pass http://${backend}; }
+}
+"""
+ANSIBLE = "{{ ansible_managed | comment }}\n" + ENVSUBST
+MUSTACHE = """\
+server {
+  {{#ssl}}
+  ssl_certificate {{{path}}};
+  {{/ssl}}
+  location /v1/ { proxy_pass http://{{{backend}}}; }
+}
+"""
+CONSUL = """\
+upstream vllm {
+{{ range service "vllm" }}  server {{ .Address }}:{{ .Port }};
+{{ end }}}
+server {
+  location /v1/ { proxy_pass http://vllm; }
+}
+"""
+EJS = "server {\n  listen <%= port %>;\n  location /v1/ { proxy_pass http://<%- backend %>; }\n}\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
+        ("nginx.conf.tftpl", TERRAFORM, 6), ("nginx.conf.j2", ANSIBLE, 4),
+        ("nginx.conf.mustache", MUSTACHE, 5), ("nginx.conf.ctmpl", CONSUL, 5),
+        ("nginx.conf.ejs", EJS, 3), ("nginx.gtpl", GO, 4),
         ("nginx.conf.j2", JINJA, 7), ("nginx.jinja2", JINJA, 7), ("nginx.conf.erb", ERB, 3),
         ("config.tpl", GO, 4), ("default.conf.template", ENVSUBST, 3), ("nginx.conf", JINJA, 7),
     ],
@@ -60,6 +92,53 @@ def test_a_template_is_read_and_its_lines_hold(name: str, text: str, line: int) 
     written = change.after.splitlines()[line - 1]
     assert "proxy_buffering off;" in written
     assert change.before.splitlines()[line - 1].split(";")[0] in written
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "outcome"),
+    [
+        ("a.conf.template", "proxy_pass ${OLLAMA_URL};", "streams"),
+        ("a.conf.template", "proxy_pass http://${BACKEND:-vllm:8000};", "streams"),
+        ("a.conf.j2", "proxy_pass http://{{ vllm_host }}:{{ port }};", "streams"),
+        ("a.conf.template", "proxy_pass ${BACKEND_URL};", "unknown"),
+        ("a.conf.template", "proxy_pass http://${OPENAI_DOCS_HOST};", "unknown"),
+        ("a.conf.j2", "proxy_pass http://{{ shop.host }};", "unknown"),
+    ],
+)
+def test_the_name_of_a_placeholder_is_evidence(name: str, text: str, outcome: str) -> None:
+    found = lint_files({name: f"server {{ location / {{ {text} }} }}\n"})
+    assert found.outcomes == {"/": outcome}
+    in_block = text.replace("proxy_pass ", "server ").replace("http://", "")
+    upstream = f"upstream u {{ {in_block} }} server {{ location / {{ proxy_pass http://u; }} }}\n"
+    assert lint_files({name: upstream}).outcomes == {"/": outcome}
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome"),
+    [("{$UPSTREAM:vllm:8000}", "streams"), ("{$OLLAMA}", "streams"), ("{$WEB:web:80}", "unknown")],
+)
+def test_the_default_of_a_placeholder_of_caddy_is_evidence(address: str, outcome: str) -> None:
+    found = lint_files({"Caddyfile": f":80 {{\n\treverse_proxy {address}\n}}\n"})
+    assert found.outcomes == {"/": outcome}
+
+
+def test_a_setting_whose_value_is_a_placeholder_is_unread() -> None:
+    text = ENVSUBST.replace(
+        "; }", "; proxy_buffering ${BUFFERING}; proxy_read_timeout ${LIMIT}s; }"
+    )
+    found = lint_files({"a.conf.template": text})
+    assert found.codes == []
+    assert [one["what"] for one in found.report["unread"]] == [
+        "the value of proxy_buffering: ${BUFFERING}",
+        "the value of proxy_read_timeout: ${LIMIT}s",
+    ]
+    assert lint_files({"a.conf.template": text.replace("/v1/", "/")}).report["unread"] == []
+
+
+def test_a_placeholder_for_whole_lines_is_a_hole_in_any_case_of_letters() -> None:
+    text = "server {\n  location /v1/ {\n    ${proxy_pass}\n    proxy_pass http://vllm;\n  }\n}\n"
+    found = lint_files({"nginx.conf.tpl": text}, "--heartbeat", "15")
+    assert "because ${proxy_pass} at nginx.conf.tpl:3 was not read" in found.message("NGX101")
 
 
 def test_a_chart_is_read_in_place() -> None:

@@ -67,6 +67,10 @@ _GENERIC = re.compile(
 _ADDRESS = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:.]*\]")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
 _PORT = re.compile(r":(\d{2,5})(?![\d:])")
+_PLACEHOLDER = re.compile(
+    r"\$\{([^}\n]{1,200})\}|\{\$([^}\n]{1,200})\}|\{\{([^}\n]{1,200})\}\}|<%[-=]*([^%\n]{1,200})%>"
+)
+_PLACEHOLDER_NAME = re.compile(r"[a-z][\w-]*(?:\.[\w-]+)*(?::\d{2,5})?")
 _PORTS = {port: one for one in reversed(PROFILES) for port in one.ports}
 _DECISIVE_PORTS = frozenset({11434})
 
@@ -135,6 +139,16 @@ def upstream_evidence(upstream: str) -> NameEvidence:
         if word := pattern.search(at.host):
             return NameEvidence(score, f"the upstream {at.host!r} has {word[0]!r} in its name")
     return _NONE if _is_neutral(at.host) else NameEvidence(OTHER)
+
+
+def named_in_placeholders(text: str) -> list[str]:
+    """Return the names in template placeholders that suggest a stream.
+
+    Names of variables, such as ``${VLLM_HOST}``, and their default values are examined.
+    """
+    inner = [part.lower() for groups in _PLACEHOLDER.findall(text) for part in groups]
+    names = (name for part in inner for name in _PLACEHOLDER_NAME.findall(part))
+    return [name for name in names if upstream_evidence(name).score > 0]
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from undam.lint.dialect import IncludeOpener, PartlyOpened
 from undam.lint.dialects.caddy.parser import MAX_BLOCKS, CaddyDirective, read_caddyfile
+from undam.lint.evidence.names import named_in_placeholders
 from undam.lint.routes import (
     AssessedRoute,
     PathMatch,
@@ -192,7 +193,8 @@ class _SiteRoutes:
                 yield CaddyRoute(one, tuple(applying), self._assess(one, here), self._names)
 
     def _assess(self, relay: CaddyDirective, paths: Paths) -> AssessedRoute:
-        upstreams = _upstreams(relay)
+        named = named_in_placeholders(relay.source.written[slice(*relay.span)])
+        upstreams = [*_upstreams(relay), *named]
         recipes = list(_recipes(relay))
         patterns = paths or (("/", PathMatch.PREFIX),)
         assessment = strongest(

@@ -21,7 +21,8 @@ from undam.lint.dialects.nginx.rules.buffering import find_compression
 from undam.lint.dialects.nginx.scopes import read_configuration
 from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
-from undam.textfiles.source import Source
+from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.templates import OPAQUE
 
 _NAME = re.compile(
     r"(?:^|/)(?:nginx[^/]*\.conf|[^/]+\.nginx|(?:sites-(?:available|enabled)|nginx)/[^/.]+"
@@ -75,7 +76,7 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     # differ between the includes, so the first diagnostic for each rule is kept.
     return LintResult(
         unique_diagnostics(found),
-        configuration.unread,
+        (*configuration.unread, *_unknown_values(routes)),
         configuration.included,
         tuple(described),
         knows_scopes=True,
@@ -91,6 +92,16 @@ def _find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
         inserted = [edit for edit in one.edits if edit.text.rstrip().endswith(";")]
         is_present = bool(one.edits) and not inserted
         yield one if unread is None or is_present else with_unread_part(one, unread)
+
+
+def _unknown_values(routes: list[NginxRoute]) -> Iterator[UnreadPart]:
+    """Yield the settings on streaming routes whose value is a placeholder of a template."""
+    for route in routes:
+        names = (f"{route.protocol}_buffering", f"{route.protocol}_read_timeout", "gzip")
+        for one in (each for name in names for each in route.scope.in_force(name)[-1:]):
+            if route.assessed.assessment.is_considered and OPAQUE in one.value:
+                line, _ = one.source.position(one.start)
+                yield UnreadPart(one.source.path, line, f"the value of {one.name}: {one.value}")
 
 
 DIALECT = Dialect(

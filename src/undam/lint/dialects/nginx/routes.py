@@ -10,7 +10,7 @@ from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.nginx.parser import NginxDirective
 from undam.lint.dialects.nginx.scopes import NginxConfig, NginxScope
 from undam.lint.dialects.nginx.times import seconds_of
-from undam.lint.evidence.names import upstream_evidence
+from undam.lint.evidence.names import named_in_placeholders, upstream_evidence
 from undam.lint.routes import (
     AssessedRoute,
     Assessment,
@@ -154,7 +154,7 @@ class _Targets:
 
     def _add(self, scope: NginxScope, opener: NginxDirective) -> None:
         if opener.name == "upstream":
-            servers = {one.value for one in scope.own("server")}
+            servers = {name for one in scope.own("server") for name in _names_of(one)}
             self.upstreams.setdefault(opener.value, set()).update(servers)
         elif opener.name == "map" and len(opener.args) > 1:
             results = {one.value for one in scope.directives}
@@ -204,6 +204,14 @@ def path_of(location: NginxDirective) -> str:
     return location.args[-1] if location.args else "/"
 
 
+def _names_of(one: NginxDirective) -> list[str]:
+    """Return the value of a directive, and the telling names in its template placeholders."""
+    if len(one.words) < 2:
+        return [one.value]
+    written = one.source.written[one.words[1].start : one.words[1].end]
+    return [one.value, *named_in_placeholders(written)]
+
+
 def _host(target: str) -> str:
     return target.partition("://")[2].partition("/")[0] if "://" in target else target
 
@@ -218,6 +226,7 @@ def _assess(
         assessment = _assess_hinted([_literal(path) for path in paths], scope, targets, hints)
     else:
         upstreams = [one for each in passes for one in targets.upstreams_behind(each.value)]
+        upstreams += [name for each in passes for name in _names_of(each)]
         sites = [
             name
             for each in scope.ancestors()
