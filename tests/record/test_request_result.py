@@ -45,7 +45,12 @@ def test_time_per_token(given: RequestResult, tpot_ms: float | None) -> None:
 
 
 def test_hidden_reasoning_tokens_were_not_streamed() -> None:
-    hidden = result(200, 220, 240, tokens=103, reasoning_tokens=100)
+    times = result(200, 220, 240, tokens=103, reasoning_tokens=100)
+    hidden = replace(times, answer_ns=times.reads[0].at_ns)
     assert hidden.tpot_ns == 20 * MS
-    streamed = replace(hidden, answer_ns=hidden.reads[1].at_ns)
-    assert streamed.tpot_ns == pytest.approx(40 * MS / (103 * 2 / 3), abs=1)
+    assert hidden.streamed_tokens == 3
+    # Without an answer, the response consists of the streamed reasoning.
+    for answer_ns in (times.reads[1].at_ns, None):
+        streamed = replace(hidden, answer_ns=answer_ns)
+        assert streamed.tpot_ns == pytest.approx(40 * MS / (103 * 2 / 3), abs=1)
+    assert result(tokens=103, reasoning_tokens=100, answer_ns=1).streamed_tokens == 103

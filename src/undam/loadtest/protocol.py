@@ -27,8 +27,16 @@ _MAX_FRAME_BYTES = (1 << 32) - 1
 
 DEFAULT_BACKLOG_BYTES = 64 << 20
 """Backlog of unanalyzed bytes above which a worker analyzes even while responses arrive."""
-MAX_BODY_BYTES = work_budget.MAX_BODY_BYTES
-"""Size limit of one response; a larger one fails with the kind ``too-large``."""
+MAX_BODY_BYTES = 64 << 20
+"""Size limit of one response; a larger one fails with the kind ``too-large``.
+
+An answer of 128,000 tokens has about 40 MB."""
+MAX_DOCUMENT_BYTES = work_budget.MAX_BODY_BYTES
+"""Size limit of a response that is one document, which is kept in memory until it is complete."""
+MAX_EVENTS = 1 << 18
+"""Maximum number of events and comments in one response.
+
+A load test analyzes most events without parsing them, so it accepts longer answers than `check`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

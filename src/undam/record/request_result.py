@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 CANCELLED = "cancelled"
 """Kind of an abandoned request that the load test cancelled on purpose."""
+LOCAL_LIMIT = "local-limit"
+"""Kind of an error that a limit of the load generator's machine causes."""
 
 
 class Outcome(StrEnum):
@@ -165,17 +167,20 @@ class RequestResult:
         if not self.reads:
             return None
         events, first = self.events, self.reads[0]
-        tokens = self._visible_tokens(events) * (events - first.events) / events
+        tokens = self.streamed_tokens * (events - first.events) / events
         span_ns = self.reads[-1].at_ns - first.at_ns
         return round(span_ns / tokens) if tokens > 0 and span_ns >= 0 else None
 
-    def _visible_tokens(self, events: int) -> int:
-        """Return the number of streamed tokens.
+    @property
+    def streamed_tokens(self) -> int:
+        """Number of streamed tokens; the number of events if the server reported no usage.
 
         Reasoning that the server counts but does not stream took place before the first event.
         """
         if self.tokens is None:
-            return events
-        is_hidden = self.answer_ns is None or self.answer_ns <= self.reads[0].at_ns
-        hidden = self.reasoning_tokens or 0
-        return self.tokens - hidden if is_hidden and hidden < self.tokens else self.tokens
+            return self.events
+        begins_with_answer = (
+            self.answer_ns is not None and self.reads and self.answer_ns <= self.reads[0].at_ns
+        )
+        hidden = (self.reasoning_tokens or 0) if begins_with_answer else 0
+        return self.tokens - hidden if hidden < self.tokens else self.tokens

@@ -16,8 +16,8 @@ from undam.errors import RemoteProtocolError
 from undam.framing import Framing
 from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.template import TemplateSet
+from undam.loadtest.protocol import MAX_EVENTS
 from undam.sse import Comment, LineParser, Parser
-from undam.work_budget import MAX_ITEMS
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -177,6 +177,6 @@ def test_member_names_are_never_variable() -> None:
 def test_events_and_comments_are_limited(block: bytes) -> None:
     read = api_named("openai-chat").read
     counter = EventCounter(Framing.SSE, read, TemplateSet(read))
-    with pytest.raises(RemoteProtocolError, match=f"more than {MAX_ITEMS} events and comments"):
-        counter.receive_data(block * 200_000)
-    assert counter.contents + counter.heartbeats < 2 * MAX_ITEMS
+    with pytest.raises(RemoteProtocolError, match=f"more than {MAX_EVENTS} events and comments"):
+        counter.receive_data(block * 300_000)
+    assert counter.contents + counter.heartbeats < 2 * MAX_EVENTS

@@ -189,7 +189,33 @@ def test_last_ndjson_line_needs_no_line_end() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
     result = analyzed([head, b'{"a": "x"}\n{"a"', b': "y"}'], CLOSED, api="plain", path="a")
     assert result.reads == (ContentRead(1001, 1, 2, 1), ContentRead(1002, 2, 4, 1))
-    assert result.outcome is Outcome.COMPLETE
+    assert (result.outcome, result.answer_ns) == (Outcome.COMPLETE, 1001)
+    last = analyzed([head, b'{"b": 1}\n', b'{"a": "y"}'], CLOSED, api="plain", path="a")
+    assert last.answer_ns == 1002
+
+
+def test_long_answer_is_complete_and_an_endless_one_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = [CHUNKED + chunk(token() * 40_000), chunk(DONE) + LAST_CHUNK]
+    result = analyzed(answer)
+    assert (result.outcome, result.events) == (Outcome.COMPLETE, 40_000)
+    monkeypatch.setattr("undam.loadtest.analysis.counting.MAX_EVENTS", 30_000)
+    assert analyzed(answer).kind == "too-large"
+
+
+def test_document_that_is_too_large_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("undam.loadtest.analysis.response_analyzer.MAX_DOCUMENT_BYTES", 9)
+    for size, kind in ((9, ""), (10, "too-large")):
+        analyzer = ResponseAnalyzer(ApiContext("plain", streams=False))
+        body = b'"' + b"x" * (size - 2) + b'"'
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+        analyzer.receive((1000, 0, 0, head + body))
+        ended = RequestEnd(
+            number=0, worker=0, warmup=False, intended_ns=900, started_ns=950, ended_ns=5000,
+            cause=EndCause.COMPLETE,
+        )  # fmt: skip
+        assert analyzer.finish(ended).kind == kind
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from undam.apis import CHAT, MESSAGES, RESPONSES, Api
+from undam.apis.shape import FORM_APIS
 from undam.framing import Framing
 from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.template import TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, PromptUsage, is_reasoning, usage_of
 
+OLLAMA = FORM_APIS["ollama"]
 BLOCK = {"type": "content_block_delta"}
 
 
@@ -80,6 +82,10 @@ def test_later_counts_replace_earlier_ones_and_missing_ones_do_not() -> None:
         (MESSAGES, {**BLOCK, "delta": {"type": "text_delta", "text": "x"}}, False),
         (RESPONSES, {"type": "response.reasoning_summary_text.delta", "delta": "x"}, True),
         (RESPONSES, {"type": "response.output_text.delta", "delta": "x"}, False),
+        (OLLAMA, {"message": {"thinking": "x", "content": ""}, "done": False}, True),
+        (OLLAMA, {"message": {"thinking": "", "content": "x"}, "done": False}, False),
+        (OLLAMA, {"thinking": "x", "response": "", "done": False}, True),
+        (OLLAMA, {"thinking": "x", "response": "y", "done": False}, False),
     ],
 )  # fmt: skip
 def test_reasoning_of_each_api(api: Api, payload: dict[str, Any], expected: bool) -> None:
@@ -108,3 +114,15 @@ def test_usage_in_each_event_is_never_skipped_by_a_template() -> None:
         payload = {**chat(content="x"), "usage": {"prompt_tokens": 9 + number}}
         counter.receive_data(f"data: {json.dumps(payload)}\n\n".encode())
     assert counter.usage.prompt == 16
+
+
+@pytest.mark.parametrize(("completion_tokens", "expected"), [(0, None), (3, 3)])
+def test_zero_tokens_after_content_are_not_a_count(
+    completion_tokens: int, expected: int | None
+) -> None:
+    counter = EventCounter(Framing.SSE, CHAT.read, TemplateSet(CHAT.read))
+    usage = {"choices": [], "usage": {"completion_tokens": completion_tokens}}
+    counter.receive_data(f"data: {json.dumps(usage)}\n\n".encode())
+    assert counter.reported_tokens == completion_tokens
+    counter.receive_data(f"data: {json.dumps(chat(content='x'))}\n\n".encode())
+    assert counter.reported_tokens == expected

@@ -12,8 +12,8 @@ from undam.framing.text import BINARY
 from undam.loadtest.analysis.content import ContentCheck
 from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
+from undam.loadtest.protocol import MAX_EVENTS
 from undam.sse import Comment, Event, LineParser, Parser
-from undam.work_budget import MAX_ITEMS
 
 # A chat chunk has about 0.2 KB, but one with a tool call or an image can have several MB.
 MAX_EVENT_BYTES = 4 << 20
@@ -69,6 +69,14 @@ class EventCounter:
         self._decoder = decoder
 
     @property
+    def reported_tokens(self) -> int | None:
+        """Completion tokens, as last reported by the server; ``None`` if not reported.
+
+        Some gateways report 0 tokens if they do not know the number, even after content.
+        """
+        return None if self.contents and not self.tokens else self.tokens
+
+    @property
     def pending_bytes(self) -> int:
         """Number of bytes in the event that is still incomplete."""
         parser = self._decoder or self._parser
@@ -79,13 +87,13 @@ class EventCounter:
 
         Raises:
             RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``, or there are more than
-                ``MAX_ITEMS`` events and comments.
+                ``MAX_EVENTS`` events and comments.
         """
         before = self.contents
         for begin in range(0, len(data), _PIECE_BYTES):
             self._receive(data[begin : begin + _PIECE_BYTES])
-            if self._items > MAX_ITEMS:
-                raise RemoteProtocolError(f"there are more than {MAX_ITEMS} events and comments")
+            if self._items > MAX_EVENTS:
+                raise RemoteProtocolError(f"there are more than {MAX_EVENTS} events and comments")
         return self.contents - before
 
     def _receive(self, data: bytes) -> None:

@@ -22,6 +22,7 @@ from undam.loadtest.analysis.form import form_of, is_document, is_utf8
 from undam.loadtest.analysis.framing import HeadCache, MessageFraming, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
+from undam.loadtest.protocol import MAX_DOCUMENT_BYTES
 from undam.record import Head
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
@@ -186,7 +187,7 @@ class ResponseAnalyzer:
             kind=kind,
             message=one_line(message, self._context.secrets) if message else "",
             reads=tuple(self._reads),
-            tokens=document.tokens if counter is None else counter.tokens,
+            tokens=document.tokens if counter is None else counter.reported_tokens,
             empties=0 if counter is None else counter.empties,
             heartbeats=0 if counter is None else counter.heartbeats,
             body_bytes=self._body_bytes,
@@ -207,6 +208,10 @@ class ResponseAnalyzer:
     def _take(self, read: RawRead, body: bytes) -> None:
         counter = self._counter
         if not self._context.streams:
+            if self._body_bytes > MAX_DOCUMENT_BYTES:
+                message = f"the document is larger than {MAX_DOCUMENT_BYTES} bytes"
+                self._fault, self._parts = ("too-large", message), []
+                return
             self._parts.append(body)
             return
         if counter is None:
@@ -289,6 +294,8 @@ class ResponseAnalyzer:
             return
         if events:
             last = self._last
+            if self._counter.has_answer and self._answer_ns is None:
+                self._answer_ns = last[0]
             known = self._reads[-1] if self._reads else None
             if known is not None and known.at_ns == last[0]:
                 self._reads[-1] = known._replace(events=known.events + events)
@@ -385,4 +392,5 @@ class ResponseAnalyzer:
 
 def _fault_from(error: RemoteProtocolError, kind: str) -> tuple[str, str]:
     message = str(error)
-    return ("too-large" if "larger than" in message else kind), message
+    too_large = "larger than" in message or "more than" in message
+    return ("too-large" if too_large else kind), message

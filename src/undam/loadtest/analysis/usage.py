@@ -71,6 +71,9 @@ def is_reasoning(meaning: Meaning) -> bool:
         return "reasoning" in kind
     if kind:
         return text(mapping(payload.get("delta")).get("type")) == "thinking_delta"
+    message = mapping(payload.get("message")) or payload
+    if message.get("thinking"):  # Ollama
+        return not any(map(message.get, ("content", "response", "tool_calls")))
     deltas = [mapping(mapping(one).get("delta")) for one in sequence(payload.get("choices"))]
     return any(delta.get(key) for delta in deltas for key in _REASONING_KEYS) and not any(
         delta.get("content") or delta.get("tool_calls") for delta in deltas
