@@ -75,6 +75,19 @@ def test_search_starts_at_a_low_rate_with_short_steps() -> None:
     assert search_load(slots, 8.0, 1, BenchOptions()).concurrency == 8
 
 
+def test_each_step_of_a_search_has_other_arrival_times() -> None:
+    first = load(find_max=True, slo=("errors<1%",), rate=9.0, seed=7)
+    steps = [search_load(first, 9.0, 1, BenchOptions(), number=number) for number in range(3)]
+    assert [step.seed for step in steps] == [7, 8, 9]
+
+
+@pytest.mark.parametrize("text", ["requests_per_second>=5", "tokens_per_second>100"])
+def test_search_rejects_an_objective_that_low_loads_miss(text: str) -> None:
+    with pytest.raises(UsageError, match="low loads miss"):
+        parse_slos(BenchOptions(find_max=True, slo=("ttft_p99<1s", text)))
+    assert len(parse_slos(BenchOptions(slo=(text,)))) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from support.load_test_model import findings, simulate
 from undam.metrics import LoadGeneratorStats, find_causes, summarize
+from undam.metrics.validity.asked import RequestedLoad
 from undam.record import Outcome, RequestResult
 from undam.record.request_result import IntegrityCounts
 from undam.rules import Severity
@@ -175,6 +176,12 @@ def test_late_sends_are_reported_with_their_effect() -> None:
     assert (found.evidence["delay_ms"], found.evidence["shown_ms"]) != (None, None)
 
 
+def test_requested_limit_on_the_concurrency_is_not_a_late_load_generator() -> None:
+    waited = summarize(simulate(20, sent_late_ms=40))
+    assert waited.findings(asked=RequestedLoad(is_open=True, max_concurrency=4)) == []
+    assert [one.code for one in waited.findings(asked=RequestedLoad(is_open=True))] == ["UD908"]
+
+
 def test_clock_step_is_reported_and_does_not_change_metrics() -> None:
     measured = simulate(20)
     first = measured[0]
@@ -211,6 +218,16 @@ def test_failures_are_listed_by_kind_after_caveats() -> None:
 def test_several_tokens_per_event_are_attributed_to_the_engine() -> None:
     several = [replace(one, tokens=256) for one in simulate(20)]
     assert [one.code for one in findings(several)] == ["UD501"]
+
+
+def test_hidden_reasoning_is_not_several_tokens_per_event() -> None:
+    hidden = [
+        replace(one, tokens=464, reasoning_tokens=400, answer_ns=one.reads[0].at_ns)
+        for one in simulate(20)
+    ]
+    assert findings(hidden) == []
+    streamed = [replace(one, answer_ns=one.reads[5].at_ns) for one in hidden]
+    assert [one.code for one in findings(streamed)] == ["UD501"]
 
 
 def test_no_requests_have_no_findings() -> None:

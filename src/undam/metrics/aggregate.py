@@ -115,6 +115,7 @@ class Aggregate:
         events: content events of all responses.
         events_without_usage: content events of the responses whose server reported no usage.
         tokens: tokens of the responses whose server reported usage.
+        streamed_tokens: these tokens without reasoning that was not streamed.
         prompt_tokens: tokens of the prompts for which the server reported cached tokens.
         cached_tokens: tokens of these prompts that the server took from its prefix cache.
         reasoning_tokens: completion tokens spent on reasoning.
@@ -155,6 +156,7 @@ class Aggregate:
     events: int = field(default=0, metadata=SUM)
     events_without_usage: int = field(default=0, metadata=SUM)
     tokens: int = field(default=0, metadata=SUM)
+    streamed_tokens: int = field(default=0, metadata=SUM)
     empties: int = field(default=0, metadata=SUM)
     nagle_answers: int = field(default=0, metadata=SUM)
     nagle_ns: int = field(default=0, metadata=SUM)
@@ -307,6 +309,7 @@ class Aggregate:
             self.events_without_usage += one.events
         else:
             self.tokens += one.tokens
+            self.streamed_tokens += one.streamed_tokens
         self._add_usage(one)
         if one.integrity is not None:
             self._add_integrity(one.number, one.integrity)

@@ -67,7 +67,7 @@ def find_causes(
     """
     asked = asked or RequestedLoad()
     caveats = [
-        *_find_caveats(aggregate, client or LoadGeneratorStats(), hop),
+        *_find_caveats(aggregate, client or LoadGeneratorStats(), hop, asked),
         *find_validity(aggregate, asked, hop),
     ]
     others = [
@@ -83,10 +83,14 @@ def find_causes(
     return caveats + others
 
 
-def _find_caveats(aggregate: Aggregate, client: LoadGeneratorStats, hop: str) -> Iterator[Finding]:
+def _find_caveats(
+    aggregate: Aggregate, client: LoadGeneratorStats, hop: str, asked: RequestedLoad
+) -> Iterator[Finding]:
     remedy = Fix("undam bench", f"--workers {2 * client.workers}")
     yield from _find_uncertain(aggregate, hop, remedy)
-    yield from _find_late_sends(aggregate, hop, remedy)
+    if asked.max_concurrency is None:
+        # With a limit, requests are sent late because they wait for others to end, as requested.
+        yield from _find_late_sends(aggregate, hop, remedy)
     late = aggregate.read_lateness.quantile(0.99) if aggregate.read_lateness.count else 0
     if late > _LATE_NS:
         yield finding("UD901", hop, severity=_DOUBTFUL, late_ms=_ms(late), fix=remedy)
@@ -207,8 +211,9 @@ def _find_server(aggregate: Aggregate, hop: str, *, streams: bool) -> Iterator[F
             severity=Severity.INFO if stalls.answers < 0.01 * answers else None,
         )  # fmt: skip
     events = aggregate.events - aggregate.events_without_usage
-    if streams and events and aggregate.tokens >= _TOKENS_PER_EVENT * events:
-        yield finding("UD501", hop, tokens_per_event=round(aggregate.tokens / events, 1))
+    tokens = aggregate.streamed_tokens
+    if streams and events and tokens >= _TOKENS_PER_EVENT * events:
+        yield finding("UD501", hop, tokens_per_event=round(tokens / events, 1))
 
 
 def _ms(ns: int) -> float:

@@ -381,8 +381,8 @@ RULES = (
         slug="prompts-repeated",
         severity=Severity.INFO,
         message=(
-            "{requests} requests used {prompts} different prompts, and the server does not report "
-            "cached tokens: TTFT may be that of a warm prefix cache"
+            "only {prompts} of {requests} requests had a new prompt, and the server does not "
+            "report cached tokens: TTFT may be that of a warm prefix cache"
         ),
         what="The prompts from a file or from `--data` were sent more than once.",
         why="""

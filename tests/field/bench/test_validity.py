@@ -101,6 +101,15 @@ def test_repeated_prompts_are_named_as_a_warm_cache(tmp_path: Path) -> None:
         assert report["unique_prompts"] is False
 
 
+def test_body_of_the_user_is_one_repeated_prompt() -> None:
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "a question"}]}
+    with serving(model_server(PrefixCacheServer())) as at:
+        url = at.url("/v1/chat/completions")
+        _, report = bench(url, "-n", "20", "-c", "4", "--data", json.dumps(body))
+    assert report["prompts"] == 1
+    assert "UD922" in [one["code"] for one in report["caveats"]]
+
+
 def test_shared_prefix_is_sent_as_requested() -> None:
     server = PrefixCacheServer()
     with serving(model_server(server)) as at:

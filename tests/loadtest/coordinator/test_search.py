@@ -204,3 +204,5 @@ def test_step_ends_early_only_if_many_requests_fail() -> None:
     assert not is_failing(9, 20), "a burst"
     assert not is_failing(10, 200)
     assert is_failing(11, 200)
+    assert not is_failing(30, 200, allowed=40), "the objectives allow more failures"
+    assert is_failing(41, 200, allowed=40)

@@ -11,7 +11,7 @@ from support.load_test_model import simulate
 from support.queue_servers import OPEN_LOOP, open_loop, queueing
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.slo import SloResult, parse_slo, slo_json
-from undam.loadtest.setup.slo_values import meets_all, slo_result
+from undam.loadtest.setup.slo_values import allowed_failures, meets_all, slo_result
 from undam.metrics import summarize
 from undam.metrics.validity.asked import RequestedLoad
 from undam.record import Outcome, RequestResult
@@ -113,10 +113,13 @@ def test_delay_of_this_client_is_a_doubt_only_if_it_could_change_the_verdict() -
     assert not missed.is_met
     assert missed.is_doubtful
     assert "could have changed this" in missed.text
+    capped = RequestedLoad(is_open=True, max_concurrency=4)
+    assert not value_of("ttft_p99<120ms", late, capped).is_doubtful
     for text in ("ttft_p99<90ms", "ttft_p99<500ms"):
         assert not value_of(text, late).is_doubtful
     goodput = [*simulate(200, ttft=lambda _: 9_980.0, sent_late_ms=40)]
     assert value_of("goodput>=95%", goodput).is_doubtful
+    assert not value_of("goodput>=95%", goodput, capped).is_doubtful
     assert not value_of("goodput>=95%", late).is_doubtful
 
 
@@ -136,3 +139,38 @@ def test_one_percent_of_failures_is_allowed_without_an_objective_for_them() -> N
     assert meets(2, "itl_p99<1s", "errors<5%")
     assert not meets(8, "itl_p99<1s", "errors<5%")
     assert not meets(0, "itl_p99<1ms")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "texts", "is_met"),
+    [
+        (Outcome.INCOMPLETE, ("errors<1%",), False),
+        (Outcome.INCOMPLETE, ("errors<1%", "incomplete<60%"), True),
+        (Outcome.INCOMPLETE, ("goodput>=40%",), True),
+        (Outcome.ERROR, ("incomplete<1%",), False),
+        (Outcome.ERROR, ("errors<60%",), True),
+    ],
+)
+def test_objective_for_one_outcome_does_not_allow_the_other(
+    outcome: Outcome, texts: Sequence[str], is_met: bool
+) -> None:
+    half = [
+        replace(one, outcome=outcome, kind="reset") if one.number % 2 else one for one in run(100)
+    ]
+    values = [value_of(text, half) for text in ("itl_p99<1s", *texts)]
+    assert meets_all(values, summarize(half)) is is_met
+
+
+@pytest.mark.parametrize(
+    ("texts", "allowed"),
+    [
+        (("ttft_p50<1s",), 0),
+        (("errors<20%",), 40),
+        (("errors<20%", "incomplete<=5"), 45),
+        (("goodput>=80%",), 40),
+        (("goodput>=80%", "errors<5%"), 10),
+    ],
+)
+def test_objectives_allow_failures(texts: Sequence[str], allowed: float) -> None:
+    slos = [parse_slo(text) for text in texts]
+    assert allowed_failures(slos, 200) == pytest.approx(allowed)

@@ -40,9 +40,13 @@ _MIN_FAILED = 10
 _FAILING_SHARE = 0.05
 
 
-def is_failing(failed: int, requests: int) -> bool:
-    """Return whether a step may end early, because more than 5 % of its requests have failed."""
-    return failed >= _MIN_FAILED and failed > _FAILING_SHARE * requests
+def is_failing(failed: int, requests: int, allowed: float = 0.0) -> bool:
+    """Return whether a step may end early, because more than 5 % of its requests have failed.
+
+    Args:
+        allowed: number of failures that the objectives allow.
+    """
+    return failed >= _MIN_FAILED and failed > max(allowed, _FAILING_SHARE * requests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from undam.errors import NetworkError
 from undam.http1.sockets import reset_on_close
 from undam.loadtest.analysis.response_analyzer import RawRead
 from undam.loadtest.worker.active_request import ActiveRequest
+from undam.record.request_result import LOCAL_LIMIT
 from undam.wire import timestamps
 from undam.wire.timestamps import READ_BYTES
 
@@ -41,11 +42,11 @@ _KINDS = {
     errno.ETIMEDOUT: ("timeout", "connection attempt timed out"),
     errno.EHOSTUNREACH: ("unreachable", "no route to host"),
     errno.ENETUNREACH: ("unreachable", "network is unreachable"),
-    errno.EMFILE: ("local-limit", "this process is out of file descriptors (ulimit -n)"),
-    errno.ENFILE: ("local-limit", "this system is out of file descriptors"),
-    errno.EADDRNOTAVAIL: ("local-limit", "this machine has no free local port for the target"),
-    errno.ENOBUFS: ("local-limit", "this machine has no memory left for sockets"),
-    errno.ENOMEM: ("local-limit", "this machine has no memory left for sockets"),
+    errno.EMFILE: (LOCAL_LIMIT, "this process is out of file descriptors (ulimit -n)"),
+    errno.ENFILE: (LOCAL_LIMIT, "this system is out of file descriptors"),
+    errno.EADDRNOTAVAIL: (LOCAL_LIMIT, "this machine has no free local port for the target"),
+    errno.ENOBUFS: (LOCAL_LIMIT, "this machine has no memory left for sockets"),
+    errno.ENOMEM: (LOCAL_LIMIT, "this machine has no memory left for sockets"),
 }
 
 

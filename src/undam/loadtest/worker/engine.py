@@ -16,7 +16,7 @@ from undam.loadtest.worker.connection import ConnectionState, Fault, WorkerConne
 from undam.loadtest.worker.pool import WorkerConnectionPool
 from undam.loadtest.worker.schedule import DueRequest
 from undam.poller import READABLE, WRITABLE, Poller
-from undam.record.request_result import CANCELLED
+from undam.record.request_result import CANCELLED, LOCAL_LIMIT
 from undam.wire.clock import wait_ready
 
 NEVER_NS = 1 << 63
@@ -32,7 +32,7 @@ _MIN_EVENTS = 64
 # reads are limited, too.
 READ_OVERHEAD_BYTES = 256
 # Faults after which the server has certainly not accepted the request.
-_NOT_ACCEPTED = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
+_NOT_ACCEPTED = frozenset({"refused", "unreachable", LOCAL_LIMIT, "tls", "network"})
 
 
 class Engine:

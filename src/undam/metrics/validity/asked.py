@@ -13,6 +13,8 @@ class RequestedLoad:
     Args:
         concurrency: number of slots of a closed loop; ``None`` for an open loop.
         is_open: whether requests start regardless of earlier responses.
+        max_concurrency: maximum number of requests of an open loop in flight; others wait in the
+            load generator.
         prompts: number of different request bodies; 0 if it is unknown.
         unique_prompts: whether each request has a prompt that no other request has.
         prefix_share: share of each prompt that all requests have in common.
@@ -23,6 +25,7 @@ class RequestedLoad:
 
     concurrency: int | None = None
     is_open: bool = False
+    max_concurrency: int | None = None
     prompts: int = 0
     unique_prompts: bool = False
     prefix_share: float = 0.0
@@ -33,15 +36,19 @@ class RequestedLoad:
 
 def requested_load(about: Mapping[str, object]) -> RequestedLoad:
     """Return the requested load, from the conditions of a run; unknown values are ignored."""
-    concurrency, prompts = about.get("concurrency"), about.get("prompts")
     share = about.get("prefix_share")
     return RequestedLoad(
-        concurrency=concurrency if type(concurrency) is int and concurrency > 0 else None,
+        concurrency=_positive(about.get("concurrency")),
         is_open=about.get("arrivals") is not None,
-        prompts=prompts if type(prompts) is int and prompts > 0 else 0,
+        max_concurrency=_positive(about.get("max_concurrency")),
+        prompts=_positive(about.get("prompts")) or 0,
         unique_prompts=about.get("unique_prompts") is True,
         prefix_share=float(share) if type(share) in {int, float} else 0.0,  # type: ignore[arg-type]
         has_history=about.get("has_history") is True,
         has_pauses=about.get("has_pauses") is True,
         streams=about.get("streams") is not False,
     )
+
+
+def _positive(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None

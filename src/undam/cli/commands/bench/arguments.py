@@ -14,7 +14,7 @@ from undam.cli.ui.output import STDOUT, require_writable
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.loadtest.setup.plan import Load, default_warmup
 from undam.loadtest.setup.prompts import REMOVED, Prompt
-from undam.loadtest.setup.slo import Slo, parse_slo
+from undam.loadtest.setup.slo import RATES, Slo, parse_slo
 from undam.loadtest.setup.traces import read_workload
 from undam.timing.distribution import Distribution, parse_distribution
 
@@ -69,9 +69,16 @@ def parse_slos(options: BenchOptions) -> tuple[Slo, ...]:
     """Return the objectives given by ``--slo``, without duplicates.
 
     Raises:
-        UsageError: an objective is invalid.
+        UsageError: an objective is invalid, or a search cannot use it.
     """
-    return tuple(dict.fromkeys(parse_slo(text) for text in options.slo))
+    slos = tuple(dict.fromkeys(parse_slo(text) for text in options.slo))
+    for slo in slos if options.find_max else ():
+        if slo.name in RATES and slo.sign.startswith(">"):
+            raise UsageError(
+                f"--find-max needs objectives that higher loads miss, but low loads miss "
+                f"{slo.text}: use --sweep, or an objective such as 'ttft_p99<500ms'"
+            )
+    return slos
 
 
 def parse_body(options: BenchOptions) -> dict[str, object]:
@@ -172,10 +179,16 @@ def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple
     return tuple(Step(step.label, _with_warmup(step.load, options)) for step in steps)
 
 
-def search_load(load: Load, value: float, length: int, options: BenchOptions) -> Load:
+def search_load(
+    load: Load, value: float, length: int, options: BenchOptions, *, number: int = 0
+) -> Load:
     """Return the load for one search step, with the default warm-up for that load.
 
+    Each step has arrival times of its own. Otherwise, a step that confirms another one would only
+    repeat its random variation.
+
     Args:
+        number: number of the step, which changes the random seed.
         value: rate or concurrency, as in ``load``.
         length: factor for the duration or the number of requests of ``load``.
     """
@@ -184,6 +197,7 @@ def search_load(load: Load, value: float, length: int, options: BenchOptions) ->
         load,
         requests=None if requests is None else requests * length,
         duration_s=None if duration_s is None else duration_s * length,
+        seed=load.seed + number,
     )
     if load.is_open:
         return _with_warmup(replace(load, rate=value), options)

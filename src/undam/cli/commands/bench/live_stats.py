@@ -13,6 +13,7 @@ from undam.loadtest.protocol import Status
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.slo import Slo
+from undam.loadtest.setup.slo_values import allowed_failures
 from undam.metrics import Summary  # imported now, so that no request is delayed
 from undam.record import Outcome, RequestResult
 
@@ -41,6 +42,7 @@ class LiveStats(ProgressListener):
         load: Load | None = None,
     ) -> None:
         self.summary = Summary()
+        self._slos = slos
         self.goodput = Goodput(slos)
         self.kept: list[RequestResult] = []
         self._clean = clean
@@ -79,7 +81,8 @@ class LiveStats(ProgressListener):
         """Return whether a search step may end early because too many requests have failed."""
         outcomes = self.summary.outcomes
         failed = outcomes[Outcome.ERROR] + outcomes[Outcome.INCOMPLETE]
-        return is_failing(failed, self.summary.requests)
+        requests = self.summary.requests
+        return is_failing(failed, requests, allowed_failures(self._slos, requests))
 
     def close(self) -> None:
         """Remove the live line from the terminal."""

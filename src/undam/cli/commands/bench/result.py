@@ -20,6 +20,8 @@ from undam.metrics.server.timeline import ServerTimeline
 from undam.metrics.validity.asked import requested_load
 from undam.metrics.validity.flow import LoadFlow
 from undam.metrics.validity.report import caveats_in
+from undam.record import Outcome
+from undam.record.request_result import LOCAL_LIMIT
 from undam.rules import Finding, Severity
 
 # Findings that do not affect the exit code if an objective covers the same failures.
@@ -67,8 +69,15 @@ class BenchResult:
         )
 
     @property
+    def local_limit(self) -> str | None:
+        """Limit of this machine because of which requests failed, or ``None``."""
+        if not self.summary.failure_kinds[Outcome.ERROR, LOCAL_LIMIT]:
+            return None
+        return self.summary.failure_messages[LOCAL_LIMIT][1]
+
+    @property
     def meets_slos(self) -> bool:
-        """Return whether all objectives are met, and at most 1 % of the requests failed."""
+        """Return whether all objectives are met, and few enough requests failed."""
         return meets_all(self.slos, self.summary)
 
     @property
@@ -85,6 +94,7 @@ class BenchResult:
         flow = LoadFlow(self.summary, requested_load(self.about))
         met = self.meets_slos and self.has_streams and flow.is_stable and not is_failing
         doubtful = self.is_client_late and any(slo.is_doubtful for slo in self.slos)
+        doubtful = doubtful or (not met and self.local_limit is not None)
         served = flow.steady.requests_per_second if flow.steady else flow.served_while_offered
         return StepOutcome(met=met, doubtful=doubtful, served=served)
 

@@ -156,7 +156,9 @@ class BenchSession:
         results: list[BenchResult] = []
         with self._step_files() as files:
             while search.next is not None and not self._interrupt.is_set:
-                load = search_load(step.load, search.next, search.length, self._options)
+                load = search_load(
+                    step.load, search.next, search.length, self._options, number=search.steps
+                )
                 label = f"c={search.next:g}" if is_closed else f"{search.next:g}/s"
                 one = Step(label, load)
                 self._progress.begin(label, search.steps + 1, None)

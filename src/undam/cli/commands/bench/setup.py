@@ -184,7 +184,7 @@ def prepare(
         options=endpoint,
         template=template,
         model=(options.models or first.model) if used else "",
-        prompts=len(used) or (api is not PLAIN and endpoint.data is not None),
+        prompts=len(used) or int(api is not PLAIN and endpoint.data is not None),
         unique_prompts=bool(used) and prompts is None and share < 1,
         has_history=any(prompt.session is not None for prompt in used),
         prefix_share=share,
@@ -313,6 +313,7 @@ def load_about(load: Load, workers: int) -> Mapping[str, object]:
         "workers": workers,
         "concurrency": load.concurrency,
         "rate": load.rate,
+        "max_concurrency": load.max_concurrency,
         "arrivals": load.arrivals if load.is_open else None,
         "seed": load.seed,
     }

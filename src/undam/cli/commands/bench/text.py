@@ -70,10 +70,10 @@ def _search_summary(search: CapacitySearch, results: Sequence[BenchResult]) -> s
     slos = " and ".join(slo.slo.text for slo in results[-1].slos)
     met, missed = _load_text(search, search.met), _load_text(search, search.missed)
     if search.stopped_by_client:
+        reason, remedy = _client_limit(results[-1])
         return (
-            f"stopped at {results[-1].step.label}: delays of the load generator could have changed "
-            f"the verdict; the highest load so far that meets {slos} is {met}. Use more --workers "
-            f"or CPUs"
+            f"stopped at {results[-1].step.label}: {reason}; the highest load so far that meets "
+            f"{slos} is {met}. {remedy}"
         )
     if search.met is None:
         return f"no load meets {slos}; the lowest load tried was {missed}"
@@ -83,6 +83,16 @@ def _search_summary(search: CapacitySearch, results: Sequence[BenchResult]) -> s
     return (
         f"the capacity is between {met} and {missed}{state}: {met} is the highest load that meets "
         f"{slos}"
+    )
+
+
+def _client_limit(result: BenchResult) -> tuple[str, str]:
+    """Return why the load generator ended a search, and a remedy."""
+    if result.local_limit is not None:
+        return f"requests failed because {result.local_limit}", "Raise this limit, or use --workers"
+    return (
+        "delays of the load generator could have changed the verdict",
+        "Use more --workers or CPUs",
     )
 
 
