@@ -110,6 +110,19 @@ STREAMS: dict[str, Stream] = {
         ],
         1, "{}a", "{}",
     ),
+    "speech": Stream(
+        "openai-responses",
+        [typed(type="speech.audio.delta", audio="QUJD"), typed(type="speech.audio.done")],
+        0, "QUJD",
+    ),
+    "messages instead of deltas": Stream(
+        "openai-chat",
+        [
+            plain(choices=[{"index": 0, "message": {"role": "assistant", "content": "a"}}]),
+            plain(choices=[{"delta": {}, "message": {"content": "a"}, "finish_reason": "stop"}]),
+        ],
+        0, "a",
+    ),
     "transcription": Stream(
         "openai-responses",
         [typed(type="transcript.text.delta", delta="a"), typed(type="transcript.text.done")],

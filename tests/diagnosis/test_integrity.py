@@ -301,6 +301,11 @@ class TestNumbers:
         events[10] = b"id: 7\n" + events[10]
         assert _integrity(events, api="plain").is_intact
 
+    def test_a_reserved_id_of_the_last_event(self) -> None:
+        events = _sse(*({"t": n} for n in range(20)), ids=[*range(1, 20), 999])
+        assert _integrity(events, api="plain").is_intact
+        assert _integrity(events[:3] + events[5:-1], api="plain").lost == 2
+
     def test_events_between_two_with_ids(self) -> None:
         events = _sse(*({"t": n} for n in range(20)), ids=range(20))
         events.insert(5, b'data: {"note":"without an id"}\n\n')
@@ -316,8 +321,74 @@ class TestNumbers:
         assert _integrity(events(whole), api="openai-responses").is_intact
         assert _integrity(events(whole + "and more"), api="openai-responses").altered == 1
 
+    @pytest.mark.parametrize("prefix", ["response.output_text", "transcript.text"])
+    def test_each_text_has_its_own_final_event(self, prefix: str) -> None:
+        def text(item: str) -> list[dict[str, str]]:
+            words = [f"{item}{n} " for n in range(9)]
+            deltas = [{"type": f"{prefix}.delta", "item_id": item, "delta": w} for w in words]
+            return [*deltas, {"type": f"{prefix}.done", "item_id": item, "text": "".join(words)}]
+
+        both = [*text("a"), {"type": f"{prefix}.note", "item_id": "a"}, *text("b")]
+        assert _integrity(_sse(*both), api="plain").is_intact
+        assert _integrity(_sse(*both[:-2]), api="plain").is_intact  # UD601 reports the cut.
+        assert _integrity(_sse(*both[:13], *both[14:]), api="plain").altered == 1
+
+
+SENTENCE = ["Le ", "café ", "est ", "prêt, ", "déjà ", "servi à ", "l’hôtel. ", "Voilà ", "!"]
+
+
+class TestMisreadText:
+    @staticmethod
+    def _misread(text: str, charset: str) -> str:
+        return b"".join(bytes([b]) for b in text.encode()).decode(charset, "replace")
+
+    @pytest.mark.parametrize("charset", ["latin-1", "cp1252"])
+    def test_utf_8_that_was_decoded_as_another_charset(self, charset: str) -> None:
+        texts = [self._misread(text.replace("à", "é"), charset) for text in SENTENCE]
+        found = _integrity(plain_events(texts))
+        assert found.altered == 6
+        assert "cafÃ©" in found.first_of("altered")
+        (finding,) = find_faults("edge", found)
+        assert (finding.code, finding.severity) == ("UD614", Severity.WARNING)
+
+    def test_chinese_that_was_decoded_as_latin_1(self) -> None:
+        texts = [character.encode().decode("latin-1") for character in "一二三四五六七八"]
+        assert _integrity(plain_events(texts)).altered == 8
+
+    @pytest.mark.parametrize(
+        "texts",
+        [
+            SENTENCE,
+            ["“", "É", "»", "Ã", "©", "™", "…", "ß"] * 3,
+            ["The ", "text ", "`cafÃ©` ", "was ", "meant ", "as ", "café ", ".", "."],
+            ["The ", "text ", "`cafÃ©` ", "is ", "a ", "well-", "known ", "fault ", "."],
+            list("一二三四五六七八"),
+            ["a", "\x81\u0152", "b", "c", "d", "e", "f", "g"],
+        ],
+    )
+    def test_other_special_characters_are_no_fault(self, texts: list[str]) -> None:
+        assert _integrity(plain_events(texts)).is_intact
+
 
 class TestAgainstAnInnerHop:
+    @staticmethod
+    def _two_answers(swapped: set[int] = frozenset()) -> list[bytes]:  # type: ignore[assignment]
+        chunks = []
+        for step in range(30):
+            for index in (1, 0) if step in swapped else (0, 1):
+                delta = {"content": f"word{step * 7 % 30} "}
+                chunks.append({"choices": [{"index": index, "delta": delta}]})
+        return _sse(*chunks)
+
+    def test_two_parallel_answers_in_another_order(self) -> None:
+        inner = _reading(self._two_answers())
+        same = compare_answers(inner, _reading(self._two_answers({4, 11, 20})))
+        assert same is not None
+        assert same.is_intact
+        lossy = compare_answers(inner, _reading(drop(self._two_answers({4, 11, 20}), {30})))
+        assert lossy is not None
+        assert (lossy.faults, lossy.lost, lossy.first_of("lost")) == (1, 1, "event 30")
+
     INNER = plain_events([f"word{n} " for n in range(60)])
 
     def _compare(self, outer: Sequence[bytes]) -> AnswerIntegrity | None:

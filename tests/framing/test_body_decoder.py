@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from undam.errors import RemoteProtocolError
 from undam.framing import BodyDecoder, Framing
 from undam.framing.decoder import Decoder, new_decoder
-from undam.framing.detect import DECIDE_BYTES, boundary_of, detect
+from undam.framing.detect import DECIDE_BYTES, boundary_of, detect, has_bare_values
 from undam.framing.multipart import MultipartDecoder
 from undam.framing.text import BINARY
 from undam.sse import Comment, Event
@@ -190,6 +190,49 @@ def test_indented_json_values_that_follow_each_other(size: int) -> None:
     decoder = BodyDecoder("application/json")
     assert [json.loads(text) for text in _texts(_feed(decoder, body, size))] == values
     assert (decoder.framing, decoder.pending_bytes) == (Framing.NDJSON, 0)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("separator", ["", " ", "\r"])
+def test_json_values_without_line_ends(separator: str, size: int) -> None:
+    body = separator.join(TEXTS).encode()
+    decoder = BodyDecoder("application/json")
+    assert _texts(_feed(decoder, body, size)) == TEXTS
+    assert (decoder.framing, decoder.pending_bytes) == (Framing.NDJSON, 0)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "bare"),
+    [
+        (b'{"a": "}{"}', True),
+        (b'{"a": "}{"}\n', False),
+        (b'{"a": 1} {"b": 2}\n{"c": 3}', True),
+        (b'{"a": 1}\n{"b": 2}{"c": 3}', False),
+        (b'{"a": 1}]\n', False),
+        (b'{"a": ', False),
+        (b'{\n "a": 1\n}', True),
+        (b'{"a":' * 900, False),
+    ],
+)
+def test_bare_values_are_recognised_by_the_first_line(beginning: bytes, bare: bool) -> None:
+    assert has_bare_values(beginning) is bare
+
+
+def test_a_string_in_an_array_is_complete_at_its_closing_quote() -> None:
+    decoder = new_decoder(Framing.JSON_ARRAY, "application/json", 1 << 20)
+    assert _texts(decoder.receive_data(b'["Hel\\"')) == []
+    assert _texts(decoder.receive_data(b'lo"')) == ['"Hel\\"lo"']
+    assert decoder.pending_bytes == 0
+    assert _texts(decoder.receive_data(b' , "a,b", 7, "c"]')) == ['"a,b"', "7", '"c"']
+
+
+def test_a_character_that_is_divided_between_two_parts_of_a_payload() -> None:
+    text = "日本語 🚀".encode()
+    parts = [message(text[at : at + 2], "PayloadPart") for at in range(0, len(text), 2)]
+    decoder = new_decoder(Framing.EVENTSTREAM, "", 1 << 20)
+    assert "".join(_texts(decoder.receive_data(b"".join(parts)))) == "日本語 🚀"
+    # The payloads of other messages are complete, so half a character is an error of the server.
+    assert _texts(decoder.receive_data(message(text[:2]) + message(text[2:3]))) == ["�", "�"]
 
 
 def test_text_is_divided_into_words() -> None:

@@ -61,7 +61,8 @@ def _choices(payload: Mapping[str, object]) -> tuple[str, str, bool]:
     tools: list[str] = []
     ends = False
     for choice in map(mapping, sequence(payload.get("choices"))):
-        delta = mapping(choice.get("delta"))
+        # Some servers send the parts of an answer as messages, in the form of a whole response.
+        delta = mapping(choice.get("delta" if "delta" in choice else "message"))
         values = [choice.get("text"), *map(delta.get, _DELTA_TEXT)]
         texts = [one for one in values if one and isinstance(one, str)]
         tools += [part for call in calls_in(delta) for part in _call(mapping(call))]
@@ -142,7 +143,8 @@ def _read_response_value(event: str, value: object) -> Meaning:
         return Meaning(Kind.ERROR, message or kind, payload=payload)
     if kind in _RESPONSE_ENDS:
         return Meaning(Kind.FINISH, ends=True, tokens=tokens, payload=payload)
-    delta = text(payload.get("delta")) or text(payload.get("partial_image_b64"))
+    values = (payload.get("delta"), payload.get("audio"), payload.get("partial_image_b64"))
+    delta = next(filter(None, map(text, values)), "")
     if delta and kind.endswith((".delta", ".partial_image")):
         tool = delta if "arguments" in kind or "input" in kind else ""
         return Meaning(Kind.CONTENT, delta, payload=payload, tool=tool)

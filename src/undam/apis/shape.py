@@ -137,7 +137,7 @@ class ShapeReader:
         self._recognise(api)
         kind = text(mapping(value).get("type")) or event
         if api is RESPONSES and kind in _RESPONSE_ENDS:
-            return Meaning(Kind.FINISH, ends=True)
+            return Meaning(Kind.FINISH, ends=True, payload=value)
         return _read_as(api, event, data, value)
 
     def _recognise(self, api: Api) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from undam.diagnosis.reading import Reading
+from undam.framing import Framing
 from undam.timing import median
 
 # If two reads are closer together than this, their data left the last buffer at once. Model servers
@@ -15,6 +16,14 @@ from undam.timing import median
 _TOGETHER_MIN_NS = 300_000
 # A longer gap is always a pause, however slow the stream is.
 _TOGETHER_MAX_NS = 5_000_000
+
+# Some servers send the end of an event, such as its blank line, with the next event. Such a read
+# ends with the last byte of a value or of a line. A buffer rarely splits a stream there.
+_ENDS_OF_VALUES = {
+    Framing.SSE: (b"\n", b"\r", b"}"),
+    Framing.NDJSON: (b"}",),
+    Framing.JSON_SEQ: (b"}", b"]"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,8 @@ class Burst:
         events: content events that became readable in the burst.
         size_bytes: stream bytes after decoding.
         wire_bytes: encoded bytes if the stream is compressed, else the same as ``size_bytes``.
-        inside: whether the burst ended in the middle of an event.
+        inside: whether the burst ended in the middle of an event. An event that lacks only its
+            terminator does not count.
         last_event_bytes: approximate size of its last event.
         late_ns: longest time for which data of one of its reads waited in the kernel.
     """
@@ -99,7 +109,7 @@ def _burst(reading: Reading, group: Sequence[int], per_read: Sequence[int]) -> B
         events=events,
         size_bytes=size,
         wire_bytes=coded,
-        inside=left > 0,
+        inside=left > 0 and not reads[-1].data.endswith(_ENDS_OF_VALUES.get(reading.framing, ())),
         last_event_bytes=whole // events if events else size,
         late_ns=max(read.late_ns for read in reads),
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
 
-from undam.apis.meaning import mapping
+from undam.apis.meaning import count, mapping, sequence
 from undam.diagnosis.numbering import (
     FEW,
     AnswerIntegrity,
@@ -20,6 +20,7 @@ from undam.diagnosis.numbering import (
     count_ids,
     count_numbers,
     count_pieces,
+    find_misread,
     find_torn,
     join_texts,
     places_of,
@@ -51,6 +52,9 @@ def analyze_integrity(reading: Reading) -> AnswerIntegrity:
     found = _from_numbers(reading) or _from_events(contents)
     if found.evidence == "events" and _final_text_differs(reading):
         found = replace(found, altered=1, first=(("altered", "the text in the final event"),))
+    misread, place = find_misread([item.shown for item in contents])
+    if misread and found.is_intact:
+        found = replace(found, evidence="events", altered=misread, first=(("altered", place),))
     return _with_torn(found, reading, text)
 
 
@@ -61,8 +65,8 @@ def compare_answers(inner: Reading, outer: Reading) -> AnswerIntegrity | None:
         ``None`` if they differ by more than lost, repeated or reordered events: the model may
         have generated another text, or the hop may divide it differently.
     """
-    sent = [item.text for item in inner.contents]
-    got = [item.text for item in outer.contents]
+    sent_at, sent = _texts_by_choice(inner)
+    got_at, got = _texts_by_choice(outer)
     if min(len(sent), len(got)) < FEW or max(len(sent), len(got)) > _MAX_COMPARED:
         return None
     matcher = SequenceMatcher(None, sent, got, autojunk=False)
@@ -95,11 +99,26 @@ def compare_answers(inner: Reading, outer: Reading) -> AnswerIntegrity | None:
         duplicated=len(duplicated),
         reordered=len(added),
         first=places_of(
-            lost=lost[0][0] if lost else None,
-            duplicated=duplicated[0] if duplicated else None,
-            reordered=added[0][0] if added else None,
+            lost=sent_at[lost[0][0]] if lost else None,
+            duplicated=got_at[duplicated[0]] if duplicated else None,
+            reordered=got_at[added[0][0]] if added else None,
         ),
     )
+
+
+def _texts_by_choice(reading: Reading) -> tuple[list[int], list[str]]:
+    """Return the numbers and texts of the events, one parallel answer after the other.
+
+    A server may send the events of one step in any order.
+    """
+    ordered = sorted(enumerate(reading.contents), key=lambda pair: _choice_of(pair[1]))
+    return [number for number, _ in ordered], [item.text for _, item in ordered]
+
+
+def _choice_of(item: TimedEvent) -> int:
+    payload = mapping(item.meaning.payload) if item.meaning is not None else {}
+    first = mapping(next(iter(sequence(payload.get("choices"))), None))
+    return count(first.get("index")) or 0
 
 
 def _is_cut(reading: Reading) -> bool:
@@ -172,23 +191,34 @@ def _content(item: TimedEvent) -> object:
     return item.text, None if item.meaning is None else repr(item.meaning.payload)
 
 
+_PREFIXES_WITH_FINAL = ("response.output_text", "transcript.text")
+
+
 def _final_text_differs(reading: Reading) -> bool:
-    """Return whether the deltas of the Responses API differ from the text in the final event."""
-    deltas, finals = [], []
+    """Return whether the deltas of a text differ from the text in its final event.
+
+    An answer has several texts if the model writes several messages.
+    """
+    deltas: dict[object, list[str]] = {}
+    finals: dict[object, str] = {}
     for item in reading.items:
         payload = mapping(item.meaning.payload) if item.meaning is not None else {}
-        if payload.get("type") == "response.output_text.delta":
-            deltas.append(item.text)
-        elif payload.get("type") == "response.output_text.done":
-            finals.append(str(payload.get("text")))
-    return bool(deltas and finals) and "".join(deltas) != "".join(finals)
+        prefix, _, suffix = str(payload.get("type")).rpartition(".")
+        if prefix not in _PREFIXES_WITH_FINAL:
+            continue
+        place = str(payload.get("item_id")), str(payload.get("content_index"))
+        if suffix == "delta":
+            deltas.setdefault(place, []).append(item.text)
+        elif suffix == "done":
+            finals[place] = str(payload.get("text"))
+    return any("".join(deltas[place]) != finals[place] for place in deltas.keys() & finals.keys())
 
 
 def _with_torn(found: AnswerIntegrity, reading: Reading, text: str) -> AnswerIntegrity:
     head = reading.exchange.head
     kind = (head.get("content-type") or "").lower() if head else ""
     coded = "charset=" in kind and "utf-8" not in kind and "utf8" not in kind
-    count, near = (0, "") if coded else find_torn(text)
-    if not count:
+    places, near = (0, "") if coded else find_torn(text)
+    if not places:
         return found
-    return replace(found, torn=count, first=(*found.first, ("torn", near)))
+    return replace(found, torn=places, first=(*found.first, ("torn", near)))

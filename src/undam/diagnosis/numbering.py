@@ -25,6 +25,8 @@ _QUOTED = re.compile(
     "[\"'`(\\[\u00ab\u2018\u201c]\N{REPLACEMENT CHARACTER}[\"'`)\\]\u00bb\u2019\u201d]"
 )
 _NAMED = re.compile(r"(?i)U\+FFFD|replacement character")
+_SPECIAL = re.compile("[^\0-\x7f]+")
+_FEW_MISREAD = 4
 _NUMBER = re.compile(r"(.*?)(\d{1,18})")
 
 
@@ -146,7 +148,9 @@ def count_ids(events: Sequence[tuple[str, object]]) -> AnswerIntegrity | None:
         index for index, (a, b) in enumerate(pairwise(events), 1) if a[0] == b[0] and a[1] != b[1]
     }
     kept = [n for index, n in enumerate(numbers) if index not in repeated]
-    return count_gaps(kept, "event-ids")
+    integrity = count_gaps(kept, "event-ids")
+    # A reserved ID, such as 999 for the last event, is not part of the numbering.
+    return integrity if integrity.lost <= integrity.received else None
 
 
 def _is_regular(numbers: Sequence[int]) -> bool:
@@ -204,6 +208,28 @@ def find_torn(text: str) -> tuple[int, str]:
     start = places[0].start()
     near = TORN.sub(REPLACEMENT, text[max(0, start - 8) : start + 9])
     return len(places), f"near {near.strip()!r}"
+
+
+def find_misread(texts: Sequence[str]) -> tuple[int, str]:
+    """Return the number of texts whose UTF-8 was decoded as Latin-1, and the first of them.
+
+    Every run of special characters in the answer must form UTF-8 sequences if it is converted to
+    bytes again. In other texts, at most a few runs do.
+    """
+    runs = _SPECIAL.findall("".join(texts))
+    try:
+        decoded = "".join(b"".join(map(_byte_of, run)).decode() for run in runs)
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        return 0, ""
+    if len(decoded) < _FEW_MISREAD:
+        return 0, ""
+    found = [text for text in texts if not text.isascii()]
+    return len(found), f"the text {found[0].strip()[:20]!r}"
+
+
+def _byte_of(character: str) -> bytes:
+    """Return the byte that Latin-1 or its superset Windows-1252 decodes as ``character``."""
+    return character.encode("latin-1" if character <= "\xff" else "cp1252")
 
 
 def places_of(**numbers: int | None) -> tuple[tuple[str, str], ...]:

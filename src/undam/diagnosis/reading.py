@@ -33,6 +33,11 @@ _KEPT_USAGE_BYTES = 1 << 20
 # A shorter HTML body, such as an error message, is not a stream.
 _SHORT_PAGE_BYTES = 256
 
+# About 150 tokens. Generating them takes longer than the time limit below, so a server that streams
+# sends them in more than one event. A cached answer arrives sooner.
+_COLLECTED_CHARS = 600
+_COLLECTED_NS = 500_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
@@ -140,6 +145,27 @@ class Reading:
             return False
         page = "html" in (head.get("content-type") or "") and is_whole_page(self.exchange)
         return page or head.get("content-length") is not None
+
+    @property
+    def is_collected(self) -> bool:
+        """Return whether a single event, or one per parallel answer, carries the whole answer.
+
+        A server or a gateway that does not stream sends such an event. Encoded images, the
+        arguments of a tool call and JSON-RPC messages are always sent whole.
+        """
+        contents = self.contents
+        return (
+            len(contents) == self.choices
+            and self.api.announces_end
+            and self.api.name != "a2a"
+            and all(
+                len(item.shown) >= _COLLECTED_CHARS
+                and not (item.shown.isascii() and len(item.shown.split()) == 1)
+                and not (item.meaning is not None and item.meaning.tool)
+                and item.at_ns - self.sent_ns >= _COLLECTED_NS
+                for item in contents
+            )
+        )
 
     @property
     def leftover_bytes(self) -> int:

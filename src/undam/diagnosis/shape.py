@@ -106,6 +106,8 @@ def classify_pattern(reading: Reading) -> Shape:
     if reading.is_document:
         return unknown("the body is one document, not a stream of events", events=0)
     contents = reading.contents
+    if reading.is_collected:
+        return unknown("one event carries the whole answer", events=len(contents))
     if len(contents) < MIN_EVENTS * reading.choices:
         return _too_short(
             f"only {len(contents)} content events arrived; ask for a longer answer "

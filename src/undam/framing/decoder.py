@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from undam.framing.detect import DECIDE_BYTES, Framing, boundary_of, detect, is_indented_json
+from undam.framing.detect import DECIDE_BYTES, Framing, boundary_of, detect, has_bare_values
 from undam.framing.eventstream import EventStreamDecoder
 from undam.framing.json_text import ArrayDecoder, SequenceDecoder
 from undam.framing.multipart import MultipartDecoder
@@ -105,13 +105,13 @@ def new_decoder(
     """Return a decoder for ``framing``.
 
     Args:
-        beginning: first bytes of the body, to distinguish JSON lines from indented JSON.
+        beginning: first bytes of the body, to distinguish JSON lines from bare JSON values.
     """
     match framing:
         case Framing.SSE:
             return _SseDecoder(max_event_bytes)
         case Framing.NDJSON:
-            if is_indented_json(beginning):
+            if has_bare_values(beginning):
                 return ArrayDecoder(max_event_bytes, bare=True)
             return _LineDecoder(max_event_bytes)
         case Framing.JSON_SEQ:

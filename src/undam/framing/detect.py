@@ -7,6 +7,7 @@ for a body without data so far, or for text without a recognisable framing.
 
 from __future__ import annotations
 
+import json
 import re
 from binascii import crc32
 from enum import StrEnum
@@ -28,6 +29,7 @@ _CODED_LINE = re.compile(rb'[0-9a-z]:(?:["{\[]|null|true|false|-?\d)')
 _DELIMITER = re.compile(rb"--[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\r?\n")
 # Applications stream fragments of HTML; login and error pages are whole documents.
 _PAGE = re.compile(rb"(?i)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|title)\b")
+_JSON = json.JSONDecoder()
 _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))""", re.IGNORECASE)
 
 
@@ -89,10 +91,31 @@ def is_page(beginning: bytes) -> bool:
     return _PAGE.match(beginning) is not None
 
 
-def is_indented_json(beginning: bytes) -> bool:
-    """Return whether the first line of a JSON body is an incomplete value."""
+def has_bare_values(beginning: bytes) -> bool:
+    """Return whether the values of a JSON body are divided by their brackets, not by line ends.
+
+    They are if the first line is an incomplete value, because values are indented, or if it is
+    more than one value, because nothing separates them.
+    """
     first, newline, _ = beginning.removeprefix(_BOM).lstrip().partition(b"\n")
-    return bool(newline) and not first.rstrip().endswith((b"}", b"]"))
+    line = first.rstrip()
+    if newline and not line.endswith((b"}", b"]")):
+        return True
+    rest = _after_value(line)
+    return rest is not None and (rest.startswith("{") or not (rest or newline))
+
+
+def _after_value(line: bytes) -> str | None:
+    """Return the text behind the first JSON value of a line; ``None`` if the value is incomplete.
+
+    Only the first bytes of a body are passed, so repeated calls are cheap.
+    """
+    text = line.decode("utf-8", "replace")
+    try:
+        _, end = _JSON.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return text[end:].lstrip()
 
 
 def is_coded_line(line: bytes) -> bool:
@@ -110,8 +133,8 @@ def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> F
     if not final and _SSE_PREFIX.fullmatch(body):
         return None
     if body[:1] == b"{":
-        # The first line must be complete, because it shows whether the values are indented.
-        undecided = not final and b"\n" not in body and not body.rstrip().endswith(b"}")
+        # The first line or value must be complete, because it shows how the values are divided.
+        undecided = not final and b"\n" not in body and not _is_complete(body.rstrip())
         return None if undecided else Framing.NDJSON
     if body[:1] == b"[":
         return _array_or_lines(body, final=final)
@@ -120,6 +143,10 @@ def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> F
     if kind in _LINE_TYPES and body[:1] in b'"-0123456789tfn':
         return Framing.NDJSON
     return _declared(kind) if kind in _LINE_TYPES and not body.isascii() else Framing.TEXT
+
+
+def _is_complete(body: bytes) -> bool:
+    return body.endswith(b"}") and _after_value(body) is not None
 
 
 _LINE_TYPES = {

@@ -6,6 +6,7 @@ payload, and a CRC-32 of everything before it. Source: Smithy, "Amazon Event Str
 
 from __future__ import annotations
 
+import codecs
 from binascii import crc32
 from collections.abc import Mapping
 
@@ -21,14 +22,25 @@ _FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 
 
 class EventStreamDecoder(BufferedDecoder):
-    """Decoder for messages; an event's name is its ``:event-type`` or ``:exception-type``."""
+    """Decoder for messages; an event's name is its ``:event-type`` or ``:exception-type``.
+
+    SageMaker divides the bytes of a model server's response into messages of type `PayloadPart` at
+    any place, so a character can begin in one message and end in the next.
+
+    Args:
+        max_event_bytes: maximum size of one message.
+    """
+
+    def __init__(self, max_event_bytes: int) -> None:
+        super().__init__(max_event_bytes)
+        self._part = codecs.getincrementaldecoder("utf-8")("replace")
 
     def _decode(self, data: bytes, out: list[Event | Comment]) -> None:
         self._held += data
         at = 0
         try:
             while (end := self._end_of_message(at, self._number(out))) is not None:
-                out.append(_event(bytes(self._held[at:end]), self._number(out)))
+                out.append(self._event(bytes(self._held[at:end]), self._number(out)))
                 at = end
         finally:
             del self._held[:at]
@@ -46,21 +58,23 @@ class EventStreamDecoder(BufferedDecoder):
             raise RemoteProtocolError(f"message {number} has an impossible length")
         return at + total if len(self._held) - at >= total else None
 
+    def _event(self, message: bytes, number: int) -> Event:
+        """Return the event from a whole message.
 
-def _event(message: bytes, number: int) -> Event:
-    """Return the event from a whole message.
-
-    Raises:
-        RemoteProtocolError: its checksum is wrong, or its headers are malformed.
-    """
-    if crc32(message[:-_CRC_BYTES]) != int.from_bytes(message[-_CRC_BYTES:], "big"):
-        raise RemoteProtocolError(f"message {number} has a wrong checksum")
-    split = _PRELUDE_BYTES + int.from_bytes(message[4:8], "big")
-    headers = _headers(message[_PRELUDE_BYTES:split], number)
-    name = headers.get(":event-type") or headers.get(":exception-type") or "message"
-    if headers.get(":message-type") in {"exception", "error"}:
-        name = headers.get(":exception-type") or headers.get(":error-code") or "exception"
-    return Event(message[split:-_CRC_BYTES].decode("utf-8", "replace"), name)
+        Raises:
+            RemoteProtocolError: its checksum is wrong, or its headers are malformed.
+        """
+        if crc32(message[:-_CRC_BYTES]) != int.from_bytes(message[-_CRC_BYTES:], "big"):
+            raise RemoteProtocolError(f"message {number} has a wrong checksum")
+        split = _PRELUDE_BYTES + int.from_bytes(message[4:8], "big")
+        headers = _headers(message[_PRELUDE_BYTES:split], number)
+        name = headers.get(":event-type") or headers.get(":exception-type") or "message"
+        if headers.get(":message-type") in {"exception", "error"}:
+            name = headers.get(":exception-type") or headers.get(":error-code") or "exception"
+        payload = message[split:-_CRC_BYTES]
+        if name == "PayloadPart":
+            return Event(self._part.decode(payload), name)
+        return Event(payload.decode("utf-8", "replace"), name)
 
 
 def _headers(data: bytes, number: int) -> Mapping[str, str]:

@@ -54,7 +54,8 @@ class SequenceDecoder(BufferedDecoder):
 class ArrayDecoder(BufferedDecoder):
     """Decoder for the elements of one JSON array, or for successive JSON values.
 
-    An object or an array is complete at its closing bracket, any other value at the next comma.
+    An object or an array is complete at its closing bracket, a string at its closing quote, any
+    other value at the next comma.
 
     Args:
         max_event_bytes: maximum size of one element.
@@ -87,7 +88,7 @@ class ArrayDecoder(BufferedDecoder):
         at = 0
         while at < len(data):
             if self._in_string:
-                at = self._scan_string(data, at)
+                at = self._scan_string(data, at, out)
                 continue
             match = _OUTSIDE.search(data, at)
             if match is None:
@@ -97,7 +98,7 @@ class ArrayDecoder(BufferedDecoder):
             self._take(data[at : end - 1], match[0], out)
             at = end
 
-    def _scan_string(self, data: bytes, at: int) -> int:
+    def _scan_string(self, data: bytes, at: int, out: list[Event | Comment]) -> int:
         if self._escaped:
             self._escaped = False
             self._held += data[at : at + 1]
@@ -111,6 +112,8 @@ class ArrayDecoder(BufferedDecoder):
             self._escaped = True
         else:
             self._in_string = False
+            if self._depth == self._base:
+                self._finish(out)
         return match.end()
 
     def _take(self, before: bytes, sign: bytes, out: list[Event | Comment]) -> None:

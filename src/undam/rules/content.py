@@ -113,14 +113,18 @@ RULES = (
         why="The reader receives a different answer from the one that the model generated.",
         detection="""
             With a beacon, the check verifies the checksum of each piece of text. Without a beacon,
-            the text can be verified only with the Responses API, whose final event contains the
-            whole text. `undam tap` compares the text on both sides of a proxy. Its result is a
-            warning, because some filters change text on purpose. Damaged characters are reported as
-            UD615.
+            the text can be verified only with the Responses API and with transcriptions, whose
+            final event contains the whole text. UTF-8 that was decoded as Latin-1 or Windows-1252
+            is recognized in the text itself, with a warning: every special character of the answer
+            is then part of a sequence such as `Ã©`. `undam tap` compares the text on both sides of
+            a proxy. Its result is a warning, because some filters change text on purpose. Damaged
+            characters are reported as UD615.
         """,
         causes="""
             A relay repairs or rewrites JSON, trims white space, or normalizes Unicode. A filter
-            masks words. A reader treats U+2028 or U+0085 as the end of a line.
+            masks words. A reader treats U+2028 or U+0085 as the end of a line. A reader assumes
+            Latin-1 because the type has no charset, as `decode_unicode=True` of requests does for
+            text/event-stream.
         """,
         fix=_FIND_THE_HOP
         + """

@@ -141,19 +141,21 @@ RULES = (
         severity=Severity.ERROR,
         message="the response was sent whole, as {content_type}: the server did not stream",
         what="""
-            A stream was requested, but the body is neither an event stream nor JSON lines.
+            A stream was requested, but the body is neither an event stream nor JSON lines, or a
+            single event carries the whole answer.
         """,
         why="The reader waits for the whole response, and clients that expect events fail.",
         detection="""
-            The Content-Type and the beginning of the body are examined. For paths that end in
-            /chat/completions, /completions, /responses or /messages, the request contained
-            "stream": true. Any other URL was fetched as given; with --data, the given body must
-            request the stream.
+            The Content-Type and the beginning of the body are examined. A single event counts if it
+            carries at least 600 characters of text and arrives half a second after the request or
+            later. For paths that end in /chat/completions, /completions, /responses or /messages,
+            the request contained "stream": true. Any other URL was fetched as given; with --data,
+            the given body must request the stream.
         """,
         causes="""
-            A gateway or an application that calls the model without streaming; a route of a
-            function platform in its buffered mode; or a login or error page with status 200 and the
-            type text/html.
+            A gateway or an application that calls the model without streaming, or that collects the
+            answer for a filter and sends it as one event; a route of a function platform in its
+            buffered mode; or a login or error page with status 200 and the type text/html.
         """,
         fix="""
             Enable streaming in the program that collects the response. Clients that do not request

@@ -54,7 +54,7 @@ def _find_content_type(hop: Hop, head: Head) -> list[Finding]:
     bare = kind.partition(";")[0].strip().lower()
     if hop.reading.framing is Framing.SSE and bare != "text/event-stream":
         return [finding("UD204", hop.name, content_type=kind[:100])]
-    if hop.reading.is_document:
+    if hop.reading.is_document or hop.reading.is_collected:
         return [finding("UD205", hop.name, content_type=kind[:100])]
     return []
 

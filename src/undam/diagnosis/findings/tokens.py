@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from undam.apis import Meaning
 from undam.apis.meaning import count, mapping
 from undam.diagnosis.hop import Hop
@@ -13,6 +15,7 @@ _CHARS_PER_TOKEN = 4.0
 _MANY_CHARS = 12.0
 _MANY_TOKENS = 1.8
 _MIN_EVENTS = 8
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{1000,}")
 
 _FIX = Fix("engine", "--stream-interval 1   (vLLM, SGLang; stream_interval in TensorRT-LLM's YAML)")
 
@@ -30,9 +33,14 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
         if per_event < _MANY_TOKENS or chars <= _CHARS_PER_TOKEN:
             return []
         return [_packed(hop, per_event, "usage")]
-    if chars < _MANY_CHARS:
+    if chars < _MANY_CHARS or _is_encoded("".join(item.text for item in contents)):
         return []
     return [_packed(hop, chars / _CHARS_PER_TOKEN, "length of the text")]
+
+
+def _is_encoded(text: str) -> bool:
+    """Return whether a text is encoded audio or an image, whose length says nothing of tokens."""
+    return _ENCODED.fullmatch(text) is not None
 
 
 def _sent_tokens(meaning: Meaning) -> int:

@@ -14,7 +14,7 @@ from undam.apis import PLAIN, Api, Meaning, ShapeReader, api_named
 from undam.errors import RemoteProtocolError
 from undam.framing import Framing
 from undam.framing.decoder import new_decoder
-from undam.framing.detect import is_indented_json
+from undam.framing.detect import has_bare_values
 from undam.loadtest.analysis.content_path import content_reader
 from undam.loadtest.analysis.counting import MAX_EVENT_BYTES, EventCounter
 from undam.loadtest.analysis.document import Document, read_document
@@ -250,7 +250,7 @@ class ResponseAnalyzer:
         self._beginning = beginning[:_KEPT_BYTES]
         decoder = None
         if form is not Framing.SSE and (
-            form is not Framing.NDJSON or is_indented_json(self._beginning)
+            form is not Framing.NDJSON or has_bare_values(self._beginning)
         ):
             kind = head.get("content-type") or ""
             decoder = new_decoder(form, kind, MAX_EVENT_BYTES, beginning=self._beginning)
