@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from undam.asgi.answers.answer import Answer, AnswerFormat
+from undam.asgi.answers.answer import Answer
 from undam.asgi.passthrough.relay import Relay
-from undam.asgi.replay.interface import Replay
-from undam.asgi.replay.resume import SourceFrom, TaskScope
-from undam.asgi.response.defaults import OrDefault
-from undam.asgi.response.event_stream import EventStream
+from undam.asgi.replay.resume import TaskScope
+from undam.asgi.response.event_stream import EventStream, ResponseOptions
 from undam.asgi.response.headers import EVENT_STREAM, GivenHeaders, stream_headers
 from undam.asgi.response.items import AnyItems, AnySource, Encode, Source
-from undam.asgi.response.openai_answer import OpenAIAnswer
-from undam.asgi.response.streamed_response import OnClose
-
-
-class ResponseOptions(TypedDict, total=False):
-    """Keyword arguments of `EventStreamResponse`; the same as for `EventStream`."""
-
-    heartbeat: OrDefault[float | None]
-    openai: bool | OpenAIAnswer
-    protocol: AnswerFormat | None
-    buffer_bytes: OrDefault[int]
-    send_timeout: OrDefault[float | None]
-    on_close: OnClose | None
-    expose_errors: OrDefault[bool]
-    first_item_timeout: float | None
-    replay: Replay | None
-    replay_key: str | None
-    source_from: SourceFrom | None
 
 
 class EventStreamResponse(Response):

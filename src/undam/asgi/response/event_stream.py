@@ -33,12 +33,10 @@ from undam.errors import UsageError
 from undam.http1.headers import RawHeaders
 
 
-class StreamOptions(TypedDict, total=False):
-    """Keyword arguments of `EventStream`, for functions that pass them on."""
+class ResponseOptions(TypedDict, total=False):
+    """Keyword arguments of all responses that send an event stream, except headers and status."""
 
     heartbeat: OrDefault[float | None]
-    headers: GivenHeaders
-    status: int
     openai: bool | OpenAIAnswer
     protocol: AnswerFormat | None
     buffer_bytes: OrDefault[int]
@@ -49,6 +47,13 @@ class StreamOptions(TypedDict, total=False):
     replay: Replay | None
     replay_key: str | None
     source_from: SourceFrom | None
+
+
+class StreamOptions(ResponseOptions, total=False):
+    """Keyword arguments of `EventStream`, for functions that pass them on."""
+
+    headers: GivenHeaders
+    status: int
 
 
 class EventStream:

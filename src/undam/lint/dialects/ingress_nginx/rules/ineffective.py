@@ -102,8 +102,8 @@ CHUNKS_OFF = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        `chunked_transfer_encoding off` changes only the framing of the body for HTTP/1.1 clients.
-        The directive does not affect the timing of writes.
+        In a `configuration-snippet`, `chunked_transfer_encoding off` changes only the framing of
+        the body for HTTP/1.1 clients. The directive does not affect the timing of writes.
     """,
     why="""
         Many configuration recipes contain `chunked_transfer_encoding off`, but the directive does
