@@ -358,3 +358,142 @@ def test_an_idle_limit_that_is_not_a_number_is_unknown() -> None:
     (route,) = routes(text, "fly.toml")
     assert route.hop is not None
     assert route.hop.idle_limit_s is None
+
+
+def url(limit: str, shared: str = "") -> str:
+    return f"""\
+{shared}
+Resources:
+  ChatFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: llm
+      {limit}
+      FunctionUrlConfig: {{InvokeMode: RESPONSE_STREAM}}
+"""
+
+
+GLOBALS = "Globals: {Function: {Timeout: 30}}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "shared", "expected"),
+    [
+        ("Timeout: 30", "", ["7 CLD402 error"]),
+        ("", GLOBALS, ["1 CLD402 error"]),
+        ("Timeout: 900", GLOBALS, []),
+        ("", "Globals: {Function: {Runtime: x}}", ["3 CLD402 error"]),
+        ("Timeout: 900", "", []),
+    ],
+)
+def test_the_limit_of_a_function_overrides_that_of_all_functions(
+    limit: str, shared: str, expected: list[str]
+) -> None:
+    assert found(url(limit, shared), "template.yaml") == expected
+
+
+@pytest.mark.parametrize(
+    ("provider", "own", "expected"),
+    [
+        ("{timeout: 20}", "", ["1 CLD402 error"]),
+        ("{timeout: 20}", "timeout: 900,", []),
+        ("aws", "", ["3 CLD402 error"]),
+        ("{name: aws}", "timeout: 900,", []),
+    ],
+)
+def test_the_provider_of_a_serverless_project_sets_a_limit_for_its_functions(
+    provider: str, own: str, expected: list[str]
+) -> None:
+    text = f"provider: {provider}\nfunctions:\n"
+    text += f"  llm: {{{own} url: {{invokeMode: RESPONSE_STREAM}}}}\n"
+    assert found(text, "serverless.yml") == expected
+
+
+FUNCTION = """\
+resource "aws_lambda_function" "llm" {{
+  {}
+}}
+resource "aws_lambda_function_url" "llm" {{
+  function_name = aws_lambda_function.llm.function_name
+  invoke_mode   = "RESPONSE_STREAM"
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("timeout = 30", ["2 CLD402 error"]),
+        ("timeout = 900", []),
+        ("timeout = var.t", []),
+        ("memory_size = 512", ["1 CLD402 error"]),
+    ],
+)
+def test_a_function_limits_the_streams_of_its_url(limit: str, expected: list[str]) -> None:
+    assert found(FUNCTION.format(limit)) == expected
+    template = """\
+Resources:
+  Llm: {Type: AWS::Lambda::Function, Properties: {TIMEOUT}}
+  LlmUrl:
+    Type: AWS::Lambda::Url
+    Properties: {TargetFunctionArn: !GetAtt Llm.Arn, InvokeMode: RESPONSE_STREAM}
+"""
+    setting = limit.title().replace(" = ", ": ").replace("Var.T", "!Ref T")
+    in_template = template.replace("TIMEOUT", setting)
+    assert [one[2:] for one in found(in_template, "t.yaml")] == [one[2:] for one in expected]
+
+
+@pytest.mark.parametrize(("protocol", "is_read"), [("WEBSOCKET", False), ("HTTP", True)])
+def test_a_web_socket_api_holds_no_stream(protocol: str, is_read: bool) -> None:
+    text = f"""\
+resource "aws_apigatewayv2_api" "llm" {{
+  protocol_type = "{protocol}"
+}}
+resource "aws_apigatewayv2_integration" "llm" {{
+  api_id           = aws_apigatewayv2_api.llm.id
+  integration_type = "AWS_PROXY"
+}}
+"""
+    assert bool(found(text)) is is_read
+    template = f"""\
+Resources:
+  Api: {{Type: AWS::ApiGatewayV2::Api, Properties: {{ProtocolType: {protocol}}}}}
+  LlmIntegration: {{Type: AWS::ApiGatewayV2::Integration, Properties: {{ApiId: !Ref Api}}}}
+"""
+    assert bool(found(template, "t.yaml")) is is_read
+
+
+def test_the_behaviors_of_a_distribution_show_what_it_serves() -> None:
+    text = """\
+resource "aws_cloudfront_distribution" "site" {
+  origin {
+    custom_origin_config {
+      origin_read_timeout = 60
+    }
+  }
+  ordered_cache_behavior {
+    path_pattern = "PATTERN"
+  }
+}
+"""
+    (chat,) = routes(text.replace("PATTERN", "/v1/chat/*"))
+    assert (chat.name, chat.outcome.name) == ("/v1/chat/", "STREAMS")
+    (images,) = routes(text.replace("PATTERN", "/images/*"))
+    assert images.outcome.name == "UNKNOWN"
+    template = """\
+Resources:
+  Site:
+    Type: AWS::CloudFront::Distribution
+    Properties:
+      DistributionConfig:
+        Origins: [{CustomOriginConfig: {OriginReadTimeout: 30}}]
+        CacheBehaviors: [{PathPattern: /api/*}, {PathPattern: /v1/chat/completions}, {}]
+"""
+    assert routes(template, "t.yaml")[0].name == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize("runtime", ["python312", "nodejs20", "custom", "'go122'"])
+def test_only_runtimes_of_app_engine_are_recognised(runtime: str) -> None:
+    assert CLOUD.recognises("app.yaml", f"runtime: {runtime}\n")
+    assert not CLOUD.recognises("app.yaml", "runtime: vllm\n")
+    assert not CLOUD.recognises("app.yaml", "runtime: cuda12\n")

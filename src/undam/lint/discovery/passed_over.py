@@ -27,18 +27,39 @@ _BY_NAME = (
     (re.compile(r".*\.(?:tf|tofu)$"), "Terraform"),
     (re.compile(r"wrangler\.(?:toml|jsonc?)$"), "Cloudflare Workers configuration"),
     (re.compile(r"web\.config$"), "IIS configuration"),
+    (re.compile(r".*\.bicep$"), "Bicep"),
+    (re.compile(r"netlify\.toml$"), "Netlify configuration"),
 )
 _PROXY_IN_TERRAFORM = re.compile(
     rb"aws_(?:lb|alb|elb|cloudfront|apigateway|api_gateway|lambda_function_url)"
     rb"|google_compute_backend_service|azurerm_(?:application_gateway|frontdoor)|cloudflare_"
-    rb"|google_cloud_run"
+    rb"|google_cloud_run|azurerm_api_management"
+    rb"|terraform-aws-modules/(?:alb|elb|cloudfront|apigateway-v2|lambda)/"
 )
+_PROXY_IN_BICEP = re.compile(
+    rb"Microsoft\.(?:Network/(?:applicationGateways|frontDoors)|Cdn/|ApiManagement/|App/)",
+    re.IGNORECASE,
+)
+_PROXY_IN_NETLIFY = re.compile(rb"^[ \t]*to[ \t]*=[ \t]*[\"']https?://", re.MULTILINE)
+_PROXY_WORDS = {
+    "Terraform": _PROXY_IN_TERRAFORM,
+    "Bicep": _PROXY_IN_BICEP,
+    "Netlify configuration": _PROXY_IN_NETLIFY,
+}
 _KINDS = re.compile(
     r"kind[\"']?[ \t]*:[ \t]*[\"']?(TCPRoute|TLSRoute|InferencePool|Ingress|Route)\b"
 )
 _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
 # A resource's kind is near the beginning, possibly after a license.
 _HEAD_BYTES = 4000
+# Other forms of configurations that are read in their usual form.
+_OTHER_FORMS = (
+    (re.compile(r"\"handler\"[ \t]*:[ \t]*\"reverse_proxy\""), "Caddy configuration in JSON"),
+    (
+        re.compile(r"^routes:(?s:.*)^#END", re.MULTILINE),
+        "standalone configuration of Apache APISIX",
+    ),
+)
 _OPENSHIFT = re.compile(r"route\.openshift\.io")
 # Tests for programs are recognised by their file name, and are not read.
 _TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py|.*\.(?:test|spec|stories)\.[cm]?[jt]sx?")
@@ -69,8 +90,8 @@ def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
     name = PurePosixPath(path.replace("\\", "/")).name.lower()
     for pattern, kind in _BY_NAME:
         if pattern.fullmatch(name):
-            is_proxy = kind != "Terraform" or _PROXY_IN_TERRAFORM.search(raw)
-            return kind if is_proxy else None
+            words = _PROXY_WORDS.get(kind)
+            return kind if words is None or words.search(raw) else None
     suffix = PurePosixPath(name).suffix
     if _TEST_NAME.fullmatch(name):
         return "test of a program that streams" if _STREAMING_PROGRAM.search(raw) else None
@@ -81,5 +102,8 @@ def _kind_of_yaml(name: str, text: str) -> str | None:
     found = _KINDS.search(text)
     if found is not None and (found[1] != "Route" or _OPENSHIFT.search(text)):
         return f"Kubernetes {found[1]}"
+    for pattern, kind in _OTHER_FORMS:
+        if pattern.search(text):
+            return kind
     is_values = name.startswith("values") and re.search(r"^[ ]*ingress[ \t]*:", text, re.MULTILINE)
     return "Helm values with an ingress" if is_values else None

@@ -35,7 +35,9 @@ _TEMPLATE = re.compile(
     r"|CloudFront::Distribution|ElasticLoadBalancingV2::LoadBalancer|ApiGateway::Method|ApiGatewayV2::Integration)\b"
 )
 _FLY = re.compile(r"^\[http_service\]", re.MULTILINE)
-_RUNTIME = re.compile(r"^runtime[ \t]*:", re.MULTILINE)
+_RUNTIME = re.compile(
+    r"^runtime[ \t]*:[ \t]*[\"']?(?:python|nodejs|go|java|php|ruby|custom)\d*\b", re.MULTILINE
+)
 _IIS = re.compile(r"<(?:iisnode|action\b[^>]*\burl=[\"']https?:|add\b[^>]*\bmodules=[\"']iisnode)")
 _YAML_READERS: dict[str, Callable[[Node, Source], list[CloudResource]]] = {
     "vercel.json": read_vercel,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from undam.lint.evidence.hop import Hop, Tier
-from undam.lint.routes import AssessedRoute, PathMatch, RouteHints, assess_pattern, strongest
+from undam.lint.routes import AssessedRoute, PathMatch, RouteHints, assess_pattern
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Node
@@ -17,6 +17,8 @@ from undam.textfiles.tree_edit import insert_entry, replace_value
 
 _NUMBER = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?", re.ASCII)
 _NAME = re.compile(r"[\w-]{2,60}")
+# Templates name their resources in CamelCase.
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PLACEHOLDER = re.compile(r"\$\{[^}]{0,200}\}")
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -81,24 +83,26 @@ class CloudResource:
 
 def assess(resource: CloudResource, hints: RouteHints, source: Source) -> AssessedRoute:
     """Return the assessed route of a resource, with its hop if it streams or may stream."""
-    paths = resource.paths or ["/"]
+    # A CDN sends all requests that no pattern matches to its default origin.
+    paths = [one.rstrip("*") or "/" for one in resource.paths]
+    paths += ["/"] if resource.tier is Tier.CDN or not paths else []
     # A resource is usually named after the program behind it. Host names and comments are ignored.
     names = [_PLACEHOLDER.sub("", one).strip("-_") for one in resource.names]
     named = [one for one in names if _NAME.fullmatch(one)]
-    upstreams = [*resource.upstreams, *named, resource.address.rpartition(".")[2]]
-    assessment = strongest(
-        assess_pattern(
-            path,
-            PathMatch.PREFIX,
-            upstreams,
-            hints,
-            sites=[one for one in names if one not in named],
-        )
-        for path in paths
+    own = resource.address.rpartition(".")[2]
+    split = [_WORD_START.sub("-", one).lower() for one in (*named, own)]
+    upstreams = [*resource.upstreams, *named, own, *split]
+    sites = [one for one in names if one not in named]
+    path, assessment = max(
+        (
+            (one, assess_pattern(one, PathMatch.PREFIX, upstreams, hints, sites=sites))
+            for one in paths
+        ),
+        key=lambda one: one[1].outcome,
     )
     line, _ = source.position(resource.start)
     upstream = resource.upstreams[0] if resource.upstreams else ""
-    route = AssessedRoute(source.path, line, paths[0], upstream, assessment, paths[0])
+    route = AssessedRoute(source.path, line, path, upstream, assessment, path)
     if not assessment.is_considered:
         return route
     return replace(route, hop=_hop(resource, route, source))

@@ -15,7 +15,7 @@ from undam.lint.dialects.cloud.routes import (
 )
 from undam.lint.evidence.hop import Tier
 from undam.textfiles.source import Source
-from undam.textfiles.tree import Entry, Node, items_of
+from undam.textfiles.tree import Entry, Node, items_of, walk
 from undam.textfiles.tree_edit import replace_value
 
 _IDLE, _TOTAL, _BUFFERING = CloudFact.IDLE, CloudFact.TOTAL, CloudFact.BUFFERING
@@ -27,25 +27,65 @@ _ORIGIN = LimitSpec(
     max_s=120.0,
 )
 _API_TIMEOUT = LimitSpec(_TOTAL, ("Integration", "TimeoutInMillis"), None, "900000", 1e-3, 900.0)
-_FUNCTION_TIMEOUT = LimitSpec(_TOTAL, ("Timeout",), None, "900", max_s=900.0)
-_SERVERLESS_TIMEOUT = LimitSpec(_TOTAL, ("timeout",), None, "900", max_s=900.0)
+_FUNCTION_TIMEOUT = LimitSpec(_TOTAL, ("Timeout",), 3.0, "900", max_s=900.0)
+_SERVERLESS_TIMEOUT = LimitSpec(_TOTAL, ("timeout",), 6.0, "900", max_s=900.0)
 _STREAM = "RESPONSE_STREAM"
 
 
 def read_template(root: Node, source: Source) -> list[CloudResource]:
     """Return the resources in a CloudFormation or SAM template that may carry streams."""
     table = root.get("Resources")
+    shared = next(blocks_at([root], ("Globals", "Function")), None)
     found: list[CloudResource] = []
     for entry in table.entries if table is not None else ():
         kind = _text(entry.value, "Type")
-        properties = entry.value.get("Properties") or Node(
-            "map", entry.value.start, entry.value.end
-        )
+        properties = _properties(entry.value)
         if kind == "AWS::Serverless::Function":
-            found += _sam_function(entry, properties, source)
+            limits = _limits(_FUNCTION_TIMEOUT, properties, shared, _key_span(entry), source)
+            found += _sam_function(entry, properties, limits, source)
+        elif kind == "AWS::ApiGatewayV2::Integration" and _is_web_socket(properties, table):
+            continue
         elif (one := _resource(kind, entry, properties, source)) is not None:
+            for function in _referenced(properties.get("TargetFunctionArn"), table):
+                node, owner = _properties(function.value), _key_span(function)
+                one.settings += _FUNCTION_TIMEOUT.settings(node, owner, source)
             found.append(one)
     return found
+
+
+def _properties(resource: Node) -> Node:
+    return resource.get("Properties") or Node("map", resource.start, resource.end)
+
+
+def _key_span(entry: Entry) -> tuple[int, int]:
+    return entry.key.start, entry.key.end
+
+
+def _limits(
+    spec: LimitSpec, own: Node, shared: Node | None, owner: tuple[int, int], source: Source
+) -> list[CloudSetting]:
+    """Return the limit of a function, or else the one that all functions share."""
+    name = spec.path[-1]
+    is_shared = shared is not None and own.entry(name) is None and shared.entry(name) is not None
+    return spec.settings(shared if is_shared and shared else own, owner, source)
+
+
+def _referenced(value: Node | None, table: Node | None) -> Iterator[Entry]:
+    """Yield the resources of a template that a value refers to."""
+    names = (
+        {one.text.partition(".")[0] for one in walk(value) if one.kind == "scalar"} if value else ()
+    )
+    for entry in table.entries if table is not None else ():
+        if entry.key.text in names:
+            yield entry
+
+
+def _is_web_socket(integration: Node, table: Node | None) -> bool:
+    """Return whether an integration belongs to a WebSocket API, whose messages are not held."""
+    return any(
+        _text(_properties(api.value), "ProtocolType") == "WEBSOCKET"
+        for api in _referenced(integration.get("ApiId"), table)
+    )
 
 
 def _resource(kind: str, entry: Entry, properties: Node, source: Source) -> CloudResource | None:
@@ -61,6 +101,8 @@ def _resource(kind: str, entry: Entry, properties: Node, source: Source) -> Clou
         case "AWS::CloudFront::Distribution":
             new.tier, new.title = Tier.CDN, "CloudFront"
             new.settings += _ORIGIN.settings(properties, owner, source)
+            behaviors = blocks_at([properties], ("DistributionConfig", "CacheBehaviors"))
+            new.paths = [path for one in behaviors if (path := _text(one, "PathPattern"))]
         case "AWS::Lambda::Url":
             new.title = "Lambda function URL"
             new.settings += _mode(properties, "InvokeMode", _STREAM, owner, source)
@@ -93,9 +135,10 @@ def _never_streams(span: tuple[int, int], *, is_explicit: bool = False) -> Cloud
     return CloudSetting(_BUFFERING, "HTTP APIs cannot stream", span, is_explicit=is_explicit)
 
 
-def _sam_function(entry: Entry, properties: Node, source: Source) -> Iterator[CloudResource]:
-    owner = entry.key.start, entry.key.end
-    limits = _FUNCTION_TIMEOUT.settings(properties, owner, source)
+def _sam_function(
+    entry: Entry, properties: Node, limits: list[CloudSetting], source: Source
+) -> Iterator[CloudResource]:
+    owner = _key_span(entry)
     names = [entry.key.text, *filter(None, [_text(properties, "FunctionName")])]
     for url in blocks_at([properties], ("FunctionUrlConfig",)):
         one = CloudResource(Tier.GATEWAY, "Lambda function URL", entry.key.text, entry.key.start)
@@ -122,17 +165,18 @@ def _sam_function(entry: Entry, properties: Node, source: Source) -> Iterator[Cl
 
 def read_serverless(root: Node, source: Source) -> list[CloudResource]:
     """Return the functions in a serverless.yml with the events and URLs that invoke them."""
-    table = root.get("functions")
+    table, provider = root.get("functions"), root.get("provider")
     found: list[CloudResource] = []
     for entry in table.entries if table is not None else ():
         if entry.value.kind == "map":
-            found += _function(entry, source)
+            owner = _key_span(entry)
+            limits = _limits(_SERVERLESS_TIMEOUT, entry.value, provider, owner, source)
+            found += _function(entry, limits, source)
     return found
 
 
-def _function(entry: Entry, source: Source) -> Iterator[CloudResource]:
-    node, owner = entry.value, (entry.key.start, entry.key.end)
-    limits = _SERVERLESS_TIMEOUT.settings(node, owner, source)
+def _function(entry: Entry, limits: list[CloudSetting], source: Source) -> Iterator[CloudResource]:
+    node = entry.value
     url = node.entry("url")
     if url is not None and url.value.text != "false":
         one = CloudResource(Tier.GATEWAY, "Lambda function URL", entry.key.text, entry.key.start)

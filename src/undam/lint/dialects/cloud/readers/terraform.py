@@ -83,6 +83,9 @@ _KINDS: Mapping[str, tuple[Tier, str, tuple[LimitSpec, ...]]] = {
         (LimitSpec(_IDLE, ("response_timeout_seconds",), 120.0, "240", max_s=240.0),),
     ),
 }
+_FUNCTION_TIMEOUT = LimitSpec(_TOTAL, ("timeout",), 3.0, "900", max_s=900.0)
+# Resources that pass the stream of a Lambda function on.
+_INVOKERS = frozenset({"aws_lambda_function_url", "aws_api_gateway_integration"})
 _HTTP = frozenset({"HTTP", "HTTPS", "HTTP2", "H2C", "GRPC"})
 _STREAM_TYPES = frozenset({"AWS_PROXY", "HTTP_PROXY"})
 
@@ -104,6 +107,7 @@ def read_resources(source: Source) -> list[CloudResource]:
         _resource(address, entry, graph)
         for address, entry in blocks.items()
         if _carries_http(address.partition(".")[0], entry.value)
+        and not any(_is_web_socket(graph.node(one)) for one in graph.references[address])
     ]
 
 
@@ -130,6 +134,11 @@ class _ResourceGraph:
             yield user
             if "_listener" in user:
                 yield from self.users.get(user, ())
+
+
+def _is_web_socket(node: Node) -> bool:
+    """Return whether a resource is a WebSocket API, whose messages are not held."""
+    return _text(node, "protocol_type") == "WEBSOCKET"
 
 
 def _carries_http(kind: str, node: Node) -> bool:
@@ -164,6 +173,13 @@ def _resource(address: str, entry: Entry, graph: _ResourceGraph) -> CloudResourc
     for spec in specs:
         found.settings += spec.settings(node, owner, graph.source)
     found.settings += _buffering(kind, node, owner, graph.source)
+    for behavior in blocks_at([node], ("ordered_cache_behavior",)):
+        found.paths += list(filter(None, [_text(behavior, "path_pattern")]))
+    for reference in graph.references[address] if kind in _INVOKERS else ():
+        if reference.startswith("aws_lambda_function."):
+            function = graph.blocks[reference]
+            span = function.key.start, function.key.end
+            found.settings += _FUNCTION_TIMEOUT.settings(function.value, span, graph.source)
     return found
 
 

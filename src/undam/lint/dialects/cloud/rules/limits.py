@@ -64,7 +64,8 @@ TOTAL = ConfigRule(
         whole response. Lambda functions and Vercel functions (`maxDuration`) also limit the whole
         response. CloudFront limits the whole response only if `response_completion_timeout` is set.
         The default limit is 30 s for Google's load balancers, and 300 s for Cloud Run and Vercel
-        functions. The default limit of API Gateway is 29 s, or 15 minutes in the mode STREAM.
+        functions. The default limit of Lambda functions is 3 s, or 6 s with the Serverless
+        Framework. The default limit of API Gateway is 29 s, or 15 minutes in the mode STREAM.
     """,
     why="A long answer is cut off while tokens are still arriving; heartbeats do not help.",
     detection="""
@@ -87,7 +88,7 @@ TOTAL = ConfigRule(
     source=(
         "cloud.google.com, backend service timeout, and Cloud Run, request-timeout; "
         "docs.aws.amazon.com, response-transfer-mode; vercel.com, functions/duration (2026-08-24); "
-        "accessed 2026-11"
+        "docs.aws.amazon.com, Lambda, timeout; serverless.com, provider.timeout; accessed 2026-11"
     ),
 )
 
