@@ -98,13 +98,28 @@ def test_a_get_request_reads_along() -> None:
     _check(main)
 
 
-@pytest.mark.parametrize("key", ["", " ", "\t\n", "None", "null", "undefined", 7, None])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        " ",
+        "\t\n",
+        "None",
+        "null",
+        "undefined",
+        "user:None",
+        "chat/undefined/1",
+        "AnonymousUser",
+        7,
+        None,
+    ],
+)
 def test_a_key_that_users_without_an_id_would_share_is_rejected(key: Any) -> None:
     with pytest.raises(UsageError, match="replay"):
         EventStream(_saying("a"), replay=MemoryReplay(), replay_key=key)
 
 
-@pytest.mark.parametrize("owner", ["", "  ", "None", "undefined"])
+@pytest.mark.parametrize("owner", ["", "  ", "None", "undefined", True])
 def test_an_owner_that_users_without_an_id_would_share_is_rejected(owner: str) -> None:
     with pytest.raises(UsageError, match="owner"):
         run(Answers(MemoryReplay()).start(_saying("a"), owner=owner))

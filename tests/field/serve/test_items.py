@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import fastapi.sse
@@ -14,7 +15,16 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from openai.types.chat import ChatCompletionChunk
 
 from support.asgi_calls import Call, run
-from undam.asgi import Comment, Event, EventStream, Raw, ReconnectHint, StreamBroken
+from undam.asgi import (
+    Comment,
+    Event,
+    EventStream,
+    MemoryReplay,
+    Raw,
+    ReconnectHint,
+    StreamBroken,
+)
+from undam.errors import UsageError
 from undam.sse import Parser
 from undam.wsgi import event_stream
 
@@ -239,3 +249,76 @@ def test_a_message_with_a_tool_call_alone_has_the_role_once() -> None:
     body = _sent(AIMessageChunk(content="", tool_call_chunks=calls), openai=True)
     assert body.count(b'"role":"assistant"') == 1
     assert b'"finish_reason":"tool_calls"' in body
+
+
+@pytest.mark.parametrize(
+    ("items", "warns"),
+    [
+        (["data: x", "", "data: y", ""], True),
+        (["event: x", "data: y", ""], True),
+        (["data: x", "y", ""], False),
+        (["a", "data: x", ""], False),
+        (["", "data: x", ""], False),
+    ],
+)
+def test_lines_of_another_stream_are_reported(
+    items: list[str], warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = Parser().receive_data(_sent(*items))
+    assert [one.data for one in sent if isinstance(one, Event)] == items
+    assert any("lines of another" in one for one in _warnings(caplog)) is warns
+
+
+@contextlib.asynccontextmanager
+async def _opened() -> AsyncIterator[list[str]]:
+    yield ["a"]
+
+
+@contextlib.contextmanager
+def _opened_plainly() -> Iterator[list[str]]:
+    yield ["a"]
+
+
+class _Awaitable:
+    def __await__(self) -> Iterator[Any]:
+        return iter(())
+
+    __iter__ = __await__
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (_opened(), "context manager"),
+        (_opened_plainly(), "context manager"),
+        (AIMessageChunk(content="a"), "a single AIMessageChunk"),
+        (_Awaitable(), "awaitable"),
+    ],
+)
+def test_a_source_that_is_no_stream_is_rejected(source: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        EventStream(source)
+    with pytest.raises(UsageError, match=message):
+        event_stream(source)
+
+    async def main() -> None:
+        call = Call()
+        with pytest.raises(UsageError, match=message):
+            await call.serve(EventStream(lambda: source))
+        assert call.sent == []
+
+    run(main())
+
+
+def _replayed(*items: Any) -> list[tuple[str, str]]:
+    options: Any = {"replay": MemoryReplay(), "replay_key": "k"}
+    sent = Parser().receive_data(_sent(*items, **options))
+    return [(one.id.partition(":")[2], one.data) for one in sent if isinstance(one, Event)]
+
+
+def test_each_replayed_event_has_an_id_of_the_store() -> None:
+    assert _replayed(Event("a", id="x"), "b") == [("1", "a"), ("2", "b")]
+    assert _replayed(Raw(b"id: 7\r\ndata: a\r\n\r\n")) == [("1", "a")]
+    assert _replayed({"event": "e", "data": "a", "id": "7"}) == [("1", "a")]
+    assert _replayed(Raw(b"data: a\nid\n\ndata: b\nid: 9\n\n")) == [("1", "a"), ("2", "b")]
+    assert _replayed(ReconnectHint(id="7"), "id: 5\nid: 6") == [("1", "id: 5\nid: 6")]

@@ -13,7 +13,9 @@ import aiohttp
 import httpx
 import openai
 import pytest
+import requests
 from fastapi import FastAPI
+from openai.types.chat import ChatCompletion
 
 from support import upstream_app
 from support.asgi_calls import Call, run
@@ -21,6 +23,8 @@ from support.stream_clients import ai_sdk_message, ai_sdk_parts, node_chunks
 from support.uvicorn_thread import read_raw, under_uvicorn
 from undam.asgi import StreamBroken, UIMessageAnswer, relay
 from undam.asgi import starlette as undam_starlette
+from undam.asgi.response.refusal import UpstreamRefused, refusal_of
+from undam.errors import UsageError
 from undam.sse import Event, Parser
 
 # Importing anthropic and langchain_openai at module level would delay collection by seconds.
@@ -306,6 +310,12 @@ async def _served(upstream: Any, **options: Any) -> Call:
         ((b"data: a\n\n: ping\n", b"\n: ping\ndata: b\n\n"), b"data: a\n\ndata: b\n\n"),
         ((b"data: [DONE]",), b"data: [DONE]\n\n"),
         ((b"data: {}\n",), b"data: {}\n\n"),
+        ((b"\xef\xbb", b"\xbfdata: a\n\n"), b"data: a\n\n"),
+        # Lines without their line ends, as iterators over lines return them
+        ((b"data: a", b"", b"data: b", b""), b"data: a\n\ndata: b\n\n"),
+        ((b"", b": ping", b"", b"event: x", b"data: a", b""), b"event: x\ndata: a\n\n"),
+        ((b'data: {"x":', b"1}\n\n"), b'data: {"x":1}\n\n'),
+        ((b"data:", b" a\n\n"), b"data: a\n\n"),
         ((), b""),
     ],
 )
@@ -409,3 +419,126 @@ def test_the_head_is_sent_at_the_time_limit() -> None:
     assert call.body == b": open\ndata: a\n\n"
     early = run(_served(late, first_item_timeout=5))
     assert early.at[-2] - early.at[0] < 0.1
+
+
+def test_a_single_answer_is_no_upstream() -> None:
+    """A pydantic model can be iterated, but a client cannot use its fields as events."""
+
+    async def request() -> ChatCompletion:
+        return ChatCompletion(id="c", object="chat.completion", created=1, model="m", choices=[])
+
+    async def main() -> None:
+        for upstream in (request, lambda: {"id": "c"}):
+            call = Call("POST")
+            with pytest.raises(UsageError, match="is a single"):
+                await call.serve(relay(upstream))
+            assert call.sent == []
+
+    run(main())
+
+
+def test_a_response_that_was_read_is_no_upstream() -> None:
+    async def main() -> None:
+        with pytest.raises(UsageError, match="read before"):
+            await Call().serve(relay(httpx.Response(200, content=b"data: a\n\n")))
+
+    run(main())
+
+
+_TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "status"),
+    [
+        (_TEXT, [b"", b"da", b"ta: a\n\n", b"data: b\n\n"], 200),
+        (_BYTES, [b": ping\n\n", b"data: a\n\ndata: b\n\n"], 200),
+        (_TEXT, [b"overloaded"], 502),
+        (_BYTES, [b"\x00\x01"], 502),
+        ("text/html", [b"data: a\n\n"], 502),
+        ("text/event-stream", [b"data: a\n\ndata: b\n\n"], 200),
+    ],
+)
+def test_an_event_stream_with_an_unspecific_type(
+    kind: str, parts: list[bytes], status: int
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def main() -> Call:
+        response = httpx.Response(200, headers={"Content-Type": kind}, content=body())
+        return await Call().serve(relay(response))
+
+    call = run(main())
+    assert call.status == status
+    if status == 200:
+        assert call.body == b": open\ndata: a\n\ndata: b\n\n"
+    else:
+        assert b"not an event stream" in call.body
+
+
+def test_the_first_error_of_an_early_vllm_becomes_a_status() -> None:
+    error = b'data: {"object":"error","message":"too long","code":400}\n\n'
+    call = run(_served(_framed(error, b"data: [DONE]\n\n")))
+    assert call.status == 400
+    assert b"too long" in call.body
+    assert run(_served(_framed(error.replace(b'"error"', b'"token"')))).status == 200
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("mode", ["ok", "refuse-429"])
+def test_a_response_of_requests_is_relayed(urls: tuple[str, str], mode: str) -> None:
+    url = f"{urls[0]}/{mode}/v1/chat/completions"
+    call = run(_served(lambda: requests.post(url, json={}, stream=True, timeout=10)))
+    assert call.status == (200 if mode == "ok" else 429)
+    if mode == "ok":
+        assert call.body.endswith(b"data: [DONE]\n\n")
+        assert len(call.bodies) > 3
+
+
+def test_requests_returns_data_of_a_response_without_chunks_as_it_arrives() -> None:
+    class Body:
+        chunked = False
+
+        def __init__(self) -> None:
+            self.parts = [b"data: a\n\n", b"data: b\n\n"]
+
+        def close(self) -> None:
+            pass
+
+        def read1(self, _amount: int, decode_content: bool) -> bytes:
+            assert decode_content
+            return self.parts.pop(0) if self.parts else b""
+
+    response = requests.Response()
+    response.status_code, response.raw = 200, Body()
+    assert run(_served(response)).body == b": open\ndata: a\n\ndata: b\n\n"
+
+
+def test_the_log_does_not_contain_the_upstreams_key(caplog: pytest.LogCaptureFixture) -> None:
+    async def refusing() -> AsyncIterator[bytes]:
+        if upstream_app.CHAT:
+            raise UpstreamRefused("Incorrect API key sk-abcdef123456", 401)
+        yield b""
+
+    assert run(_served(refusing)).status == 401
+    assert "sk-abcdef" not in caplog.text
+    assert "401" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "status"),
+    [
+        ("google.genai.errors", {"code": 429}, 429),
+        ("cohere.core", {"status_code": 400}, 400),
+        ("ollama", {"status_code": -1}, 502),
+        ("openai", {"code": "invalid_api_key"}, 502),
+    ],
+)
+def test_the_status_of_other_libraries(kind: str, fields: dict[str, Any], status: int) -> None:
+    error: Any = type("ApiError", (Exception,), {"__module__": kind, **fields})("expected")
+    refusal = refusal_of(error)
+    assert refusal is not None
+    assert refusal.status == status
+    assert refusal_of(type("Other", (Exception,), fields)()) is None

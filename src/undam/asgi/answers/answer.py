@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -33,7 +34,8 @@ from undam.sse import encode_json
 ANSWER_KEY = b"answer-key"
 """Response header with the key of an answer, for the page that wants to resume or stop it."""
 
-_MISSING = frozenset({"None", "null", "undefined"})
+_MISSING = frozenset({"None", "null", "undefined", "nan", "NaN", "AnonymousUser"})
+_SEPARATORS = re.compile(r"[:/|]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +164,11 @@ def check_key(key: object, what: str) -> str:
     """Return ``key`` unchanged if it is usable as the key of one stream.
 
     Raises:
-        UsageError: it is not text, blank, or the text of a missing value. Two users without an ID
-            would share one stream.
+        UsageError: it is not text, blank, or the text of a missing value, as a whole or in a part,
+            as in ``user:None``. Two users without an ID would share one stream.
     """
     if not isinstance(key, str) or not key.strip():
         raise UsageError(f"{what} must be non-blank text, not {key!r}")
-    if key.strip() in _MISSING:
+    if any(part.strip() in _MISSING for part in _SEPARATORS.split(key)):
         raise UsageError(f"{what} is {key!r}; probably a missing ID was converted to text")
     return key

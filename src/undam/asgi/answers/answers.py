@@ -266,5 +266,7 @@ def _name(owner: Owner, key: str) -> str:
 def _group(owner: Owner) -> str:
     if owner is None:
         return "everyone"
+    if isinstance(owner, bool):
+        raise UsageError("owner is a bool, which is not the ID of a user")
     text = check_key(str(owner) if isinstance(owner, int | UUID) else owner, "owner")
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, Unpack
@@ -21,6 +23,7 @@ FIRST_ITEM_TIMEOUT_S = 5.0
 _DONE, _DONE_DATA = b"data: [DONE]\n\n", b"[DONE]"
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _MAX_EVENT_BYTES = 16 << 20
+_FIELD_LINE = re.compile(rb"(?:data|event|id|retry)?:[^\r\n]*\Z")
 
 _STATUS_OF_TYPE = {
     "invalid_request_error": 400,
@@ -91,21 +94,48 @@ class RelayedEvents(AsyncIterator[Raw]):
             await discard(self._upstream)
 
     async def _read(self) -> AsyncGenerator[Raw, None]:
-        splitter, chat = EventSplitter(), ChatObjects()
+        splitter, chat, lines = EventSplitter(), ChatObjects(), LineJoiner()
         async with AsyncExitStack() as resources:
             is_first = True
             async for item in await opened(self._upstream, resources):
-                data = splitter.receive_data(_framed(item, chat))
+                data = splitter.receive_data(_framed(item, chat, lines))
                 if not data:
                     continue
                 if is_first:
                     is_first = False
                     _check_first(data)
                 yield Raw(data)
-            if tail := splitter.receive_eof():
+            if tail := splitter.receive_data(lines.receive_eof()) + splitter.receive_eof():
                 yield Raw(tail)
             if chat.needs_done:
                 yield Raw(_DONE)
+
+
+class LineJoiner:
+    """Joiner that adds the line ends which iterators over lines, such as ``aiter_lines``, remove.
+
+    The items are lines if the first is a whole field, and the second is another field or empty. The
+    first item is held until the second arrives, because it does not complete an event.
+    """
+
+    def __init__(self) -> None:
+        self._first = b""
+        self._are_lines: bool | None = None
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Return ``data``, with a line end if the items are lines."""
+        if self._are_lines is not None:
+            return data + b"\n" if self._are_lines else data
+        is_line = _FIELD_LINE.match(data) is not None
+        if not self._first and (is_line or not data):
+            self._first = data
+            return b""
+        self._are_lines = bool(self._first) and (is_line or not data)
+        return self._first + b"\n" + data + b"\n" if self._are_lines else self._first + data
+
+    def receive_eof(self) -> bytes:
+        """Return the first item if no other followed."""
+        return b"" if self._are_lines is not None else self._first
 
 
 class EventSplitter:
@@ -113,10 +143,14 @@ class EventSplitter:
 
     def __init__(self) -> None:
         self._held = b""
+        self._is_start = True
 
     def receive_data(self, data: bytes) -> bytes:
         """Return the events that ``data`` completes; empty bytes if there are none."""
         data = self._held + data
+        if self._is_start and len(data) >= len(BOM_UTF8):
+            # After the opening comment, a byte order mark would be part of the first field's name.
+            self._is_start, data = False, data.removeprefix(BOM_UTF8)
         ends = [at + len(mark) for mark in _EVENT_ENDS if (at := data.rfind(mark)) >= 0]
         end = max(ends, default=0)
         self._held = data[end:]
@@ -189,11 +223,11 @@ class ChatObjects:
         return encode(data.decode(), event=kind)
 
 
-def _framed(item: Any, chat: ChatObjects) -> bytes:
+def _framed(item: Any, chat: ChatObjects, lines: LineJoiner) -> bytes:
     if isinstance(item, bytes | bytearray | memoryview):
-        return bytes(item)
+        return lines.receive_data(bytes(item))
     if isinstance(item, str) and item != "[DONE]":
-        return item.encode("utf-8", "replace")
+        return lines.receive_data(item.encode("utf-8", "replace"))
     return chat.encode(item)
 
 
@@ -212,6 +246,8 @@ def _check_first(data: bytes) -> None:
     except ValueError:
         return
     error = payload.get("error") if isinstance(payload, dict) else None
+    if error is None and isinstance(payload, dict) and payload.get("object") == "error":
+        error = payload  # the format of early versions of vLLM
     is_error = first.startswith(b"event: error") or (error and "choices" not in payload)
     if not is_error:
         return

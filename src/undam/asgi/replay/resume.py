@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -25,12 +26,13 @@ from undam.asgi.replay.interface import (
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.items import AnyItems, AnySource
 from undam.asgi.response.source import close_source, open_source
-from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
 
 # A source that never suspends returns control to the event loop after this many items.
 _TURN_EVENTS = 64
+_ID_FIELD = re.compile(rb"(?:\A|(?<=[\r\n]))id(?::[^\r\n]*)?(?:\r\n|\r|\n)")
+_EVENT = re.compile(rb"(?s).+?(?:\n\n|\r\n\r\n|\r\r|\Z)")
 
 
 def last_event_id(scope: Scope) -> str | None:
@@ -120,11 +122,10 @@ class SourceProducer:
     async def _run(self, items: AsyncIterator[Any], append: Append) -> None:
         count = 0
         async for item in items:
-            if isinstance(item, Event) and item.id:
-                # The store assigns event IDs, so drop the item's own ID.
-                item = Event(item.data, item.event, retry=item.retry)  # noqa: PLW2901
-            if data := self._frames.encode(item):
-                await append(data)
+            data = without_ids(self._frames.encode(item))
+            # A position counts items, so the events of one item share an ID if it can be resumed.
+            for event in (data,) if data and self.resumable else split_events(data):
+                await append(event)
             count += 1
             if count % _TURN_EVENTS == 0:
                 await asyncio.sleep(0)
@@ -138,9 +139,17 @@ def _entered(task_scope: TaskScope) -> AbstractAsyncContextManager[Any]:
     return made
 
 
+def without_ids(data: bytes) -> bytes:
+    """Remove the event IDs from ``data``, because the store assigns IDs."""
+    if not (data.startswith(b"id") or b"\nid" in data or b"\rid" in data):
+        return data
+    kept = _ID_FIELD.sub(b"", data)
+    return kept if kept.strip(b"\r\n") else b""
+
+
 def split_events(data: bytes) -> list[bytes]:
     """Split ``data`` into single events, because readers can resume only between stored events."""
-    return [part + b"\n\n" for part in data.split(b"\n\n") if part]
+    return _EVENT.findall(data)
 
 
 class StoredFrames:

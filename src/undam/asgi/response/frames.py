@@ -40,6 +40,9 @@ SOURCE_FAILED = "The stream failed on the server."
 _MAX_ECHOED_CHARS = 100
 
 
+_FIELDS = ("data: ", "event: ", "id: ")
+
+
 class Frames(Protocol):
     """Encoder for the items of one stream. An encoder may keep state between items.
 
@@ -92,20 +95,35 @@ class PlainFrames:
     later string of this form is sent as text, because a model may have written it.
     """
 
-    __slots__ = ("_framed", "ids")
+    __slots__ = ("_framed", "_is_field", "ids")
 
     def __init__(self) -> None:
         self.ids = False
         self._framed: bool | None = None
+        # The first item has the form of a field of an event, without a line end.
+        self._is_field = False
 
     def encode(self, item: object) -> bytes:
         if type(item) is str and "\n" not in item and "\r" not in item:
-            self._framed = self._framed or False
+            if self._framed is None:
+                self._framed = False
+                self._is_field = item.startswith(_FIELDS)
+            elif self._is_field:
+                self._check_second(item)
             try:
                 return f"data: {item}\n\n".encode()
             except UnicodeEncodeError:
                 return encode(item)
         return self.encode_other(item)
+
+    def _check_second(self, item: str) -> None:
+        """Warn if the first items are the lines of an event stream; they are sent as text."""
+        self._is_field = False
+        if not item or item.startswith(_FIELDS):
+            log.warning(
+                "the source of an event stream yields the lines of another event stream, which are "
+                "sent as text. Use undam.asgi.relay, or yield only the data"
+            )
 
     def encode_other(self, item: object) -> bytes:
         """Encode an item that does not qualify for the fast path (a single line of text)."""

@@ -21,7 +21,10 @@ _PASSED_ON = frozenset(
 _PASSED_ON_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 _MAX_BODY_BYTES = 65536
 
-_LIBRARIES = frozenset({"openai", "anthropic", "httpx", "httpx2", "aiohttp", "groq", "mistralai"})
+_LIBRARIES = frozenset({
+    "aiohttp", "anthropic", "cerebras", "cohere", "google", "groq", "httpx", "httpx2", "litellm",
+    "mistralai", "ollama", "openai", "requests", "together", "urllib3",
+})  # fmt: skip
 _CREDENTIALS = "The upstream did not accept the credentials of this server."
 
 
@@ -80,14 +83,17 @@ def refusal_of(error: BaseException) -> ErrorResponse | None:
     if not any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__):
         return None
     response: Any = getattr(error, "response", None)
-    status = getattr(error, "status_code", None) or getattr(error, "status", None)
-    if response is not None and status is None:
-        status = getattr(response, "status_code", None)
-    if not isinstance(status, int) or not 400 <= status <= 599:
+    status = _status_of(error) or _status_of(response)
+    if status is None:
         late = "timeout" in type(error).__name__.lower() or isinstance(error, TimeoutError)
-        return _refusal(504 if late else 502, (), b"")
+        return _refusal(504, (), _TIMEOUT) if late else _refusal(502, (), _UNREACHABLE)
     headers = getattr(response, "headers", None) or getattr(error, "headers", None)
     return _refusal(status, _pairs(headers), _body_of(response, error))
+
+
+def _status_of(thing: Any) -> int | None:
+    values = (getattr(thing, name, None) for name in ("status_code", "status", "code"))
+    return next((one for one in values if isinstance(one, int) and 400 <= one <= 599), None)
 
 
 def _body_of(response: Any, error: Any) -> bytes:
@@ -123,6 +129,9 @@ def error_body(message: str, kind: str) -> bytes:
     """Return an error body in OpenAI's format, which other clients also understand."""
     return encode_json({"error": {"message": message, "type": kind, "param": None, "code": None}})
 
+
+_TIMEOUT = error_body("The upstream did not answer in time.", "upstream_error")
+_UNREACHABLE = error_body("The upstream cannot be reached.", "upstream_error")
 
 SHUTTING_DOWN = ErrorResponse(
     503,

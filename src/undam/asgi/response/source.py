@@ -19,17 +19,35 @@ def check_source(source: object) -> None:
     """Reject an unusable source when the stream is created, not only when it is served.
 
     Raises:
-        UsageError: the source is a string, a single event or a coroutine, or is not iterable.
+        UsageError: the source is a string, a single event, model or message, an awaitable or a
+            context manager, or is not iterable.
     """
-    if isinstance(source, str | bytes | bytearray | memoryview | Mapping | Event):
+    # pydantic's models are iterable: they yield their fields.
+    is_model = hasattr(type(source), "model_dump")
+    if is_model or isinstance(source, str | bytes | bytearray | memoryview | Mapping | Event):
         raise UsageError(
-            f"source is a single {type(source).__name__}, not an iterable; put it in a list"
+            f"source is a single {type(source).__name__}, not an iterable; put it in a list, or "
+            "request a stream"
         )
-    if inspect.iscoroutine(source):
-        source.close()
-        raise UsageError("source is a coroutine; pass an async generator, or await it first")
-    if not (isinstance(source, AsyncIterable | Iterable) or callable(source)):
-        raise UsageError(f"source is a {type(source).__name__}, which is not iterable")
+    if inspect.isawaitable(source):
+        if inspect.iscoroutine(source):
+            source.close()
+        kind = "a coroutine" if inspect.iscoroutine(source) else f"an awaitable {_name(source)}"
+        raise UsageError(f"source is {kind}; pass an async generator, or await it first")
+    if isinstance(source, AsyncIterable | Iterable):
+        return
+    # The context managers of contextlib can be called, because they are decorators, too.
+    if hasattr(source, "__aenter__") or hasattr(source, "__enter__"):
+        raise UsageError(
+            f"source is the context manager {_name(source)}; enter it in an async generator, and "
+            "pass that, or use undam.asgi.relay"
+        )
+    if not callable(source):
+        raise UsageError(f"source is a {_name(source)}, which is not iterable")
+
+
+def _name(source: object) -> str:
+    return type(source).__name__
 
 
 def is_iterator(source: object) -> bool:

@@ -29,6 +29,7 @@ from undam.asgi.server.sockets import (
 )
 from undam.errors import UndamError
 from undam.http1.headers import RawHeaders
+from undam.secrecy import redact_text
 from undam.sse import encode_comment
 
 log = logging.getLogger("undam.asgi")
@@ -147,7 +148,8 @@ class StreamedResponse(DrivenResponse):
         if reason == "error" and caught is not None:
             refusal = refusal_of(caught)
         if refusal is not None:
-            log.warning("an event stream was answered with status %d: %s", refusal.status, caught)
+            why = redact_text(str(caught))
+            log.warning("an event stream was answered with status %d: %s", refusal.status, why)
             await refusal.send(self._send)
         return refusal
 
