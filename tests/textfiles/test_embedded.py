@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
+from undam.textfiles.embedded import (
+    EmbeddedText,
+    heredocs,
+    markdown_fences,
+    quoted_writes,
+    yaml_blocks,
+)
 
 Finder = Callable[[str], Iterator[EmbeddedText]]
 
@@ -69,3 +76,27 @@ def test_code_fences(text: str, expected: list[tuple[str, str]]) -> None:
 )
 def test_the_number_of_texts_is_bounded(finder: Finder, text: str) -> None:
     assert len(found(finder, text * 300)) == 200
+
+
+def test_block_scalars_in_lists_end_before_the_next_key_of_their_mapping() -> None:
+    text = "a:\n- content: |\n    x\n  owner: y\n- - |\n   z\n- &b !!str |\n  w\n|\n  v\n"
+    assert found(yaml_blocks, text) == [("content", "    x\n"), ("", "   z\n"), ("", "  w\n")]
+
+
+def test_the_closing_word_of_a_here_document_in_terraform_may_be_indented() -> None:
+    text = 'a = {\n  "x.conf" = <<-EOT\n    b\n    EOT\n  c = f(<<EOF\nd\n  EOF\n  )\n}\n'
+    expected = [("x.conf", "    b\n"), ("", "d\n")]
+    assert found(partial(heredocs, is_indented=True), text) == expected
+    assert found(heredocs, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("echo 'a\nb' > /x.conf", [("/x.conf", "a\nb")]),
+        ("printf -v 'a\n' | sudo tee -a \"/y\"", [("/y", "a\n")]),
+        ("echo 'a' > /x", []), ("echo 'a\nb'", []),
+    ],
+)  # fmt: skip
+def test_quoted_texts_that_a_script_writes(text: str, expected: list[tuple[str, str]]) -> None:
+    assert found(quoted_writes, text) == expected

@@ -107,6 +107,20 @@ def test_the_default_timeout_depends_on_the_implementation(
     assert found.codes == expected
 
 
+def test_the_timeout_of_an_agentgateway_policy_limits_the_whole_response() -> None:
+    agent = """\
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: p}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: vllm}]
+  traffic: {timeouts: {request: 20s}}
+"""
+    assert lint_files({"p.yaml": agent}).places == ["GWA403 p.yaml:6"]
+    assert lint_files({"p.yaml": agent.replace("name: vllm", "name: shop")}).faults == []
+    assert lint_files({"p.yaml": agent.replace("20s", "0s")}).codes == []
+
+
 def test_a_policy_in_another_file_decides_about_the_timeout() -> None:
     files = {"route.yaml": route(), "gateway.yaml": gateway("eg")}
     assert lint_files(files).faults == ["GWA401"]

@@ -230,9 +230,91 @@ tee /etc/haproxy/haproxy.cfg <<-CFG
 """
 
 
+TERRAFORM_FILE = """\
+resource "kubernetes_config_map" "nginx" {
+  data = {
+    "nginx.conf" = <<-EOT
+      server { listen 80; location /v1/ { proxy_pass http://${var.backend}:8000; } }
+    EOT
+  }
+}
+resource "helm_release" "ui" {
+  chart  = "open-webui"
+  values = [<<-YAML
+    ingress:
+      annotations:
+        nginx.ingress.kubernetes.io/proxy-buffering: "on"
+    YAML
+  ]
+}
+"""
+NOMAD = """\
+template {
+  data = <<EOF
+server { listen 80; location /v1/ { proxy_pass http://{{ env "VLLM" }}; } }
+EOF
+}
+"""
+FIRST_KEY = """\
+write_files:
+  - content: |
+      server { listen 80; location /v1/ { proxy_pass http://vllm:8000; } }
+    owner: root
+  - content: &site |
+      server { listen 81; location /v1/ { proxy_pass http://vllm:8000; } }
+"""
+LIST_ITEM = """\
+extraDeploy:
+  - |
+    kind: Ingress
+    metadata:
+      name: vllm
+      annotations:
+        nginx.ingress.kubernetes.io/proxy-buffering: "on"
+    spec: {rules: [{http: {paths: [{path: /v1, backend: {service: {name: vllm}}}]}}]}
+  - image: |
+      x
+"""
+SHELL_IN_YAML = """\
+containers:
+  - command: [sh, -c]
+    args:
+      - |
+        cat > /etc/nginx/conf.d/default.conf <<'EOF'
+        server { listen 80; location /v1/ { proxy_pass http://vllm:8000; } }
+        EOF
+        nginx -g 'daemon off;'
+"""
+ECHO = """\
+#!/bin/sh
+echo 'server {
+  location /v1/ { proxy_pass http://vllm:8000; }
+}' | sudo tee /etc/nginx/conf.d/default.conf
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "text", "places"),
     [
+        (
+            "main.tf",
+            TERRAFORM_FILE,
+            ["NGX101 main.tf:4", "NGX401 main.tf:4", "ING101 main.tf:13", "ING401 main.tf:13"],
+        ),
+        ("job.nomad", NOMAD, ["NGX101 job.nomad:3", "NGX401 job.nomad:3"]),
+        (
+            "init.yaml",
+            FIRST_KEY,
+            [
+                "NGX101 init.yaml:3",
+                "NGX101 init.yaml:6",
+                "NGX401 init.yaml:3",
+                "NGX401 init.yaml:6",
+            ],
+        ),
+        ("values.yaml", LIST_ITEM, ["ING101 values.yaml:7", "ING401 values.yaml:5"]),
+        ("pod.yaml", SHELL_IN_YAML, ["NGX101 pod.yaml:6", "NGX401 pod.yaml:6"]),
+        ("setup.sh", ECHO, ["NGX101 setup.sh:3", "NGX401 setup.sh:3"]),
         ("cm.yaml", CONFIG_MAP, ["NGX101 cm.yaml:10", "NGX401 cm.yaml:10", "CAD201 cm.yaml:15"]),
         ("compose.yml", COMPOSE, ["NGX101 compose.yml:7", "NGX401 compose.yml:7"]),
         ("Dockerfile", DOCKERFILE, ["NGX101 Dockerfile:6", "NGX401 Dockerfile:6"]),
@@ -268,6 +350,38 @@ ingress:
     assert found.places == ["ING101 values.yaml:5", "ING205 values.yaml:6"]
     shop = lint_files({"values.yaml": values.replace("ollama", "shop").replace("chat", "www")})
     assert shop.faults == []
+
+
+@pytest.mark.parametrize("chart", ["open-webui", "charts/ollama", "nextcloud"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "spec:\n  source:\n    chart: {0}\n    helm:\n      values: |\n{1}",
+        "spec:\n  chart: {{spec: {{chart: {0}}}}}\n  values:\n{1}",
+    ],
+)
+def test_the_name_of_a_chart_is_evidence_for_its_values(text: str, chart: str) -> None:
+    key = "nginx.ingress.kubernetes.io/proxy-buffering"
+    values = f'        ingress:\n          annotations:\n            {key}: "on"\n'
+    found = lint_files({"app.yaml": text.format(chart, values)}, "--heartbeat", "15")
+    assert found.faults == ([] if chart == "nextcloud" else ["ING101"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cm.yaml", 'data:\n  nginx.conf: "server {\\n location / { proxy_pass http://vllm;\\n"\n'),
+        ("cm.json", '{"nginx.conf": "location /v1/ { proxy_pass http://vllm:8000; }"}\n'),
+        ("index.ts", 'const a = { "nginx.ingress.kubernetes.io/proxy-buffering": "on" };\n'),
+        ("flake.nix", '{ locations."/".proxyPass = "http://127.0.0.1:8080"; }\n'),
+        ("Dockerfile", 'FROM caddy\nRUN echo -e "x {\\n reverse_proxy vllm:8000\\n}" > /f\n'),
+    ],
+)
+def test_a_text_with_directives_that_cannot_be_read_is_passed_over(name: str, text: str) -> None:
+    found = lint_files({name: text})
+    assert (found.code, found.codes) == (0, [])
+    (passed,) = found.report["passed_over"]
+    assert (passed["path"], passed["kind"]) == (name, "text with directives of a proxy")
 
 
 def test_code_fences_are_linted_on_request() -> None:

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from undam.lint.dialect import Dialect, has_any
 from undam.lint.files import FileUse
 from undam.lint.registry import recognise_dialects
-from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
+from undam.textfiles.embedded import (
+    EmbeddedText,
+    heredocs,
+    markdown_fences,
+    quoted_writes,
+    yaml_blocks,
+)
 from undam.textfiles.source import Source
 
 # Every proxy configuration contains one of these words, whereas most embedded texts contain none.
@@ -20,6 +26,7 @@ _WORDS = (
     "nginx.ingress.kubernetes.io", "gateway.networking.k8s.io", "gateway.envoyproxy.io",
     "networking.istio.io", "traefik.io/v1", "serving.kserve.io",
 )  # fmt: skip
+_HCL_NAME = re.compile(r"\.(?:tf|tofu|hcl|nomad)$", re.IGNORECASE)
 _YAML_NAME = re.compile(r"\.(?:ya?ml|tpl)$", re.IGNORECASE)
 # Maps a code fence's language to a typical file name.
 _LANGUAGES = {
@@ -50,7 +57,7 @@ def find_embedded(source: Source, use: FileUse, name: str) -> Iterator[EmbeddedC
     Args:
         name: the name by which the file is recognised; that of standard input is made up.
     """
-    if use is FileUse.CONFIGURATION and not has_any(source.text, ": |", ":|"):
+    if use is FileUse.CONFIGURATION and not has_any(source.text, ": |", ":|", "- |", "<<"):
         return
     if not has_any(source.text, *_WORDS):
         return
@@ -62,11 +69,24 @@ def find_embedded(source: Source, use: FileUse, name: str) -> Iterator[EmbeddedC
 
 
 def _texts(source: Source, use: FileUse, name: str) -> Iterable[EmbeddedText]:
+    text = source.text
     if use is FileUse.CONTAINER:
-        return heredocs(source.text)
+        return (*heredocs(text), *quoted_writes(text))
     if use is FileUse.MARKDOWN:
-        return markdown_fences(source.text)
-    return yaml_blocks(source.text) if _YAML_NAME.search(name) else ()
+        return markdown_fences(text)
+    if _HCL_NAME.search(name):
+        return heredocs(text, is_indented=True)
+    return _in_yaml(text) if _YAML_NAME.search(name) else ()
+
+
+def _in_yaml(text: str) -> Iterator[EmbeddedText]:
+    """Yield the block scalars in YAML, or the here-documents in those that are scripts."""
+    for block in yaml_blocks(text):
+        inner = list(heredocs(text[block.start : block.end], is_indented=True))
+        for one in inner:
+            yield EmbeddedText(one.name, block.start + one.start, block.start + one.end)
+        if not inner:
+            yield block
 
 
 def _name_of(one: EmbeddedText, use: FileUse) -> str:

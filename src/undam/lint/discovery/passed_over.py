@@ -29,11 +29,12 @@ _BY_NAME = (
     (re.compile(r"web\.config$"), "IIS configuration"),
     (re.compile(r".*\.bicep$"), "Bicep"),
     (re.compile(r"netlify\.toml$"), "Netlify configuration"),
+    (re.compile(r"krakend[^/]*\.(?:json|tmpl)$"), "KrakenD configuration"),
 )
 _PROXY_IN_TERRAFORM = re.compile(
     rb"aws_(?:lb|alb|elb|cloudfront|apigateway|api_gateway|lambda_function_url)"
     rb"|google_compute_backend_service|azurerm_(?:application_gateway|frontdoor)|cloudflare_"
-    rb"|google_cloud_run|azurerm_api_management"
+    rb"|google_cloud_run|azurerm_api_management|kubernetes_ingress|nginx\.ingress\.kubernetes\.io"
     rb"|terraform-aws-modules/(?:alb|elb|cloudfront|apigateway-v2|lambda)/"
 )
 _PROXY_IN_BICEP = re.compile(
@@ -46,8 +47,21 @@ _PROXY_WORDS = {
     "Bicep": _PROXY_IN_BICEP,
     "Netlify configuration": _PROXY_IN_NETLIFY,
 }
-_KINDS = re.compile(
-    r"kind[\"']?[ \t]*:[ \t]*[\"']?(TCPRoute|TLSRoute|InferencePool|Ingress|Route)\b"
+_KIND = re.compile(r"kind[\"']?[ \t]*:[ \t]*[\"']?([A-Z]\w{1,60})")
+# Kinds that concern streams or proxies, with the API group that tells them from other resources.
+_KINDS = {
+    "TCPRoute": "", "TLSRoute": "", "InferencePool": "", "Ingress": "",
+    "Route": "route.openshift.io", "Mapping": "getambassador.io",
+    "VirtualService": "gateway.solo.io", "RouteTable": "gateway.solo.io",
+    "RouteGroup": "zalando.org", "CiliumEnvoyConfig": "cilium.io",
+    "CiliumClusterwideEnvoyConfig": "cilium.io", "RayService": "ray.io",
+    "TraefikService": "traefik", "HTTPScaledObject": "http.keda.sh", "McpBridge": "higress.io",
+    "ApiDefinition": "tyk.tyk.io",
+}  # fmt: skip
+# Directives of proxies. Their texts may be quoted, or in a language that is not read.
+_DIRECTIVE = re.compile(
+    r"\bproxy_pass[ \t]+[\w${/]|\breverse_proxy[ \t]+[\w{$]|\b(?:default|use)_backend[ \t]+[\w{$]"
+    r"|\bproxyPass[ \t]*=|nginx\.ingress\.kubernetes\.io[/\\~]"
 )
 _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
 # A resource's kind is near the beginning, possibly after a license.
@@ -59,8 +73,8 @@ _OTHER_FORMS = (
         re.compile(r"^routes:(?s:.*)^#END", re.MULTILINE),
         "standalone configuration of Apache APISIX",
     ),
+    (re.compile(r"\"listen_path\"(?s:.){0,500}?\"target_url\""), "Tyk API definition"),
 )
-_OPENSHIFT = re.compile(r"route\.openshift\.io")
 # Tests for programs are recognised by their file name, and are not read.
 _TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py|.*\.(?:test|spec|stories)\.[cm]?[jt]sx?")
 _STREAMING_PROGRAM = re.compile(
@@ -91,17 +105,21 @@ def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
     for pattern, kind in _BY_NAME:
         if pattern.fullmatch(name):
             words = _PROXY_WORDS.get(kind)
-            return kind if words is None or words.search(raw) else None
-    suffix = PurePosixPath(name).suffix
+            if words is None or words.search(raw):
+                return kind
     if _TEST_NAME.fullmatch(name):
         return "test of a program that streams" if _STREAMING_PROGRAM.search(raw) else None
-    return _kind_of_yaml(name, text) if suffix in {".yaml", ".yml", ".json", ".tpl"} else None
+    is_yaml = PurePosixPath(name).suffix in {".yaml", ".yml", ".json", ".tpl"}
+    kind_of_yaml = _kind_of_yaml(name, text) if is_yaml else None
+    if kind_of_yaml is None and _DIRECTIVE.search(text) is not None:
+        return "text with directives of a proxy"
+    return kind_of_yaml
 
 
 def _kind_of_yaml(name: str, text: str) -> str | None:
-    found = _KINDS.search(text)
-    if found is not None and (found[1] != "Route" or _OPENSHIFT.search(text)):
-        return f"Kubernetes {found[1]}"
+    for kind in _KIND.findall(text):
+        if _KINDS.get(kind, "\0") in text:
+            return f"Kubernetes {kind}"
     for pattern, kind in _OTHER_FORMS:
         if pattern.search(text):
             return kind

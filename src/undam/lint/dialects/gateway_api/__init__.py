@@ -21,7 +21,7 @@ from undam.textfiles.source import Source
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "AIGatewayRoute", "LLMInferenceService"})
 _GROUPS = (
     "gateway.networking.k8s.io", "gateway.envoyproxy.io", "gateway.kgateway.dev",
-    "gateway.nginx.org", "networking.gke.io",
+    "gateway.nginx.org", "networking.gke.io", "agentgateway.dev",
 )  # fmt: skip
 
 

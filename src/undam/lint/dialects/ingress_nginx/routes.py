@@ -17,6 +17,9 @@ from undam.textfiles.tree import Node, items_of, walk
 _OTHER_CLASS = re.compile(
     r"haproxy|traefik|kong|contour|istio|cilium|alb|gce|azure|apisix|higress|openshift|caddy"
 )
+_CHART = re.compile(
+    r"(?:^|[\s{,])[\"']?chart[\"']?[ \t]*[:=][ \t]*[\"']?([a-z][\w./-]*)", re.MULTILINE
+)
 _F5_PREFIXES = ("nginx.org/", "nginx.com/")
 
 CONFIG_KEYS = frozenset(
@@ -95,6 +98,9 @@ def _annotated_values(root: Node, node: Node, hints: RouteHints, source: Source)
     """Return annotations in Helm chart values as an Ingress for the services in these values."""
     names = [entry.key.text for entry in root.entries]
     images = [image for image in images_in(source.text) if profile_of_image(image)]
+    charts = set(_CHART.findall(source.written))
+    if len(charts) == 1:  # Argo CD, Flux and Terraform keep the values of a chart beside its name.
+        names += [chart.rpartition("/")[2] for chart in charts]
     upstreams = [name for name in (*names, *images) if upstream_evidence(name).score > 0]
     hosts = [
         entry.value.text

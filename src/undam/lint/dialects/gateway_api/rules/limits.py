@@ -105,8 +105,8 @@ POLICY_TIMEOUT = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         Several policies can limit the whole response: BackendTrafficPolicy (`requestTimeout`,
-        `maxStreamDuration`), kgateway's TrafficPolicy (`timeouts.request`) and GCPBackendPolicy
-        (`timeoutSec`). An EnvoyPatchPolicy can also limit the duration of the response.
+        `maxStreamDuration`), TrafficPolicy and AgentgatewayPolicy (`timeouts.request`), and
+        GCPBackendPolicy (`timeoutSec`). An EnvoyPatchPolicy can limit the response as well.
     """,
     why=_WHY_TOTAL,
     detection="""
@@ -290,16 +290,15 @@ class PolicyLimit:
         return ".".join(self.path[-2:]) if self.path[-2:-1] == ("perRetry",) else self.path[-1]
 
 
-_BTP = "BackendTrafficPolicy"
+_BTP, _CTP = "BackendTrafficPolicy", "ClientTrafficPolicy"
 POLICY_LIMITS = (
     PolicyLimit(_BTP, ("timeout", "http", "requestTimeout"), POLICY_TIMEOUT, "0s"),
     PolicyLimit(_BTP, ("timeout", "http", "maxStreamDuration"), POLICY_TIMEOUT, "0s"),
     PolicyLimit(_BTP, ("timeout", "http", "streamIdleTimeout"), POLICY_IDLE, "3600s"),
     PolicyLimit(_BTP, ("retry", "perRetry", "idleTimeout"), POLICY_IDLE, "3600s"),
     PolicyLimit(_BTP, ("retry", "perRetry", "timeout"), RETRY, "600s"),
-    PolicyLimit(
-        "ClientTrafficPolicy", ("timeout", "http", "streamIdleTimeout"), POLICY_IDLE, "3600s"
-    ),
+    PolicyLimit(_CTP, ("timeout", "http", "streamIdleTimeout"), POLICY_IDLE, "3600s"),
+    PolicyLimit("AgentgatewayPolicy", ("traffic", "timeouts", "request"), POLICY_TIMEOUT, "0s"),
     PolicyLimit("TrafficPolicy", ("timeouts", "request"), POLICY_TIMEOUT, "0s"),
     PolicyLimit("TrafficPolicy", ("timeouts", "streamIdle"), POLICY_IDLE, "3600s"),
     PolicyLimit("HTTPListenerPolicy", ("streamIdleTimeout",), POLICY_IDLE, "3600s"),
@@ -462,7 +461,7 @@ def _is_overridden(limit: PolicyLimit, policy: Resource, rules: Sequence[Gateway
     A request timeout of a rule also sets the limit on silence of its route in Envoy Gateway.
     """
     replaces = {"requestTimeout"} if policy.kind == _BTP else {"streamIdleTimeout"}
-    if limit.path[-1] not in replaces or policy.kind not in {_BTP, "ClientTrafficPolicy"}:
+    if limit.path[-1] not in replaces or policy.kind not in {_BTP, _CTP}:
         return False
     affected = [one for one in rules if one.assessed.assessment.is_considered]
     return bool(affected) and all(one.sets_timeout for one in affected)
