@@ -247,6 +247,78 @@ class TestWithoutABeacon:
         assert analyze_integrity(read_exchange(exchange([Write(300, body)]))).is_intact
 
 
+def chat_of(ident: str, content: str, index: int = 0, **delta: object) -> dict[str, object]:
+    choice = {"index": index, "delta": {"content": content, **delta}, "finish_reason": None}
+    return {"id": ident, "choices": [choice]}
+
+
+class TestMixedAnswers:
+    """Content after the end of an answer, and chat events with another response ID."""
+
+    FIRST = tuple(chat_of("a", f"a{n} ") for n in range(20))
+    SECOND = tuple(chat_of("b", f"b{n} ") for n in range(12))
+
+    @staticmethod
+    def _events(*payloads: object) -> list[bytes]:
+        return [*_sse(*payloads), b"data: [DONE]\n\n"]
+
+    def test_an_answer_that_continues_with_another_id(self) -> None:
+        found = _integrity(self._events(*self.FIRST, *self.SECOND))
+        assert (found.mixed, found.first_of("mixed")) == (12, "event 20")
+        (fault,) = find_faults("edge", found)
+        assert (fault.code, fault.severity) == ("UD616", Severity.WARNING)
+
+    def test_content_after_the_end_marker(self) -> None:
+        second = [chat_of("a", f"b{n} ") for n in range(12)]
+        found = _integrity([*self._events(*self.FIRST), *self._events(*second)])
+        assert (found.mixed, found.first_of("mixed")) == (12, "event 20")
+
+    def test_content_after_message_stop(self) -> None:
+        def message(word: str) -> list[object]:
+            delta = {"type": "text_delta", "text": word}
+            block = {"type": "content_block_delta", "index": 0, "delta": delta}
+            return [*[block] * 1, {"type": "message_stop"}]
+
+        events = _sse({"type": "message_start"}, *message("one"), *message("two"))
+        assert _integrity(events, api="anthropic-messages").mixed == 1
+
+    @pytest.mark.parametrize(
+        "payloads",
+        [
+            FIRST,
+            [chat_of(f"chunk-{n}", f"w{n} ") for n in range(30)],
+            [chat_of("", "w0 "), chat_of("x", "w1 "), *FIRST[2:]],
+            [chat_of(f"c{n % 2}", f"w{n} ", index=n % 2) for n in range(30)],
+            [*FIRST, chat_of("a", "", tool_calls=[{"function": {"name": "f"}}]), *SECOND],
+        ],
+        ids=["one", "an ID for each event", "a first ID of its own", "two choices", "an agent"],
+    )
+    def test_other_ids_are_clean(self, payloads: list[dict[str, object]]) -> None:
+        assert _integrity(self._events(*payloads)).is_intact
+
+    def test_a_feed_of_an_application_may_contain_several_answers(self) -> None:
+        events = [b"data: one two\n\n", b"data: [DONE]\n\n", b"data: three\n\n"]
+        assert _integrity(events, api="plain").is_intact
+
+
+class TestTextOfMixedEvents:
+    def test_halves_of_characters_in_two_mixed_choices_are_joined(self) -> None:
+        halves = [chat_of("c", half, index=n % 2) for n, half in enumerate(
+            ["\ud83d", "x", "\ude00", "y"] * 5
+        )]  # fmt: skip
+        lines = [f"data: {json.dumps(one)}\n\n".encode() for one in halves]
+        assert _integrity(lines).is_intact
+        torn = [line.replace(b"\\ude00", b"?") for line in lines]
+        assert _integrity(torn).torn == 5
+
+    def test_the_place_of_a_repetition_is_kept_if_the_final_text_differs(self) -> None:
+        deltas = [{"type": "response.output_text.delta", "delta": f"w{n} "} for n in range(20)]
+        done = {"type": "response.output_text.done", "text": "".join(f"w{n} " for n in range(20))}
+        events = duplicate(_sse(*deltas), {4, 9})
+        found = _integrity([*events, *_sse(done)])
+        assert (found.first_of("duplicated"), found.altered) == ("event 5", 1)
+
+
 class TestNumbers:
     @staticmethod
     def _responses(numbers: Sequence[int]) -> list[bytes]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.diagnosis_cases import codes, diagnose
+from support.diagnosis_cases import codes, diagnose, head_with
 from support.synthetic_streams import Write, chat_event, exchange
 from undam.diagnosis.findings.tool_calls import argument_bursts
 from undam.diagnosis.reading import read_exchange
@@ -139,3 +139,49 @@ def test_bursts_of_arguments() -> None:
     given = stream(*text(200, 2), *pieces(1000, 20, 10, 1), *pieces(3000, 20, 10, 1))
     bursts = argument_bursts(read_exchange(given))
     assert [(one.events, one.chars) for one in bursts] == [(2, 20), (2, 20)]
+
+
+@pytest.mark.parametrize(("every_s", "severity"), [(5, Severity.INFO), (45, Severity.WARNING)])
+def test_heartbeats_while_the_arguments_are_collected(every_s: int, severity: Severity) -> None:
+    beats = [Write(1400 + 1000.0 * at, b": ping\n\n") for at in range(every_s, 60, every_s)]
+    given = stream(*text(200, 40), *beats, Write(61_400, call("x" * 3000)))
+    (found,) = whole(diagnose(given))
+    assert found.severity is severity
+    assert ("with only heartbeats" in found.message) is (severity is Severity.INFO)
+
+
+def gemini(parts: Sequence[object], finish: str | None = None) -> bytes:
+    candidate = {"content": {"parts": parts}, **({"finishReason": finish} if finish else {})}
+    return b"data: " + json.dumps({"candidates": [candidate]}).encode() + b"\n\n"
+
+
+def test_gemini_and_ollama_get_the_fix_that_they_have() -> None:
+    words = [Write(200 + 30 * i, gemini([{"text": f"w{i} "}])) for i in range(30)]
+    one_call = gemini([{"functionCall": {"name": "write", "args": {"text": "x" * 900}}}], "STOP")
+    (found,) = whole(diagnose(exchange([*words, Write(5000, one_call)], api="plain")))
+    assert found.fix is not None
+    assert "streamFunctionCallArguments" in found.fix.text
+    assert "tool-call-parser" not in found.fix.text
+    lines = [{"message": {"content": f"w{i} "}, "done": False} for i in range(30)]
+    function = {"name": "write", "arguments": {"text": "x" * 900}}
+    last = {"message": {"tool_calls": [{"function": function}]}, "done": False}
+    writes = [
+        Write(200 + 30 * i + (4000 if one is last else 0), f"{json.dumps(one)}\n".encode())
+        for i, one in enumerate([*lines, last, {"message": {"content": ""}, "done": True}])
+    ]
+    head = head_with(("Content-Type", "application/x-ndjson"))
+    writes[-1] = replace(writes[-1], at_ms=writes[-2].at_ms + 5)
+    (found,) = whole(diagnose(exchange(writes, head=head, api="plain")))
+    assert found.fix is not None
+    assert "Ollama sends each call whole" in found.fix.text
+
+
+def test_arguments_that_vertex_ai_streams_are_not_reported() -> None:
+    parts = [{"jsonPath": "$.text", "stringValue": "x" * 12, "willContinue": True}]
+    pieces_of_call = [
+        Write(5000 + 10 * i, gemini([{"functionCall": {"partialArgs": parts}}])) for i in range(80)
+    ]
+    given = exchange([*pieces_of_call, Write(5900, gemini([{"text": ""}], "STOP"))], api="plain")
+    bursts = argument_bursts(read_exchange(given))
+    assert (len(bursts), sum(burst.chars for burst in bursts)) == (80, 960)
+    assert not whole(diagnose(given))

@@ -41,7 +41,9 @@ def read_gemini(_event: str, payload: Mapping[str, object]) -> Meaning:
         for part in map(mapping, sequence(mapping(candidate.get("content")).get("parts"))):
             call = mapping(part.get("functionCall"))
             if call:
-                tools.append(text(call.get("name")) + text_in(call.get("args")))
+                partial = map(mapping, sequence(call.get("partialArgs")))
+                values = [text(one.get("stringValue")) for one in partial]
+                tools += [text(call.get("name")), text_in(call.get("args")), *values]
             parts += [text(part.get("text")), text(mapping(part.get("inlineData")).get("data"))]
     tokens = count(mapping(inner.get("usageMetadata")).get("candidatesTokenCount"))
     tool = "".join(tools)

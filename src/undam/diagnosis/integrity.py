@@ -7,12 +7,15 @@ others ignore faults that could also be the model's own text.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
 
+from undam.apis import CHAT, COMPLETIONS, MESSAGES, Kind
 from undam.apis.meaning import count, mapping, sequence
+from undam.apis.meaning import text as text_of
 from undam.diagnosis.numbering import (
     FEW,
     AnswerIntegrity,
@@ -38,6 +41,9 @@ _ALIKE = 0.8
 _TOGETHER = 0.1
 _FEW_REPEATS = 2
 _MANY_REPEATS = 4
+# An answer has at least this many events with its ID, and a stream has at most as many answers.
+# Some servers send a new ID with each event.
+_FEW_OF_ANSWER = 3
 
 UNKNOWN = AnswerIntegrity("events")
 """AnswerIntegrity of an answer that was not analyzed."""
@@ -51,11 +57,15 @@ def analyze_integrity(reading: Reading) -> AnswerIntegrity:
         return count_pieces(pieces, fragments_in(text), cut=_is_cut(reading))
     found = _from_numbers(reading) or _from_events(contents)
     if found.evidence == "events" and _final_text_differs(reading):
-        found = replace(found, altered=1, first=(("altered", "the text in the final event"),))
-    misread, place = find_misread([item.shown for item in contents])
+        place = ("altered", "the text in the final event")
+        found = replace(found, altered=1, first=(*found.first, place))
+    misread, text_place = find_misread([item.shown for item in contents])
     if misread and found.is_intact:
-        found = replace(found, evidence="events", altered=misread, first=(("altered", place),))
-    return _with_torn(found, reading, text)
+        first = (("altered", text_place),)
+        found = replace(found, evidence="events", altered=misread, first=first)
+    if reading.choices > 1:
+        text = join_texts(item.shown for item in sorted(contents, key=_choice_of))
+    return _with_torn(_with_mixed(found, reading), reading, text)
 
 
 def compare_answers(inner: Reading, outer: Reading) -> AnswerIntegrity | None:
@@ -212,6 +222,46 @@ def _final_text_differs(reading: Reading) -> bool:
         elif suffix == "done":
             finals[place] = str(payload.get("text"))
     return any("".join(deltas[place]) != finals[place] for place in deltas.keys() & finals.keys())
+
+
+def _with_mixed(found: AnswerIntegrity, reading: Reading) -> AnswerIntegrity:
+    """Return ``found`` with the events that belong to another answer.
+
+    An agent may send several answers in one stream, with tool calls between them.
+    """
+    contents = reading.contents
+    others = _after_end(reading) or _of_other_ids(reading)
+    if not others:
+        return found
+    if any(item.meaning is not None and item.meaning.tool for item in contents[: others[0]]):
+        return found
+    return replace(found, mixed=len(others), first=(*found.first, *places_of(mixed=others[0])))
+
+
+def _after_end(reading: Reading) -> list[int]:
+    """Return the indices of the content events after the end marker of the API."""
+    if reading.api not in {CHAT, COMPLETIONS, MESSAGES}:
+        return []
+    ends = {Kind.FINISH} if reading.api is MESSAGES else {Kind.DONE}
+    kinds = [item.meaning.kind for item in reading.items if item.meaning is not None]
+    end = next((index for index, kind in enumerate(kinds) if kind in ends), len(kinds))
+    before = kinds[:end].count(Kind.CONTENT)
+    return list(range(before, len(reading.contents)))
+
+
+def _of_other_ids(reading: Reading) -> list[int]:
+    """Return the indices of the content events with another response ID than the first one."""
+    if reading.api not in {CHAT, COMPLETIONS} or reading.choices > 1:
+        return []
+    ids = [
+        text_of(mapping(item.meaning.payload).get("id")) if item.meaning is not None else ""
+        for item in reading.contents
+    ]
+    known = Counter(one for one in ids if one)
+    if not 1 < len(known) <= _FEW_OF_ANSWER or min(known.values()) < _FEW_OF_ANSWER:
+        return []
+    first = next(one for one in ids if one)
+    return [index for index, one in enumerate(ids) if one not in {"", first}]
 
 
 def _with_torn(found: AnswerIntegrity, reading: Reading, text: str) -> AnswerIntegrity:

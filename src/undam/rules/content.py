@@ -186,6 +186,9 @@ RULES = (
         """,
         detection="""
             With a beacon, each event contains the tag of its answer. The check compares the tags.
+            Without a beacon, two patterns are reported as a warning: content after the end marker
+            of the API, and chat events whose `id` changes in mid-answer. Several answers with tool
+            calls between them, as an agent sends them, are not reported.
         """,
         causes="""
             A failover occurs in the middle of an answer, and the second backend starts from the

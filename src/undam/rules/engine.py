@@ -117,7 +117,7 @@ RULES = (
         severity=Severity.WARNING,
         message=(
             "tool arguments arrive all at once: {chars} characters in {argument_events} event(s) "
-            "after {silent_s} s of silence, compared with {other_events} other content event(s)"
+            "after {silent_s} s {waited}, compared with {other_events} other content event(s)"
         ),
         what="""
             A tool call's arguments were collected and sent at once, while the text and reasoning of
@@ -132,7 +132,8 @@ RULES = (
             At least 200 characters of tool arguments arrived within 5 ms, at least a second after
             the content before them. Nine of ten characters of all tool arguments arrived in this
             way. Short arguments, which engines may send whole, are not reported. A stream that is
-            held as a whole is reported by another finding.
+            held as a whole is reported by another finding. If heartbeats arrived meanwhile, the
+            severity is info, because no limit on silence cuts the stream.
         """,
         causes="""
             An engine's tool parser that waits for the end of a call, such as some parsers of vLLM;
@@ -145,9 +146,10 @@ RULES = (
 
                 Anthropic:      "eager_input_streaming": true     in each tool of the request
                 vLLM, SGLang:   a --tool-call-parser that streams arguments, such as hermes
+                Vertex AI:      "streamFunctionCallArguments": true   in functionCallingConfig
 
-            If the arguments cannot be streamed, let the server send comments while it collects
-            them:
+            The Gemini API and Ollama always send a tool call whole. If the arguments cannot be
+            streamed, let the server send comments while it collects them:
 
                 : ping
         """,

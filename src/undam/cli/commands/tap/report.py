@@ -249,6 +249,8 @@ def _share_of(one: ProxyResult) -> str:
 
 def _why_unknown(run: TapRun, proxies: Sequence[ProxyResult]) -> str:
     session = run.session
+    if not session.stats.packets:
+        return "no packet was captured; check the ports, and that streams run during the capture"
     reasons = [one.example.shape.reason for one in proxies if one.example is not None]
     if reasons:
         return reasons[0]
@@ -257,7 +259,7 @@ def _why_unknown(run: TapRun, proxies: Sequence[ProxyResult]) -> str:
             "each stream was captured on one connection only; capture on the proxy's host, with "
             "the port of the proxy and the port of its upstream"
         )
-    if session.stats.packets and session.stats.other_packets == session.stats.packets:
+    if session.stats.other_packets == session.stats.packets:
         return "the capture contains no TCP packet that can be decoded"
     return "the capture contains no stream of events over unencrypted HTTP"
 
