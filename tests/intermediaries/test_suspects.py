@@ -14,6 +14,7 @@ from undam.intermediaries import (
     rank_suspects,
     recognise,
     signatures_of,
+    unknown_via,
 )
 from undam.record import Head
 
@@ -382,3 +383,54 @@ def test_hono_does_not_compress_event_streams() -> None:
 
 def test_without_a_head_the_application_is_suspected() -> None:
     assert rank_suspects(HoldEvidence(head=None, release="end"))[0].name == "application"
+
+
+@pytest.mark.parametrize("element", ["1.1 mystery-gw", "1.1 gw-7:8080 (Forcepoint)", "gateway"])
+def test_an_unknown_proxy_in_via_is_the_first_suspect(element: str) -> None:
+    via = ("Via", f"{element}, 1.1 google")
+    unknown = unknown_via(head(via))
+    assert unknown == (element,)
+    first, second, *_ = suspects(server("uvicorn"), via, unknown=unknown)
+    assert first.name == f"proxy {element.removeprefix('1.1 ')}"
+    assert f"Via: {element}" in first.evidence[0]
+    assert not first.signed
+    assert first.fix is not None
+    assert second.name == "application"
+
+
+def test_an_unknown_proxy_is_not_named_if_other_evidence_is_stronger() -> None:
+    via, unknown = ("Via", "1.1 gw"), ("1.1 gw",)
+    assert names(server("nginx/1.22.1"), via, unknown=unknown) == ["nginx"]
+    coded = names(server("gunicorn"), GZIP, via, unknown=unknown, uncompressed_streams=True)
+    assert coded[0] == "django-gzip"
+    assert unknown_via(head(("Via", "1.1 vegur"), ("Via", "1.1 google"), ("Via", ""))) == ()
+    assert len(unknown_via(head(("Via", ", ".join(f"1.1 p{n}" for n in range(9)))))) == 2
+
+
+def test_a_signed_head_is_not_said_to_have_no_fingerprint() -> None:
+    (first, *_) = suspects(server("envoy"), ("x-envoy-upstream-service-time", "3"))
+    assert first.name == "application"
+    assert "no fingerprint" not in first.evidence[0]
+    (first, *_) = suspects(server("h2o/2.3.0"))
+    assert "no fingerprint" in first.evidence[0]
+
+
+def test_names_in_lower_case_say_nothing_over_http_2() -> None:
+    lower = (("content-type", "text/event-stream"), ("server", "x"), ("date", "y"))
+    for version, expected in (("1.1", True), ("2", False)):
+        hold = HoldEvidence(head=Head(200, version, lower), release="timer", timer_ms=205)
+        (haproxy,) = [one for one in rank_suspects(hold) if one.name == "haproxy"]
+        assert any("lower case" in text for text in haproxy.evidence) is expected
+
+
+@pytest.mark.parametrize("name", ["Jetty(11.0.20)", "Kestrel", "puma 6.4"])
+def test_a_reader_in_python_is_not_suspected_in_another_language(name: str) -> None:
+    assert "application-reader" not in names(server(name), **BLOCKS)
+    assert "application-reader" in names(server("gunicorn"), **BLOCKS)
+    assert "application-reader" in names(**BLOCKS)
+
+
+@pytest.mark.parametrize("name", ["Angie/1.5.0", "freenginx/1.27.0", "Tengine/3.1.0"])
+def test_forks_of_nginx_have_its_habits(name: str) -> None:
+    assert names(server(name), **BLOCKS) == ["nginx"]
+    assert "nginx" not in names(server("Angiex/1"), **BLOCKS)

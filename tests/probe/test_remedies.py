@@ -55,6 +55,23 @@ def test_two_hops_of_the_same_kind() -> None:
     assert found.fix == Fix("nginx", "proxy_buffering off;")
 
 
+def test_an_unknown_proxy_is_suspected_only_at_the_hop_that_it_signed() -> None:
+    def via(given: Hop) -> Hop:
+        seen = given.exchange
+        assert seen.head is not None
+        head = replace(seen.head, headers=(*seen.head.headers, ("Via", "1.1 gw")))
+        (reading,) = given.readings
+        return replace(given, readings=(replace(reading, exchange=replace(seen, head=head)),))
+
+    inner = hop("inner")
+    outer = via(hop(model=hold_to_end(), inner=inner))
+    assert report(outer, inner).suspects["edge"][0].name == "proxy gw"
+    assert buffering_at(outer, inner).fix == Fix(
+        "the proxy gw", "turn buffering and inspection of responses off for the path"
+    )
+    assert "proxy gw" not in [one.name for one in report(outer, via(inner)).suspects["edge"]]
+
+
 def test_a_block_of_any_other_size_is_that_of_the_application() -> None:
     odd = hop(model=block_buffer(3000))
     found = buffering_at(odd)

@@ -17,7 +17,7 @@ from undam.intermediaries.claims import (
 )
 from undam.intermediaries.habits import suspects_of_cut
 from undam.intermediaries.intermediary import Intermediary, Kind
-from undam.intermediaries.recognise import recognise, signatures_of, versions_of
+from undam.intermediaries.recognise import recognise, signatures_of, unknown_via, versions_of
 from undam.intermediaries.registry import INTERMEDIARIES, fix_for, intermediary
 from undam.intermediaries.schema import problems_of
 from undam.intermediaries.suspects import HoldEvidence, Suspect, rank_suspects
@@ -43,5 +43,6 @@ __all__ = [
     "recognise",
     "signatures_of",
     "suspects_of_cut",
+    "unknown_via",
     "versions_of",
 ]

@@ -41,6 +41,7 @@ class HeadFacts:
     Args:
         server: value of the Server header, or an empty text.
         coding: content coding, or an empty text.
+        has_case: whether the header names keep their case, which HTTP/2 does not allow.
         has_http_proxy: whether the head is that of http-proxy, the relay library of Node.js.
         stacks: languages of the servers and relays that left a sign, with the header that shows it.
     """
@@ -51,6 +52,7 @@ class HeadFacts:
     is_close_delimited: bool = False
     is_event_stream: bool = False
     is_mixed_case: bool = False
+    has_case: bool = False
     has_origin_headers: bool = False
     looks_like_django: bool = False
     has_http_proxy: bool = False
@@ -87,6 +89,7 @@ def facts_of(head: Head | None) -> HeadFacts:
         is_close_delimited=not length and not chunked and head.http_version in {"1.0", "1.1"},
         is_event_stream=(head.get("content-type") or "").lower().startswith("text/event-stream"),
         is_mixed_case=any(name != name.lower() for name, _ in head.headers),
+        has_case=head.http_version in {"1.0", "1.1"},
         has_origin_headers=head.get("server") is not None or head.get("date") is not None,
         looks_like_django=all((head.get(name) or "") == value for name, value in _DJANGO),
         has_http_proxy=has_http_proxy,

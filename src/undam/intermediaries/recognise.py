@@ -15,6 +15,7 @@ from undam.versions import Version
 # Fingerprints are short, so the rest of a longer value is ignored.
 _VALUE_CHARS = 2048
 _SHOWN_CHARS = 60
+_UNKNOWN_SHOWN = 2
 # Only this much of the body is searched, because filters and gateways add their fields to the first
 # events.
 _BODY_CHARS = 32_768
@@ -75,6 +76,14 @@ def signatures_of(
                 text = f"it signed the response ({title}: {value[:_SHOWN_CHARS]})"
             found[name] = text
     return found
+
+
+def unknown_via(head: Head) -> tuple[str, ...]:
+    """Return the elements of Via that belong to no known intermediary, outermost first."""
+    values = [value for header, value in _fields(head) if header == "via" and value]
+    signs = _signs_of("via")
+    unknown = [value for value in values if not any(p.search(value) for _, p, _ in signs)]
+    return tuple(dict.fromkeys(value[:_SHOWN_CHARS] for value in unknown))[:_UNKNOWN_SHOWN]
 
 
 def versions_of(head: Head) -> dict[str, Version]:

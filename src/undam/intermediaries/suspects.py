@@ -50,6 +50,7 @@ class HoldEvidence:
         further_in: intermediaries that also signed it at an inner hop.
         signatures: their fingerprints as clauses, by name.
         versions: versions in their fingerprints, by name.
+        unknown: elements of Via from this hop that belong to no known intermediary.
         innermost: no inner hop was measured, so the server itself may hold the events.
         server_flushes: the far end is undam's own, which flushes each event.
         uncompressed_streams: whether the same request without compression streamed, if known.
@@ -66,6 +67,7 @@ class HoldEvidence:
     further_in: tuple[str, ...] = ()
     signatures: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, Version] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
     innermost: bool = True
     server_flushes: bool = False
     uncompressed_streams: bool | None = None
@@ -123,10 +125,20 @@ def rank_suspects(hold: HoldEvidence, trouble: Trouble = Trouble.HOLD) -> tuple[
     ordered = sorted(found.values(), key=lambda item: -item[0])
     convincing = bool(ordered) and ordered[0][0] >= _SIGNED
     ranked = [one for _, one in ordered if one.signed or not convincing]
+    if not convincing and not hold.uncompressed_streams:
+        ranked[:0] = map(_unknown_proxy, hold.unknown)
     if hold.proxy is not None and hold.direct_streams is None:
         clause = "the request goes through it, and no direct request was possible"
         ranked.insert(0, Suspect(f"proxy {hold.proxy}", (clause,), PROXY_FIX))
     return tuple(ranked[:MAX_SUSPECTS])
+
+
+def _unknown_proxy(element: str) -> Suspect:
+    """Return the suspect for an element of Via that belongs to no known intermediary."""
+    name = element.split(None, 1)[-1]  # The first part is the version of HTTP.
+    clause = f"it signed the response (Via: {element}), and its behaviour is not known"
+    fix = Fix(f"the proxy {name}", "turn buffering and inspection of responses off for the path")
+    return Suspect(f"proxy {name}", (clause,), fix)
 
 
 def _proven_proxy(hold: HoldEvidence, trouble: Trouble) -> Suspect:
@@ -215,6 +227,8 @@ def _is_excluded_by_name(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> 
         return facts.is_event_stream
     if name == "puma":
         return not hold.innermost or hold.server_flushes
+    if name == "application-reader" and facts.stacks and "python" not in facts.stacks:
+        return True  # Only readers in Python libraries wait until a chunk is full.
     if name in {"application", "application-reader"}:
         by_timer_further_in = hold.release == "timer" and not hold.innermost
         return hold.server_flushes or facts.server == _UNDAM or by_timer_further_in
@@ -254,7 +268,7 @@ def _support(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> tuple[int, l
         points += more
         evidence.append(text)
     if not evidence:
-        evidence.append(_general(habit, facts))
+        evidence.append(_general(habit, hold, facts))
     return points, evidence
 
 
@@ -278,7 +292,7 @@ def _special(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> Iterator[tup
     if hold.release == "timer" and hold.timer_ms is not None:
         text = _TIMERS.get(habit.name, "the server may flush by a timer of its own")
         yield (0 if habit.name == "application" else _FITTING), text
-        if habit.name == "haproxy" and facts.has_origin_headers:
+        if habit.name == "haproxy" and facts.has_case and facts.has_origin_headers:
             yield _WEAK, "header names are in lower case"
         if habit.name == "puma" and not facts.has_origin_headers:
             yield _WEAK, "the head has neither Server nor Date"
@@ -307,9 +321,11 @@ _ASGI_SERVERS = ("uvicorn", "hypercorn", "granian", "daphne")
 _WSGI_SERVERS = ("gunicorn", "wsgiserver", "waitress", "werkzeug", "cheroot")
 
 
-def _general(habit: Habit, facts: HeadFacts) -> str:
+def _general(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> str:
     """Return the evidence for a suspect that has no fingerprint, but whose behaviour fits."""
     if habit.name in {"application", "application-reader"}:
+        if hold.all_signed or hold.unknown:
+            return "no proxy that is known to hold a stream like this signed the response"
         return f"{facts.shown_server}: the head has no fingerprint of a proxy"
     return "it is known to hold a stream like this, and the head does not contradict it"
 

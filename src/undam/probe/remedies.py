@@ -19,11 +19,12 @@ from undam.intermediaries import (
     recognise,
     signatures_of,
     suspects_of_cut,
+    unknown_via,
     versions_of,
 )
 from undam.intermediaries.habits import writers_of_text
 from undam.intermediaries.head_facts import carries
-from undam.record import Exchange
+from undam.record import Exchange, Head
 from undam.rules import Finding, Fix, Verdict
 
 _TROUBLES = {
@@ -229,12 +230,21 @@ def _signed(hop: Hop, hops: Sequence[Hop]) -> tuple[tuple[str, ...], tuple[str, 
     return own, tuple(name for name in hop.intermediaries if name in inner)
 
 
+def _inner_head(hop: Hop, hops: Sequence[Hop]) -> Head | None:
+    index = next(i for i, one in enumerate(hops) if one.name == hop.name)
+    return hops[index + 1].exchange.head if index + 1 < len(hops) else None
+
+
 def _evidence(hop: Hop, hops: Sequence[Hop], outcomes: Mapping[str, Outcomes]) -> HoldEvidence:
     exchange, head = hop.exchange, hop.exchange.head
     own, further_in = _signed(hop, hops)
     results = outcomes.get(hop.name, Outcomes())
     signatures: dict[str, str] = {}
+    unknown: tuple[str, ...] = ()
     if head is not None:
+        inner = _inner_head(hop, hops)
+        further = unknown_via(inner) if inner is not None else ()
+        unknown = tuple(element for element in unknown_via(head) if element not in further)
         signatures = signatures_of(head, tls_issuer=exchange.tls_issuer, body=_beginning(exchange))
     return HoldEvidence(
         head=head,
@@ -245,6 +255,7 @@ def _evidence(hop: Hop, hops: Sequence[Hop], outcomes: Mapping[str, Outcomes]) -
         further_in=further_in,
         signatures=signatures,
         versions=versions_of(head) if head else {},
+        unknown=unknown,
         innermost=hop.name == hops[-1].name,
         server_flushes=hop.exact and hop.name == hops[-1].name,
         uncompressed_streams=results.uncompressed_streams,

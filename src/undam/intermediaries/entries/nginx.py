@@ -37,7 +37,7 @@ ENTRY = Intermediary(
     kind="proxy",
     claims=(
         Sign("server", r"^nginx\b(/(?P<version>\d[\d.]{0,15}))?", evidence=_RUN_OLD),
-        Sign("server", r"^tengine\b", evidence=_DOCS),
+        Sign("server", r"^(tengine|freenginx|angie)\b", evidence=_DOCS),
         Sign("server", r"^openresty\b", certain=False, evidence=_DOCS),
         Behaviour(
             Aspect.HOLDS,
