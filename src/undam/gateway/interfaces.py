@@ -21,6 +21,8 @@ from undam.apis import Api
 from undam.http1.headers import RawHeaders
 
 _VERSION = re.compile(r"/v[0-9][0-9a-z]{0,15}\Z")
+# Gemini and DeepInfra have base URLs such as /v1beta/openai, without a further version.
+_VERSIONED_BASE = re.compile(r"/v[0-9][0-9a-z]{0,15}(?:/openai)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,14 @@ class Upstream:
 
         The URL of an upstream is often given with the version of its API, as for a client library,
         while clients of the gateway send the version in the path. A version that ends the base
-        path and begins the target is sent only once.
+        path and begins the target is sent only once. If the base path ends with another version,
+        ``/v1`` is dropped as well, because clients that use OpenAI's API always send it.
         """
-        version = self.version
-        if version and target.startswith(version) and target[len(version) :][:1] in ("", "/", "?"):
-            target = target[len(version) :]
+        for version in (self.version, "/v1" if _VERSIONED_BASE.search(self.base_path) else ""):
+            if version and target.startswith(version):
+                rest = target[len(version) :]
+                if rest[:1] in ("", "/", "?"):
+                    return self.base_path + rest
         return self.base_path + target
 
     @property
@@ -99,7 +104,7 @@ class RequestInfo:
         repeatable: the request can be sent twice without harm. This applies to safe methods, to
             requests that only compute a response, without ``store``, ``background`` or
             ``conversation``, and to requests with an Idempotency-Key header.
-        body_bytes: size of the body according to the head; 0 if it is chunked.
+        body_bytes: size of the body according to the head; ``None`` if it is chunked.
         request_id: the client's X-Request-Id if it is well-formed, otherwise a generated ID.
         client: address of the client.
         peer: address of the other end of the connection if a trusted proxy has sent the request.
@@ -119,7 +124,7 @@ class RequestInfo:
     streams: bool
     model: str
     repeatable: bool
-    body_bytes: int
+    body_bytes: int | None
     request_id: str
     client: str
     key_name: str = ""

@@ -283,6 +283,80 @@ def test_a_request_goes_to_an_upstream_that_serves_its_model() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/audio/speech", b'{"input":"x","model":"b"}'),
+        ("/v1/images/generations", b'{"model":"b"}'),
+        ("/v1/fine_tuning/jobs", b'{"model":"b"}'),
+        ("/app/anything", b'{"model":"alias"}'),
+    ],
+)
+def test_the_model_decides_on_every_path_with_a_json_body(path: str, body: bytes) -> None:
+    async def main() -> None:
+        one, other = await LoopUpstream().start(), await LoopUpstream().start()
+        configs = [_serving(one, "a"), _serving(other, "b")]
+        async with loop_gateway(*configs, aliases={"alias": "b"}) as running:
+            for _ in range(6):
+                response = await running.send(json_request(path, body=body))
+                assert response.startswith(b"HTTP/1.1 200 ")
+            assert (len(one.calls), len(other.calls)) == (0, 6)
+            assert other.calls[0].json["model"] == "b"
+        await one.close()
+        await other.close()
+
+    asyncio.run(main())
+
+
+def test_a_single_model_is_described_by_an_upstream_that_serves_it() -> None:
+    async def main() -> None:
+        one, other = await LoopUpstream().start(), await LoopUpstream().start()
+        configs = [_serving(one, "a"), _serving(other, "org/b")]
+        async with loop_gateway(*configs, aliases={"gpt-4": "a"}) as running:
+
+            async def get(path: str, method: str = "GET") -> bytes:
+                head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                return await running.send(head.encode())
+
+            for path in ("/v1/models/org%2Fb", "/v1/models/org/b", "/models/org/b"):
+                for _ in range(4):
+                    assert (await get(path)).startswith(b"HTTP/1.1 200 ")
+                assert other.calls[-1].target == path
+            assert one.calls == []
+            assert b'"id": "gpt-4"' in await get("/v1/models/gpt-4")
+            assert (await get("/v1/models/unknown")).startswith(b"HTTP/1.1 404 ")
+            assert b'"id": "gpt-4"' in await get("/models")
+            head = await get("/v1/models", "HEAD")
+            assert b"application/json" in head
+            assert head.endswith(b"\r\n\r\n")
+        await one.close()
+        await other.close()
+
+    asyncio.run(main())
+
+
+def test_metrics_of_replicas_that_were_removed_are_dropped() -> None:
+    def names(running: LoopGateway) -> set[str]:
+        labels = [json.loads(key)[1:] for key in running.metrics.snapshot()]
+        return {one[0] for one in labels if one and one[0].startswith("pods@")}
+
+    async def main() -> None:
+        upstream = await LoopUpstream(lambda call: call.stream("x")).start()
+        async with loop_gateway(upstream) as running:
+            [base] = running.router._upstreams.values()
+            for number in range(6):
+                pods = [replace(base, name=f"pods@10.0.0.{number + more}") for more in (0, 1)]
+                running.router.apply(running.router._config, pods)
+                for _ in range(4):
+                    assert b"[DONE]" in await running.send(json_request(stream=True), b"[DONE]")
+                await asyncio.sleep(0.05)
+                present = {one.name for one in pods}
+                assert present <= names(running)
+                assert len(names(running)) <= 3  # The last removed replica is still exported.
+
+    asyncio.run(main())
+
+
 def test_an_alias_is_replaced_in_a_body_of_any_layout() -> None:
     bodies = [
         b'{"messages":[{"model":"alias"}],"model" : "alias" ,"x":"alias"}',

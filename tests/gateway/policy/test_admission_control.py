@@ -17,7 +17,7 @@ SECRET = "gw-0123456789abcdef"
 def _request(headers: RawHeaders | None = None) -> RequestInfo:
     return RequestInfo(
         method="POST", target="/v1/chat/completions", headers=headers or [], api=CHAT,
-        streams=True, model="m", repeatable=True, body_bytes=2, request_id="r", client="c",
+        streams=True, model="m", repeatable=True, body_bytes=0, request_id="r", client="c",
     )  # fmt: skip
 
 

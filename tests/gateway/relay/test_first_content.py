@@ -10,8 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api, Kind
+from undam.gateway.http.event_framer import EventFramer
+from undam.gateway.http.fast_path import FastPath
 from undam.gateway.relay import first_content as module
-from undam.gateway.relay.first_content import FirstContentDetector
+from undam.gateway.relay.first_content import FirstContentDetector, has_announced_end
 from undam.sse import Comment, Parser
 
 
@@ -198,3 +200,26 @@ def test_the_pattern_agrees_with_the_json_parser(first: bytes, data: bytes) -> N
     detector = FirstContentDetector(CHAT)
     taken = [detector.take(one) for one in (first, data) if one and not detector.decided]
     assert (taken[-1], detector.content) == _parsed(first + data)
+
+
+@pytest.mark.parametrize("size", [300, 5_000, 20_000])
+@pytest.mark.parametrize("cut", [1000, 4096, 16_384])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", ["completed", "in_progress"])
+def test_the_end_of_a_response_is_known_from_a_long_event_in_several_reads(
+    size: int, cut: int, line_end: bytes, last: str
+) -> None:
+    delta = b'event: response.output_text.delta\ndata: {"delta":"response.completed"}\n\n'
+    kind = f"response.{last}".encode()
+    end = b'event: %b\ndata: {"type":"%b","response":{"instructions":"%b"}}\n\n' % (
+        kind, kind, b"x" * size,
+    )  # fmt: skip
+    data = (delta * 3 + end).replace(b"\n", line_end)
+    framer = EventFramer()
+    path = FastPath(lambda data: None, lambda: None, 0.0)
+    for at in range(0, len(data), cut):
+        at_boundary = framer.at_boundary
+        framer.take(data[at : at + cut])
+        path.keep_tail(data[at : at + cut], at_boundary=at_boundary)
+    assert has_announced_end(RESPONSES, path.tail) == (last == "completed")
+    assert len(path.tail) <= 8192 + cut

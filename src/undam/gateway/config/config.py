@@ -26,6 +26,8 @@ UNIX_PREFIX = "unix:"
 
 _UNIX_URL = re.compile(r"unix:(/[^:\x00-\x1f]+)(?::(/[^?#\x00-\x20]*))?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[!-.0-~]+")
+_ENDPOINT = re.compile(r"/(?:completions|responses|embeddings|v1/messages)/?\Z")
+_DEFAULT_PORT = re.compile(r"http://.*:80\Z|https://.*:443\Z")
 _KEY = re.compile(r"(env|file):(.+)")
 
 
@@ -198,6 +200,11 @@ def check_upstream(upstream: UpstreamConfig) -> None:
         raise UsageError("the URL of an upstream must not contain credentials: use upstream_key")
     if "?" in target.path:
         raise UsageError("the URL of an upstream must not have a query")
+    if _ENDPOINT.search(target.path):
+        raise UsageError(
+            "the URL of an upstream is the base of its paths, such as http://HOST:8000/v1, not the"
+            " URL of an endpoint"
+        )
     if upstream.resolve and upstream.unix_path:
         raise UsageError("resolve requires a URL with a host, not a Unix socket")
 
@@ -219,6 +226,11 @@ def check_origins(origins: Collection[str]) -> None:
     for one in origins:
         if one not in ("*", "null") and not _ORIGIN.fullmatch(one):
             raise UsageError(f"cors_origins {one!r}: use * or SCHEME://HOST[:PORT] without a path")
+        if one != "*" and (one != one.lower() or "*" in one or _DEFAULT_PORT.match(one)):
+            raise UsageError(
+                f"cors_origins {one!r} never matches: browsers send the exact host in lower case,"
+                " without a default port"
+            )
 
 
 def check_key(name: str, text: str) -> None:

@@ -34,6 +34,8 @@ _EVENT_END, _CRLF_EVENT_END = b"\n\n\r\n", b"\r\n\r\n\r\n"
 _LAST_FOUR = slice(-4, None)
 # Limit on the data that is kept for `tail`, in case the upstream splits the last events.
 _MAX_TAIL_BYTES = 8 << 10
+# Number of bytes of this data that come from the start of the last event, which contain its type.
+_START_BYTES = 256
 
 
 def _size_line(length: int) -> bytes:
@@ -163,9 +165,21 @@ class FastPath:
         if at_boundary:
             self._previous, self._last = self._last, data
         else:
-            self._last = (self._last + data)[-_MAX_TAIL_BYTES:]
+            last = self._last + data
+            if len(last) > _MAX_TAIL_BYTES:
+                last = _shortened(last)
+            self._last = last
 
     def take_gaps(self) -> array[float]:
         """Return the gaps collected so far, and clear them."""
         gaps, self.gaps = self.gaps, array("f")
         return gaps
+
+
+def _shortened(data: bytes) -> bytes:
+    """Return the last `_MAX_TAIL_BYTES`, or the start and the end of a longer last event."""
+    start = max(data.rfind(b"\n\n", 0, -2) + 2, data.rfind(b"\n\r\n", 0, -4) + 3)
+    start = start if start > 2 else 0  # Without an end of an event, `rfind` returns -1.
+    if len(data) - start <= _MAX_TAIL_BYTES:
+        return data[-_MAX_TAIL_BYTES:]
+    return data[start : start + _START_BYTES] + data[_START_BYTES - _MAX_TAIL_BYTES :]

@@ -156,7 +156,7 @@ class AdmissionControl:
         return pending
 
     def _check_key(self, request: RequestInfo) -> Refusal | None:
-        if self.keys is None or is_preflight(request.method, request.headers):
+        if self.keys is None or is_preflight(request):
             return None
         key = find_key(self.keys, token_of(request.headers))
         if key is None:
@@ -173,4 +173,6 @@ class AdmissionControl:
 
 def strip_keys(request: RequestInfo) -> None:
     """Remove all headers that could reveal a client's API key to an upstream."""
-    request.headers[:] = [one for one in request.headers if one[0].lower() not in _KEY_HEADERS]
+    request.headers[:] = [
+        one for one in request.headers if one[0].lower().replace(b"_", b"-") not in _KEY_HEADERS
+    ]

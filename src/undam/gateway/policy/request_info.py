@@ -15,13 +15,17 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Idempotent methods (RFC 9110, 9.2.2)."""
 
 _COMPUTATIONS = (
-    "/chat/completions", "/completions", "/completion", "/responses", "/messages",
-    "/messages/count_tokens", "/embeddings", "/embedding", "/embed", "/embed_all", "/rerank",
-    "/reranking", "/score", "/classify", "/pooling", "/moderations", "/tokenize", "/detokenize",
+    "/chat/completions", "/completions", "/completion", "/responses", "/messages/count_tokens",
+    "/embeddings", "/embedding", "/embed", "/embed_all", "/embed_sparse", "/similarity", "/rerank",
+    "/reranking", "/audio/speech", "/images/generations", "/invocations", "/score", "/classify",
+    "/pooling", "/moderations", "/tokenize", "/detokenize",
     "/apply-template", "/infill", "/generate", "/generate_stream", "/api/chat", "/v2/chat",
-    ":generateContent", ":streamGenerateContent", ":embedContent", ":countTokens",
+    ":generateContent", ":streamGenerateContent", ":embedContent", ":batchEmbedContents",
+    ":countTokens", ":rawPredict", ":streamRawPredict",
 )  # fmt: skip
 """Endings of the paths whose JSON requests only compute a response."""
+# Below other resources, such as /v1/threads/ID/messages, a POST request adds a message.
+_MESSAGES = re.compile(r"(?:/v[0-9][0-9a-z]{0,15}|\A)/messages\Z")
 _COMPUTATIONS_WITHOUT_JSON = ("/audio/transcriptions", "/audio/translations")
 """Endings of the paths whose requests only compute a response, whatever their format."""
 
@@ -56,7 +60,7 @@ def read_request_info(head: RequestHead, headers: RawHeaders, *, client: str) ->
         streams=False,
         model="",
         repeatable=repeatable,
-        body_bytes=head.length or 0,
+        body_bytes=head.length,
         request_id=client_id.decode("ascii") if safe else os.urandom(16).hex(),
         client=client,
     )
@@ -90,7 +94,16 @@ def depends_on_body(info: RequestInfo) -> bool:
     """Return whether the request's handling depends on members of its body."""
     if info.method != "POST":
         return False
-    return info.api is not PLAIN or info.path.rstrip("/").endswith(_COMPUTATIONS)
+    if info.api is not PLAIN or _only_computes(info.path):
+        return True
+    media_type = (info.get(b"content-type") or b"").partition(b";")[0].strip().lower()
+    return media_type == b"application/json"  # The body may contain a model.
+
+
+def _only_computes(path: str) -> bool:
+    """Return whether the JSON requests to ``path`` only compute a response."""
+    path = path.rstrip("/")
+    return path.endswith(_COMPUTATIONS) or _MESSAGES.search(path) is not None
 
 
 def set_fields(info: RequestInfo, fields: BodyFields, *, repeatable: bool) -> None:
@@ -107,5 +120,5 @@ def set_fields(info: RequestInfo, fields: BodyFields, *, repeatable: bool) -> No
     info.model = fields.model
     info.user, info.cache_key = fields.user, fields.cache_key
     info.prefix_hash, info.model_span = fields.prefix_hash, fields.model_span
-    if repeatable and fields.is_object and not fields.side_effects:
+    if repeatable and fields.is_object and not fields.side_effects and _only_computes(info.path):
         info.repeatable = True

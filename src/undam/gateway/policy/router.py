@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from undam.apis import MESSAGES, PLAIN
 from undam.gateway.config.config import Config
@@ -17,7 +19,9 @@ from undam.gateway.policy.keys import Key
 from undam.gateway.policy.load_balancer import Backend, Lease, LoadBalancer
 from undam.gateway.telemetry.metric_definitions import QUEUED, UPSTREAM_USABLE
 from undam.gateway.telemetry.metrics import WorkerMetrics
+from undam.gateway.telemetry.model_labels import clean_label
 
+_MODELS = re.compile(r"(?:/v1)?/models(?:/(.+?))?/?")
 HEDGE_HEADER = b"x-undam-hedge"
 """Request header: ``allow`` permits a second request on any path, ``deny`` forbids hedging."""
 
@@ -107,6 +111,7 @@ class GatewayRouter:
             on_finish=self._release,
         )
         self._in_flight: dict[int, _InFlight] = {}
+        self._removed: set[str] = set()
         self._publish_usable()
 
     def apply(self, config: Config, upstreams: Collection[Upstream]) -> tuple[str, ...]:
@@ -120,10 +125,16 @@ class GatewayRouter:
         self._set_properties(upstreams)
         for name in removed:
             self.hedging.forget(name)
-            self._metrics.set(UPSTREAM_USABLE, 0, name)
+            self._metrics.set(UPSTREAM_USABLE, 0, clean_label(name))
         self._upstreams = {
             name: one for name, one in self._upstreams.items() if self.balancer.backend(name)
         }
+        # The metrics of removed upstreams are kept until the next change, so that their last
+        # requests are still scraped.
+        for name in self._removed - self._upstreams.keys():
+            self._metrics.drop_upstream(clean_label(name))
+        self._removed = (self._removed & self._upstreams.keys()) | set(removed)
+        self._removed -= {one.name for one in upstreams}
         self.balancer.ejection = config.ejection_limits
         self.hedging.limits = config.hedge_limits
         self.admission.queue.limits = config.admission_limits
@@ -166,9 +177,17 @@ class GatewayRouter:
     def respond(self, request: RequestInfo) -> LocalResponse | Refusal | None:
         """See ``Router``."""
         aliases = self._config.aliases
-        if request.method == "GET" and request.path.rstrip("/") == "/v1/models":
+        if request.method in ("GET", "HEAD") and (path := _MODELS.fullmatch(request.path)):
             served = {model for one in self._upstreams.values() for model in one.models}
-            return models_response(served | aliases.keys()) if served else None
+            if not served:
+                return None
+            if not path[1]:
+                return models_response(served | aliases.keys())
+            request.model = unquote(path[1])
+            if request.model in aliases:
+                return LocalResponse(
+                    200, b"application/json", json.dumps(_model(request.model)).encode()
+                )
         request.model = aliases.get(request.model, request.model)
         if request.model and not self.balancer.serves(request.model):
             return Refusal(404, "no upstream serves this model", "not_found_error")
@@ -364,13 +383,16 @@ class GatewayRouter:
     def _publish_usable(self) -> None:
         for backend in self.balancer.backends:
             usable = backend.available and not backend.draining
-            self._metrics.set(UPSTREAM_USABLE, int(usable), backend.name)
+            self._metrics.set(UPSTREAM_USABLE, int(usable), clean_label(backend.name))
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "undam"}
 
 
 def models_response(models: Collection[str]) -> LocalResponse:
     """Return the response to ``GET /v1/models``."""
-    data = [{"id": one, "object": "model", "created": 0, "owned_by": "undam"}
-            for one in sorted(models)]  # fmt: skip
+    data = [_model(one) for one in sorted(models)]
     body = json.dumps({"object": "list", "data": data}).encode()
     return LocalResponse(200, b"application/json", body)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from undam.apis import CHAT, Api, Kind
+from undam.apis import CHAT, RESPONSES, Api, Kind
 from undam.apis.meaning import error_status
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
@@ -50,6 +50,11 @@ _CHAT_CHUNK = re.compile(
          (?:,[ ]?%b)*\}\](?:,[ ]?%b)*\}\n\n"""
     % (_OTHER_MEMBER, _OTHER_MEMBER, _DELTA_MEMBER, _OTHER_MEMBER, _OTHER_MEMBER),
     re.VERBOSE,
+)
+
+# Start of the last event of a response. The event contains the whole response and may be long.
+_RESPONSE_END = re.compile(
+    rb'(?:\A|\n)(?:event: ?|data: ?\{"type": ?")response\.(?:completed|incomplete|failed)\b'
 )
 
 # Events after which content may still follow.
@@ -133,6 +138,8 @@ def has_announced_end(api: Api, tail: bytes) -> bool:
     # JSON contains no raw line breaks, so this text at the start of a line is not part of a
     # payload.
     if tail.rstrip().endswith(b"\ndata: [DONE]"):
+        return True
+    if api is RESPONSES and _RESPONSE_END.search(tail):
         return True
     # The first event may be incomplete. The parser then ignores it or parses it as another field.
     try:

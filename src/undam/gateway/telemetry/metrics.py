@@ -95,6 +95,17 @@ class WorkerMetrics:
         reason, self._denial = self._denial or "no-other-upstream", ""
         return reason
 
+    def drop_upstream(self, upstream: str) -> None:
+        """Remove the series of an upstream that was removed and has no requests.
+
+        Otherwise, replicas whose names contain their addresses would fill the table over time.
+        """
+        for key in self._region.keys():  # noqa: SIM118
+            name, *labels = json.loads(key)
+            if labels and labels[0] == upstream and _BY_NAME[name].labels[0] == "upstream":
+                self._region.drop(key)
+                self._known.pop((name, *labels), None)
+
     def _drop_model(self, model: str) -> None:
         for key in self._region.keys():  # noqa: SIM118
             name, *labels = json.loads(key)
