@@ -40,7 +40,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)(/[^#]*|\?[^#]*)?")
 # `..` could escape the base path of an upstream, or turn an upstream path into a local path.
-_DOTS = re.compile(rb"/(?:\.|%2[eE]){2}(?:/|%2[fF]|\\|$)")
+_DOTS = re.compile(rb"(?:[/\\]|%2[fF]|%5[cC])(?:\.|%2[eE]){2}(?:/|%2[fF]|\\|$)")
 _MUST_BE_SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"content-type"}
 )
@@ -50,11 +50,16 @@ _NO_UNDERSCORE = frozenset({b"content-length", b"transfer-encoding", b"host", b"
 
 
 class BadRequest(RemoteProtocolError):
-    """Invalid request. It is answered with ``status``, then the connection is closed."""
+    """Invalid request. It is answered with ``status``, then the connection is closed.
 
-    def __init__(self, status: int, message: str) -> None:
+    Attributes:
+        head: head of the request if it is valid and only its body is too large.
+    """
+
+    def __init__(self, status: int, message: str, head: RequestHead | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.head = head
 
 
 @dataclass(slots=True)
@@ -77,6 +82,11 @@ class RequestHead:
     keep_alive: bool
     expects_continue: bool
     upgrade: bytes
+
+    def check_handshake(self) -> None:
+        """Raise BadRequest if the request cannot be a WebSocket handshake (RFC 6455, 4.1)."""
+        if self.method != "GET" or self.minor == 0 or self.length != 0:
+            raise BadRequest(400, "a WebSocket handshake is a GET request without a body")
 
 
 class RequestParser:
@@ -145,7 +155,7 @@ class RequestParser:
             return None
         head = parse_request_head(bytes(buffer[start : end + 4]))
         if head.length is not None and head.length > self._max_body:
-            raise BadRequest(413, f"the request body is over {self._max_body} bytes")
+            raise BadRequest(413, f"the request body is over {self._max_body} bytes", head)
         self._buffer = bytes(buffer[end + 4 :])
         self._partial_head.clear()
         self._scanned = 0

@@ -14,6 +14,7 @@ from support.chunked import LAST_CHUNK, chunk
 from support.eventually import eventually_async
 from support.gateway_in_loop import LoopUpstream, UpstreamCall, json_request, loop_gateway
 from undam.gateway.body import request_body
+from undam.gateway.relay import client_connection
 from undam.http1.request_parser import RequestParser
 
 if sys.version_info >= (3, 14):
@@ -57,6 +58,42 @@ def test_a_request_without_a_key_is_refused_before_its_body() -> None:
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.transport.abort()
         assert upstream.calls == []
+
+    asyncio.run(main())
+
+
+def test_a_refused_client_may_send_its_body_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_connection, "_LINGER_S", 0.2)
+    monkeypatch.setattr(client_connection, "_MAX_LINGER_S", 0.6)
+
+    async def main() -> None:
+        async with loop_gateway(await LoopUpstream().start(), keys=_KEYS) as running:
+            for pause_s, sent in ((0.05, 8), (0.4, 1), (0.05, 40)):
+                reader, writer = await _open(running.port, _HEAD + b"\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 401 ")
+                assert b"Connection: close" in head
+                for _ in range(sent):
+                    writer.write(b"a")
+                    await asyncio.sleep(pause_s)
+                assert len(running.gateway._clients) == (1 if sent == 8 else 0)
+                writer.transport.abort()
+                await eventually_async(lambda: not running.gateway._clients)
+
+    asyncio.run(main())
+
+
+def test_the_connection_stays_open_after_a_complete_body() -> None:
+    async def main() -> None:
+        async with loop_gateway(await LoopUpstream().start(), keys=_KEYS) as running:
+            reader, writer = await _open(running.port, b"")
+            for _ in range(2):
+                writer.write(b"POST /v1/x HTTP/1.1\r\nHost: gw\r\nContent-Length: 3\r\n\r\nabc")
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 401 ")
+                assert b"Connection: close" not in head
+                await reader.readuntil(b"}}")
+            writer.transport.abort()
 
     asyncio.run(main())
 

@@ -126,3 +126,17 @@ def test_connections_begin_with_a_proxy_header_if_that_is_configured() -> None:
 def test_invalid_options_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         make_config(values, [upstream_from_url("http://a:1")])
+
+
+def test_a_name_with_underscores_cannot_replace_a_header_of_the_gateway() -> None:
+    async def main() -> None:
+        upstream = await LoopUpstream().start()
+        async with loop_gateway(upstream) as running:
+            spoofed = "X_Forwarded_For: 6.6.6.6\r\nx_request_id: a\r\nX-Real_IP: 7.7.7.7\r\n"
+            await running.send(json_request(headers=spoofed + "My_Header: 1\r\n"))
+            head = upstream.calls[0].head
+            assert b"6.6.6.6" not in head
+            assert b"x_request_id" not in head
+            assert b"My_Header: 1\r\n" in head
+
+    asyncio.run(main())

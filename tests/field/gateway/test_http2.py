@@ -296,7 +296,8 @@ def test_streams_continue_after_an_orderly_goaway(authority: trustme.CA, error_c
             await eventually_async(lambda: bool(running.records))
             reason = running.records[0].end_reason
             assert reason == ("complete" if error_code == 0 else "client-left")
-            assert not running.gateway.context.sessions
+            for session in running.gateway.context.sessions:
+                assert session._transport.is_closing()  # type: ignore[attr-defined]
             writer.transport.abort()
 
     asyncio.run(main())

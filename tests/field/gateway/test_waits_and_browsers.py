@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.chunked import chunk
 from support.eventually import eventually_async
 from support.gateway_in_loop import LoopUpstream, UpstreamCall, json_request, loop_gateway
 
@@ -209,5 +210,46 @@ def test_other_origins_are_refused() -> None:
             response = await running.send(json_request(headers=_ORIGIN_LINE, stream=True))
             assert _allowed(preflight) == _allowed(response) == []
             assert b"[DONE]" in response
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 5000\r\n", "Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+def test_a_page_can_read_that_its_body_is_too_large(framing: str, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: gw\r\n{_ORIGIN_LINE}X-Request-Id: mine\r\n{framing}\r\n"
+
+    async def main() -> None:
+        upstream = await LoopUpstream().start()
+        async with loop_gateway(upstream, cors_origins=(_ORIGIN,), max_body=2048) as running:
+            response = await running.send(head.encode() + chunk(b"a" * 3000))
+            assert response.startswith(b"HTTP/1.1 413 ")
+            assert _allowed(response) == [_ORIGIN.encode()]
+            assert b"X-Request-Id: mine\r\n" in response
+            assert (b'"type":"request_too_large"' in response) == (path == "/v1/messages")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ("", 200),
+        ("Content-Length: 0\r\n", 200),
+        ("Content-Length: 5\r\n", 401),
+        ("Transfer-Encoding: chunked\r\n", 401),
+    ],
+)
+@pytest.mark.parametrize("origins", [(), (_ORIGIN,)])
+def test_a_preflight_request_with_a_body_needs_a_key(
+    more: str, status: int, origins: tuple[str, ...]
+) -> None:
+    async def main() -> None:
+        upstream = await LoopUpstream().start()
+        keys = "alice gw-key-0123456789abcdef\n"
+        async with loop_gateway(upstream, keys=keys, cors_origins=origins) as running:
+            request = _PREFLIGHT[:-2] + more.encode() + b"\r\n"
+            response = await running.send(request, until=b"\r\n\r\n")
+            assert response.startswith(b"HTTP/1.1 %d " % status)
 
     asyncio.run(main())

@@ -240,6 +240,11 @@ def test_a_body_without_framing_ends_with_the_connection() -> None:
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "switched protocols"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "unsupported"),
         (b"HTTP/1.1 200 OK\r\nA: " + b"x" * (17 << 10), "over 16384 bytes"),
+        # The limit applies although the head and the body arrive in the same read.
+        (
+            b"HTTP/1.1 200 OK\r\nA: " + b"x" * (17 << 10) + b"\r\nContent-Length: 1\r\n\r\na",
+            "over 16384 bytes",
+        ),
     ],
 )
 def test_a_response_that_cannot_become_complete_is_an_error(data: bytes, failure: str) -> None:

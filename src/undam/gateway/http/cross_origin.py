@@ -112,17 +112,20 @@ class CrossOrigin:
         )
 
 
-def is_preflight(method: str, headers: RawHeaders) -> bool:
-    """Return whether a request is a preflight request, which browsers send without an API key."""
-    if method != "OPTIONS":
+def is_preflight(info: RequestInfo) -> bool:
+    """Return whether a request is a preflight request, which browsers send without an API key.
+
+    A preflight request has no body, so nobody can upload data without a key.
+    """
+    if info.method != "OPTIONS" or info.body_bytes != 0:
         return False
-    names = {name.lower() for name, _ in headers}
+    names = {name.lower() for name, _ in info.headers}
     return b"origin" in names and b"access-control-request-method" in names
 
 
 def preflight_response(info: RequestInfo, cross_origin: CrossOrigin | None) -> LocalResponse | None:
     """Return the response to a preflight request; ``None`` if the upstream answers the request."""
-    if cross_origin is None or not is_preflight(info.method, info.headers):
+    if cross_origin is None or not is_preflight(info):
         return None
     lines = cross_origin.preflight_lines(info.get(b"access-control-request-headers"))
     if lines is None:

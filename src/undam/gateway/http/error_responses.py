@@ -59,7 +59,7 @@ def upstream_error_event(api: Api, status: int, body: bytes) -> bytes:
 
 def _payload(api: Api, status: int, message: str, kind: str) -> dict[str, object]:
     if api.name == MESSAGES.name:
-        if kind == SERVER_ERROR:
+        if kind == SERVER_ERROR or status == 413:
             kind = _ANTHROPIC_KINDS.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
     # Clients of all other APIs support OpenAI's error format.

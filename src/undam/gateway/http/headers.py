@@ -59,6 +59,8 @@ class ForwardedHead:
         received: dict[bytes, list[bytes]] = {}
         for name, value in info.headers:
             lower = name.lower()
+            if b"_" in lower and lower.replace(b"_", b"-") in replaced:
+                continue  # CGI-style servers treat an underscore as a hyphen.
             if lower not in replaced:
                 pieces += name, b": ", value, b"\r\n"
             elif lower in _APPENDED and value:

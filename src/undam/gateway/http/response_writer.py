@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from undam.gateway.body.request_body import RequestBody
 from undam.gateway.http.cross_origin import CrossOrigin
 from undam.gateway.http.event_framer import EventFramer
 from undam.gateway.http.headers import (
@@ -36,6 +37,8 @@ class ResponseWriter:
         chunked: the body is sent in chunks.
         framer: framer of an uncompressed event stream; ``None`` for any other body.
         keep: the connection can serve another request after this response.
+        request_body: body of the request. If it is incomplete when the response begins, the
+            connection is closed afterwards, because the rest of the body is not read.
         wrote_at: time of the last write.
         cross_origin: cross-origin headers; ``None`` if the request has no Origin header. Set it
             before the response is opened.
@@ -43,8 +46,8 @@ class ResponseWriter:
 
     __slots__ = (
         "_has_length", "_pending", "_prepared", "_prepared_for", "_record", "_request",
-        "_request_id", "_transport", "chunked", "cross_origin", "framer", "keep", "opened", "write",
-        "wrote_at",
+        "_request_id", "_transport", "chunked", "cross_origin", "framer", "keep", "opened",
+        "request_body", "write", "wrote_at",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +65,7 @@ class ResponseWriter:
         self._record = record
         self._request_id = request_id
         self.cross_origin: CrossOrigin | None = None
+        self.request_body: RequestBody | None = None
         self.write = transport.write
         self.keep = keep and request.keep_alive
         self.opened = self.chunked = self._has_length = False
@@ -89,7 +93,7 @@ class ResponseWriter:
         Args:
             body_follows: delay the head until the next write or `flush`, to send both together.
         """
-        self.opened = True
+        self._begin()
         self._record.status = head.status
         if head.status == SWITCHING_PROTOCOLS:
             self.keep = False
@@ -123,7 +127,7 @@ class ResponseWriter:
 
     def open_event_stream(self, now: float) -> None:
         """Open a stream before any upstream has responded."""
-        self.opened = True
+        self._begin()
         self._record.status = 200
         self._prepared, self._prepared_for = b"", None
         self.framer = EventFramer()
@@ -185,13 +189,19 @@ class ResponseWriter:
         Args:
             lines: additional header lines, including their line breaks.
         """
-        self.opened = True
+        self._begin()
         self._record.status = status
         if b"access-control-" not in lines.lower():
             lines += self._cross_origin_lines()
         lines += b"Content-Length: %d\r\n%b" % (len(body), date_line())
         head = own_head(status, lines, self._request_id, self._framing_lines())
         self._send(head if self._request.method == "HEAD" else head + body, now)
+
+    def _begin(self) -> None:
+        self.opened = True
+        if self.request_body is not None and not self.request_body.complete:
+            self.keep = False
+            self._prepared_for = None
 
     def _cross_origin_lines(self) -> bytes:
         return b"" if self.cross_origin is None else self.cross_origin.own_lines()

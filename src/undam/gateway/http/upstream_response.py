@@ -137,7 +137,8 @@ class UpstreamResponse:
         """Parse one read; return the body bytes in it, without framing."""
         while self.phase is _HEAD and data:
             end = self._end_of_head(data)
-            self._feed(data[:end])
+            if self.phase is _HEAD:
+                self._feed(data[:end])
             data = data[end:]
         if self.phase is _BODY and self._chunks is not None:
             self._decode(data)
@@ -157,15 +158,13 @@ class UpstreamResponse:
         """Return how many bytes at the start of ``data`` belong to a response head."""
         window = self._head_end + data
         at = window.find(_BLANK_LINE)
-        self._head_bytes += len(data)
+        end = len(data) if at < 0 else at + len(_BLANK_LINE) - len(self._head_end)
+        self._head_bytes += end
+        if self._head_bytes > self._max_head_bytes:
+            self._fail(f"the head of the upstream's response is over {self._max_head_bytes} bytes")
         if at < 0:
-            if self._head_bytes > self._max_head_bytes:
-                self._fail(
-                    f"the head of the upstream's response is over {self._max_head_bytes} bytes"
-                )
             self._head_end = window[1 - len(_BLANK_LINE) :]
-            return len(data)
-        end = at + len(_BLANK_LINE) - len(self._head_end)
+            return end
         self._head_end, self._head_bytes = b"", 0
         return end
 

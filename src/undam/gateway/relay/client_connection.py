@@ -41,9 +41,10 @@ _QUEUED_BODY_BYTES = 256 << 10
 # Number of inspection steps that are run at once: enough for a body of one segment. For longer
 # bodies, the event loop runs the steps.
 _STEPS_AT_ONCE = 4
-# Time for which a refused client may continue to send. If the connection were closed immediately,
-# the client could receive a reset instead of the response.
+# Limits on the pauses of a refused client that continues to send, and on the total time. If the
+# connection were closed immediately, the client could receive a reset instead of the response.
 _LINGER_S = 2.0
+_MAX_LINGER_S = 30.0
 
 
 class ClientState(Enum):
@@ -80,8 +81,8 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_address", "_body", "_connections", "_context", "_deadline", "_head", "_inspecting",
-        "_inspection", "_parser", "_proxy_header", "_reading_paused", "_relay", "_secure", "_state",
-        "_transport", "_writing_paused", "closed", "next_deadline",
+        "_inspection", "_linger_until", "_parser", "_proxy_header", "_reading_paused", "_relay",
+        "_secure", "_state", "_transport", "_writing_paused", "closed", "next_deadline",
     )  # fmt: skip
 
     def __init__(self, context: GatewayContext, connections: set[ClientConnection]) -> None:
@@ -99,7 +100,7 @@ class ClientConnection(asyncio.Protocol):
         self._inspection: BodyInspection | None = None
         self._inspecting = False
         # Deadline of the current state while there is no relay.
-        self._deadline = inf
+        self._deadline = self._linger_until = inf
         self._reading_paused = self._writing_paused = False
         # `connection_made` sets the transport before any other callback.
         self._transport = cast("asyncio.Transport", None)
@@ -132,6 +133,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self._state
         if state is ClientState.LINGERING:
+            self._deadline = min(monotonic() + _LINGER_S, self._linger_until)
             return
         if state is ClientState.TUNNELING:
             if self._relay is not None:
@@ -214,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
             if head is None:
                 return
             if head.upgrade.startswith(b"websocket"):
-                _check_handshake(head)
+                head.check_handshake()
             else:
                 head.upgrade = b""
             piece, complete = self._parser.body()
@@ -240,6 +242,7 @@ class ClientConnection(asyncio.Protocol):
             writer.cross_origin = context.cors.for_origin(origin)
         body = RequestBody(context.budget, chunked=head.length is None, now=now)
         body.add(piece, now, complete=complete)
+        writer.request_body = body
         secure = self._secure
 
         def build_head() -> ForwardedHead:
@@ -349,9 +352,13 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, error: BadRequest) -> None:
         """Send an error response for a malformed request, and then close the connection."""
         now = monotonic()
-        info = malformed_request_info(self._head, self._parser.partial_head, client=self._address)
+        head = self._head or error.head
+        client = self._context.trusted_proxies.client(self._address, head.headers if head else [])
+        info = malformed_request_info(head, self._parser.partial_head, client=client)
         body = error_body(info.api, error.status, str(error), "invalid_request_error")
         lines = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+        if (origin := info.get(b"origin")) is not None:
+            lines += self._context.cors.lines(origin)
         data = own_head(error.status, lines, info.request_id, b"Connection: close\r\n") + body
         self._transport.write(data)
         record = RequestRecord(info, now, status=error.status, bytes_out=len(data), ended_at=now)
@@ -368,6 +375,7 @@ class ClientConnection(asyncio.Protocol):
         self.pause_request(False)
         if self._transport.can_write_eof():
             self._transport.write_eof()
+        self._linger_until = monotonic() + _MAX_LINGER_S
         self._set_deadline(_LINGER_S)
 
     # Methods that the relay calls.
@@ -490,9 +498,3 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection; data already written is still sent if possible."""
         self._transport.close()
-
-
-def _check_handshake(head: RequestHead) -> None:
-    """Raise BadRequest if a request cannot be a WebSocket handshake (RFC 6455, 4.1)."""
-    if head.method != "GET" or head.minor == 0 or head.length != 0:
-        raise BadRequest(400, "a WebSocket handshake is a GET request without a body")

@@ -23,12 +23,16 @@ class LateError:
         detail: description for logs.
     """
 
-    __slots__ = ("_head", "_pieces", "_size", "deadline", "detail")
+    __slots__ = ("_encoded", "_head", "_pieces", "_size", "deadline", "detail")
 
     def __init__(self, head: ResponseHead, now: float) -> None:
         self.deadline = now + _MAX_WAIT_S
         self.detail = f"the upstream answered {head.status}"
-        if head.status < 300:
+        coding = (head.get(b"content-encoding") or b"").decode("latin-1").strip()[:80]
+        self._encoded = coding.lower() not in ("", "identity")
+        if head.status < 300 and self._encoded:
+            self.detail += f" with the content coding {coding}, although none was requested"
+        elif head.status < 300:
             media_type = (head.get(b"content-type") or b"nothing").decode("latin-1")[:80]
             self.detail += f" with {media_type}, which is not an event stream"
         self._head = head
@@ -45,4 +49,5 @@ class LateError:
         """Return the error as an event in the format of ``api``."""
         if self._head.status < 300:
             return error_event(api, 502, self.detail)
-        return upstream_error_event(api, self._head.status, b"".join(self._pieces))
+        body = b"" if self._encoded else b"".join(self._pieces)
+        return upstream_error_event(api, self._head.status, body)
