@@ -213,6 +213,9 @@ def _neighbouring(upstreams: tuple[str, ...], neighbours: Neighbours) -> NameEvi
             witness = neighbours.published.get(at.port)
         if witness is not None and witness.profile is not None:
             return NameEvidence(SUFFICIENT, _witness_phrase(witness))
+        if witness is not None and not witness.image and neighbours.programs:
+            built = f"{neighbours.programs[0]}: the service {witness.name} may run this program"
+            return NameEvidence(2, f"{built}, which streams")
     return NameEvidence(0)
 
 

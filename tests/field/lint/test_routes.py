@@ -82,8 +82,44 @@ def test_the_services_of_a_compose_file_beside_the_file_are_evidence() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("letta-server:8283", "streams"), ("perplexica:3000", "streams"), ("r2r:80", "streams"),
+        ("coze-server:8889", "streams"), ("app:42110", "maybe"), ("maxkb:8080", "streams"),
+        ("api.x.ai", "streams"), ("us-central1-aiplatform.googleapis.com", "streams"),
+        ("dashscope.aliyuncs.com", "streams"), ("gemini-proxy:80", "streams"),
+        ("newsletter:80", "unknown"), ("coze-docs:80", "unknown"), ("together-web:80", "unknown"),
+        ("www.aliyuncs.com", "unknown"), ("minecraft-bedrock:80", "maybe"),
+        ("storage.googleapis.com", "unknown"), ("letta-db:5432", "unknown"),
+    ],
+)  # fmt: skip
+def test_names_of_applications_and_hosts_of_model_apis(name: str, outcome: str) -> None:
+    assert lint_files({"a.conf": location("/", f"http://{name}")}).outcomes == {"/": outcome}
+
+
+STREAMING_PROGRAM = """\
+from fastapi.responses import StreamingResponse
+
+def answer():
+    return StreamingResponse(events(), media_type="text/event-stream")
+"""
+
+
+def test_a_service_that_is_built_from_a_streaming_program_may_stream() -> None:
+    compose = "services:\n  web:\n    build: .\n  cache:\n    image: redis:7\n"
+    files = {"nginx.conf": location("/", "http://web:8000"), "compose.yaml": compose}
+    assert lint_files(files).outcomes["/"] == "unknown"
+    found = lint_files({"app.py": STREAMING_PROGRAM}, paths=("nginx.conf",))
+    assert found.outcomes == {"/": "maybe"}
+    assert "app.py: the service web" in found.report["routes"]["list"][0]["evidence"][0]
+    other = lint_files({"nginx.conf": location("/", "http://cache:80")}, paths=("nginx.conf",))
+    assert other.outcomes == {"/": "unknown"}
+
+
+@pytest.mark.parametrize(
     ("path", "upstream"),
     [
+        ("/api/tags", "http://ollama:11434"), ("/v1/messages/count_tokens", "http://vllm:8000"),
         ("/api/v1/", "http://billing:8080"), ("/v1", "http://vault:8200"),
         ("/calendar/events", "http://calendar:8080"), ("/pdf/generate", "http://pdf:8080"),
         ("= /chat", "http://site:3000"), ("= /mcp/oauth/callback", "http://web:3000"),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from undam.lint.evidence.profile import ServiceProfile
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
 from undam.lint.evidence.profiles import PROFILES
 
 OTHER = -1
@@ -124,7 +124,10 @@ def upstream_evidence(upstream: str) -> NameEvidence:
     if is_companion and (profile_named(at.host) or _ENGINE_WORD.search(at.host)):
         return NameEvidence(OTHER)
     if known := profile_named(at.host):
-        return NameEvidence(3, f"the upstream {at.host!r} has the name of {known.title}")
+        # Many of these names are also words: a server of Minecraft is a "bedrock" server.
+        is_sure = known.role is not ServiceRole.HOSTED or _has_only_the_name(at.host)
+        score = 3 if is_sure else 2
+        return NameEvidence(score, f"the upstream {at.host!r} has the name of {known.title}")
     for one in PROFILES:
         if (at.host, at.port) in one.named_ports:
             return NameEvidence(3, f"the upstream {at.host}:{at.port} is usual for {one.title}")
@@ -173,9 +176,17 @@ def site_evidence(kind: str, name: str) -> NameEvidence:
 def _hosted(host: str) -> ServiceProfile | None:
     for one in PROFILES:
         for end in one.hosts:
-            if host == end or host.endswith(f".{end}") or ("." not in end and host.startswith(end)):
+            is_end = host == end or host.endswith(end if end.startswith("-") else f".{end}")
+            if is_end or ("." not in end and host.startswith(end)):
                 return one
     return None
+
+
+def _has_only_the_name(host: str) -> bool:
+    """Return whether everything in a host except the name of a profile is generic."""
+    first = host.partition(".")[0]
+    rest = _NAMES.sub("-", first)
+    return all(not part or _GENERIC.fullmatch(part) for part in _SEPARATORS.split(rest))
 
 
 def _is_neutral(host: str) -> bool:

@@ -37,8 +37,9 @@ _NEVER = re.compile(
 )
 # Paths that engines and gateways also serve, but without streaming.
 _SELDOM = re.compile(
-    _START + r"(?:models|embeddings?|rerank|tokenize|detokenize|moderations|files|batches|status"
-    r"|version|docs|redoc|swagger|openapi|admin|ui|dashboard|settings|config|users?|accounts?"
+    _START
+    + r"(?:models|embed(?:dings?)?|rerank|tags|ps|count[-_]?tokens|tokenize|detokenize|moderations"
+    r"|files|batches|status|version|docs|redoc|swagger|openapi|admin|ui|dashboard|settings|config|users?|accounts?"
     r"|profile|feedback|history|export|import|reports?|audio"
     r"|calendar|mail|mailbox|e-?mail|pdf|survey|css|js|html?)" + _END
 )

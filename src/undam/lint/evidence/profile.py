@@ -30,7 +30,7 @@ class ServiceProfile:
         images: ends of the names of its container images, without registry and tag.
         ports: default ports that few other programs use.
         named_ports: common ports that identify it only together with this name of the host.
-        hosts: ends of the host names of its API.
+        hosts: ends of the host names of its API; an end that begins with a hyphen follows a region.
         paths: parts of its streaming paths that few other programs use, without outer slashes.
         source: where these facts are documented.
         dated: month in which they were recorded.
