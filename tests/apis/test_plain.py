@@ -26,6 +26,10 @@ from undam.apis import PLAIN, Kind
         ("error", "x" * 999, Kind.ERROR, "x" * 300),
         ("ping", "1", Kind.HEARTBEAT, ""),
         ("keep-alive", "", Kind.HEARTBEAT, ""),
+        ("conversation.chat.created", '{"id": 1}', Kind.EMPTY, ""),
+        ("message", '{"type": "agent_started"}', Kind.EMPTY, ""),
+        ("thread.run.in_progress", "{}", Kind.EMPTY, ""),
+        ("restart", "Hi", Kind.CONTENT, "Hi"),
     ],
 )
 def test_plain(event: str, data: str, kind: Kind, text: str) -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from undam.apis.meaning import Api, Kind, Meaning, count, error_text, mapping, read_json, text
+from undam.apis.meaning import (
+    Api,
+    Kind,
+    Meaning,
+    count,
+    error_text,
+    mapping,
+    read_json,
+    text,
+    text_in,
+)
 
 # The API requires max_tokens. This value is large enough to reveal a buffering hop.
 _DEFAULT_MAX_TOKENS = 1024
 
-_DELTA_TEXT = ("text", "thinking", "partial_json")
+_DELTA_TEXT = ("text", "thinking", "partial_json", "content", "citation")
 
 
 def _request(model: str, prompt: str, max_tokens: int | None) -> Mapping[str, object]:
@@ -32,7 +42,7 @@ def _read_value(event: str, value: object) -> Meaning:
     if kind == "message_stop":
         return Meaning(Kind.FINISH, ends=True, payload=payload)
     delta = mapping(payload.get("delta"))
-    content = "".join(text(delta.get(key)) for key in _DELTA_TEXT)
+    content = "".join(text_in(delta.get(key)) for key in _DELTA_TEXT)
     if kind == "content_block_delta" and content:
         tool = text(delta.get("partial_json"))
         return Meaning(Kind.CONTENT, content, payload=payload, tool=tool)

@@ -16,8 +16,10 @@ _EVENTS = {
 
 def is_converse(event: str, payload: Mapping[str, object]) -> bool:
     """Return whether an event belongs to ConverseStream, in binary framing or as plain JSON."""
-    return (event in _EVENTS and event != "metadata") or any(
-        name in payload for name in _EVENTS if name != "metadata"
+    return (
+        (event in _EVENTS and event != "metadata")
+        or any(name in payload for name in _EVENTS if name != "metadata")
+        or "usage" in mapping(payload.get("metadata"))
     )
 
 

@@ -13,14 +13,28 @@ _TYPES = {
 }  # fmt: skip
 
 
+# Other protocols use the key "event_type" for names of their own.
+_TYPES_1 = {
+    "stream-start", "search-queries-generation", "search-results", "text-generation",
+    "citation-generation", "tool-calls-chunk", "tool-calls-generation", "debug", "stream-end",
+}  # fmt: skip
+
+
 def is_cohere(_event: str, payload: Mapping[str, object]) -> bool:
     """Return whether an event belongs to Cohere's chat stream."""
-    return text(payload.get("type")) in _TYPES or "event_type" in payload
+    kind = text(payload.get("type"))
+    if kind == "tool-call-delta" and not mapping(payload.get("delta")):
+        return False  # The AI SDK 4 has a type with this name as well.
+    return kind in _TYPES or _is_version_1(payload)
+
+
+def _is_version_1(payload: Mapping[str, object]) -> bool:
+    return text(payload.get("event_type")) in _TYPES_1
 
 
 def read_cohere(_event: str, payload: Mapping[str, object]) -> Meaning:
     """Read one event from Cohere's chat stream."""
-    if "event_type" in payload:
+    if _is_version_1(payload):
         return _read_version_1(payload)
     kind = text(payload.get("type"))
     delta = mapping(payload.get("delta"))

@@ -45,6 +45,7 @@ def read_gemini(_event: str, payload: Mapping[str, object]) -> Meaning:
                 values = [text(one.get("stringValue")) for one in partial]
                 tools += [text(call.get("name")), text_in(call.get("args")), *values]
             parts += [text(part.get("text")), text(mapping(part.get("inlineData")).get("data"))]
+            parts += [text_in(part.get(key)) for key in ("executableCode", "codeExecutionResult")]
     tokens = count(mapping(inner.get("usageMetadata")).get("candidatesTokenCount"))
     tool = "".join(tools)
     return content_or_empty("".join(parts) + tool, payload, tool=tool, ends=ends, tokens=tokens)

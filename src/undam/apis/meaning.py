@@ -40,6 +40,7 @@ class Meaning:
         tokens: completion tokens, if the event reports them.
         payload: the event's JSON; ``None`` if it is not JSON.
         tool: the part of ``text`` that belongs to the arguments of a tool call.
+        name: the types of the event, if it comes from an unknown application.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Meaning:
     tokens: int | None = None
     payload: object = None
     tool: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def error_status(payload: object) -> int:
 
 
 _MAX_DEPTH = 8
-_SKIPPED_KEYS = {"type", "id", "index", "role", "name", "kind", "signature"}
+_SKIPPED_KEYS = {"type", "id", "index", "role", "name", "kind", "signature", "format"}
 
 
 def text_in(value: object, depth: int = _MAX_DEPTH) -> str:

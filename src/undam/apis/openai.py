@@ -52,7 +52,7 @@ def _responses_request(model: str, prompt: str, max_tokens: int | None) -> Mappi
 _DONE = Meaning(Kind.DONE, ends=True)
 
 # A delta with only these keys is not content.
-_NOT_CONTENT = {"role", "index", "id", "type"}
+_NOT_CONTENT = {"role", "index", "id", "type", "name", "model", "status", "tool_call_id"}
 
 
 def _choices(payload: Mapping[str, object]) -> tuple[str, str, bool]:
@@ -124,7 +124,9 @@ def read_chunk_value(_event: str, value: object) -> Meaning:
     return Meaning(kind, content, ends, tokens, payload, tool)
 
 
-_RESPONSE_ENDS = {"response.completed", "response.incomplete"}
+_RESPONSE_ENDS = {"response.completed", "response.incomplete", "response.done"}
+# Speech, images and other services that use the same event types have keys of their own.
+_RESPONSE_CONTENT = ("delta", "partial_image_b64", "b64_json", "audio", "audio_data", "text")
 _RESPONSE_ERRORS = {"response.failed", "error"}
 
 
@@ -143,15 +145,18 @@ def _read_response_value(event: str, value: object) -> Meaning:
         return Meaning(Kind.ERROR, message or kind, payload=payload)
     if kind in _RESPONSE_ENDS:
         return Meaning(Kind.FINISH, ends=True, tokens=tokens, payload=payload)
-    values = (payload.get("delta"), payload.get("audio"), payload.get("partial_image_b64"))
-    delta = next(filter(None, map(text, values)), "")
-    if delta and kind.endswith((".delta", ".partial_image")):
+    delta = _delta_in(payload) if kind.endswith((".delta", ".partial_image")) else ""
+    if delta:
         tool = delta if "arguments" in kind or "input" in kind else ""
         return Meaning(Kind.CONTENT, delta, payload=payload, tool=tool)
     error = error_text(payload)
     if error is not None:
         return Meaning(Kind.ERROR, error, payload=payload)
     return Meaning(Kind.EMPTY, payload=payload)
+
+
+def _delta_in(payload: Mapping[str, object]) -> str:
+    return next(filter(None, (text_in(payload.get(key)) for key in _RESPONSE_CONTENT)), "")
 
 
 CHAT = Api(

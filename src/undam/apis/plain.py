@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from undam.apis.meaning import Api, Kind, Meaning, error_text, load, mapping, text
@@ -15,6 +16,9 @@ _EMPTY_NAMES = {
     "start", "begin", "started", "init", "open", "connected", "ready", "metadata", "session",
     "end", "done", "finish", "finished", "complete", "completed", "close", "stop", "usage",
 }  # fmt: skip
+_END_NAMES = {"end", "done", "finish", "finished", "complete", "completed"}
+# Longer names of start events end in one of these words, as in "conversation.chat.created".
+_STARTED = re.compile(r"[._:/-](?:created|queued|started|start|begin|in_progress)\Z")
 
 
 def read_plain(event: str, data: str) -> Meaning:
@@ -38,12 +42,21 @@ def read_plain_payload(event: str, data: str, payload: Mapping[str, object]) -> 
     if event in _ERROR_NAMES or error is not None:
         message = error or text(payload.get("message")) or data[:300]
         return Meaning(Kind.ERROR, message, payload=payload)
-    names = {event.lower(), _type_of(payload)}
+    names = _names(event, payload)
     if names & HEARTBEAT_NAMES:
         return Meaning(Kind.HEARTBEAT, payload=payload)
-    if not data or names & _EMPTY_NAMES:
+    if not data or names & _EMPTY_NAMES or any(map(_STARTED.search, names)):
         return Meaning(Kind.EMPTY, payload=payload)
-    return Meaning(Kind.CONTENT, data, payload=payload)
+    return Meaning(Kind.CONTENT, data, payload=payload, name=" ".join(sorted(names)))
+
+
+def is_end(event: str, payload: Mapping[str, object]) -> bool:
+    """Return whether the name of an event from an unknown application means the end."""
+    return bool(_names(event, payload) & _END_NAMES)
+
+
+def _names(event: str, payload: Mapping[str, object]) -> set[str]:
+    return {event.lower(), _type_of(payload)}
 
 
 def _type_of(payload: Mapping[str, object]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undam.apis import agents, bedrock, cohere, engines, google, jsonrpc, vercel
 from undam.apis.anthropic import MESSAGES
 from undam.apis.meaning import Api, Kind, Meaning, load, mapping, read_json, sequence, text
 from undam.apis.openai import CHAT, COMPLETIONS, RESPONSES
-from undam.apis.plain import HEARTBEAT_NAMES, PLAIN, read_plain_payload
+from undam.apis.plain import HEARTBEAT_NAMES, PLAIN, is_end, read_plain_payload
 
 _Payload = Mapping[str, object]
 
@@ -88,8 +88,13 @@ _ANTHROPIC_TYPES = {
     "message_start", "message_delta", "message_stop", "content_block_start",
     "content_block_delta", "content_block_stop",
 }  # fmt: skip
-_RESPONSE_PREFIXES = ("response.", "transcript.text.", "speech.audio.", "image_generation.")
-_RESPONSE_ENDS = {"transcript.text.done", "speech.audio.done", "image_generation.completed"}
+_RESPONSE_PREFIXES = (
+    "response.", "transcript.text.", "speech.audio.", "image_generation.", "image_edit.",
+)  # fmt: skip
+_RESPONSE_ENDS = {
+    "transcript.text.done", "speech.audio.done", "image_generation.completed",
+    "image_edit.completed",
+}  # fmt: skip
 
 
 class ShapeReader:
@@ -105,6 +110,7 @@ class ShapeReader:
     def __init__(self, hint: Api) -> None:
         self.api = hint
         self._recognised = False
+        self._has_run_id = False
 
     def read(self, event: str, data: str) -> Meaning:
         """Read one event."""
@@ -126,8 +132,9 @@ class ShapeReader:
         inner = bedrock.invoke_chunk(event, payload)
         if inner is not None:
             return self.read("message", inner)
-        if self._is_langchain(event, value):
+        if self._is_langchain(event, data):
             if event == "metadata":  # LangServe and LangGraph streams both begin with this event.
+                self._has_run_id = self._has_run_id or "run_id" in payload
                 return _read_as(LANGGRAPH, event, data, value)
             api = LANGSERVE if event in {"data", "end"} else LANGGRAPH
             return self._as(api, event, data, value)
@@ -145,13 +152,15 @@ class ShapeReader:
         if not self._recognised:
             self.api, self._recognised = api, True
 
-    def _is_langchain(self, event: str, value: object) -> bool:
+    def _is_langchain(self, event: str, data: str) -> bool:
         if not agents.is_langchain_event(event):
             return False
-        known = self.api in {LANGSERVE, LANGGRAPH}
-        # Other applications also send "end" events. Unless the API is known, only an "end" without
-        # data counts.
-        return known or event != "end" or value is None
+        known = self._has_run_id or self.api in {LANGSERVE, LANGGRAPH}
+        # Other applications also send "data" and "end" events. Unless the API is known, only an
+        # "end" without data counts.
+        if event == "end":
+            return known or data.strip() in {"", "null"}
+        return known or event != "data"
 
     def _unrecognised(self, event: str, data: str, payload: _Payload) -> Meaning:
         if self._recognised:
@@ -160,7 +169,10 @@ class ShapeReader:
                 return meaning
         elif self.api is not PLAIN and not payload:
             return self.api.read(event, data)
-        return read_plain_payload(event, data, payload)
+        meaning = read_plain_payload(event, data, payload)
+        # An application that uses the events of another API may end its stream in its own way.
+        ends = self.api is not PLAIN and is_end(event, payload)
+        return replace(meaning, ends=ends) if ends else meaning
 
 
 def _api_of(event: str, payload: _Payload) -> Api | None:

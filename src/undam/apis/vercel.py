@@ -19,9 +19,9 @@ _AMBIGUOUS = {"start", "finish", "file", "abort"}
 def is_ui_message(_event: str, payload: Mapping[str, object]) -> bool:
     """Return whether an event belongs to the UI message stream."""
     kind = text(payload.get("type"))
-    if kind == "start":
-        return "messageId" in payload or payload.keys() == {"type"}
-    return kind in _TYPES - _AMBIGUOUS or kind.startswith("data-") or payload == {"type": "finish"}
+    if kind in {"start", "step-start"}:  # The second is that of version 4.
+        return "messageId" in payload
+    return kind in _TYPES - _AMBIGUOUS or kind.startswith("data-")
 
 
 def read_ui_message(_event: str, payload: Mapping[str, object]) -> Meaning:
@@ -31,17 +31,32 @@ def read_ui_message(_event: str, payload: Mapping[str, object]) -> Meaning:
         return Meaning(Kind.ERROR, text(payload.get("errorText")) or kind, payload=payload)
     if kind in {"finish", "abort"}:
         return Meaning(Kind.FINISH, ends=True, payload=payload)
-    if kind in {"text-delta", "reasoning-delta"}:
-        return content_or_empty(text(payload.get("delta")), payload)
-    if kind == "tool-input-delta":
-        tool = text(payload.get("inputTextDelta"))
+    if kind in {"text-delta", "reasoning-delta", "reasoning"}:
+        return content_or_empty(_text_in_part(payload, _TEXT_KEYS), payload)
+    if kind in {"tool-input-delta", "tool-call-delta"}:
+        tool = _text_in_part(payload, _TOOL_KEYS)
         return content_or_empty(tool, payload, tool=tool)
     if kind == "tool-input-available":
         tool = text_in(payload.get("input"))
         return content_or_empty(tool, payload, tool=tool)
+    if (
+        payload.get("transient") is True
+    ):  # The client shows a status, which is not part of the answer.
+        return Meaning(Kind.EMPTY, payload=payload)
     if kind == "file" or kind.startswith("data-"):
         return content_or_empty(text_in(payload.get("url") or payload.get("data")), payload)
     return Meaning(Kind.EMPTY, payload=payload)
+
+
+# Applications also send the parts of the SDK's own ``fullStream``, whose keys depend on its version,
+# and Mastra nests these parts in ``payload``.
+_TEXT_KEYS = ("delta", "textDelta", "text")
+_TOOL_KEYS = ("inputTextDelta", "delta", "argsTextDelta", "inputDelta")
+
+
+def _text_in_part(payload: Mapping[str, object], keys: tuple[str, ...]) -> str:
+    parts = (payload, mapping(payload.get("payload")))
+    return next((found for part in parts for key in keys if (found := text(part.get(key)))), "")
 
 
 _TEXT_CODES = {"0", "g", "h"}
