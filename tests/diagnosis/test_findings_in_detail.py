@@ -71,6 +71,8 @@ def test_forms_of_other_apis_are_not_reported() -> None:
         ('max-age="60"', True),
         ("no-store, max-age=60", False),
         ("no-cache, no-transform", False),
+        ("public, no-cache, no-transform, max-age=60", False),
+        ('public, no-cache="Set-Cookie"', True),
         ("max-age=00", False),
         ("publicity=no", False),
     ],
@@ -103,6 +105,21 @@ def test_error_events_of_each_api_are_quoted_once(
     assert [one.code for one in found] == ["UD603"]  # There is no finding about a truncated stream.
     assert said in found[0].message
     assert found[0].evidence["number"] == 1
+
+
+def test_an_error_in_a_document_is_quoted_instead_of_the_missing_stream() -> None:
+    found = findings_in_body(b'{"error": {"message": "overloaded"}}')
+    assert [one.message for one in found if one.severity is Severity.ERROR] == [
+        "an error was sent inside a response with status 200: overloaded"
+    ]
+    assert "UD205" in codes(findings_in_body(b'{"choices": [{"message": {"content": "a"}}]}'))
+
+
+def test_an_answer_without_content_is_not_called_too_short() -> None:
+    for body in (END, b'data: {"unheard": "of", "choices": []}\n\n' + END):
+        (found,) = [one for one in findings_in_body(body) if one.code == "UD905"]
+        assert "longer answer" not in found.message
+        assert "the answer is empty, or its format is unknown" in found.message
 
 
 def test_error_of_a_plain_stream_is_recognised_by_its_event_name() -> None:
@@ -169,6 +186,8 @@ def test_unsent_reasoning_tokens_do_not_count() -> None:
 def test_one_long_tool_call_is_not_several_tokens_per_event() -> None:
     texts = [" tok"] * 19 + ["x" * 20_000]
     assert "UD501" not in codes(diagnose(exchange(answer(even_schedule(25, 20), texts))))
+    images = answer(even_schedule(25, 20), ["QUJD" * 100] * 20)
+    assert "UD501" not in codes(diagnose(exchange(images)))
     few = answer(even_schedule(25, 7), ["x" * 40] * 7)
     assert "UD501" not in codes(diagnose(exchange(few)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,33 @@ def test_a_body_is_read_in_its_own_framing_whatever_its_type() -> None:
     assert (noise.framing, len(noise.contents)) == (Framing.BYTES, 9)
 
 
+def events_of_types(*runs: tuple[str, int]) -> list[str]:
+    """Return the types of the content events in a stream with these runs of typed events."""
+    names = [name for name, count in runs for _ in range(count)]
+    writes = [
+        Write(25.0 * i, f'data: {{"type": "{name}", "x": {i}}}\n\n'.encode())
+        for i, name in enumerate(names)
+    ]
+    reading = read_exchange(exchange(writes, api="plain"))
+    return [json.loads(item.text)["type"] for item in reading.contents]
+
+
+@pytest.mark.parametrize(
+    ("runs", "content"),
+    [
+        ((("sources", 1), ("token", 20), ("citations", 4)), ["token"] * 20),
+        ((("status", 3), ("thinking", 5), ("token", 20)), ["thinking"] * 5 + ["token"] * 20),
+        ((("token", 9), ("tool", 1), ("token", 9)), ["token"] * 9 + ["tool"] + ["token"] * 9),
+        ((("token", 7), ("result", 1)), ["token"] * 7 + ["result"]),
+        ((("a", 1), ("b", 1), ("c", 1)), ["a", "b", "c"]),
+    ],
+)
+def test_events_that_only_announce_or_sum_up_an_answer_are_not_content(
+    runs: tuple[tuple[str, int], ...], content: list[str]
+) -> None:
+    assert events_of_types(*runs) == content
+
+
 @pytest.mark.parametrize("cut", [False, True])
 def test_closing_bracket_of_an_array_is_its_end(cut: bool) -> None:
     part = b'{"candidates": [{"content": {"parts": [{"text": "a"}]}}]}'
@@ -56,6 +84,7 @@ def test_closing_delimiter_of_a_multipart_body_is_its_end(cut: bool) -> None:
         ("text/html", None, b"<p>", True),
         ("text/plain", "11", b"hello world", True),
         ("text/plain", None, b"hello world", False),
+        ("text/plain", None, b"[clock 18a.18b.host]", False),
         ("application/json", None, b'{"a": 1}\n{"a": 2}\n', False),
         ("text/event-stream", None, b"data: x\n\n", False),
         ("text/event-stream", None, b"", False),

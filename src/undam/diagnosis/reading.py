@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -29,6 +30,11 @@ MAX_EVENT_BYTES = 4 << 20
 _KEPT_PAYLOAD_BYTES = 4 << 20
 _KEPT_USAGE_BYTES = 1 << 20
 
+
+# The types of an answer's events repeat: one of them occurs at least this often, and none of them as
+# rarely as the types of events that announce or sum up the answer.
+_ANSWER_EVENTS = 8
+_RARE = 4
 
 # A shorter HTML body, such as an error message, is not a stream.
 _SHORT_PAGE_BYTES = 256
@@ -121,6 +127,12 @@ class Reading:
         )
 
     @property
+    def has_error(self) -> bool:
+        """Return whether the server sent an error inside the response."""
+        kinds = (item.meaning.kind for item in self.items if item.meaning is not None)
+        return Kind.ERROR in kinds
+
+    @property
     def is_framed(self) -> bool:
         """Return whether the framing of the body divides the body into events."""
         return self.framing not in {Framing.TEXT, Framing.BYTES}
@@ -206,7 +218,7 @@ def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Readi
     except WorkLimitError as error:
         pending.append(decoder.pending_bytes)
         exchange = _ended_at_limit(exchange, len(pending), str(error))
-    items = _with_stamps_in_text(items)
+    items = _without_frame(_with_stamps_in_text(items))
     closed = isinstance(decoder, ArrayDecoder | MultipartDecoder) and decoder.closed
     return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem, closed)
 
@@ -294,6 +306,28 @@ def _with_stamps_in_text(items: list[TimedEvent]) -> list[TimedEvent]:
         if stamped[index].due is None:
             stamped[index] = replace(stamped[index], due=Due(piece.seq, piece.due_ns))
     return stamped
+
+
+def _without_frame(items: list[TimedEvent]) -> list[TimedEvent]:
+    """Return the events; those of rare types before and after the answer are not content.
+
+    An application announces its answer with events such as ``{"type": "sources"}``, and may repeat
+    the whole text at the end. The types of the answer itself repeat.
+    """
+    names = [item.meaning.name if item.meaning and item.is_content else None for item in items]
+    counts = Counter(name for name in names if name is not None)
+    if max(counts.values(), default=0) < _ANSWER_EVENTS:
+        return items
+    answer = [i for i, name in enumerate(names) if name is not None and counts[name] > _RARE]
+    return [
+        _as_empty(item) if item.is_content and not answer[0] <= index <= answer[-1] else item
+        for index, item in enumerate(items)
+    ]
+
+
+def _as_empty(item: TimedEvent) -> TimedEvent:
+    assert item.meaning is not None
+    return replace(item, meaning=replace(item.meaning, kind=Kind.EMPTY))
 
 
 _BINARY_MEANING = Meaning(Kind.CONTENT)

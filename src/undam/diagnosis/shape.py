@@ -108,6 +108,10 @@ def classify_pattern(reading: Reading) -> Shape:
     contents = reading.contents
     if reading.is_collected:
         return unknown("one event carries the whole answer", events=len(contents))
+    if not contents:
+        return unknown(
+            "no event with content arrived: the answer is empty, or its format is unknown", events=0
+        )
     if len(contents) < MIN_EVENTS * reading.choices:
         return _too_short(
             f"only {len(contents)} content events arrived; ask for a longer answer "

@@ -26,6 +26,9 @@ _OTHER_START = re.compile(rb"\s*[{\[\x1e]|\s*$")
 _SSE_PREFIX = re.compile(rb"d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|i(?:d)?|r(?:e(?:t(?:ry?)?)?)?")
 # Vercel AI SDK data stream, version 4: one JSON value per line behind a one-character code.
 _CODED_LINE = re.compile(rb'[0-9a-z]:(?:["{\[]|null|true|false|-?\d)')
+# An array, or the beginning of one that is still incomplete.
+_JSON_ARRAY = re.compile(rb'\[\s*(?:["{\[\]]|-?\d|-?\Z|t(?:r|\Z)|f(?:a|\Z)|n(?:u|\Z))')
+_BRACKETED = re.compile(rb"\[\s*\d")
 _DELIMITER = re.compile(rb"--[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\r?\n")
 # Applications stream fragments of HTML; login and error pages are whole documents.
 _PAGE = re.compile(rb"(?i)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|title)\b")
@@ -137,7 +140,7 @@ def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> F
         undecided = not final and b"\n" not in body and not _is_complete(body.rstrip())
         return None if undecided else Framing.NDJSON
     if body[:1] == b"[":
-        return _array_or_lines(body, final=final)
+        return _array_or_lines(kind, body, final=final)
     if body[:2] == b"--" or (body == b"-" and not final):
         return _multipart_or_text(content_type, body, final=final)
     if kind in _LINE_TYPES and body[:1] in b'"-0123456789tfn':
@@ -178,8 +181,13 @@ def _comment_or_text(body: bytes, *, final: bool) -> Framing | None:
     return None if may_continue else Framing.TEXT
 
 
-def _array_or_lines(body: bytes, *, final: bool) -> Framing | None:
-    """Distinguish a single array from lines that each contain an array (LangGraph tuples)."""
+def _array_or_lines(kind: str, body: bytes, *, final: bool) -> Framing | None:
+    """Distinguish a single array from lines that each contain an array (LangGraph tuples).
+
+    Text may also begin with a bracket, for instance with a reference or a link.
+    """
+    if not _JSON_ARRAY.match(body) or (kind == "text/plain" and _BRACKETED.match(body)):
+        return Framing.TEXT
     first, newline, rest = body.partition(b"\n")
     line = first.rstrip()
     if newline and line.endswith(b"]") and rest.lstrip()[:1] in {b"[", b"{"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from undam.apis import Kind
 from undam.diagnosis.hop import Hop, is_complete
-from undam.diagnosis.reading import Reading
+from undam.diagnosis.reading import Reading, TimedEvent
 from undam.record import Ending
 from undam.rules import Finding, finding
 
@@ -35,8 +35,8 @@ def find_endings(hop: Hop) -> list[Finding]:
     if not any(arrival.data for arrival in hop.exchange.arrivals):
         return _find_nothing(hop)
     if reading.is_document:
-        return []
-    found = _find_inside(hop)
+        return _find_errors(hop)
+    found = [*_find_errors(hop), *_find_malformed(hop)]
     if not reading.items:
         return found or _find_nothing(hop)
     ending = reading.exchange.ending
@@ -46,7 +46,7 @@ def find_endings(hop: Hop) -> list[Finding]:
         size = sum(len(arrival.data) for arrival in hop.exchange.arrivals)
         limit = hop.exchange.error or f"the body is larger than {size} bytes"
         found.append(finding("UD607", hop.name, limit=limit, limit_bytes=size))
-    elif is_complete(reading) is False and not _has_error(reading):
+    elif is_complete(reading) is False and not reading.has_error:
         found.append(_name_cut(hop))
     return found
 
@@ -101,18 +101,20 @@ def find_stalls(hop: Hop) -> list[Finding]:
     return [finding("UD115", hop.name, stall_ms=round(facts.send_stall_ns / 1e6, 1))]
 
 
-def _find_inside(hop: Hop) -> list[Finding]:
-    """Return findings about error events and malformed events, at most one per kind."""
-    found: list[Finding] = []
-    head, seen = hop.exchange.head, hop.reading.items
-    events = [item for item in seen if item.meaning is not None]
-    for number, item in enumerate(events, 1):
-        assert item.meaning is not None
-        if item.meaning.kind is Kind.ERROR:
-            status = head.status if head else 0
+def _find_errors(hop: Hop) -> list[Finding]:
+    """Return a finding about the first error event, if any."""
+    status = hop.exchange.head.status if hop.exchange.head else 0
+    for number, item in enumerate(_events(hop.reading), 1):
+        if item.meaning is not None and item.meaning.kind is Kind.ERROR:
             error = item.text[:300]
-            found.append(finding("UD603", hop.name, status=status, error=error, number=number))
-            break
+            return [finding("UD603", hop.name, status=status, error=error, number=number)]
+    return []
+
+
+def _find_malformed(hop: Hop) -> list[Finding]:
+    """Return findings about the first malformed event and about a body that cannot be parsed."""
+    found: list[Finding] = []
+    events = _events(hop.reading)
     for number, item in enumerate(events, 1):
         assert item.meaning is not None
         if item.meaning.kind is Kind.MALFORMED:
@@ -133,10 +135,8 @@ def _find_nothing(hop: Hop) -> list[Finding]:
     return [finding("UD604", hop.name, status=status, ending=exchange.ending.value)]
 
 
-def _has_error(reading: Reading) -> bool:
-    return any(
-        item.meaning is not None and item.meaning.kind is Kind.ERROR for item in reading.items
-    )
+def _events(reading: Reading) -> list[TimedEvent]:
+    return [item for item in reading.items if item.meaning is not None]
 
 
 def _elapsed_s(reading: Reading) -> float:

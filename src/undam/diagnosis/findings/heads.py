@@ -16,8 +16,9 @@ _SAME_WRITE_NS = 1_000_000
 _LATE_HEAD_NS = 500_000_000
 
 _CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)\s*=\s*\"?0*[1-9])")
-# RFC 9111, section 5.2.2.5: no-store overrides the other directives.
-_NO_STORE = re.compile(r"(?:^|,)\s*no-store\s*(?:,|$)")
+# RFC 9111, sections 5.2.2.4 and 5.2.2.5: these override the other directives, unless they have an
+# argument.
+_NO_REUSE = re.compile(r"(?:^|,)\s*no-(?:store|cache)\s*(?:,|$)")
 
 # HTTP/2 forbids these headers (RFC 9113, 8.2.2).
 _HTTP1_ONLY = ("Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade")
@@ -50,12 +51,14 @@ def find_heads(hops: Sequence[Hop]) -> list[Finding]:
 
 
 def _find_content_type(hop: Hop, head: Head) -> list[Finding]:
-    kind = head.get("content-type") or "missing"
+    kind = head.get("content-type") or ""
     bare = kind.partition(";")[0].strip().lower()
     if hop.reading.framing is Framing.SSE and bare != "text/event-stream":
-        return [finding("UD204", hop.name, content_type=kind[:100])]
-    if hop.reading.is_document or hop.reading.is_collected:
-        return [finding("UD205", hop.name, content_type=kind[:100])]
+        return [finding("UD204", hop.name, content_type=kind[:100] or "missing")]
+    is_whole = hop.reading.is_document or hop.reading.is_collected
+    if is_whole and not hop.reading.has_error:
+        kind = kind[:100] or "data without a Content-Type"
+        return [finding("UD205", hop.name, content_type=kind)]
     return []
 
 
@@ -87,7 +90,7 @@ def _is_close_delimited(head: Head) -> bool:
 def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
     found: list[Finding] = []
     cache_control = ", ".join(head.all("cache-control")).lower()
-    if _CACHEABLE.search(cache_control) and not _NO_STORE.search(cache_control):
+    if _CACHEABLE.search(cache_control) and not _NO_REUSE.search(cache_control):
         fix = Fix("origin", "Cache-Control: no-cache, no-transform")
         found.append(finding("UD201", hop.name, fix=fix, cache_control=cache_control[:100]))
     forbidden = [(name, head.get(name)) for name in _HTTP1_ONLY if head.get(name) is not None]
