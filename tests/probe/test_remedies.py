@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from support.check_reports import hop, report
-from support.synthetic_streams import block_buffer, hold_to_end, timed_flush
+from support.synthetic_streams import (
+    MS,
+    SSE_HEAD,
+    START_NS,
+    HopModel,
+    Write,
+    answer,
+    block_buffer,
+    chat_event,
+    exchange,
+    hold_to_end,
+    pass_through,
+    timed_flush,
+)
 from undam.diagnosis.holds import ClockOffset
-from undam.diagnosis.hop import Hop
+from undam.diagnosis.hop import Hop, analyze_hop
+from undam.diagnosis.reading import read_exchange
 from undam.diagnosis.shape import Release
 from undam.intermediaries import Trouble, intermediary, recognise
 from undam.probe import report_json
-from undam.probe.remedies import with_fixes
+from undam.probe.remedies import recognised_in, with_fixes, with_known_filter
 from undam.record import Head
 from undam.rules import Finding, Fix, finding
+from undam.timing.beacon import HEADER
+from undam.timing.numbered_text import encode_piece
 
 
 def buffering_at(*hops: Hop) -> Finding:
@@ -80,6 +97,55 @@ def test_a_block_of_any_other_size_is_that_of_the_application() -> None:
     # The inner hop is undam's own beacon server, which flushes each event.
     exact = hop(model=block_buffer(3000), offset=ClockOffset())
     assert buffering_at(exact).fix is None
+
+
+def behind_an_application(model: HopModel, *, with_header: bool) -> list[str]:
+    """Return the suspects for a numbered answer that is held in front of the beacon."""
+    pieces = [encode_piece(i, 80, START_NS + i * 25 * MS, "3fa2") for i in range(80)]
+    sent = answer([25.0 * i for i in range(80)], pieces, stamped=False)
+    marked = (*SSE_HEAD.headers, (HEADER, "1")) if with_header else SSE_HEAD.headers
+    head = replace(SSE_HEAD, headers=marked)
+    reading = read_exchange(exchange(model(sent, sent[-1].at_ms), head=head))
+    held = analyze_hop([reading], offset=ClockOffset())
+    return [one.name for one in report(held, offset=ClockOffset()).suspects.get("edge", ())]
+
+
+def test_an_application_in_front_of_a_beacon_is_a_suspect() -> None:
+    assert "application" in behind_an_application(hold_to_end(), with_header=False)
+    assert "application" not in behind_an_application(hold_to_end(), with_header=True)
+    assert behind_an_application(pass_through(), with_header=False) == []
+
+
+def azure(*, offsets: bool, delta: bool, burst: int = 12, every_ms: float = 300.0) -> Hop:
+    """Return a stream that Azure's filter signed, in bursts of whole events."""
+    choice: dict[str, object] = {"index": 0, "content_filter_results": {}}
+    choice |= {"content_filter_offsets": {"check_offset": 44}} if offsets else {}
+    choice |= {"delta": {"content": ""}} if delta else {}
+    mark = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+    writes = [Write(100.0, mark)]
+    for i in range(10):
+        events = [chat_event(f" t{i}") for _ in range(burst)]
+        writes.append(Write(300 + i * every_ms, b"".join(events)))
+    reading = read_exchange(exchange([*writes, Write(3000, b"data: [DONE]\n\n")]))
+    found = analyze_hop([reading], intermediaries=recognised_in(reading.exchange))
+    return with_known_filter(found)
+
+
+@pytest.mark.parametrize(("offsets", "delta"), [(False, True), (False, False), (True, True)])
+def test_a_filter_that_collects_is_named(offsets: bool, delta: bool) -> None:
+    held = azure(offsets=offsets, delta=delta)
+    (suspect,) = report(held).suspects["edge"]
+    assert held.shape.held
+    assert suspect.name == "azure-openai-filter"
+    assert suspect.fix is not None
+
+
+@pytest.mark.parametrize(("burst", "every_ms"), [(12, 300), (4, 90), (1, 25)])
+def test_a_filter_that_is_already_asynchronous_is_not_blamed(burst: int, every_ms: float) -> None:
+    found = azure(offsets=True, delta=False, burst=burst, every_ms=every_ms)
+    assert found.intermediaries == ("azure-openai-filter",)
+    assert not found.shape.held
+    assert report(found).suspects == {}
 
 
 def test_every_hold_has_suspects_and_a_healthy_hop_has_none() -> None:

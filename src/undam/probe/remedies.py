@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from undam.apis.meaning import mapping, sequence
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.rhythm import Cause
 from undam.diagnosis.shape import Release, by_cause
@@ -26,6 +27,7 @@ from undam.intermediaries.habits import writers_of_text
 from undam.intermediaries.head_facts import carries
 from undam.record import Exchange, Head
 from undam.rules import Finding, Fix, Verdict
+from undam.timing.beacon import HEADER
 
 _TROUBLES = {
     "UD101": Trouble.HOLD,
@@ -96,10 +98,30 @@ def with_known_filter(hop: Hop) -> Hop:
     Bursts of whole events can be the steps of an engine. A filter that collects events signs them,
     so no experiment is needed.
     """
-    filters = any(intermediary(name).kind == "filter" for name in hop.intermediaries)
-    if hop.shape.hold is None or not filters:
+    if hop.shape.hold is None or not _collecting_filters(hop):
         return hop
     return replace(hop, shape=by_cause(hop.shape.hold, Cause.HOP))
+
+
+def _collecting_filters(hop: Hop) -> list[str]:
+    """Return the filters that signed the response and may hold events until they are checked."""
+    filters = [name for name in hop.intermediaries if intermediary(name).kind == "filter"]
+    return [name for name in filters if name not in _passing_filters(hop)]
+
+
+def _passing_filters(hop: Hop) -> set[str]:
+    """Return the filters whose results show that they check the text after it was sent.
+
+    Azure then sends its results in chunks of their own, which have offsets but no delta.
+    """
+    choices = (
+        mapping(choice)
+        for item in hop.reading.items
+        if item.meaning is not None
+        for choice in sequence(mapping(item.meaning.payload).get("choices"))
+    )
+    is_passing = any("content_filter_offsets" in one and "delta" not in one for one in choices)
+    return {"azure-openai-filter"} if is_passing else set()
 
 
 def title_of(name: str) -> str:
@@ -126,7 +148,7 @@ def find_suspects(
             continue
         found[one.hop] = rank_suspects(_evidence(hop, hops, outcomes), trouble)
     for hop in hops:
-        filters = [name for name in hop.intermediaries if intermediary(name).kind == "filter"]
+        filters = _collecting_filters(hop)
         in_bursts = hop.shape.verdict is Verdict.UNKNOWN and "every_ms" in hop.shape.evidence
         if hop.name not in found and filters and in_bursts:
             ranked = rank_suspects(_evidence(hop, hops, outcomes))
@@ -237,7 +259,10 @@ def _inner_head(hop: Hop, hops: Sequence[Hop]) -> Head | None:
 
 def _evidence(hop: Hop, hops: Sequence[Hop], outcomes: Mapping[str, Outcomes]) -> HoldEvidence:
     exchange, head = hop.exchange, hop.exchange.head
-    own, further_in = _signed(hop, hops)
+    passing = _passing_filters(hop)
+    own, further_in = (
+        tuple(name for name in names if name not in passing) for names in _signed(hop, hops)
+    )
     results = outcomes.get(hop.name, Outcomes())
     signatures: dict[str, str] = {}
     unknown: tuple[str, ...] = ()
@@ -257,12 +282,19 @@ def _evidence(hop: Hop, hops: Sequence[Hop], outcomes: Mapping[str, Outcomes]) -
         versions=versions_of(head) if head else {},
         unknown=unknown,
         innermost=hop.name == hops[-1].name,
-        server_flushes=hop.exact and hop.name == hops[-1].name,
+        server_flushes=hop.exact and hop.name == hops[-1].name and not _was_rebuilt(hop),
         uncompressed_streams=results.uncompressed_streams,
         proxy=exchange.proxy,
         direct_streams=results.direct_streams,
         is_tls=exchange.url.startswith("https:"),
     )
+
+
+def _was_rebuilt(hop: Hop) -> bool:
+    """Return whether an application built this response from the text of the beacon's answer."""
+    head = hop.exchange.head
+    has_beacon_head = head is not None and head.get(HEADER) is not None
+    return hop.integrity.evidence == "numbered-text" and not has_beacon_head
 
 
 def _beginning(exchange: Exchange) -> bytes:
