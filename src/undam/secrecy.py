@@ -113,7 +113,13 @@ def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple
             found += _of_value(value)
     for url in urls:
         found += _of_url(url)
+    # Servers often decode headers as Latin-1 before they quote them.
+    found += [_as_latin_1(one) for one in found if not one.isascii()]
     return tuple(_longest_first(one for one in found if len(one) >= _SHORTEST_SECRET))
+
+
+def _as_latin_1(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def names_secret(url: str) -> bool:

@@ -29,6 +29,14 @@ def test_forms_of_a_password() -> None:
     assert secrets_in([("Authorization", "Basic not!base64")], []) != ()
 
 
+def test_a_key_in_copied_quotation_marks_that_a_server_quotes_as_latin_1() -> None:
+    key = "\u201csecret\u201d"
+    secrets = secrets_in([("X-Api-Key", key)], [])
+    shown = key.encode().decode("latin-1")
+    for form in (key, shown, json.dumps(key)[1:-1], json.dumps(shown)[1:-1]):
+        assert clean_text(f"<{form}>", secrets) == "<[redacted]>"
+
+
 def test_short_and_ordinary_values_are_not_secrets() -> None:
     assert (
         secrets_in([("X-Key", "abc"), ("Accept", "application/json")], ["http://h/?q=abcdef"]) == ()

@@ -212,7 +212,12 @@ async def _refusal(stream: Stream, sent: SentRequest) -> str:
     if summary := _summary(clean_text(content, sent.secrets)):
         text += f": {summary}"
     hint = hint_for(
-        status, api=sent.api, request=sent.request, body=content, environ=sent.config.environ
+        status,
+        api=sent.api,
+        request=sent.request,
+        body=content,
+        environ=sent.config.environ,
+        challenge=stream.head.get("www-authenticate") or "",
     )
     return f"{text} [{hint}]" if hint else text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 from undam.apis import MESSAGES, PLAIN
@@ -11,10 +12,14 @@ from undam.probe.fetch import fetch, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, client_for, data_for, request_for
 
 _MODELS_S = 3.0
+# Lists also contain models that cannot be asked for text.
+_NO_CHAT = re.compile(
+    r"(?i)embed|rerank|whisper|\btts\b|dall-e|moderation|transcribe|\bimage\b|\bbge\b|\bclip\b"
+)
 
 
 async def first_model(options: CheckOptions, place: Place | None = None) -> str | None:
-    """Return the first model that the server at ``place`` lists; unknown names would return 404.
+    """Return the first chat model that the server lists; an unknown name would return 404.
 
     A gateway has names of its own, so the list is requested from each place.
     """
@@ -30,7 +35,7 @@ async def first_model(options: CheckOptions, place: Place | None = None) -> str 
         config = with_timeout(client_for(options, place), min(_MODELS_S, options.client.timeout_s))
         exchange = await fetch(request, config, hop=place.name, api=PLAIN.name)
         body = json.loads(b"".join(arrival.data for arrival in exchange.arrivals))
-        name = body["data"][0]["id"]
+        names = [name for one in body["data"] if isinstance(name := one["id"], str)]
+        return next((name for name in names if not _NO_CHAT.search(name)), names[0])
     except (UndamError, ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
-    return name if isinstance(name, str) else None

@@ -41,7 +41,8 @@ def application(conn: socket.socket, request: bytes) -> None:
     elif path.startswith(b"/nomodel"):
         refuse(conn, "404 Not Found", "The model `default` does not exist.")
     elif path.endswith(b"/models"):
-        conn.sendall(whole(b'{"data": [{"id": "m"}]}', headers=JSON))
+        listed = [{"id": "text-embedding-3-small"}, {"id": "m"}, {"id": "other"}]
+        conn.sendall(whole(json.dumps({"data": listed}).encode(), headers=JSON))
     elif path == b"/v1/chat/completions" and method == b"POST":
         stream(conn)
     else:
@@ -75,6 +76,7 @@ def test_a_base_url_means_its_chat_endpoint(server: Server) -> None:
         assert check(server.url(base)).out.startswith("STREAMING")
     assert check(OPENAI_BASE_URL=server.url("/v1")).out.startswith("STREAMING")
     assert "OPENAI_BASE_URL is not set" in check().line
+    assert all(b'"model": "m"' in one for one in server.requests if one.startswith(b"POST"))
     asked = {one.split(b" ")[1] for one in server.requests if one.startswith(b"POST")}
     assert asked == {b"/v1/chat/completions"}
 
