@@ -48,8 +48,8 @@ def read_ui_message(_event: str, payload: Mapping[str, object]) -> Meaning:
     return Meaning(Kind.EMPTY, payload=payload)
 
 
-# Applications also send the parts of the SDK's own ``fullStream``, whose keys depend on its version,
-# and Mastra nests these parts in ``payload``.
+# Applications also send the parts of the SDK's own ``fullStream``, whose keys depend on the
+# version, and Mastra nests these parts in ``payload``.
 _TEXT_KEYS = ("delta", "textDelta", "text")
 _TOOL_KEYS = ("inputTextDelta", "delta", "argsTextDelta", "inputDelta")
 
