@@ -110,7 +110,7 @@ STREAMS: dict[str, Stream] = {
         ],
         1, "{}a", "{}",
     ),
-    "speech": Stream(
+    "speech of two vendors": Stream(
         "openai-responses",
         [typed(type="speech.audio.delta", audio="QUJD"), typed(type="speech.audio.done")],
         0, "QUJD",

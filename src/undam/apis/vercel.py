@@ -39,9 +39,7 @@ def read_ui_message(_event: str, payload: Mapping[str, object]) -> Meaning:
     if kind == "tool-input-available":
         tool = text_in(payload.get("input"))
         return content_or_empty(tool, payload, tool=tool)
-    if (
-        payload.get("transient") is True
-    ):  # The client shows a status, which is not part of the answer.
+    if payload.get("transient") is True:  # A status for the user, not a part of the answer.
         return Meaning(Kind.EMPTY, payload=payload)
     if kind == "file" or kind.startswith("data-"):
         return content_or_empty(text_in(payload.get("url") or payload.get("data")), payload)

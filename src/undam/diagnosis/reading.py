@@ -31,8 +31,8 @@ _KEPT_PAYLOAD_BYTES = 4 << 20
 _KEPT_USAGE_BYTES = 1 << 20
 
 
-# The types of an answer's events repeat: one of them occurs at least this often, and none of them as
-# rarely as the types of events that announce or sum up the answer.
+# The types of an answer's events repeat: one of them occurs at least this often, and none of them
+# as rarely as the types of events that announce or sum up the answer.
 _ANSWER_EVENTS = 8
 _RARE = 4
 
