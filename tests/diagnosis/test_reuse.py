@@ -54,3 +54,21 @@ def test_an_answer_without_a_head_has_no_gaps() -> None:
 @pytest.mark.parametrize(("reads", "decided"), [(0, False), (2, False), (3, True), (9, True)])
 def test_three_reads_decide(reads: int, decided: bool) -> None:
     assert is_decided(stream(*(10.0 * at for at in range(reads)))) is decided
+
+
+@pytest.mark.parametrize("trip_ms", [0.1, 25, 90, 180])
+def test_on_a_long_path_the_delay_has_a_round_trip_in_addition(trip_ms: float) -> None:
+    def far(*times_ms: float) -> Exchange:
+        one = stream(*times_ms)
+        start_ns = one.stamps.start_ns
+        stamps = replace(one.stamps, dns_ns=start_ns, connect_ns=start_ns + round(trip_ms * MS))
+        return replace(one, stamps=stamps)
+
+    # On a new connection, Nagle's algorithm waits for an immediate acknowledgement.
+    fresh = far(trip_ms, trip_ms + 10, trip_ms + 20)
+    reused = far(trip_ms + 41, trip_ms + 51, trip_ms + 61)
+    assert reuse_delay_ns(fresh, reused) == pytest.approx((trip_ms + 41) * MS)
+    # Jitter, a queue at the server, and a path without the delay.
+    for late_ms in (5, 25, 120):
+        other = far(trip_ms + late_ms, trip_ms + late_ms + 10, trip_ms + late_ms + 20)
+        assert (reuse_delay_ns(fresh, other) is None) == (not 38 <= trip_ms + late_ms <= 48)

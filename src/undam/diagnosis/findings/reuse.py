@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from undam.diagnosis.findings.network import round_trip_ns
 from undam.record import Exchange
 from undam.rules import Finding, finding
 
@@ -20,15 +21,19 @@ def reuse_delay_ns(fresh: Exchange, reused: Exchange) -> int | None:
     """Return the delay of the first events that occurs only on a reused connection.
 
     Only the first gaps count: from the head to the first data, and between the next reads. After
-    the head, a delay of 40 ms is enough. Later gaps must release several events in one read.
+    the head, a delay of 40 ms is enough. Later gaps must release several events in one read. If
+    the server itself waits, the acknowledgement and the next data take a round trip in addition.
     """
+    trip_ns = round_trip_ns(fresh)
     before, after = _gaps_ns(fresh), _gaps_ns(reused)
     for index, (short, gap) in enumerate(zip(before, after, strict=False)):
         if gap - short < _FASTER_NS:
             continue
         released = _events(reused, index) > max(1, _events(fresh, index))
         low, high = _RELEASED_NS if released else _EXACT_NS
-        if low <= gap <= high and (released or (index == 0 and short < _SHORT_NS)):
+        if not released and (index > 0 or short >= _SHORT_NS + trip_ns):
+            continue
+        if low <= gap <= high or low <= gap - trip_ns <= high:
             return gap
     return None
 
