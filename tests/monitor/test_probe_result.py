@@ -41,6 +41,23 @@ def test_another_block_size_and_another_period_are_changes() -> None:
     ]
 
 
+def test_events_that_begin_to_be_lost_are_a_change() -> None:
+    loses = replace(STREAMS, faults=(("lost", 12),))
+    assert differences(probe(STREAMS), probe(loses)) == [
+        "events at edge: 12 lost; before: all as they were sent"
+    ]
+    assert differences(probe(loses), probe(replace(loses, faults=(("lost", 7),)))) == []
+    (recovered,) = differences(probe(loses), probe(STREAMS))
+    assert recovered == "events at edge: all as they were sent; before: 12 lost"
+
+
+def test_a_stream_that_begins_to_end_early_is_a_change() -> None:
+    whole, cut = probe(STREAMS), replace(probe(STREAMS), is_complete=False)
+    assert differences(whole, cut) == ["the stream ends early; before: it was complete"]
+    assert differences(cut, whole) == ["the stream is complete again"]
+    assert differences(cut, cut) == []
+
+
 def test_an_inconclusive_probe_changes_nothing() -> None:
     unknown = probe(replace(STREAMS, verdict="unknown"))
     assert differences(probe(BLOCKS), unknown) == []

@@ -54,6 +54,13 @@ def test_no_secret_is_part_of_a_repr() -> None:
         (("hops = {", "hops = 3 #"), r"hops must be a table of strings"),
         (('objectives = ["ttft_p95<800ms"]', "objectives = 3"), r"must be a list of strings"),
         (("interval = 60", "beacon = 1"), r"beacon must be true or false"),
+        (("https://chat", "chat"), r"target 'chat': url: .*did you mean http://"),
+        (("http://10.0", "10.0"), r"target 'chat': hops.model: "),
+        (("hops = { model", "hops = { edge"), r"target 'chat': hops: the URL itself"),
+        (("interval = 60", 'expect = "stream"'), r"target 'chat': expect: 'verdict=stream'"),
+        (("https://hooks", "file:///hooks"), r"\[monitor\]: webhook must be an http"),
+        (("interval = 60", 'cacert = "none.pem"'), r"target 'chat': cacert: there is no file"),
+        (('"Bearer ${KEY}"', '"a\\nb"'), r"headers.'Authorization' contains a control character"),
     ],
 )
 def test_errors_name_the_place(change: tuple[str, str], message: str) -> None:
@@ -126,3 +133,34 @@ def test_trials_need_a_beacon() -> None:
         parse_settings(
             VALID.replace("interval = 60", trials.replace("true", "false", 1)), "m.toml", ENVIRON
         )
+
+
+def test_a_base_url_means_its_chat_endpoint() -> None:
+    def urls(text: str) -> list[str]:
+        (target,) = parse_settings(text, "m.toml", ENVIRON).targets
+        return [place.url for place in target.options.places]
+
+    chat = ["https://chat.example/v1/chat/completions", "http://10.0.0.5:8000/v1/chat/completions"]
+    base = VALID.replace("/chat/completions", "")
+    assert urls(base) == chat
+    assert urls(base.replace("interval", 'method = "GET"\ninterval'))[0] == chat[0][:-17]
+    page = VALID.replace("/v1/chat/completions", "/events")
+    assert urls(page)[0] == "https://chat.example/events"
+
+
+def test_a_hold_objective_needs_a_way_to_measure_holds() -> None:
+    alone = VALID.replace("hops = {", "# {").replace("ttft_p95<800ms", "hold_p99<50ms")
+    with pytest.raises(UsageError, match=r"'hold_p99<50ms' needs hops, or beacon = true"):
+        parse_settings(alone, "m.toml", ENVIRON)
+    assert parse_settings(alone.replace("# {", "beacon = true\n# {"), "m.toml", ENVIRON).targets
+    assert parse_settings(VALID.replace("ttft_p95<800", "hold_p99<50"), "m.toml", ENVIRON).targets
+
+
+def test_a_byte_order_mark_is_ignored_and_an_error_shows_a_minimal_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(VALID, encoding="utf-8-sig")
+    assert read_settings(str(path), ENVIRON).targets
+    with pytest.raises(UsageError, match=r"does not exist; .* \[\[target\]\], name = "):
+        read_settings(str(tmp_path / "none.toml"), ENVIRON)

@@ -213,6 +213,9 @@ def differences(before: ProbeResult, after: ProbeResult) -> list[str]:
     if after.error is not None:
         return []
     changes: list[str] = []
+    if before.is_complete != after.is_complete:
+        ends = "is complete again" if after.is_complete else "ends early; before: it was complete"
+        changes.append(f"the stream {ends}")
     known = {hop.name: hop for hop in before.hops}
     for hop in after.hops:
         if hop.name in known:
@@ -221,9 +224,15 @@ def differences(before: ProbeResult, after: ProbeResult) -> list[str]:
 
 
 def _hop_differences(before: HopState, after: HopState) -> list[str]:
-    if "unknown" in {before.verdict, after.verdict} or _is_same(before, after):
+    if "unknown" in {before.verdict, after.verdict}:
         return []
-    changes = [f"{after.name} {_behaviour(after)}; before: {_behaviour(before)}"]
+    changes = []
+    if not _is_same(before, after):
+        changes.append(f"{after.name} {_behaviour(after)}; before: {_behaviour(before)}")
+    if [kind for kind, _ in before.faults] != [kind for kind, _ in after.faults]:
+        changes.append(f"events at {after.name}: {_faults(after)}; before: {_faults(before)}")
+    if not changes:
+        return []
     if before.server != after.server:
         changes.append(
             f"the Server header of {after.name} went from {before.server or 'none'} to "
@@ -242,6 +251,10 @@ def _hop_differences(before: HopState, after: HopState) -> list[str]:
             f"{after.name} went from HTTP/{before.http_version} to HTTP/{after.http_version}"
         )
     return changes
+
+
+def _faults(hop: HopState) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in hop.faults) or "all as they were sent"
 
 
 def _is_same(before: HopState, after: HopState) -> bool:

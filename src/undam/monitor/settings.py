@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from undam.client.chat_request import endpoint
 from undam.errors import UsageError
 from undam.monitor.objectives import Objective, parse_objective
 from undam.probe import DEFAULT_PROMPT, CheckOptions, Place
 from undam.probe.curl.command import CurlCommand, parse_curl
-from undam.wire import ClientConfig, parse_resolve
+from undam.wire import ClientConfig, parse_resolve, parse_url
 from undam.wire.config import HttpVersion
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -95,7 +96,13 @@ def read_settings(path: str, environ: Mapping[str, str] = os.environ) -> Monitor
         UsageError: the file cannot be read, or a value is invalid. The message names the place.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        # Editors on Windows begin a UTF-8 file with a byte order mark.
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(
+            f"cannot read {path}: the file does not exist; a file with these three lines is enough:"
+            f' [[target]], name = "chat", url = "https://HOST/v1/chat/completions"'
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"cannot read {path}: {reason}") from None
@@ -129,9 +136,17 @@ def parse_settings(text: str, path: str, environ: Mapping[str, str]) -> MonitorS
         table.text("state", "undam-monitor.db") or "",
         table.number("retention_days", 30.0, 0.01, 3650),
         int(table.number("concurrency", 16, 1, 100)),
-        table.text("webhook"),
-        table.text("slack_webhook"),
+        _webhook(table, "webhook"),
+        _webhook(table, "slack_webhook"),
     )
+
+
+def _webhook(table: _TomlTable, key: str) -> str | None:
+    """Return the URL of a webhook. Errors do not quote it, because its path is usually a secret."""
+    url = table.text(key)
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise UsageError(f"{table.where}: {key} must be an http:// or https:// URL")
+    return url
 
 
 def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> MonitorTarget:
@@ -150,18 +165,16 @@ def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> 
     url = table.text("url") or (None if curl is None else curl.url)
     if url is None:
         raise UsageError(f"{table.where}: url is missing; set url, or curl with a URL in it")
-    try:
-        objectives = tuple(parse_objective(one) for one in table.texts("objectives"))
-    except UsageError as error:
-        raise UsageError(f"{table.where}: objectives: {error}") from None
     expect = table.text("expect") or "streaming"
+    objectives = [_objective(table, "expect", f"verdict={expect}")]
+    objectives += [_objective(table, "objectives", one) for one in table.texts("objectives")]
     idle_s = table.number("idle", 0.0, 0.5, 3600) if table.has("idle") else None
     target = MonitorTarget(
         name,
         _options(table, url, curl or CurlCommand(url=url), environ),
         table.number("interval", 300.0, 1, 86400),
         expect,
-        (parse_objective(f"verdict={expect}"), *objectives),
+        tuple(objectives),
         int(table.number("probes_per_hour", 0, 0, 3600)),
         int(table.number("probes_per_day", 0, 0, 86400)),
         int(table.number("tokens_per_day", 0, 0, 10**9)),
@@ -171,7 +184,17 @@ def _target(row: object, number: int, path: str, environ: Mapping[str, str]) -> 
     )
     if target.has_trials and not target.options.beacon:
         raise UsageError(f"{table.where}: idle and cancel need beacon = true")
+    holds = next((one.text for one in objectives if one.name == "hold"), None)
+    if holds is not None and len(target.options.places) == 1 and not target.options.beacon:
+        raise UsageError(f"{table.where}: objectives: {holds!r} needs hops, or beacon = true")
     return target
+
+
+def _objective(table: _TomlTable, key: str, text: str) -> Objective:
+    try:
+        return parse_objective(text)
+    except UsageError as error:
+        raise UsageError(f"{table.where}: {key}: {error}") from None
 
 
 def _options(
@@ -181,13 +204,19 @@ def _options(
     headers = table.mapping("headers")
     given = {one.lower() for one in headers}
     kept = [line for line in curl.headers if line[0].lower() not in given]
-    hops = [Place("edge", url), *(Place(*pair) for pair in table.mapping("hops").items())]
+    method = table.text("method") or curl.method
+    as_given = table.has("curl") or (method or "").upper() == "GET"
+    hops = [Place("edge", _url(table, "url", url, as_given=as_given))]
+    for name, one in table.mapping("hops").items():
+        hops.append(Place(name, _url(table, f"hops.{name}", one, as_given=False)))
+    if len({one.name for one in hops}) < len(hops):
+        raise UsageError(f"{table.where}: hops: the URL itself has the name 'edge'")
     data = table.text("data")
     version: HttpVersion = "2" if curl.http_version == "2" else "1.1"
     client = ClientConfig(
         timeout_s=table.number("timeout", 120.0, 0.1, 86400),
         insecure=table.flag("insecure") or curl.insecure,
-        cacert=table.text("cacert") or curl.cacert,
+        cacert=_certificates(table) or curl.cacert,
         cert=curl.cert,
         proxy=curl.proxy,
         resolve=tuple(parse_resolve(one) for one in curl.resolve),
@@ -199,12 +228,28 @@ def _options(
         prompt=table.text("prompt") or DEFAULT_PROMPT,
         headers=(*headers.items(), *kept),
         data=curl.data if data is None else data.encode(),
-        method=table.text("method") or curl.method,
+        method=method,
         beacon=table.flag("beacon"),
         experiments=False,
         environ=dict(environ),
         client=client,
     )
+
+
+def _certificates(table: _TomlTable) -> str | None:
+    path = table.text("cacert")
+    if path is not None and not Path(path).is_file():
+        raise UsageError(f"{table.where}: cacert: there is no file {path}")
+    return path
+
+
+def _url(table: _TomlTable, key: str, url: str, *, as_given: bool) -> str:
+    """Return a URL that can be requested; a base URL means its chat endpoint."""
+    try:
+        parse_url(url)
+        return url if as_given else endpoint(url)
+    except UsageError as error:
+        raise UsageError(f"{table.where}: {key}: {error}") from None
 
 
 def _curl(table: _TomlTable, folder: Path, environ: Mapping[str, str]) -> CurlCommand | None:
@@ -280,7 +325,11 @@ class _TomlTable:
         value = self._values.get(key, {})
         if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
             raise UsageError(f"{self.where}: {key} must be a table of strings")
-        return {name: self._expanded(f"{key}.{name}", one) for name, one in value.items()}
+        found = {name: self._expanded(f"{key}.{name}", one) for name, one in value.items()}
+        for name, one in found.items():
+            if not (name + one).isprintable():
+                raise UsageError(f"{self.where}: {key}.{name!a} contains a control character")
+        return found
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
         """Return a number within the given bounds."""

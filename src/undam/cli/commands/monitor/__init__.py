@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
+from undam.cli.ui.numbers import plural
 from undam.cli.ui.output import STDOUT, console, json_option, write_json
 from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.target_options import listen_address
@@ -66,7 +67,7 @@ def command(
             names = [one.name for one in settings.targets]
             write_json({"schema": 1, "command": "monitor", "targets": names}, json_to)
         if json_to != STDOUT:
-            click.echo(f"{path}: {len(settings.targets)} targets")
+            click.echo(f"{path}: {plural(len(settings.targets), 'target')}")
         return EXIT_CLEAN
     if json_to is not None and not once:
         raise UsageError("--json belongs to --once and --check-config; a running monitor logs JSON")
