@@ -77,6 +77,25 @@ def test_a_silent_stream_ends_at_the_time_limit(servers: Any, client: Any) -> No
     assert (received.ending, received.arrivals) == (Ending.TIMEOUT, [])
 
 
+def test_a_peer_that_only_pings_and_never_reads_does_not_stop_the_clock(
+    servers: Any, client: Any
+) -> None:
+    """The replies to PING frames fill the connection, so that the client cannot send them."""
+    settings, ping = b"\0\0\0\4\0\0\0\0\0", b"\0\0\x08\6\0\0\0\0\0" + b"12345678"
+    head = settings + b"\0\0\1\1\4\0\0\0\1\x88"
+    for first in (head, settings):
+        endless = Endless(servers, head=first, piece=ping * 500)
+        begun = time.monotonic()
+        config: dict[str, Any] = {"timeout_s": 0.4, "http_version": "2"}
+        if first is head:
+            assert client.get(endless.server.url(), **config).ending is Ending.TIMEOUT
+        else:
+            with pytest.raises(NetworkError, match="--timeout"):
+                client.get(endless.server.url(), **config)
+        assert time.monotonic() - begun < 5
+        assert endless.disconnected.wait(10)
+
+
 def test_an_endless_body_ends_at_the_size_limit(servers: Any, client: Any) -> None:
     endless = Endless(servers, head=CLOSE, piece=b"x" * 50_000)
     received = client.get(endless.server.url(), max_body_bytes=1_000_000)

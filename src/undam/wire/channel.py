@@ -139,8 +139,13 @@ class Channel:
         self._tls_engine = tls_engine
 
     def fail(self, fault: OSError) -> None:
-        """Make ``read`` raise ``fault`` once it has returned all buffered data."""
+        """Make ``read`` raise ``fault`` once it has returned all buffered data.
+
+        A send that waits for a peer which does not read ends, too.
+        """
         self._fault = self._fault or fault
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
         self._pause()
         self._wake()
 
