@@ -49,6 +49,17 @@ def test_urls(url: str, redacted: str) -> None:
         "got header basic dXNlcjpwYXNz=",
         "see http://user:hunter22@proxy:3128/",
         "POST /v1?api-key=hunter22 failed",
+        "http://h/cb#access_token=hunter22&x=1",
+        "http://h/?a=1&amp;token=hunter22",
+        "http://h/?a=1\\u0026token=hunter22",
+        "http://h/?a[token]=hunter22",
+        "Authorization: Token hunter22",
+        '{"headers": {"x-api-key": "hunter22", "Cookie": "sid=hunter22; a=b"}}',
+        "{'password': 'hunter22'}",
+        '{\\"api_key\\": \\"hunter22\\"}',
+        "client_secret=hunter22&x=1",
+        "Bearer: hunter22",
+        "Bearer hunterhunterhunterhunterhunter22",
         'the body was {"url": "http://h/?token=hunter22"}',
     ],
 )
@@ -66,10 +77,46 @@ def test_text_with_the_form_of_a_secret(text: str) -> None:
         "task-forces and disk-drives",
         "mail me@example.org about http://example.org/a?monkey=1",
         '"http://a", "me@b"',
+        '{"token": "hello123", "key": "value123", "index": 5, "password": "required"}',
+        "set api_key=None, or password=secret; basic internationalization",
+        "https://hf-mirror.com/a, pk-strategy",
+        "Authorization: required, cookie: none",
+        "nvapi-docs, pa-system-administration, fw_version, ak-47, eyJ, AKIA, npm_config_registry",
     ],
 )
 def test_ordinary_text_is_unchanged(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "AIzaSyD-abcdefghijklmnopqrstuvwxyz12345", "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        "github_pat_11AAAAAAA0abcdefghijkl_mnopqrstuvwxyz", "glpat-abcdefghij0123456789",
+        "AKIAIOSFODNN7EXAMPLE", "xoxb-123456789012-abcdefghijkl", "nvapi-abcdefghijklmnop012345",
+        "r8_abcdefghijklmnopqrstuvwxyz01234567", "pplx-abcdefghijklmnopqrstuvwxyz0123",
+        "tgp_v1_abcdefghijklmnopqrstuvwxyz", "csk-abcdefghijklmnopqrstuvwxyz0123",
+        "ya29.a0AfH6SMBabcdefghijklmnop", "lsv2_pt_abcdef0123456789_abcdef",
+        "dapi0123456789abcdef0123456789abcdef", "hvs.CAESIabcdefghijk1mnop",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    ],
+)  # fmt: skip
+def test_keys_of_other_vendors(key: str) -> None:
+    text = f"Incorrect API key provided: {key}. See the docs."
+    redacted = redact_text(text)
+    assert key[6:14] not in redacted
+    assert key[-8:] not in redacted
+    assert redacted.startswith("Incorrect API key provided: ")
+    assert is_secret_header("X-Note", key)
+    (body,) = redact_body([text.encode()])
+    assert len(body) == len(text)
+    assert key[6:14].encode() not in body
+
+
+def test_a_private_key() -> None:
+    for end in ("\n", "\\n"):
+        text = f"-----BEGIN RSA PRIVATE KEY-----{end}MIIhunter22{end}-----END RSA PRIVATE KEY-----"
+        assert "hunter22" not in redact_text(text)
 
 
 def test_text_around_a_secret_parameter_is_unchanged() -> None:
@@ -138,13 +185,14 @@ def test_secret_headers() -> None:
         "Undam-Token", "X-My-Password", "CF-Access-Client-Secret", "Private-Token", "X-Any-Key",
         "X-Any-Secret", "xAccessToken", "X-ApiKey", "x_session_token", "WWW-Authenticate",
         "Authorization", "Proxy-Authorization", "X-JWT", "access_token", "sig", "code", "otp",
+        "DPoP", "X-PW",
     ],
 )  # fmt: skip
 def test_secret_names(name: str) -> None:
     assert is_secret_name(name)
     assert is_secret_name(name.upper())
     assert redact_headers([(name, "hunter22")]) == ((name, HIDDEN),)
-    assert secrets_of([(name, "hunter22")]) == ("hunter22", "hunter22")
+    assert secrets_of([(name, "hunter22")]) == ("hunter22",)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +221,8 @@ def test_values_with_the_form_of_a_secret_count_under_any_name() -> None:
 def test_secrets_of_request_headers() -> None:
     found = secrets_of([("Authorization", "Bearer abcdefg"), ("api-key", "short"), ("Accept", "x")])
     assert found == ("Bearer abcdefg", "abcdefg")
+    found = secrets_of([("Cookie", "sid=hunter22; theme=dark")])
+    assert "hunter22" in found
 
 
 def test_record_contains_no_secret() -> None:

@@ -25,7 +25,7 @@ HIDDEN = "[redacted]"
 # count.
 _WORDS = (
     "auth|authentication|authorization|authenticate|bearer|cookie2?|credentials?|creds?|jwt|key|otp"
-    "|pass|passcode|passphrase|passwd|password|pwd|secrets?|session|sessionid|sid|sig|signature|sso"
+    "|dpop|pass|passcode|passphrase|passwd|password|pw|pwd|secrets?|session|sessionid|sid|sig|signature|sso"
     "|token"
 )
 # Endings of secret names that are written as one word, such as "apikey" and "accesstoken".
@@ -48,17 +48,35 @@ _AUTHORIZATION_CODE = "code"
 # A parameter value ends at a URL delimiter, or at a quote or bracket of the surrounding JSON or
 # HTML. The words in the pattern only exclude most parameters quickly; `is_secret_name` decides.
 _PARAMETER = re.compile(
-    r"[?&](?P<name>(?=[\w.~-]{0,60}(?i:auth|bearer|code|cookie|cred|jwt|key|otp|pass|pwd|secret"
-    r"|session|si[dg]|sso|token))[\w.~-]{1,64})=(?P<secret>(?:[^&#\s\"'<>\\]|\\/)+)"
+    r"(?:[?&#;]|\\u0026)(?P<name>(?=[\w.~\[-]{0,60}(?i:auth|bearer|code|cookie|cred|jwt|key|otp|pass|pwd|secret"
+    r"|session|si[dg]|sso|token))[\w.~\[\]-]{1,64})=(?P<secret>(?:[^&#\s\"'<>\\]|\\/)+)"
 )
 _USERINFO = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{0,20}://(?P<secret>[^/?#@\s\"'<>\\]*@)")
 # API keys in the formats that vendors use, and credentials after "Bearer". If the word after
-# "Bearer" contains no digit, it is probably prose.
-_KEY = re.compile(r"\b(?P<secret>(?:sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,})")
-_BEARER = re.compile(
-    r"(?i)\b(?:bearer|basic)\s+(?P<secret>(?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/=-]{6,})"
+# "Bearer" contains no digit and is shorter than 24 letters, it is probably prose.
+_KEY = re.compile(
+    r"\b(?P<secret>(?:sk|gsk|xai)[-_][A-Za-z0-9_*-]{6,}"
+    r"|(?:pk|rk|hf)[-_](?=[A-Za-z_-]*[0-9*]|[A-Za-z]{20})[A-Za-z0-9_*-]{6,}"
+    r"|(?:(?:gh[oprsu]|github_pat|npm|r8|fw|tgp|lsv2|dop|e2b)_|(?:glpat|xox[a-z]|xapp|nvapi|pplx|csk"
+    r"|tvly|pa|ak)-|hvs\.|ya29\.|dapi|AIza)(?=[A-Za-z_.-]*[0-9])[A-Za-z0-9_.-]{15,}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}\b|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)"
 )
-_FORMS = (_KEY, _BEARER, _PARAMETER)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?P<secret>[A-Za-z0-9+/=\s\\]{10,})"
+)
+_BEARER = re.compile(
+    r"(?i)\b(?:bearer|basic):?\s+"
+    r"(?P<secret>(?=[A-Za-z._~+/-]*[0-9=]|[A-Za-z._~+/-]{24})[A-Za-z0-9._~+/=-]{6,})"
+)
+# A field whose name is certainly that of a secret, in a header, in JSON or in an assignment. Other
+# names, such as "token" and "key", are often those of harmless fields.
+_FIELD = re.compile(
+    r"(?i)\b(?:(?:x[-_])?api[-_]?key|(?:access|auth|refresh|session)[-_]?token|client[-_]?secret"
+    r"|(?:secret|private|access)[-_]?key|password|passwd|passphrase|authorization|(?:set-)?cookie)"
+    r"\\?[\"']?\s?[:=]\s?\\?[\"']?(?:[a-z]{3,10}\s)?"
+    r"(?P<secret>(?=[^\s\"',;&\\]*[0-9]|[^\s\"',;&\\]{24})[^\s\"',;&\\<>()\[\]{}]{6,})"
+)
+_FORMS = (_KEY, _PRIVATE_KEY, _BEARER, _FIELD, _PARAMETER)
 
 # A shorter secret can occur in ordinary text by chance, and its redaction would garble the report.
 _SHORTEST_SECRET = 6
@@ -72,7 +90,9 @@ def is_secret_name(name: str) -> bool:
     words = _SEPARATOR.sub("-", _CAMEL_CASE.sub("-", name)).strip("-").lower()
     if name.lower() in _HARMLESS or words in _HARMLESS or words.rpartition("-")[2] in _NUMBERS:
         return False
-    return words == _AUTHORIZATION_CODE or any(_WORD.match(word) for word in words.split("-"))
+    return words == _AUTHORIZATION_CODE or any(
+        _WORD.match(word) for word in (*words.split("-"), name.lower())
+    )
 
 
 def is_secret_header(name: str, value: str) -> bool:
@@ -93,12 +113,8 @@ def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str],
 
 
 def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the secret values in request headers, with and without the authentication scheme."""
-    found: list[str] = []
-    for name, value in headers:
-        if is_secret_header(name, value):
-            found += [value, value.rpartition(" ")[2]]
-    return tuple(one for one in found if len(one) >= _SHORTEST_SECRET)
+    """Return the secrets in the given request headers, longest first."""
+    return secrets_in(headers, ())
 
 
 def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple[str, ...]:
