@@ -44,6 +44,11 @@ def plain(**payload: object) -> tuple[str, object]:
     return "message", payload
 
 
+def chunk(**payload: object) -> tuple[str, object]:
+    """Return an event of InvokeModelWithResponseStream."""
+    return "chunk", {"bytes": base64.b64encode(json.dumps(payload).encode()).decode()}
+
+
 def gemini(*parts: object, **candidate: object) -> tuple[str, object]:
     content = {"parts": list(parts), "role": "model"}
     return "message", {"candidates": [{"content": content, **candidate}]}
@@ -114,6 +119,42 @@ STREAMS: dict[str, Stream] = {
         "openai-responses",
         [typed(type="speech.audio.delta", audio="QUJD"), typed(type="speech.audio.done")],
         0, "QUJD",
+    ),
+    "Llama on Bedrock": Stream(
+        "bedrock-native",
+        [
+            chunk(generation="", prompt_token_count=9, stop_reason=None),
+            chunk(generation="a", generation_token_count=1, stop_reason=None),
+            chunk(generation="", generation_token_count=2, stop_reason="stop"),
+        ],
+        1, "a",
+    ),
+    "Titan on Bedrock": Stream(
+        "bedrock-native",
+        [
+            chunk(outputText="a", index=0, completionReason=None),
+            chunk(outputText="b", index=0, completionReason="FINISH"),
+        ],
+        0, "ab",
+    ),
+    "Mistral on Bedrock": Stream(
+        "bedrock-native",
+        [
+            chunk(outputs=[{"text": "a", "stop_reason": None}]),
+            chunk(outputs=[{"text": "", "stop_reason": "stop"}]),
+        ],
+        0, "a",
+    ),
+    "an application with similar keys": Stream(
+        "plain",
+        [
+            plain(generation="a", step=1), plain(outputs=["b"]),
+            plain(outputs=[{"text": "c"}]), plain(outputText="d"),
+        ],
+        0,
+        '{"generation": "a", "step": 1}{"outputs": ["b"]}'
+        '{"outputs": [{"text": "c"}]}{"outputText": "d"}',
+        ends=False,
     ),
     "messages instead of deltas": Stream(
         "openai-chat",

@@ -6,7 +6,16 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from undam.apis.meaning import Kind, Meaning, content_or_empty, count, mapping, text, text_in
+from undam.apis.meaning import (
+    Kind,
+    Meaning,
+    content_or_empty,
+    count,
+    mapping,
+    sequence,
+    text,
+    text_in,
+)
 
 _EVENTS = {
     "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop",
@@ -38,6 +47,24 @@ def read_converse(event: str, payload: Mapping[str, object]) -> Meaning:
     return content_or_empty(
         text(delta.get("text")) + reasoning + tool, payload, tool=tool, tokens=tokens
     )
+
+
+def is_native(_event: str, payload: Mapping[str, object]) -> bool:
+    """Return whether a payload is a chunk in the own format of Llama, Titan or Mistral."""
+    llama = "generation" in payload and "stop_reason" in payload
+    titan = "outputText" in payload and "completionReason" in payload
+    outputs = sequence(payload.get("outputs"))
+    return llama or titan or any("stop_reason" in mapping(output) for output in outputs)
+
+
+def read_native(_event: str, payload: Mapping[str, object]) -> Meaning:
+    """Read one chunk in the own format of Llama, Titan or Mistral."""
+    parts = [payload, *map(mapping, sequence(payload.get("outputs")))]
+    keys = ("generation", "outputText", "text")
+    content = "".join(text(part.get(key)) for part in parts for key in keys)
+    reasons = (part.get(key) for part in parts for key in ("stop_reason", "completionReason"))
+    tokens = payload.get("generation_token_count", payload.get("totalOutputTextTokenCount"))
+    return content_or_empty(content, payload, ends=any(map(text, reasons)), tokens=count(tokens))
 
 
 def invoke_chunk(event: str, payload: Mapping[str, object]) -> str | None:

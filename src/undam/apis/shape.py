@@ -53,6 +53,7 @@ FORMS: tuple[Form, ...] = (
     Form("vercel-ui", vercel.is_ui_message, vercel.read_ui_message, announces_end=True),
     Form("gemini", google.is_gemini, google.read_gemini, announces_end=True),
     Form("bedrock-converse", bedrock.is_converse, bedrock.read_converse, announces_end=True),
+    Form("bedrock-native", bedrock.is_native, bedrock.read_native, announces_end=True),
     Form("dify", agents.is_dify, agents.read_dify, announces_end=True),
     Form("ollama", engines.is_ollama, engines.read_ollama, announces_end=True),
     Form("tgi", engines.is_tgi, engines.read_tgi, announces_end=True),
