@@ -31,6 +31,31 @@ def test_share_gpt_turns_have_the_recorded_history() -> None:
     contents = [[message["content"] for message in prompt.messages] for prompt in prompts]
     assert contents == [["hi"], ["hi", "hello", "more"], ["a"]]
     assert [prompt.session for prompt in prompts] == [0, 0, 1]
+    lines = "\n".join(map(json.dumps, [one, {"conversations": []}, other]))
+    assert [len(prompt.messages) for prompt in read(lines)] == [1, 3, 1]
+
+
+ARRAY = [{"prompt": "a", "max_tokens": 5}, {"messages": [{"role": "user", "content": "b"}]}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ARRAY),
+        json.dumps(ARRAY, indent=2),
+        "\ufeff" + "\r\n".join(map(json.dumps, ARRAY)),
+        "\n\n" + "\n".join(map(json.dumps, ARRAY)),
+    ],
+    ids=["array", "indented", "byte order mark", "blank lines"],
+)
+def test_prompts_may_be_an_array_or_lines(text: str) -> None:
+    first, second = read(text)
+    assert (first.text, first.max_tokens, second.messages) == ("a", 5, tuple(ARRAY[1]["messages"]))
+
+
+def test_invalid_item_of_an_array_is_named() -> None:
+    with pytest.raises(UsageError, match=r"^w: item 2 of the array: `prompt` must be"):
+        read(json.dumps([{"prompt": "a"}, {"prompt": 5}], indent=1))
 
 
 def test_mooncake_blocks_share_their_beginning_and_belong_to_one_run() -> None:
@@ -90,7 +115,9 @@ def test_open_telemetry_spans_as_otlp_or_one_per_line() -> None:
         })
         for at, tokens in ((0, 100), (2.5, 40))
     )  # fmt: skip
-    for text in (otlp, lines):
+    indented = json.dumps(json.loads(otlp), indent=2)
+    other = '{"name": "GET /", "start_time": "2026-11-28T09:00:00Z", "attributes": {}}\n'
+    for text in (otlp, indented, lines, other + lines):
         first, second = read(text)
         assert (first.at_ns, second.at_ns) == (0, 2_500_000_000)
         assert (words(first), words(second)) == (75, 30)
@@ -127,6 +154,11 @@ def test_own_format_with_body_fields_models_and_turns() -> None:
         ('{"input_length": 1}\n[1]', "expected an object"),
         ('{"input_length": 1}\n{', "not valid JSON"),
         ('{"resourceSpans": 5}', "no request"),
+        ('[{"instruction": "a"}]', "item 1 of the array: expected one of `prompt`"),
+        ('{"input_length": 1e999}', "number of tokens"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\ninf,1,1\n", "is not a time"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n1.5,8\n", "number of tokens"),
+        ('{"input_length": 1, "timestamp": 0}\n{"input_length": 1}', "1 of 2 lines"),
     ],
 )
 def test_invalid_workload_is_rejected(text: str, message: str) -> None:

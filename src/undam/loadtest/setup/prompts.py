@@ -68,13 +68,7 @@ def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
         raise ConfigSyntaxError("not UTF-8", path=path, line=number + 1, column=1) from error
     if not prompts:
         raise UsageError(f"{path}: the file contains no prompts")
-    timed = [prompt for prompt in prompts if prompt.at_ns is not None]
-    if timed and len(timed) < len(prompts):
-        raise UsageError(
-            f"{path}: {len(timed)} of {len(prompts)} lines have a timestamp; a replay needs one "
-            f"in each line"
-        )
-    return relative_to_first(prompts) if timed else prompts
+    return in_order(prompts, path)
 
 
 def request_bodies(
@@ -270,12 +264,21 @@ def _time_ns(row: Mapping[str, float]) -> int | None:
     return None
 
 
-def relative_to_first(prompts: list[Prompt]) -> list[Prompt]:
-    """Sort prompts by time, and make their times relative to the earliest.
+def in_order(prompts: list[Prompt], path: str) -> list[Prompt]:
+    """Sort prompts by time, and make their times relative to the earliest, if they have times.
 
     Raises:
-        UsageError: the times span more than a month, so their unit is wrong.
+        UsageError: only some prompts have a time, or the times span more than a month, so their
+            unit is wrong.
     """
+    with_time = sum(prompt.at_ns is not None for prompt in prompts)
+    if not with_time:
+        return prompts
+    if with_time < len(prompts):
+        raise UsageError(
+            f"{path}: {with_time} of {len(prompts)} lines have a timestamp; a replay needs one "
+            f"in each line"
+        )
     timed = sorted(prompts, key=lambda prompt: prompt.at_ns or 0)
     first_ns, last_ns = timed[0].at_ns or 0, timed[-1].at_ns or 0
     if last_ns - first_ns > _MAX_TRACE_S * 1_000_000_000:

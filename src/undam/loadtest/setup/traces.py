@@ -1,11 +1,13 @@
 """Readers of workload files in the formats of other tools. No I/O.
 
-- ShareGPT: a JSON array of conversations. Each human turn becomes a request with the turns before
-  it as history, including the recorded answers.
+- ShareGPT: conversations as a JSON array, or one per line. Each human turn becomes a request with
+  the turns before it as history, including the recorded answers.
+- A JSON array of objects in the form of `prompts.read_prompts`.
 - Mooncake: JSON lines with `timestamp` (milliseconds), `input_length`, `output_length` and
   `hash_ids`. Requests with the same leading IDs have the same beginning.
 - Azure LLM inference traces and BurstGPT: CSV with times and token counts.
-- OpenTelemetry: spans with `gen_ai` attributes, as OTLP JSON or one span per line.
+- OpenTelemetry: spans with `gen_ai` attributes, as OTLP JSON or one span per line. Other spans are
+  ignored.
 
 Traces have token counts instead of texts, so their prompts are generated. Their length in words is
 estimated from the number of tokens.
@@ -13,17 +15,19 @@ estimated from the number of tokens.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from undam.apis.meaning import mapping, sequence, text
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.loadtest.setup.prompts import Prompt, read_prompts, relative_to_first
+from undam.loadtest.setup.prompts import Prompt, in_order, read_prompts
 from undam.loadtest.setup.synthetic_prompts import random_words
 from undam.loadtest.setup.unique import PLACEHOLDER, RUN_PLACEHOLDER
 
@@ -36,6 +40,8 @@ _NS_PER_MS, _NS_PER_S = 1_000_000, 1_000_000_000
 
 _AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _BURSTGPT = ("Timestamp", "Request tokens", "Response tokens")
+# Number of blocks of text to keep, about 30 MB. Requests of a trace often share their blocks.
+_KEPT_BLOCKS = 8192
 
 
 def read_workload(lines: Iterable[str], path: str) -> list[Prompt]:
@@ -46,23 +52,37 @@ def read_workload(lines: Iterable[str], path: str) -> list[Prompt]:
         UsageError: the file contains no requests.
     """
     rest = iter(lines)
-    first = next((line for line in rest if line.strip()), "")
+    first = next((line for line in rest if line.strip("\ufeff \t\r\n")), "").lstrip("\ufeff")
     lines = chain([first], rest)
-    start = first.lstrip("\ufeff \t")
+    start = first.lstrip(" \t")
     if start.startswith("["):
-        prompts = list(_share_gpt(_whole_json(lines, path)))
+        items = sequence(_whole_json(lines, path))
+        if items and not any(isinstance(mapping(one).get("conversations"), list) for one in items):
+            return _read_items(items, path)
+        prompts = [found for n, one in enumerate(items) for found in _share_gpt(one, n)]
+    elif start.strip() == "{":
+        return read_workload([json.dumps(_whole_json(lines, path))], path)
     elif "," in start and not start.startswith("{"):
         prompts = list(_csv_trace(chain([start], rest), path))
     elif '"hash_ids"' in first or '"input_length"' in first:
         prompts = list(_mooncake(lines, path))
+    elif '"conversations"' in first:
+        prompts = [found for n, one in _rows(lines, path) for found in _share_gpt(one, n)]
     elif '"resourceSpans"' in first or _is_span(first):
         prompts = list(_spans(lines, path))
     else:
         return read_prompts(lines, path)
     if not prompts:
         raise UsageError(f"{path}: the file contains no requests")
-    timed = all(prompt.at_ns is not None for prompt in prompts)
-    return relative_to_first(prompts) if timed else prompts
+    return in_order(prompts, path)
+
+
+def _read_items(items: Sequence[object], path: str) -> list[Prompt]:
+    try:
+        return read_prompts(map(json.dumps, items), path)
+    except ConfigSyntaxError as error:
+        message = str(error).partition(": ")[2]
+        raise UsageError(f"{path}: item {error.line} of the array: {message}") from None
 
 
 def _whole_json(lines: Iterable[str], path: str, first: int = 1) -> Any:
@@ -90,20 +110,18 @@ def _rows(lines: Iterable[str], path: str) -> Iterator[tuple[int, Mapping[str, o
             yield number, row
 
 
-def _share_gpt(conversations: object) -> Iterator[Prompt]:
-    roles = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
-             "chatgpt": "assistant", "system": "system"}  # fmt: skip
-    for number, one in enumerate(sequence(conversations)):
-        history: list[dict[str, object]] = []
-        turns = sequence(mapping(one).get("conversations"))
-        for turn in map(mapping, turns):
-            role = roles.get(text(turn.get("from")) or text(turn.get("role")))
-            content = text(turn.get("value")) or text(turn.get("content"))
-            if role is None or not content:
-                continue
-            history.append({"role": role, "content": content})
-            if role == "user":
-                yield Prompt(messages=tuple(history), session=number)
+def _share_gpt(conversation: object, number: int) -> Iterator[Prompt]:
+    roles = {"human": "user", "user": "user", "system": "system", **dict.fromkeys(
+        ("gpt", "assistant", "chatgpt", "bing", "bard", "model"), "assistant")}  # fmt: skip
+    history: list[dict[str, object]] = []
+    for turn in map(mapping, sequence(mapping(conversation).get("conversations"))):
+        role = roles.get(text(turn.get("from")) or text(turn.get("role")))
+        content = text(turn.get("value")) or text(turn.get("content"))
+        if role is None or not content:
+            continue
+        history.append({"role": role, "content": content})
+        if role == "user":
+            yield Prompt(messages=tuple(history), session=number)
 
 
 def _mooncake(lines: Iterable[str], path: str) -> Iterator[Prompt]:
@@ -124,11 +142,17 @@ def _blocks_text(ids: Sequence[str], tokens: int) -> str:
     words, left = [RUN_PLACEHOLDER], round(tokens * _WORDS_PER_TOKEN) - 1
     for block in ids:
         count = min(left, round(_BLOCK_TOKENS * _WORDS_PER_TOKEN))
-        words += random_words(random.Random(f"block {block}"), count)  # noqa: S311 (text)
+        words += _block_words(block)[: max(0, count)]
         left -= count
         if left <= 0:
             break
     return " ".join(words)
+
+
+@lru_cache(maxsize=_KEPT_BLOCKS)
+def _block_words(block: str) -> list[str]:
+    rng = random.Random(f"block {block}")  # noqa: S311 (text, not a secret)
+    return random_words(rng, round(_BLOCK_TOKENS * _WORDS_PER_TOKEN))
 
 
 def _unique_text(tokens: int, number: int) -> str:
@@ -154,16 +178,14 @@ def _csv_trace(lines: Iterable[str], path: str) -> Iterator[Prompt]:
         at_ns = _csv_time(row[at], path, number)
         yield Prompt(
             text=_unique_text(tokens, number),
-            max_tokens=_max_tokens(row[output], path, number, output),
+            max_tokens=max(1, _tokens(row[output], path, number, output)),
             at_ns=at_ns,
         )
 
 
 def _csv_time(value: str | None, path: str, number: int) -> int:
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
         return round(float(value or "") * _NS_PER_S)
-    except ValueError:
-        pass
     try:
         # Times in Azure traces have seven decimal places, but Python accepts at most six.
         whole, _, fraction = (value or "").strip().partition(".")
@@ -176,7 +198,7 @@ def _csv_time(value: str | None, path: str, number: int) -> int:
 
 
 def _is_span(line: str) -> bool:
-    return "gen_ai." in line and ("startTimeUnixNano" in line or "start_time" in line)
+    return '"attributes"' in line and ("startTimeUnixNano" in line or "start_time" in line)
 
 
 def _spans(lines: Iterable[str], path: str) -> Iterator[Prompt]:
@@ -232,7 +254,7 @@ def _max_tokens(value: object, path: str, number: int, name: str) -> int | None:
 def _tokens(value: object, path: str, number: int, name: str) -> int:
     try:
         tokens = int(value)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         tokens = -1
     if not 0 <= tokens <= _MAX_TOKENS:
         message = f"{name} must be a number of tokens, not {value!r}"
