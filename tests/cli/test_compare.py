@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.load_test_model import simulate
+from support.queue_servers import open_loop, queueing
 from support.undam_command import invoke
 from undam.errors import UsageError
 from undam.metrics import summarize
@@ -81,7 +82,26 @@ def test_too_few_requests(tmp_path: Path) -> None:
     few = tmp_path / "few.json"
     few.write_text(json.dumps(summarize(simulate(3)).to_json()))
     result = invoke("compare", str(few), str(few))
-    assert (result.code, "Too few requests" in result.out) == (0, True)
+    assert result.code == 0
+    assert "Too few independent requests for a comparison: run some hundred" in result.out
+
+
+def _queue(path: Path, seed: int, rate: float = 38, *, answer_ms: float = 20) -> str:
+    results = open_loop(queueing(40), rate, 10, seed, answer_ms=answer_ms)
+    path.write_text(json.dumps(summarize(results).to_json(about=ABOUT)))
+    return str(path)
+
+
+@pytest.mark.slow
+def test_latencies_that_cannot_be_compared_are_named(tmp_path: Path) -> None:
+    runs = [_queue(tmp_path / f"{seed}.json", seed) for seed in range(2)]
+    result = invoke("compare", *runs)
+    assert "Too little to tell whether TTFT and E2E differ" in result.out
+    assert "No difference" not in result.out
+    calm = [_queue(tmp_path / f"{seed}.json", seed, rate=8) for seed in range(2, 4)]
+    assert "Too little to tell" not in invoke("compare", *calm).out
+    single = [_queue(tmp_path / f"{seed}.json", seed, answer_ms=0) for seed in range(4, 6)]
+    assert "for a comparison: use longer runs, or a lower load." in invoke("compare", *single).out
 
 
 @pytest.mark.parametrize(

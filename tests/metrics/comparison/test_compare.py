@@ -14,6 +14,7 @@ import pytest
 from support.load_test_model import simulate
 from undam.errors import UsageError
 from undam.metrics import Change, Comparison, RunInput, compare, parse_run, summarize
+from undam.metrics.comparison.notes import notes_on
 from undam.record import Outcome
 
 UNCHANGED = {Change.SAME, Change.UNKNOWN}
@@ -161,6 +162,11 @@ def test_notes_list_different_conditions() -> None:
     unstamped = [replace(one, stamped=False) for one in simulate(200)]
     result = parse_run(summarize(unstamped).to_json(), "B")
     assert "different clocks: kernel against user" in compare(_run(), result).notes
+    documents, streams = (_run(name, {"streams": name == "A"}, requests=1) for name in "BA")
+    note = "B requested documents and A streams, so their TTFT has different meanings"
+    for pair in ((documents, streams), (streams, documents)):
+        assert note in list(notes_on(*pair))
+    assert note not in list(notes_on(streams, _run("B", requests=1)))
     nothing = compare(_run(requests=0), _run(requests=0))
     assert nothing.notes == ()
 

@@ -45,6 +45,8 @@ _COLOURS = {
 }
 _HEADER = ("", "", "A", "B", "B / A", "within", "verdict")
 _UNITS = {"requests_per_second": "/s", "events_per_second": "/s", "failures": "%"}
+_SOME_HUNDRED = 300
+_LONGER = "use longer runs, or a lower load"
 # Keys of the JSON header that do not describe the conditions of the run.
 _RECORD_KEYS = {"schema", "kind", "command"}
 
@@ -170,12 +172,23 @@ def _conclusion(comparison: Comparison, threshold: float) -> Iterator[str]:
     changes = [(metric, comparison.change_of(metric)) for metric in comparison.metrics]
     unchanged = {Change.SAME, Change.UNKNOWN}
     changed = [f"{_name(metric)} {change}" for metric, change in changes if change not in unchanged]
+    measured = {row.metric for row in comparison.rows if row.a is not None and row.b is not None}
+    latencies = [(name, change) for name, change in changes if name not in _UNITS]
+    unknown = [name for name, change in latencies if change is Change.UNKNOWN and name in measured]
     if changed:
         yield f"B compared with A: {', '.join(changed)}."
-    elif all(change is Change.UNKNOWN for metric, change in changes if metric not in _UNITS):
-        yield "Too few requests for a comparison: run some hundred requests each."
-    else:
+    elif all(change is Change.UNKNOWN for _, change in latencies):
+        is_short = min(comparison.a.requests, comparison.b.requests) < _SOME_HUNDRED
+        remedy = "run some hundred requests each" if is_short else _LONGER
+        yield f"Too few independent requests for a comparison: {remedy}."
+    elif not unknown:
         yield "No difference beyond the noise."
+    if unknown and len(unknown) < len(latencies):
+        names = " and ".join(map(_name, unknown))
+        yield (
+            f"Too little to tell whether {names} differ: requests that wait in a queue are not "
+            f"independent; {_LONGER}."
+        )
     worse = comparison.regressions(threshold)
     if worse:
         listed = ", ".join(f"{_name(row.metric)} {row.statistic}" for row in worse)

@@ -33,6 +33,13 @@ def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
             f"different seed: {_text(seeds[0])} against {_text(seeds[1])}, so arrivals and prompts "
             f"differ; with the same --seed the runs vary less"
         )
+    streams = [side.about.get("streams") is not False for side in (a, b)]
+    if streams[0] != streams[1]:
+        document, other = (b, a) if streams[0] else (a, b)
+        yield (
+            f"{document.name} requested documents and {other.name} streams, so their TTFT has "
+            f"different meanings"
+        )
     yield from _different_lengths(a, b)
     for side in (a, b):
         yield from _caveats(side)
