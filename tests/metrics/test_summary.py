@@ -49,6 +49,7 @@ def _unusual() -> list[RequestResult]:
         ),
         replace(whole, reads=(whole.reads[-1]._replace(events=64),)),
         replace(empty, number=96, reads=(), outcome=Outcome.INCOMPLETE, kind="timeout"),
+        replace(plain, number=100, outcome=Outcome.INCOMPLETE, kind="timeout"),
         replace(empty, number=99, reads=(), outcome=Outcome.ABANDONED, kind=CANCELLED),
         replace(
             plain, number=97, answer_ns=plain.reads[9].at_ns, prompt_tokens=40, cached_tokens=16,
@@ -308,6 +309,32 @@ def test_merging_changes_every_field(name: str) -> None:
     merged, full = Summary(), summarize(MIXED)
     merged.merge(pickle.loads(pickle.dumps(full)))
     assert pickle.dumps(getattr(merged, name)) != pickle.dumps(getattr(Summary(), name))
+
+
+@pytest.mark.parametrize("kind", ["timeout", "reset"])
+def test_stream_that_stops_until_the_timeout_is_a_stall(kind: str) -> None:
+    hanging = _one(
+        (100, 0, 1), (120, 0, 1), kind=kind, outcome=Outcome.INCOMPLETE,
+        ended_ns=START_NS + 3_000 * MS,
+    )  # fmt: skip
+    summary = summarize([*simulate(20), hanging])
+    result = summary.to_json()
+    is_timeout = kind == "timeout"
+    assert result["itl_ms"]["timed_out"] == is_timeout
+    assert (result["itl_ms"]["max"] == 2880) is is_timeout
+    assert (result["stalls"], result["stalled_answers"]) == (is_timeout, is_timeout)
+    found = [one.code for one in summary.findings()]
+    assert found == ["UD609", "UD502"] if is_timeout else ["UD609"]
+
+
+def test_last_wait_is_left_out_if_the_clock_was_set_back() -> None:
+    timeout: dict[str, Any] = {"kind": "timeout", "outcome": Outcome.INCOMPLETE}
+    before = _one((100, 0, 1), (120, 0, 1), ended_ns=START_NS + 110 * MS, **timeout)
+    during = _one((120, 0, 1), (100, 0, 1), **timeout)
+    assert summarize([before, during]).timed_out_gaps == 0
+    assert summarize([before]).times("itl").max == 20 * MS
+    longer = _one((100, 0, 1), (900, 0, 1), ended_ns=START_NS + 1000 * MS, **timeout)
+    assert summarize([longer]).long_gaps[0].gap_ns == 800 * MS
 
 
 def test_cost_of_a_response_is_linear_in_its_length() -> None:

@@ -98,7 +98,7 @@ class Aggregate:
     Warm-up and abandoned requests are counted and excluded from everything but the load. Failed
     requests are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and
     ITL. For a request that timed out before its first content, the TTFT is the time that it waited,
-    a lower bound of the true TTFT.
+    a lower bound of the true TTFT. The same applies to the last gap of one that timed out later.
 
     Attributes:
         cancelled: abandoned requests that the load test cancelled on purpose.
@@ -130,6 +130,7 @@ class Aggregate:
         without_content: complete responses without content.
         silent: incomplete responses without content.
         timed_out: requests that timed out before their first content; part of the TTFT.
+        timed_out_gaps: requests that timed out after content; their last gap is part of the ITL.
         unstamped: requests with a read that has no kernel timestamp.
         clock_steps_back: requests during which the clock was set back.
         max_step_back_ns: largest step back of the clock.
@@ -179,6 +180,7 @@ class Aggregate:
     without_content: int = field(default=0, metadata=SUM)
     silent: int = field(default=0, metadata=SUM)
     timed_out: int = field(default=0, metadata=SUM)
+    timed_out_gaps: int = field(default=0, metadata=SUM)
     unstamped: int = field(default=0, metadata=SUM)
     clock_steps_back: int = field(default=0, metadata=SUM)
     max_step_back_ns: int = field(default=0, metadata=MAXIMUM)
@@ -347,6 +349,8 @@ class Aggregate:
             self.nagle_ns += delay_ns
         self.read_lateness.record_all([read.late_ns for read in one.reads])
         gaps = extract_gaps(one)
+        if one.kind == TIMEOUT and one.outcome is Outcome.INCOMPLETE:
+            self._add_last_wait(one, gaps)
         step_back_ns = max(gaps.step_back_ns, one.intended_ns - one.reads[0].at_ns)
         self.clock_steps_back += step_back_ns > 0
         self.max_step_back_ns = max(self.max_step_back_ns, step_back_ns)
@@ -361,6 +365,16 @@ class Aggregate:
             bucket = self.time_buckets.at(read.at_ns)
             bucket.events += read.events
             bucket.late_ns = max(bucket.late_ns, read.late_ns)
+
+    def _add_last_wait(self, one: RequestResult, gaps: ResponseGaps) -> None:
+        """Add the time from the last content to the timeout, a lower bound of the next gap."""
+        waited = one.ended_ns - one.reads[-1].at_ns
+        if waited < 0 or gaps.step_back_ns:
+            return
+        self.timed_out_gaps += 1
+        gaps.exact = [*gaps.exact, waited]
+        if waited > gaps.longest[0]:
+            gaps.longest = (waited, one.events)
 
     def _add_ttft(self, one: RequestResult, block: Block) -> None:
         first = one.reads[0]

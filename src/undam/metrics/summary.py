@@ -235,9 +235,10 @@ class Summary(Aggregate):
         }
 
     def _itl(self) -> dict[str, Any]:
-        """Return the ITL, the gaps inside batches, and the bounds of the distribution."""
+        """Return the ITL, the timeouts, the gaps inside batches, and the bounds of the ITL."""
         batched = self.batched_gaps
         return percentiles(self.times("itl")) | {
+            "timed_out": self.timed_out_gaps,
             "bounded": batched.count,
             "bounded_ms_p99": to_ms(batched.quantile(0.99)) if batched.count else None,
             "lowest": percentiles(self.itl.lowest()),

@@ -6,7 +6,6 @@ this process, does not remove it from the report.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,9 +34,10 @@ from undam.record import RequestResult
 
 # Time to start Python and read a job with many prompts while other workers keep the machine busy.
 _READY_TIMEOUT_S = 60.0
-# Requests in flight are abandoned at once, and analyzing the data received so far takes only
-# seconds.
+# Requests in flight are abandoned at once. A worker that analyzes the data received so far sends
+# status messages.
 _STOP_TIMEOUT_S = 10.0
+_MOST_STOP_S = 60.0
 # Each worker sends four status messages per second, but may skip some if its backlog is full.
 _SILENCE_TIMEOUT_S = 60.0
 _TICK_S = 0.25
@@ -158,18 +158,18 @@ class _LoadRun:
         """Run the jobs; see ``run_load``."""
         self._start()
         self._listener.on_start(self._start_ns)
-        interrupted, stop_at = False, math.inf
+        stopped_at: float | None = None
         self._sample_sched_stats()
         while self._running:
             self._receive()
             self._sample_sched_stats()
             self._listener.on_tick(list(self._statuses.values()))
-            if not interrupted and self._stopping():
-                interrupted, stop_at = True, time.monotonic() + _STOP_TIMEOUT_S
+            if stopped_at is None and self._stopping():
+                stopped_at = time.monotonic()
                 for worker in self._running:
                     self._pool.send(worker, encode(Stop()))
-            self._kill_silent(stop_at)
-        return self._result(interrupted=interrupted)
+            self._kill_silent(stopped_at)
+        return self._result(interrupted=stopped_at is not None)
 
     @property
     def _running(self) -> list[int]:
@@ -228,13 +228,17 @@ class _LoadRun:
             if sched_stat is not None:
                 self._sched_stats.setdefault(worker, [sched_stat])[1:] = [sched_stat]
 
-    def _kill_silent(self, stop_at: float) -> None:
-        """Kill workers that did not stop in time or have been silent for too long."""
+    def _kill_silent(self, stopped_at: float | None) -> None:
+        """Kill workers that have been silent for too long, or that did not stop in time."""
         now = time.monotonic()
         for worker in self._running:
             silent_s = now - self._last_event_at.setdefault(worker, now)
-            if now > stop_at or silent_s > _SILENCE_TIMEOUT_S:
-                why = "it did not stop" if now > stop_at else f"silent for {silent_s:.0f} s"
+            why = f"silent for {silent_s:.0f} s" if silent_s > _SILENCE_TIMEOUT_S else ""
+            if stopped_at is not None:
+                stopping_s = now - stopped_at
+                if min(silent_s, stopping_s) > _STOP_TIMEOUT_S or stopping_s > _MOST_STOP_S:
+                    why = "it did not stop"
+            if why:
                 self._lost.setdefault(worker, (why, time.time_ns()))
                 self._pool.kill(worker)
 

@@ -44,6 +44,8 @@ _READS_PER_STEP = 12
 _STEP_NS = 400_000
 # Number of reads analyzed between two polls if a request is due within ``_STEP_NS``.
 _READS_BEFORE_SENDING = 4
+# Maximum number of requests to start between two polls, which takes a few milliseconds.
+_MOST_STARTS = 64
 # Maximum size of a batch. Encoding a batch takes no longer than an analysis step. Decoding it,
 # possibly on the same CPU, takes less than 0.5 ms.
 _BATCH_RESULTS = 32
@@ -68,6 +70,7 @@ class LoadWorker:
         # Cancellation times of requests, with the request numbers.
         self._cancels: list[tuple[int, int]] = []
         self._started = 0
+        self._starts_left = _MOST_STARTS
         self._done = 0
         self._reported = 0
         self._ended_ns = 0
@@ -161,6 +164,7 @@ class LoadWorker:
         self._status_ns = time.time_ns() + _STATUS_NS
         self._update_due()
         while not pipes.stopped:
+            self._starts_left = _MOST_STARTS
             if time.time_ns() >= engine.due_ns:
                 self._send_due()
             if engine.due_ns == NEVER_NS and not engine.active:
@@ -174,11 +178,16 @@ class LoadWorker:
             self._send_status_if_due()
 
     def _send_due(self) -> None:
-        """Start every request that is due."""
+        """Start the requests that are due, but at most ``_MOST_STARTS`` between two polls.
+
+        If requests are due faster than they can be sent, the worker still reads all sockets, and a
+        ``Stop`` ends the run.
+        """
         assert self._schedule is not None
         engine, schedule = self._engine, self._schedule
         now_ns = time.time_ns()
-        while now_ns >= engine.due_ns:
+        while now_ns >= engine.due_ns and self._starts_left:
+            self._starts_left -= 1
             due = schedule.take()
             self._started += 1
             engine.start(engine.make_request(due, self._request(due), now_ns + self._timeout_ns))

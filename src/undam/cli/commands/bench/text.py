@@ -206,6 +206,11 @@ def _throughput(report: Mapping[str, Any]) -> Iterator[str]:
             f"TTFT includes {plural(report['ttft_ms']['timed_out'], 'request')} that timed out "
             f"before the first token; for these, it is the time until the timeout"
         )
+    if stopped := report["itl_ms"]["timed_out"]:
+        yield (
+            f"ITL includes the last wait of {plural(stopped, 'request')} that timed out after "
+            f"content; it is the time until the timeout"
+        )
 
 
 def _rates_text(rates: Mapping[str, Any]) -> str:
