@@ -35,7 +35,10 @@ def test_share_gpt_turns_have_the_recorded_history() -> None:
     assert [len(prompt.messages) for prompt in read(lines)] == [1, 3, 1]
 
 
-ARRAY = [{"prompt": "a", "max_tokens": 5}, {"messages": [{"role": "user", "content": "b"}]}]
+ARRAY: list[dict[str, Any]] = [
+    {"prompt": "a", "max_tokens": 5},
+    {"messages": [{"role": "user", "content": "b"}]},
+]
 
 
 @pytest.mark.parametrize(
