@@ -34,7 +34,6 @@ from undam.lint.dialects import (
 DIALECTS: tuple[Dialect, ...] = (
     cloud.DIALECT,
     compose.DIALECT,
-    litellm.DIALECT,
     ingress_nginx.DIALECT,
     gateway_api.DIALECT,
     istio.DIALECT,
@@ -53,6 +52,7 @@ DIALECTS: tuple[Dialect, ...] = (
     squid.DIALECT,
     python_app.DIALECT,
     javascript_app.DIALECT,
+    litellm.DIALECT,
     commands.DIALECT,
 )
 

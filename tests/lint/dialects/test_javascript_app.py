@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import pytest
+from tree_sitter import Node
 
 from support.mutations import robustness_faults
 from support.program_corpus import codes_of, corpus_faults, corpus_files, lint_program
@@ -447,3 +449,17 @@ def test_a_program_that_is_nested_too_deeply_is_not_read() -> None:
     with pytest.raises(ConfigSyntaxError, match="nested too deeply"):
         codes("f(" * 2000 + ")" * 2000)
     assert codes("f(" * 200 + ")" * 200) == []
+
+
+def test_a_function_with_many_calls_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[Node] = []
+
+    def counted(node: Node) -> Iterator[Node]:
+        searched.append(node)
+        return parser.walk(node)
+
+    monkeypatch.setattr(f"{parser.__package__}.rules.framing.walk", counted)
+    lines = "".join(f"  names.push(line{n}.split(','));\n" for n in range(300))
+    text = f"function f() {{\n{lines}}}\nnew TextDecoder();\n"
+    assert codes(text) == []
+    assert len(searched) == 1

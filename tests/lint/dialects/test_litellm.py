@@ -17,6 +17,9 @@ from undam.lint import (
     lint_source,
     recognise_dialect,
 )
+from undam.lint.discovery.embedded_configs import find_embedded
+from undam.lint.files import FileUse
+from undam.lint.registry import recognise_dialects
 
 LITELLM = dialect_named("litellm")
 CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "litellm").glob("*"))
@@ -111,6 +114,44 @@ def test_texts_without_models() -> None:
     assert not LITELLM.recognises("a.yaml", "model_list: [a]\n")
     assert not LITELLM.recognises("a.txt", MODEL)
     assert not LITELLM.recognises("a.yaml", "services: {}\n")
+
+
+NESTED = """\
+{}proxy_config:
+{}  model_list:
+{}  - model_name: m
+{}    litellm_params: {{model: openai/m, timeout: {}}}
+"""
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("30", ["LIT401 error"]), ("3600", [])])
+def test_a_configuration_inside_the_values_of_a_chart_is_read(
+    limit: str, expected: list[str]
+) -> None:
+    for outer, indent in (("", ""), ("litellm:\n", "  "), ("a:\n  b:\n", "    ")):
+        text = outer + NESTED.format(*[indent] * 4, limit)
+        assert LITELLM.recognises("values.yaml", text)
+        assert [one.partition(" ")[2] for one in found(text)] == expected
+
+
+def test_a_configuration_is_found_in_a_config_map_and_in_a_later_document() -> None:
+    inner = "    " + MODEL.replace("\n", "\n    ").replace("openai/m", "openai/m, timeout: 9")
+    text = f"kind: ConfigMap\ndata:\n  config.yaml: |\n{inner}\n"
+    (one,) = find_embedded(Source("cm.yaml", text), FileUse.CONFIGURATION, "cm.yaml")
+    assert one.dialect is LITELLM
+    assert found(f"a: 1\n---\n{MODEL}litellm_settings: {{request_timeout: 30}}\n") == [
+        "5 LIT401 error"
+    ]
+    assert found("a: {b: {c: {d: {e: {model_list: []}}}}}\n") == []
+    assert found("model_list: none\nx: litellm_params\n") == []
+
+
+def test_values_with_an_ingress_are_linted_in_both_dialects() -> None:
+    annotations = "nginx.ingress.kubernetes.io/proxy-buffering: 'on'"
+    ingress = f"ingress:\n  enabled: true\n  annotations:\n    {annotations}\n"
+    text = ingress + NESTED.format("", "", "", "", 30)
+    names = [one.name for one in recognise_dialects("values.yaml", text)]
+    assert names == ["ingress-nginx", "litellm"]
 
 
 def test_the_rendered_configuration_has_heartbeats_and_no_findings() -> None:

@@ -24,7 +24,7 @@ _WORDS = (
     "static_resources", "type.googleapis.com/envoy", "entryPoints", "routers:", "ProxyPass",
     "proxy.server", "vcl 4", "http_access", "cache_peer", "proxy.config", "location ",
     "nginx.ingress.kubernetes.io", "gateway.networking.k8s.io", "gateway.envoyproxy.io",
-    "networking.istio.io", "traefik.io/v1", "serving.kserve.io",
+    "networking.istio.io", "traefik.io/v1", "serving.kserve.io", "model_list:", "stream_interval:",
 )  # fmt: skip
 _HCL_NAME = re.compile(r"\.(?:tf|tofu|hcl|nomad)$", re.IGNORECASE)
 _YAML_NAME = re.compile(r"\.(?:ya?ml|tpl)$", re.IGNORECASE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from undam.errors import MissingExtra
@@ -218,12 +219,9 @@ def function_of(node: Node) -> Node:
 
 
 def loops_of(node: Node) -> Iterator[Node]:
-    """Yield the loops around a node within its function, innermost first."""
-    for one in parents(node):
-        if one.type in FUNCTIONS:
-            return
-        if one.type in LOOPS:
-            yield one
+    """Return the loops around a node within its function, innermost first."""
+    inner = takewhile(lambda one: one.type not in FUNCTIONS, parents(node))
+    return (one for one in inner if one.type in LOOPS)
 
 
 def arguments(call: Node) -> list[Node]:

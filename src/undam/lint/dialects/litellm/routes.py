@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from undam.lint.dialects.litellm.parser import at, entry_at, seconds_of, text_at
@@ -13,6 +13,8 @@ from undam.textfiles.tree import Entry, Node, items_of
 
 _DEFAULT_TOTAL_S = 6000.0
 _DEFAULT_PORT = 4000
+# A chart's values have the configuration below `proxy_config`, possibly below a subchart's name.
+_MAX_LEVELS = 4
 _NOT_CHAT = frozenset({"embedding", "rerank", "image_generation", "audio_transcription"})
 
 
@@ -27,6 +29,18 @@ class LiteLlmModel:
 
     parameters: Node | None
     assessed: AssessedRoute
+
+
+def find_config(roots: Iterable[Node]) -> Node | None:
+    """Return the first map with a model list: a whole document, or a part of a chart's values."""
+    level = list(roots)
+    for _ in range(_MAX_LEVELS):
+        for node in level:
+            models = node.get("model_list")
+            if models is not None and models.kind == "list":
+                return node
+        level = [entry.value for node in level for entry in node.entries]
+    return None
 
 
 def find_models(root: Node, hints: RouteHints, source: Source) -> Iterator[LiteLlmModel]:

@@ -84,24 +84,34 @@ RULES = (DECODER, LINES)
 
 def find(script: JavaScriptProgram) -> Iterator[Diagnostic]:
     """Find readers that lose text at chunk boundaries."""
+    by_function: dict[int, bool] = {}
     for call in script.calls:
-        if not _reads_chunk(script, call):
+        method = script.method(call)
+        if method not in {"decode", "split"}:
             continue
-        if _is_decode(script, call):
-            yield from _decoded(script, call)
-        elif script.method(call) == "split":
+        function = function_of(call)
+        if function.id not in by_function:  # a function may contain thousands of such calls
+            by_function[function.id] = _handles_chunks(script, function)
+        if not by_function[function.id] and not _is_in_reading_loop(script, call):
+            continue
+        if method == "split":
             yield from _split(script, call)
+        elif _is_decode(script, call):
+            yield from _decoded(script, call)
 
 
-def _reads_chunk(script: JavaScriptProgram, call: Node) -> bool:
-    """Return whether a call is in a loop that reads a stream, or in a handler for its chunks."""
+def _is_in_reading_loop(script: JavaScriptProgram, call: Node) -> bool:
     for loop in loops_of(call):
         text = script.text(loop)
         if ".read()" in text or text.startswith("for await"):
             return True
-    function = function_of(call)
+    return False
+
+
+def _handles_chunks(script: JavaScriptProgram, function: Node) -> bool:
+    """Return whether a function reads a stream, or is called for each chunk of a stream."""
     for one in walk(function):
-        if one.type == "call_expression" and script.method(one) == "read" and one.id != call.id:
+        if one.type == "call_expression" and script.method(one) == "read":
             # A function that calls itself for each chunk: reader.read().then(process)
             return "then" in script.text(function) or script.callee(one).endswith("reader.read")
     return any(_gives_chunks(script, one) for one in list(parents(function))[:3])
