@@ -143,6 +143,20 @@ def test_control_characters_of_the_model_are_escaped() -> None:
     assert {c for c in raw if not c.isprintable()} == {"\n"}
 
 
+def test_halves_of_a_character_in_two_events_are_joined() -> None:
+    words = [chat_chunk("a \ud83d"), chat_chunk("\ude00 b"), chat_chunk("\ud83d")]
+    with _server([STREAM, *words, chat_chunk(finish="stop"), DONE], models=False) as server:
+        run = _watch("--model", "m", server.url, "hi")
+    assert run.stdout == "a \N{GRINNING FACE} b\\ud83d\n"
+
+
+def test_damaged_text_is_reported_with_exit_code_1() -> None:
+    words = [chat_chunk("a \ufffd\ufffd"), chat_chunk("b \ufffd")]
+    with _server([STREAM, *words, chat_chunk(finish="stop"), DONE], models=False) as server:
+        run = _watch("--model", "m", server.url, "hi")
+    assert (run.returncode, "UD615" in run.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [

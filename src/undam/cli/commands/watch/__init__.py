@@ -93,8 +93,8 @@ def command(
     The response is written to standard output and the line with metrics to standard error. On a
     terminal, brackets mark heartbeats, stalls and bursts, and reasoning is shown in dim text.
 
-    Exit codes: 0 if the response streamed and is complete, 1 if it did not stream or is incomplete,
-    2 if the command could not run.
+    Exit codes: 0 if the response streamed and is complete, 1 if it did not stream, is incomplete or
+    is damaged, 2 if the command could not run.
     """
     if given["curl"] is not None:
         url = url or default_url(given, os.environ)

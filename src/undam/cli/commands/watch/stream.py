@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from undam.cli.commands.watch.view import View
 from undam.diagnosis.findings.endings import find_endings
+from undam.diagnosis.findings.integrity import find_faults
 from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import MAX_EVENT_BYTES, read_exchange
 from undam.errors import RemoteProtocolError
@@ -34,7 +35,7 @@ class Watched:
 
     Args:
         interrupted: the user stopped the stream, so its end is not analyzed.
-        findings: findings about the end of the stream.
+        findings: findings about the end of the stream and about damaged content.
     """
 
     hop: Hop
@@ -131,5 +132,5 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
 
 
 def _result(hop: Hop, interrupted: bool, secrets: tuple[str, ...]) -> Watched:
-    found = [] if interrupted else find_endings(hop)
+    found = [] if interrupted else [*find_endings(hop), *find_faults(hop.name, hop.integrity)]
     return Watched(hop, interrupted, tuple(clean_finding(one, secrets) for one in found))

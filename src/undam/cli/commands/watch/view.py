@@ -16,6 +16,7 @@ from undam.cli.ui.sanitize import sanitize
 from undam.client.deltas import Delta, Reasoning, Text, ToolCall, deltas_of, readable
 from undam.client.heartbeats import is_heartbeat
 from undam.client.timing import STALL_MS
+from undam.diagnosis.numbering import join_texts
 from undam.sse import Comment, Event
 
 # Speculative decoding emits up to five tokens per step. If a read contains more events, a hop held
@@ -69,6 +70,7 @@ class TextView:
         self._dim = dim
         self._heartbeat_mark = heartbeat_mark
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._half = ""
         self._last_ns: int | None = None
         self._line_is_open = False
 
@@ -109,6 +111,7 @@ class TextView:
 
     def finish(self) -> None:
         """End the last output line."""
+        self._write(sanitize(self._half))
         if self._line_is_open:
             self._write("\n")
 
@@ -130,7 +133,7 @@ class TextView:
     def _delta(self, delta: Delta) -> list[str]:
         match delta:
             case Text(text=text):
-                return [sanitize(text, keep=_KEPT)]
+                return [sanitize(self._joined(text), keep=_KEPT)]
             case Reasoning(text=text):
                 return self._dimmed(sanitize(text, keep=_KEPT))
             case ToolCall(name=name, arguments=arguments):
@@ -138,6 +141,12 @@ class TextView:
                 return self._dimmed(sanitize(called + arguments, keep=_KEPT))
             case _:
                 return []
+
+    def _joined(self, text: str) -> str:
+        """Return the text with the halves of surrogate pairs joined; the last half waits."""
+        text = self._half + text
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return join_texts([text.removesuffix(self._half)])
 
     def _marks_before(self, at_ns: int, contents: int) -> list[str]:
         marks: list[str] = []
