@@ -34,5 +34,12 @@ def test_an_end_of_the_stream_is_a_warning(clean: bool) -> None:
     assert found(ended_after_s=12.5, ended_cleanly=clean) == [("UD620", Severity.WARNING)]
 
 
+def test_a_server_that_lets_its_client_poll_is_an_info() -> None:
+    """A server may close the stream on purpose, after a `retry` field."""
+    polls = {"ended_after_s": 1.0, "retry_ms": 3000}
+    assert found(ended_cleanly=True, **polls) == [("UD620", Severity.INFO)]
+    assert found(ended_cleanly=False, **polls) == [("UD620", Severity.WARNING)]
+
+
 def test_a_server_without_a_standing_stream_is_an_info() -> None:
     assert found(offered=False, head_ms=None) == [("UD619", Severity.INFO)]

@@ -48,6 +48,8 @@ def hint_for(
         environ: environment from which an API key may have been taken.
         challenge: value of the WWW-Authenticate header.
     """
+    if status in {400, 404, 415, 422} and _is_mcp(request):
+        return "is the path right? It usually ends in /mcp" if status == 404 else ""
     if status == 401:
         return _unauthorized(api, request, environ, challenge)
     if status == 403:
@@ -79,6 +81,10 @@ _OTHERS = {
     426: "the server requires another protocol, such as TLS or HTTP/2: try https://",
     429: "the server limits requests: wait, or use another key",
 }
+
+
+def _is_mcp(request: Request) -> bool:
+    return any(name.lower() == "mcp-protocol-version" for name, _ in request.headers)
 
 
 def _unauthorized(api: str, request: Request, environ: Mapping[str, str], challenge: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from undam.apis import PLAIN
 from undam.diagnosis.findings.standing import StandingStream, find_standing
 from undam.diagnosis.hop import analyze_hop, hop_metrics
 from undam.diagnosis.reading import read_exchange
-from undam.errors import NetworkError, UndamError
+from undam.errors import NetworkError, ResponseError, UndamError
 from undam.framing import BodyDecoder
 from undam.intermediaries import Trouble, fix_for, suspects_of_cut
 from undam.probe.fetch import SentRequest, finished, require_stream, with_timeout
@@ -40,6 +41,7 @@ _POST_S = 5.0
 _HEAD_S = 60.0
 _PING_S = 5.0
 _SESSION = "mcp-session-id"
+_RETRY = re.compile(rb"(?m)^retry: ?(\d{1,9})\r?$")
 _MAX_ANSWER_BYTES = 1 << 20
 
 _SEND_HEAD = Fix("origin", "send the head immediately, and a comment line after it: `: ping`")
@@ -183,6 +185,7 @@ class _Session:
             if stream.head.status == 405:
                 return StandingStream(head_ms=None, waited_s=0.0, offered=False), []
             await require_stream(stream, SentRequest(request, config, self._place.name, PLAIN.name))
+            _require_event_stream(stream, self._place)
             return await self._watch(stream, session, silence_s)
 
     async def _watch(
@@ -215,6 +218,7 @@ class _Session:
                 ended_cleanly=stream.ending in {Ending.COMPLETE, Ending.CLOSED},
                 ping_ms=await pinging,
                 has_session=session is not None,
+                retry_ms=_retry_ms([one.data for one in arrivals]),
             ),
             [exchange],
         )
@@ -267,6 +271,21 @@ class _Session:
         if session is not None:
             headers.append(("Mcp-Session-Id", session))
         return tuple(headers)
+
+
+def _require_event_stream(stream: Stream, place: Place) -> None:
+    kind = stream.head.get("content-type") or ""
+    if kind and kind.partition(";")[0].strip().lower() != "text/event-stream":
+        raise ResponseError(
+            f"{place.name} ({redact_url(stream.url)}) answered {stream.head.status} with the type "
+            f"{kind[:60]!r} instead of an event stream; a server without a standing stream must "
+            f"answer 405"
+        )
+
+
+def _retry_ms(reads: Sequence[bytes]) -> int | None:
+    found = _RETRY.findall(b"".join(reads)[-_MAX_ANSWER_BYTES:])
+    return int(found[-1]) if found else None
 
 
 def _counts(stream: Stream, reads: Sequence[bytes]) -> tuple[int, int, int]:

@@ -73,7 +73,8 @@ RULES = (
         """,
         detection="""
             `undam check --mcp` keeps the stream open for 20 s, or for the time given with `--idle`.
-            A stream that ends earlier is reported.
+            A stream that ends earlier is reported. If the server sent `retry` before it closed the
+            stream cleanly, it wants clients to poll, and the severity is info.
         """,
         causes="""
             A proxy or a load balancer has an idle limit (most commonly 60 s), or the server closes

@@ -13,6 +13,7 @@ import pytest
 from support.chunked import LAST_CHUNK, chunk
 from support.threaded_server import JSON, SSE, Server, head, serving, wait_for_disconnect, whole
 from support.undam_command import invoke
+from undam.errors import UndamError
 
 pytestmark = pytest.mark.slow  # observes silence
 
@@ -156,3 +157,30 @@ def test_the_text_states_the_verdict_and_what_arrived() -> None:
         ran = invoke("check", "--mcp", server.url("/mcp"), "--idle", IDLE_S)
     assert ran.out.startswith("STREAMING  the standing stream is open for events\n")
     assert "still open after" in ran.out
+
+
+def polled(conn: socket.socket) -> None:
+    conn.sendall(head() + chunk(b"id: 1\nretry: 3000\ndata: \n\n") + LAST_CHUNK)
+
+
+def as_json(conn: socket.socket) -> None:
+    conn.sendall(whole(b'{"jsonrpc":"2.0","id":null,"error":{}}', headers=JSON))
+
+
+def test_a_stream_that_the_server_wants_to_be_polled_is_clean() -> None:
+    with mcp_server(polled) as server:
+        code, report, codes = check(server)
+    assert (code, codes) == (0, ["UD620"])
+    assert report["retry_ms"] == 3000
+
+
+@pytest.mark.parametrize(
+    ("get", "message"),
+    [
+        (as_json, "with the type 'application/json' instead of an event stream"),
+        (lambda conn: conn.sendall(whole(b"no", "404 Not Found", ())), "usually ends in /mcp"),
+    ],
+)
+def test_an_answer_that_is_not_a_stream_is_an_error(get: Get, message: str) -> None:
+    with mcp_server(get) as server, pytest.raises(UndamError, match=message):
+        invoke("check", server.url("/mcp"), "--mcp", "--idle", IDLE_S)

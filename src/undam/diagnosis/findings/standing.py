@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undam.rules import Finding, finding
+from undam.rules import Finding, Severity, finding
 
 # Users notice a longer wait for the head, and the client cannot do anything else until the head
 # arrives.
@@ -24,6 +24,7 @@ class StandingStream:
         ended_after_s: time after which the stream ended; ``None`` if it was still open.
         ended_cleanly: whether the body ended as its framing requires.
         ping_ms: time in which the server answered a ping of the client; ``None`` without answer.
+        retry_ms: time after which the server asked the client to reconnect; ``None`` if it did not.
     """
 
     head_ms: float | None
@@ -37,6 +38,7 @@ class StandingStream:
     ended_cleanly: bool = False
     ping_ms: float | None = None
     has_session: bool = False
+    retry_ms: int | None = None
 
 
 def find_standing(hop: str, stream: StandingStream) -> list[Finding]:
@@ -50,5 +52,11 @@ def find_standing(hop: str, stream: StandingStream) -> list[Finding]:
         found.append(finding("UD618", hop, what=after, waited_s=round(stream.waited_s, 1)))
     if stream.ended_after_s is not None:
         how = "cleanly" if stream.ended_cleanly else "by a broken connection"
-        found.append(finding("UD620", hop, after_s=round(stream.ended_after_s, 1), how=how))
+        # A server may close the stream on purpose and let the client poll.
+        polls = stream.ended_cleanly and stream.retry_ms is not None
+        if polls:
+            how += f", and the server asked the client to reconnect after {stream.retry_ms} ms"
+        severity = Severity.INFO if polls else None
+        after_s = round(stream.ended_after_s, 1)
+        found.append(finding("UD620", hop, severity=severity, after_s=after_s, how=how))
     return found
