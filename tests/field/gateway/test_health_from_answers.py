@@ -220,6 +220,34 @@ def test_every_request_that_only_computes_is_sent_to_another_replica(
 
 
 @pytest.mark.parametrize(
+    ("path", "first", "waits"),
+    [
+        ("/v1/chat/completions", b'{"text":"a"}', False),
+        ("/api/messages", b'{"type":"token","text":"a"}', False),
+        ("/v1/responses", b'{"output":"a"}', False),
+        ("/v1/completions", b"[1]", False),
+        ("/v1/completions", b'{"choices":[]}', True),
+        ("/v1/messages", b'{"type":"message_start"}', True),
+        ("/v1/responses", b'{"type":"response.created"}', True),
+    ],
+)
+def test_events_of_another_form_are_forwarded_at_once(path: str, first: bytes, waits: bool) -> None:
+    async def handler(call: UpstreamCall) -> None:
+        call.writer.write(STREAM_HEAD + chunk(b"data: " + first + b"\n\n"))
+        await asyncio.sleep(0.3)
+        call.writer.write(LAST_CHUNK)
+
+    async def main() -> None:
+        upstreams = [await LoopUpstream(handler).start() for _ in range(2)]
+        async with loop_gateway(*upstreams) as running:
+            request = json_request(path, stream=True)
+            response = await running.send(request, until=first, timeout_s=0.2)
+            assert (first in response) != waits
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/v1/responses", b'{"store":true,"input":"x"}'),

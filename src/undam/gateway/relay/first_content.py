@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 
-from undam.apis import CHAT, RESPONSES, Api, Kind
-from undam.apis.meaning import error_status
+from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api, Kind
+from undam.apis.meaning import error_status, mapping, text
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
 
@@ -57,6 +57,12 @@ _RESPONSE_END = re.compile(
     rb'(?:\A|\n)(?:event: ?|data: ?\{"type": ?")response\.(?:completed|incomplete|failed)\b'
 )
 
+_CHUNK_KEYS = frozenset({"choices", "object", "usage"})
+_MESSAGE_EVENTS = frozenset(
+    {"message_start", "message_delta", "content_block_start", "content_block_delta",
+     "content_block_stop"}
+)  # fmt: skip
+
 # Events after which content may still follow.
 _UNDECIDED = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
 
@@ -74,7 +80,7 @@ class FirstContentDetector:
     """
 
     __slots__ = (
-        "_carry", "_parser", "_read", "_try_pattern", "comments", "content", "decided",
+        "_api", "_carry", "_parser", "_read", "_try_pattern", "comments", "content", "decided",
         "error_status",
     )  # fmt: skip
 
@@ -83,6 +89,7 @@ class FirstContentDetector:
         self._parser: Parser | None = None
         self._try_pattern = api is CHAT
         self._carry = b""
+        self._api = api
         self._read = api.read
         self.decided = False
         self.content = False
@@ -120,6 +127,9 @@ class FirstContentDetector:
                 self.comments += 1
                 continue
             meaning = self._read(item.event, item.data)
+            if meaning.kind is Kind.EMPTY and _is_foreign(self._api, meaning.payload):
+                self.decided = self.content = True
+                break
             if meaning.kind not in _UNDECIDED:
                 self.decided = True
                 self.content = meaning.kind is Kind.CONTENT
@@ -127,6 +137,20 @@ class FirstContentDetector:
                     self.error_status = error_status(meaning.payload)
                 break
         return self.decided
+
+
+def _is_foreign(api: Api, payload: object) -> bool:
+    """Return whether an event does not have the form of the API that the path suggests.
+
+    Applications use paths such as ``/messages`` for streams of their own. Their events must not
+    wait for content of an API that they do not implement.
+    """
+    event = mapping(payload)
+    if api is CHAT or api is COMPLETIONS:
+        return event.keys().isdisjoint(_CHUNK_KEYS)
+    if api is MESSAGES:
+        return text(event.get("type")) not in _MESSAGE_EVENTS
+    return api is RESPONSES and not text(event.get("type"))
 
 
 def has_announced_end(api: Api, tail: bytes) -> bool:
