@@ -211,6 +211,25 @@ def test_two_hundred_milliseconds_suggest_a_corked_socket() -> None:
     assert by_timer(("date", "now"), server_flushes=True) == ["haproxy"]
 
 
+@pytest.mark.parametrize(
+    ("header", "first"),
+    [
+        (("x-runtime", "0.003421"), "puma"),  # Rails
+        (("x-powered-by", "Phusion Passenger"), "puma"),
+        (("server", "uvicorn"), "haproxy"),
+        (("x-powered-by", "Express"), "haproxy"),
+        (("server", "Kestrel"), "haproxy"),
+        (("x-runtime", "fast"), "haproxy"),
+    ],
+)
+def test_a_corked_socket_is_pumas_only_if_the_application_may_be_ruby(
+    header: tuple[str, str], first: str
+) -> None:
+    named = by_timer(("date", "now"), header)
+    assert named[0] == first
+    assert ("puma" in named) is (first == "puma" or header == ("x-runtime", "fast"))
+
+
 def test_a_hundred_milliseconds_suggest_traefik_unless_it_flushes_such_a_response() -> None:
     assert by_timer(timer_ms=101.0) == ["application"]
     plain = Head(200, "1.1", (("content-type", "text/plain"), ("content-length", "9")))

@@ -83,6 +83,7 @@ _ZLIB = frozenset({"gzip", "deflate"})
 _ALL = frozenset({"gzip", "deflate", "br", "zstd"})
 _PYTHON: frozenset[Stack] = frozenset({"python"})
 _NODE: frozenset[Stack] = frozenset({"node"})
+_RUBY: frozenset[Stack] = frozenset({"ruby"})
 _READ_SIZES = (*(256 << shift for shift in range(10)), 1000, 10_000)
 
 HABITS: tuple[Habit, ...] = (
@@ -108,7 +109,7 @@ HABITS: tuple[Habit, ...] = (
     Habit(name="aws-api-gateway", releases=_END, length=True, signs=True),
     Habit(name="traefik", releases=_TIMER, periods_ms=(80, 130)),
     # Servers and applications.
-    Habit(name="puma", releases=_TIMER, periods_ms=(170, 260)),
+    Habit(name="puma", releases=_TIMER, stacks=_RUBY, periods_ms=(170, 260)),
     Habit(name="tornado", releases=_END, codings=_PLAIN, stacks=_PYTHON, signs=True),
     Habit(name="http-proxy-middleware", releases=_END, codings=_PLAIN, stacks=_NODE, length=True),
     Habit(name="application", releases=_TIMER),

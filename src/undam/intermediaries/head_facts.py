@@ -26,6 +26,8 @@ _STACK_SIGNS: tuple[tuple[Stack, str, str], ...] = (
     ("php", "x-powered-by", r"^php"),
     ("ruby", "server", r"^(puma|thin|webrick|unicorn)"),
     ("ruby", "x-powered-by", r"^phusion"),
+    # Rack::Runtime, which Rails uses by default, sends seconds with six decimals.
+    ("ruby", "x-runtime", r"^[0-9]{1,6}\.[0-9]{6}$"),
 )
 
 # SecurityMiddleware and XFrameOptionsMiddleware send these headers in a new Django project.
