@@ -89,3 +89,8 @@ def test_error_names() -> None:
     assert error_name(2) == "INTERNAL_ERROR"
     assert error_name(13) == "HTTP_1_1_REQUIRED"
     assert error_name(14) == "error 14"
+
+
+def test_an_http1_answer_is_named_instead_of_a_large_frame() -> None:
+    with pytest.raises(RemoteProtocolError, match="uses HTTP/1 here, not HTTP/2; try --http1"):
+        Http2FrameReader().receive_data(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -19,6 +19,7 @@ MAX_FRAME_BYTES = 16384
 """Largest frame that a peer may send unless SETTINGS_MAX_FRAME_SIZE allows more."""
 
 _HEAD_BYTES = 9
+_HTTP1 = b"HTTP/1."
 
 ERROR_NAMES = (
     "NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT",
@@ -86,6 +87,8 @@ class Http2FrameReader:
         at, end = 0, len(data)
         while end - at >= _HEAD_BYTES:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+            if data.startswith(_HTTP1, at):
+                raise RemoteProtocolError("the server uses HTTP/1 here, not HTTP/2; try --http1")
             if length > MAX_FRAME_BYTES:
                 raise RemoteProtocolError(
                     f"the server sent a frame of {length} bytes; the limit is {MAX_FRAME_BYTES}"

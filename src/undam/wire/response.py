@@ -139,7 +139,7 @@ class ResponseParser:
         if first.startswith(_TLS_RECORDS):
             return "the server uses TLS on this port; try https://"
         if _is_http2(first):
-            return "the server accepts only HTTP/2 here; use an address that accepts HTTP/1.1"
+            return "the server accepts only HTTP/2 here; try --http2"
         if first[:5] == b"HTTP/":
             return (
                 f"the response head is not valid HTTP: {reason} (it begins with {escaped(first)})"

@@ -16,6 +16,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # it was written.
 _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
+_BARE_IPV6 = re.compile(r"https?://[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*(?:/|\Z)")
 _REG_NAME = re.compile(r"[a-z0-9._-]+\Z")
 _MAX_HOST = 253
 _MAX_LABEL = 63
@@ -151,6 +152,8 @@ def _split(text: str, shown: str) -> tuple[SplitResult, int | None]:
     except ValueError as error:
         # The original error quotes part of the URL, which could contain part of a password.
         why = f": {error}" if shown == text else ""
+        if _BARE_IPV6.match(text):
+            why = ": write an IPv6 address in brackets, as in http://[::1]:8000/"
         raise UsageError(f"'{shown}' is not a URL{why}") from None
 
 
