@@ -20,15 +20,16 @@ from support.lossy_relay import (
     positions,
     swap,
 )
-from support.synthetic_streams import Write, exchange
+from support.synthetic_streams import START_NS, Write, exchange
 from undam.diagnosis.findings.integrity import find_faults
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import analyze_hop
 from undam.diagnosis.integrity import analyze_integrity, compare_answers
 from undam.diagnosis.numbering import AnswerIntegrity
-from undam.diagnosis.reading import Reading, read_exchange
+from undam.diagnosis.reading import Reading, added_texts, read_exchange
 from undam.record import Ending
 from undam.rules import Severity
+from undam.timing.numbered_text import encode_piece
 
 RUNS = 200
 CONTENT = {"UD611", "UD612", "UD613", "UD614", "UD615", "UD616"}
@@ -143,6 +144,20 @@ def test_an_application_that_joins_events_keeps_the_numbers() -> None:
     dues = [item.due.seq for item in reading.contents if item.due is not None]
     assert dues == sorted(dues)
     assert len(dues) > 15
+
+
+@pytest.mark.parametrize("lost", [None, 7])
+def test_an_application_that_sends_the_whole_text_so_far(lost: int | None) -> None:
+    pieces = [encode_piece(i, 20, START_NS, "3fa2") for i in range(20) if i != lost]
+    reading = _reading(_sse(*({"answer": "".join(pieces[: i + 1])} for i in range(len(pieces)))))
+    found = analyze_integrity(reading)
+    assert (found.evidence, found.duplicated, found.lost) == ("numbered-text", 0, lost is not None)
+    assert [item.due.seq for item in reading.contents if item.due][-1] == 19
+
+
+def test_equal_texts_are_not_the_whole_text_so_far() -> None:
+    reading = _reading(plain_events(["a", "a", "aa", "a", "a", "a", "a", "a", "a"]))
+    assert added_texts(reading.contents) == ["a", "a", "aa", *["a"] * 6]
 
 
 def test_plain_json_events_with_numbered_text() -> None:

@@ -28,7 +28,7 @@ from undam.diagnosis.numbering import (
     join_texts,
     places_of,
 )
-from undam.diagnosis.reading import Reading, TimedEvent
+from undam.diagnosis.reading import Reading, TimedEvent, added_texts
 from undam.record import Ending
 from undam.timing import median
 from undam.timing.numbered_text import fragments_in, pieces_in
@@ -52,7 +52,7 @@ UNKNOWN = AnswerIntegrity("events")
 def analyze_integrity(reading: Reading) -> AnswerIntegrity:
     """Return the integrity of the answer in ``reading``, from the best available evidence."""
     contents = reading.contents
-    text = join_texts(item.shown for item in contents)
+    text = join_texts(added_texts(contents))
     if pieces := list(pieces_in(text)):
         return count_pieces(pieces, fragments_in(text), cut=_is_cut(reading))
     found = _from_numbers(reading) or _from_events(contents)

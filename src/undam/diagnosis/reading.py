@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from undam.apis import Api, Kind, Meaning, ShapeReader, api_named
 from undam.apis.meaning import count, mapping, sequence, text_in
@@ -286,6 +287,19 @@ class _EventReader:
         return meaning.tokens is not None and self._usage_bytes >= 0
 
 
+def added_texts(contents: Sequence[TimedEvent]) -> list[str]:
+    """Return the text that each event adds to the answer.
+
+    Some applications send the whole text so far in each event.
+    """
+    texts = [item.shown for item in contents]
+    pairs = list(pairwise(texts))
+    grows = all(len(after) > len(before) and after.startswith(before) for before, after in pairs)
+    if len(texts) < _ANSWER_EVENTS or not grows:
+        return texts
+    return [*texts[:1], *(after.removeprefix(before) for before, after in pairs)]
+
+
 def _with_stamps_in_text(items: list[TimedEvent]) -> list[TimedEvent]:
     """Return the events, with the due times that the text of a numbered answer contains.
 
@@ -295,7 +309,7 @@ def _with_stamps_in_text(items: list[TimedEvent]) -> list[TimedEvent]:
     contents = [index for index, item in enumerate(items) if item.is_content]
     if any(items[index].due is not None for index in contents):
         return items
-    texts = [items[index].shown for index in contents]
+    texts = added_texts([items[index] for index in contents])
     ends = list(accumulate(len(text) for text in texts))
     stamped = list(items)
     at = 0
