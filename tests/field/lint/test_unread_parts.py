@@ -152,3 +152,45 @@ def test_a_line_that_also_applies_to_other_locations_is_not_edited(
     assert (found.report["findings"][0]["fix"] is not None) is has_fix
     assert invoke("fix", ".", "--write").code == int(has_fix)
     assert ("3600s" in Path("proxy.conf").read_text()) is has_fix
+
+
+HAPROXY = """\
+frontend f
+  bind :80
+  default_backend vllm
+backend vllm
+  server a 10.0.0.1:8000
+"""
+DEFAULTS = "defaults\n  mode http\n  timeout client 1h\n  timeout server {}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("conf.d/00-defaults.cfg", "conf.d/10-vllm.cfg"),
+        ("haproxy.cfg", "conf.d/vllm.cfg"),
+        ("haproxy.cfg", "backends.cfg"),
+    ],
+)
+def test_the_defaults_of_haproxy_may_be_in_another_file(name: str, own: str) -> None:
+    found = lint_files({name: DEFAULTS.format("30s"), own: HAPROXY})
+    assert found.places == [f"HAP101 {own}:4", f"HAP401 {own}:4"]
+    assert invoke("fix", ".", "--write", "--unsafe").code == 1
+    backend = Path(own).read_text().rpartition("backend vllm\n")[2]
+    assert "timeout server 1h" in backend
+    assert "option http-no-delay" in backend
+    assert lint_files({}).codes == []
+    healthy = DEFAULTS.format("1h") + "  option http-no-delay\n"
+    assert lint_files({name: healthy, own: HAPROXY}).codes == []
+
+
+def test_without_defaults_the_mode_of_haproxy_is_said_to_be_unread() -> None:
+    other = "listen g\n  mode tcp\n  bind :81\n"
+    found = lint_files({"vllm.cfg": HAPROXY, "broken.cfg": "frontend\n", "other.cfg": other})
+    assert found.codes == []
+    what = "the defaults of frontend f: without them, its mode is tcp"
+    assert found.report["unread"][0]["what"] == what
+    stated = HAPROXY.replace("  bind", "  mode http\n  bind").replace(
+        "  server", "  mode http\n  server"
+    )
+    assert lint_files({"vllm.cfg": stated}).report["unread"] == []

@@ -7,7 +7,7 @@ import re
 from undam.lint.diagnostics import Diagnostic, for_route, if_anything_streams, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.haproxy.hop import describe
-from undam.lint.dialects.haproxy.parser import read_config
+from undam.lint.dialects.haproxy.parser import read_config, with_outer_defaults
 from undam.lint.dialects.haproxy.render import render
 from undam.lint.dialects.haproxy.routes import find_routes, unread_choices
 from undam.lint.dialects.haproxy.rules import RULES, compression, find
@@ -36,13 +36,13 @@ def recognises(path: str, text: str) -> bool:
     return bool(_SECTION.search(text) and _LINE.search(text))
 
 
-def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Lint the streaming routes in a haproxy.cfg.
 
     Raises:
         ConfigSyntaxError: the file cannot be parsed.
     """
-    config = read_config(source)
+    config = with_outer_defaults(read_config(source), source, open_include)
     routes = find_routes(config, settings.hints_for(source.path), source)
     found: list[Diagnostic] = []
     described: list[AssessedRoute] = []

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from undam.errors import ConfigSyntaxError
+from undam.lint.dialect import IncludeOpener
 from undam.textfiles.edits import Edit, insert_line_after
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
@@ -16,6 +18,7 @@ _SECTIONS = PROXIES | {
     *("http-errors", "ring", "log-forward", "log-profile", "fcgi-app", "crt-store", "traces"),
     *("acme",),
 }
+_MAIN_FILE = "haproxy.cfg"
 _PLAIN = re.compile(r"[^\s\\\"'#]+")
 _TIME = re.compile(r"(\d{1,12})(us|ms|s|m|h|d)?", re.ASCII)
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -125,6 +128,52 @@ def read_config(source: Source) -> HaproxyConfig:
         else:
             sections[-1].lines.append(line)
     return HaproxyConfig(tuple(sections), tuple(unread))
+
+
+def with_outer_defaults(
+    config: HaproxyConfig, source: Source, open_include: IncludeOpener
+) -> HaproxyConfig:
+    """Return a configuration without defaults with those of the files that HAProxy reads before it.
+
+    HAProxy reads the files of a folder in alphabetical order, and a `defaults` section also holds
+    for the files after its own. Such a line is located at the section that inherits it.
+    """
+    if any(one.kind == "defaults" for one in config.sections) or not config.proxies(*PROXIES):
+        return config
+    outer = _outer_defaults(source, open_include)
+    if outer is not None:
+        for one in config.proxies(*PROXIES):
+            head = one.head.words[0]
+            one.base = HaproxySection("defaults", outer.name, one.head)
+            one.base.lines += [
+                HaproxyDirective(tuple(Word(text, head.start, head.end) for text in line.texts))
+                for line in outer.lines
+                if line.begins("mode") or line.begins("timeout") or line.begins("option")
+            ]
+        return config
+    unset = next((one for one in config.proxies(*PROXIES) if not one.own("mode")), None)
+    if unset is None:
+        return config
+    line, _ = source.position(unset.head.start)
+    what = f"the defaults of {unset.kind} {unset.name}: without them, its mode is tcp"
+    return HaproxyConfig(config.sections, (*config.unread, UnreadPart(source.path, line, what)))
+
+
+def _outer_defaults(source: Source, open_include: IncludeOpener) -> HaproxySection | None:
+    files = {one.path: one for name in (_MAIN_FILE, "*.cfg") for one in open_include(name)}
+    files.pop(source.path, None)
+    before = [one for one in files.values() if one.path < source.path]
+    first = [one for one in before if not one.path.endswith(_MAIN_FILE)]
+    rest = [one for one in files.values() if one not in first]
+    for one in (*reversed(first), *rest):
+        try:
+            sections = read_config(one).sections
+        except ConfigSyntaxError:
+            continue
+        found = [section for section in sections if section.kind == "defaults"]
+        if found:
+            return found[-1]
+    return None
 
 
 def _section(
