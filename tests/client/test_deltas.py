@@ -27,6 +27,9 @@ EVENTS: list[tuple[Api, str, object, list[Delta]]] = [
     (CHAT, "", _chat(reasoning_content="a", content=None), [Reasoning("a")]),
     (CHAT, "", _chat(reasoning="a"), [Reasoning("a")]),
     (CHAT, "", _chat(tool_calls=[_CALL]), [ToolCall(1, "c", "f", "{")]),
+    (CHAT, "", _chat(function_call={"name": "f", "arguments": "{"}), [ToolCall(0, "", "f", "{")]),
+    (CHAT, "", _chat(tool_calls=[{"index": 0, "id": "c", "custom": {"name": "f", "input": "x"}}]),
+     [ToolCall(0, "c", "f", "x")]),
     (CHAT, "", {"choices": [{"index": 2, "delta": {}, "finish_reason": "stop"}]},
      [Finish("stop", 2)]),
     (CHAT, "", {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
@@ -127,3 +130,16 @@ def test_a_response_ends_with_its_last_event() -> None:
     assert not answer.is_complete
     answer.receive_data(b'data: {"type": "response.completed", "response": {}}\n\n')
     assert (answer.is_over, answer.text) == (True, "a")
+
+
+def test_several_calls_with_the_same_index_are_not_joined() -> None:
+    """Some servers number each call with 0, and others repeat the ID in each piece of a call."""
+    answer = AnswerAssembler(CHAT)
+    for ident, name, arguments in [
+        ("a", "f", "{"), ("a", "", "}"), ("b", "g", ""), ("", "", "{"), ("b", "", "}"),
+        ("random", "", " "),
+    ]:  # fmt: skip
+        function = {"name": name, "arguments": arguments}
+        call = {"index": 0, "id": ident, "function": function}
+        answer.receive_data(b"data: %b\n\n" % json.dumps(_chat(tool_calls=[call])).encode())
+    assert answer.tool_calls == (ToolCall(0, "a", "f", "{}"), ToolCall(0, "b", "g", "{} "))

@@ -57,7 +57,8 @@ class AnswerAssembler:
         self._choices = choices
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._calls: dict[tuple[int, int], ToolCall] = {}
+        self._calls: dict[tuple[int, int, int], ToolCall] = {}
+        self._repeats: dict[tuple[int, int], int] = {}
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._id = ""
@@ -202,8 +203,13 @@ class AnswerAssembler:
             self._begun.add(delta.choice)
 
     def _join(self, piece: ToolCall) -> None:
-        key = (piece.choice, piece.index)
-        known = self._calls.get(key)
+        place = piece.choice, piece.index
+        number = self._repeats.get(place, 0)
+        known = self._calls.get((*place, number))
+        # Some servers number each of several calls with the same index.
+        if known is not None and piece.name and piece.id and known.id not in {"", piece.id}:
+            number, known = number + 1, None
+            self._repeats[place] = number
         if known is not None:
             piece = replace(
                 known,
@@ -211,7 +217,7 @@ class AnswerAssembler:
                 name=known.name or piece.name,
                 arguments=known.arguments + piece.arguments,
             )
-        self._calls[key] = piece
+        self._calls[*place, number] = piece
 
     def _fail(self, kind: type[AnswerError], how: str) -> None:
         if self._failure is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api
 from undam.apis.meaning import count, mapping, sequence, text
+from undam.apis.openai import calls_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,15 @@ def _chunk(_event: str, payload: Mapping[str, object]) -> Iterator[Delta]:
 
 
 def _tool_calls(delta: Mapping[str, object], choice: int) -> Iterator[Delta]:
-    for call in map(mapping, sequence(delta.get("tool_calls"))):
-        function = mapping(call.get("function"))
+    for call in map(mapping, calls_in(delta)):
+        custom = mapping(call.get("custom"))
+        # A call in the legacy form has its name and arguments on the outside.
+        function = mapping(call.get("function")) or custom or call
         yield ToolCall(
             _number(call.get("index")),
             text(call.get("id")),
             text(function.get("name")),
-            text(function.get("arguments")),
+            text(function.get("arguments")) + text(custom.get("input")),
             choice,
         )
 
