@@ -110,7 +110,7 @@ class RequestInfo:
         peer: address of the other end of the connection if a trusted proxy has sent the request.
         key_name: name of the API key in use; set by ``Router.admit``.
         user: ``user`` in the body.
-        cache_key: ``prompt_cache_key`` in the body.
+        cache_key: ``prompt_cache_key`` in the body, or else ``conversation``.
         prefix_hash: checksum of the first messages of the conversation; 0 if there are none.
         model_span: start and end of the value of ``model`` in the body, if it can be replaced.
 

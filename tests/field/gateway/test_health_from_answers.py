@@ -156,6 +156,18 @@ def test_retry_after_sets_an_upstream_aside_for_as_long() -> None:
     asyncio.run(main())
 
 
+def test_retry_after_zero_does_not_log_each_response() -> None:
+    async def main() -> None:
+        busy = await _bad("429 Retry-After: 0").start()
+        async with loop_gateway(busy, eject_after=100) as running:
+            for _ in range(5):
+                response = await running.send(json_request(stream=True))
+                assert response.startswith(b"HTTP/1.1 429 ")
+            assert running.log == []
+
+    asyncio.run(main())
+
+
 def test_a_request_that_fails_everywhere_ejects_no_upstream() -> None:
     async def main() -> None:
         upstreams = [await _bad("500").start() for _ in range(2)]

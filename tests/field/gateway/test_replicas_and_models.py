@@ -44,6 +44,8 @@ def _conversation(number: int, turn: int, shape: str) -> dict[str, Any]:
     first = {"role": "user", "content": f"conversation {number}"}
     if shape == "input":
         return {"input": [first, *history], "instructions": "S"}
+    if shape == "stored":
+        return {"input": [{"role": "user", "content": f"{turn}"}], "conversation": f"c{number}"}
     if shape == "cache key":
         return {"messages": [*history, {"role": "user"}], "prompt_cache_key": f"c{number}"}
     if shape == "user":
@@ -65,6 +67,7 @@ def _conversation(number: int, turn: int, shape: str) -> dict[str, Any]:
         ("messages", "prefix"),
         ("input", "prefix"),
         ("cache key", "prefix"),
+        ("stored", "prefix"),
         ("keys in another order", "prefix"),
         ("image", "prefix"),
         ("user", "user"),

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from undam.wire.content_coding import ContentDecoder
 
 # A request that sets one of these members changes data on the server.
-_SIDE_EFFECTS = ("store", "background", "conversation")
+_CONVERSATION = "conversation"
+_SIDE_EFFECTS = ("store", "background", _CONVERSATION)
 _USER, _CACHE_KEY = "user", "prompt_cache_key"
 _WANTED = frozenset({"model", "stream", _USER, _CACHE_KEY, *_SIDE_EFFECTS})
 _TEXTS = frozenset({"messages", "input", "prompt", "system", "instructions"})
@@ -35,7 +36,7 @@ class BodyFields:
         readable: the body was decoded, whether or not it is JSON.
         side_effects: the request changes something on the server, so it must not be repeated.
         user: value of ``user``.
-        cache_key: value of ``prompt_cache_key``.
+        cache_key: value of ``prompt_cache_key``, or else the name of a stored conversation.
         prefix_hash: checksum of the beginning of the conversation; 0 if there is none.
         model_span: start and end of the value of ``model`` in a body without a content coding.
     """
@@ -92,7 +93,8 @@ class BodyInspection:
             streams=members.get("stream") is True,
             side_effects=any(map(members.get, _SIDE_EFFECTS)),
             user=_text(members.get(_USER)),
-            cache_key=_text(members.get(_CACHE_KEY)),
+            # The requests of a stored conversation contain only its new items.
+            cache_key=_text(members.get(_CACHE_KEY)) or _text(members.get(_CONVERSATION)),
             prefix_hash=scanner.prefix_hash,
             model_span=None if self._encoded else scanner.spans.get("model"),
         )

@@ -243,7 +243,7 @@ class GatewayRouter:
                 empty and result is UpstreamResult.OK
             ):
                 self.balancer.ended_with_error(attempt.lease, now)
-            if result is UpstreamResult.STATUS and retry_after_s is not None:
+            if result is UpstreamResult.STATUS and retry_after_s:
                 self._set_aside(attempt, now, status, retry_after_s)
             elif result is UpstreamResult.STATUS and status == 500 and not attempt.lease.trial:
                 state.suspects.append(attempt.lease)
