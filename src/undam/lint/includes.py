@@ -109,6 +109,8 @@ class Includes:
         """
         unread = []
         for pattern, why in (self._unopened | self._limited).items():
+            if is_stock_include(pattern):
+                continue
             for source in sources:
                 position = _line_of(pattern, source)
                 if position is not None:

@@ -121,6 +121,29 @@ spec:
     assert lint_files({"p.yaml": agent.replace("20s", "0s")}).codes == []
 
 
+@pytest.mark.parametrize(
+    ("limits", "codes"),
+    [
+        ("", ["KIN404 warning"]), ("timeout_ms: 10000", ["KIN403 error"]),
+        ("timeout_ms: 0", []), ("timeout_ms: 0, idle_timeout_ms: 60000", ["KIN401 warning"]),
+        ("timeout_ms: 7200000, idle_timeout_ms: 3600000", []),
+    ],
+)  # fmt: skip
+def test_a_mapping_of_emissary_limits_the_whole_response(limits: str, codes: list[str]) -> None:
+    mapping = f"""\
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {{name: m}}
+spec: {{hostname: "*", prefix: /v1/, service: "vllm:8000"{", " * bool(limits)}{limits}}}
+"""
+    found = lint_files({"m.yaml": mapping})
+    assert found.codes == codes
+    if not limits:
+        assert "after 3 s" in found.message("KIN404")
+        assert "because a Module was not read" in found.message("KIN404")
+    assert lint_files({"m.yaml": mapping.replace("vllm:8000", "shop:80")}).codes == []
+
+
 def test_a_policy_in_another_file_decides_about_the_timeout() -> None:
     files = {"route.yaml": route(), "gateway.yaml": gateway("eg")}
     assert lint_files(files).faults == ["GWA401"]

@@ -194,3 +194,13 @@ def test_without_defaults_the_mode_of_haproxy_is_said_to_be_unread() -> None:
         "  server", "  mode http\n  server"
     )
     assert lint_files({"vllm.cfg": stated}).report["unread"] == []
+
+
+def test_a_header_that_is_not_needed_is_not_called_a_cause_of_buffering() -> None:
+    text = SITE.replace("include proxy.conf;", "proxy_set_header X-Accel-Buffering no;")
+    on = lint_files(
+        {"a.conf": text, "b.conf": text.replace("/v1/ {", "/v1/ { proxy_buffering off;")}
+    )
+    messages = [one["message"] for one in on.report["findings"] if one["code"] == "NGX201"]
+    assert ["still buffers" in message for message in messages] == [True, False]
+    assert "already off" in messages[1]

@@ -51,7 +51,7 @@ _KIND = re.compile(r"kind[\"']?[ \t]*:[ \t]*[\"']?([A-Z]\w{1,60})")
 # Kinds that concern streams or proxies, with the API group that tells them from other resources.
 _KINDS = {
     "TCPRoute": "", "TLSRoute": "", "InferencePool": "", "Ingress": "",
-    "Route": "route.openshift.io", "Mapping": "getambassador.io",
+    "Route": "route.openshift.io",
     "VirtualService": "gateway.solo.io", "RouteTable": "gateway.solo.io",
     "RouteGroup": "zalando.org", "CiliumEnvoyConfig": "cilium.io",
     "CiliumClusterwideEnvoyConfig": "cilium.io", "RayService": "ray.io",

@@ -33,6 +33,7 @@ _KINDS = {
     "VirtualServer": "k8s.nginx.org",
     "VirtualServerRoute": "k8s.nginx.org",
     "ApisixRoute": "apisix.apache.org",
+    "Mapping": "getambassador.io",
     "Route": "route.openshift.io",
     "KongPlugin": "konghq.com",
     "KongClusterPlugin": "konghq.com",

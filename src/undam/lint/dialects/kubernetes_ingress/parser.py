@@ -123,6 +123,15 @@ AZURE = IngressController(
     idle_keys=("appgw.ingress.kubernetes.io/request-timeout",),
     raised="3600",
 )
+EMISSARY = IngressController(
+    name="emissary",
+    title="Emissary-ingress",
+    prefixes=("getambassador.io/",),
+    classes=re.compile(r"ambassador(?:-.*)?"),
+    bare_unit_s=MILLISECONDS,
+    total_s=3.0,
+    raised="0",
+)
 CONTROLLERS = (AWS, GKE, F5, KONG, APISIX, HAPROXY, CONTOUR, OPENSHIFT, AZURE)
 
 

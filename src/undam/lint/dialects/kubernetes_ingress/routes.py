@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from undam.lint.dialects.kubernetes_ingress.parser import (
     APISIX,
     CONTOUR,
+    EMISSARY,
     F5,
     GKE,
     KONG,
@@ -42,6 +43,7 @@ class EdgeLimit:
         entry: where it is set; ``None`` if it is the default.
         raised: the value that removes or raises it; empty if there is none.
         is_certain: a resource that was not read cannot set it.
+        elsewhere: resources that can set it.
     """
 
     name: str
@@ -49,6 +51,7 @@ class EdgeLimit:
     entry: Entry | None = None
     raised: str = ""
     is_certain: bool = True
+    elsewhere: str = "the Service or its BackendConfig"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +90,8 @@ def find_routes(cluster: Cluster, resources: Iterable[Resource]) -> Iterator[Edg
             yield from map(_with_hop, _http_proxy(one, cluster))
         elif one.kind in {"VirtualServer", "VirtualServerRoute"}:
             yield from map(_with_hop, _virtual_server(one, cluster))
+        elif one.kind == "Mapping" and one.group == "getambassador.io":
+            yield _with_hop(_mapping(one, cluster))
         elif one.kind == "ApisixRoute":
             yield from map(_with_hop, _apisix(one, cluster))
 
@@ -224,6 +229,33 @@ def _http_proxy(one: Resource, cluster: Cluster) -> Iterator[EdgeRoute]:
             _field(route, ("timeoutPolicy", "idle"), None, "3600s"),
             _field(route, ("timeoutPolicy", "response"), CONTOUR.total_s, "infinity"),
         )
+
+
+def _mapping(one: Resource, cluster: Cluster) -> EdgeRoute:
+    sites = [text_at(one.spec, "hostname"), one.name]
+    path, upstream = text_at(one.spec, "prefix") or "/", text_at(one.spec, "service")
+    return EdgeRoute(
+        one,
+        EMISSARY,
+        one.anchor,
+        None,
+        _assess(one, [path], [upstream], sites, one.anchor, cluster),
+        _milliseconds(one, "idle_timeout_ms", None, "3600000"),
+        _milliseconds(one, "timeout_ms", EMISSARY.total_s, EMISSARY.raised),
+    )
+
+
+def _milliseconds(
+    one: Resource, name: str, default_s: float | None, raised: str
+) -> EdgeLimit | None:
+    """Return a limit of a Mapping; a Module can set another default."""
+    entry = entry_at(one.spec, name)
+    if entry is not None:
+        seconds = seconds_in(entry.value.text, bare_unit_s=MILLISECONDS)
+        return EdgeLimit(name, seconds, entry, raised)
+    if default_s is None:
+        return None
+    return EdgeLimit(name, default_s, is_certain=False, elsewhere="a Module")
 
 
 def _virtual_server(one: Resource, cluster: Cluster) -> Iterator[EdgeRoute]:

@@ -94,7 +94,8 @@ TOTAL = ConfigRule(
     safety=Safety.UNSAFE,
     what="""
         In GKE, `timeoutSec` in a BackendConfig limits the whole response. In Contour,
-        `timeoutPolicy.response` and the annotation `response-timeout` do the same.
+        `timeoutPolicy.response` and the annotation `response-timeout` do the same. In
+        Emissary-ingress, it is the `timeout_ms` of a Mapping.
     """,
     why=_WHY_TOTAL,
     detection="""
@@ -104,14 +105,15 @@ TOTAL = ConfigRule(
         BackendConfig indicates streams.
     """,
     fix="""
-        On GKE, raise the limit of the load balancer. With Contour, remove the limit.
+        On GKE, raise the limit of the load balancer. With Contour or Emissary-ingress, remove the
+        limit.
 
             timeoutSec: 3600
     """,
     source=(
         "cloud.google.com, BackendConfig and backend service timeoutSec; projectcontour.io, "
         "timeoutPolicy; projectcontour/contour 1.33.6 (2026-08-18), httpproxy.go; "
-        "ingress-gce#1803; accessed 2026-11"
+        "ingress-gce#1803; documentation.gravitee.io, Edge Stack, timeouts; accessed 2026-11"
     ),
 )
 
@@ -123,13 +125,14 @@ TOTAL_DEFAULT = ConfigRule(
     safety=Safety.NONE,
     what="""
         Without a BackendConfig, a GKE load balancer ends each response after 30 s. Without a
-        `timeoutPolicy`, Contour ends each response after 15 s.
+        `timeoutPolicy`, Contour ends each response after 15 s. Without `timeout_ms`,
+        Emissary-ingress ends each response after 3 s.
     """,
     why=_WHY_TOTAL,
     detection="""
-        A streaming HTTPProxy, or a streaming Ingress of Contour or GKE, does not set its own limit.
-        The severity is lower if the Service of a GKE Ingress, or that Service's BackendConfig, is
-        not found.
+        A streaming HTTPProxy or Mapping, or a streaming Ingress of Contour or GKE, does not set its
+        own limit. The severity is lower if the Service of a GKE Ingress, or that Service's
+        BackendConfig, is not found, and for a Mapping, because a Module can set the default.
     """,
     fix="""
         In Contour, set the response timeout on the route. In GKE, set the response timeout in a
@@ -138,10 +141,13 @@ TOTAL_DEFAULT = ConfigRule(
 
             timeoutPolicy:
               response: infinity
+
+        In Emissary-ingress, set `timeout_ms: 0` in the Mapping.
     """,
     source=(
         "cloud.google.com, backend service timeoutSec; projectcontour/contour 1.33.6 (2026-08-18), "
-        "httpproxy.go:1230 (15 s); ingress-gce#1803; accessed 2026-11"
+        "httpproxy.go:1230 (15 s); ingress-gce#1803; emissary-ingress/emissary#2993 and "
+        "documentation.gravitee.io, Edge Stack, timeouts (3000 ms); accessed 2026-11"
     ),
 )
 
@@ -162,7 +168,7 @@ def find_in_route(route: EdgeRoute, cluster: Cluster) -> Iterator[Diagnostic]:
             rule = TOTAL if route.total.entry is not None else TOTAL_DEFAULT
             found = _diagnostic(rule, route, route.total, severity, cluster, "")
             if not route.total.is_certain:
-                found = with_unread_part(found, "the Service or its BackendConfig")
+                found = with_unread_part(found, route.total.elsewhere)
             yield found
 
 
@@ -179,6 +185,8 @@ def _diagnostic(
     if limit.entry is not None:
         span = entry_span(source, limit.entry)
         written = limit.entry.value.text
+        if written.isdecimal():
+            written = f"{limit.seconds:g} s"
         if route.all_stream and limit.raised:
             edit = replace_value(source, limit.entry.value, limit.raised)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialects.nginx.parser import NginxDirective
@@ -180,7 +181,14 @@ def find(route: NginxRoute) -> Iterator[Diagnostic]:
         for one in _accel_lines(route, "proxy_set_header"):
             if one in scope.own(one.name):
                 edit = one.remove() if scope.can_remove(one) else None
-                yield Placement(one, edit).diagnostic(SET_HEADER, severity=Severity.INFO)
+                found = Placement(one, edit).diagnostic(SET_HEADER, severity=Severity.INFO)
+                yield replace(found, message=_UNNEEDED_HEADER)
+
+
+_UNNEEDED_HEADER = (
+    "proxy_set_header X-Accel-Buffering sends the header to the origin, where it has no effect; "
+    "proxy_buffering is already off"
+)
 
 
 def _accel_lines(route: NginxRoute, name: str) -> list[NginxDirective]:
