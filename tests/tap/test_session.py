@@ -165,6 +165,43 @@ def test_a_stream_without_its_request_has_no_ttft() -> None:
     assert (result.ttft_in_ns, result.ttft_out_ns) == ([], [])
 
 
+PROBE = b"%b HTTP/1.1\r\nHost: api.example\r\n\r\n"
+PLAIN_HEAD = b"HTTP/1.1 %b\r\nContent-Type: text/plain\r\nContent-Length: 500\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "response"),
+    [
+        (b"HEAD /health", PLAIN_HEAD % b"200 OK"),
+        (b"HEAD /health", PLAIN_HEAD % b"404 Not Found"),
+        (b"GET /models", PLAIN_HEAD % b"200 OK" + b"x" * 500),
+        (b"GET /models", PLAIN_HEAD % b"304 Not Modified"),
+        (b"CONNECT api.example:80", b"HTTP/1.1 200 Connection established\r\n\r\n"),
+        (b"CONNECT api.example:80", PLAIN_HEAD % b"403 Forbidden" + b"x" * 500),
+    ],
+)
+@pytest.mark.parametrize("is_pipelined", [False, True])
+def test_a_stream_follows_another_request_on_its_connection(
+    request_line: bytes, response: bytes, is_pipelined: bool
+) -> None:
+    one = Connection(Side("10.0.0.1", 40000, 1), Side("10.0.0.2", 8080, 1))
+    one.open(0)
+    one.request(1, PROBE % request_line)
+    events = b"".join(map(chunk, chat_events(30, "answer")))
+    answer = head() + events + chunk(b"data: [DONE]\n\n") + chunk(b"")
+    if is_pipelined:
+        one.request(2, chat_request())
+        one.response(10, response + answer)
+    else:
+        one.response(2, response)
+        one.request(5, chat_request())
+        one.response(10, answer)
+    one.close(20)
+    (single,) = analyze(one.packets).singles.values()
+    assert single.streams == 1
+    assert len(single.results[0].outer.texts) == 30
+
+
 def test_other_ports_are_ignored() -> None:
     session = analyze(stream_through_proxy(DUE, DUE), ports=[8080])
     assert session.proxies == {}

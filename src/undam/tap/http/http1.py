@@ -116,6 +116,7 @@ class ResponseTracker:
         self._raw = False
         self._filling = False
         self._ends_by_close = False
+        self._has_no_body = False
 
     @property
     def open_streams(self) -> list[CapturedStream]:
@@ -172,6 +173,12 @@ class ResponseTracker:
             elif self._builder is not None:
                 self._builder.stream.problem = "the response is not valid HTTP"
                 self._end(Ending.BROKEN)
+        if self._has_no_body:
+            # The parser would wait for the body that the head describes.
+            self._parser, self._has_no_body = None, False
+            _, _, rest = data.partition(b"\r\n\r\n")
+            if rest:
+                self._receive_data(rest)
 
     def _receive_loss(self, count: int) -> None:
         """Handle missing bytes as if they belonged to the current chunk."""
@@ -238,6 +245,12 @@ class ResponseTracker:
         head = Head(status, self._parser.get_http_version(), headers)
         requests = self._requests.finished
         request = requests.pop(0) if requests else None
+        method = "" if request is None else request.method
+        if method == "HEAD" or (method == "CONNECT" and status // 100 == 2):
+            # Such a response has no body, whatever its head says (RFC 9112, 6.3).
+            self._has_no_body = True
+            self.passed_over += 1
+            return
         chunked = "chunked" in (head.get("transfer-encoding") or "").lower()
         self._ends_by_close = not chunked and head.get("content-length") is None
         if not may_stream(head):
