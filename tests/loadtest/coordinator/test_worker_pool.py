@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from undam.loadtest.coordinator.worker_pool import LocalWorkerPool
+from undam.loadtest.coordinator.worker_pool import LocalWorkerPool, _set_scheduling_policy
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has this policy")
@@ -20,3 +20,10 @@ def test_the_coordinator_does_not_preempt_its_workers() -> None:
     finally:
         pool.close()
     assert os.sched_getscheduler(0) == before
+
+
+def test_system_without_scheduling_functions_keeps_its_policy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_setscheduler", raising=False)
+    assert _set_scheduling_policy(3) is None

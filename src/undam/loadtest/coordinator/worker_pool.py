@@ -240,7 +240,8 @@ def _set_scheduling_policy(policy: int | None) -> int | None:
         ``None`` if the policy was not changed, because it is ``None`` or the system refuses it.
     """
     if policy is not None:
-        with contextlib.suppress(OSError):
+        # Some systems have the policy, but not the functions.
+        with contextlib.suppress(OSError, AttributeError):
             previous = os.sched_getscheduler(0)
             os.sched_setscheduler(0, policy, os.sched_param(0))
             return previous

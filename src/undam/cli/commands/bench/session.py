@@ -168,9 +168,15 @@ class BenchSession:
                 self._progress.end(result.short_text)
                 if not self._interrupt.is_set:
                     search.record(result.outcome(is_failing=stats.is_failing))
-            report = _search_json(search, results)
+            report = {**_search_json(search, results), "interrupted": self._interrupt.is_set}
             error = files.finish_steps(report)
-        _print(json_to, lambda: report, lambda: _text().print_search(search, results, console()))
+        _print(
+            json_to,
+            lambda: report,
+            lambda: _text().print_search(
+                search, results, console(), interrupted=self._interrupt.is_set
+            ),
+        )
         if error is not None:
             raise error
         self._raise_if_interrupted()

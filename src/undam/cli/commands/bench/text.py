@@ -59,9 +59,12 @@ def print_steps(results: Sequence[BenchResult], out: Console) -> None:
         _print_losses(result, result.json(), out)
 
 
-def print_search(search: CapacitySearch, results: Sequence[BenchResult], out: Console) -> None:
+def print_search(
+    search: CapacitySearch, results: Sequence[BenchResult], out: Console, *, interrupted: bool
+) -> None:
     """Print the highest rate that was found, and each run of the search."""
-    out.print(_search_summary(search, results), style="bold")
+    begin = "interrupted: " if interrupted else ""
+    out.print(begin + _search_summary(search, results), style="bold")
     out.print()
     print_steps(results, out)
 
