@@ -593,7 +593,7 @@ def i():
     named = f'HEADERS = {{"Content-Type": "text/event-stream"}}\n{named}'
     assert codes(named) == ["PYA204", "PYA202"]
     quart = text.replace("flask", "quart").replace("Flask", "Quart")
-    assert codes(quart) == ["PYA202"]
+    assert codes(quart) == ["PYA202", "PYA403"]
 
 
 def test_a_variable_named_token_may_be_an_event_already() -> None:
@@ -603,3 +603,41 @@ def test_a_variable_named_token_may_be_an_event_already() -> None:
     assert (found.rule.code, found.severity) == ("PYA601", Severity.WARNING)
     (found,) = lint_program("python-app", "f.py", sse("async for t in x: yield t.text")).diagnostics
     assert (found.rule.code, found.severity) == ("PYA601", Severity.ERROR)
+
+
+QUART_STREAM = """\
+from quart import Quart, make_response
+APP
+async def chat():
+    async def events():
+        async for event in source():
+            yield event.sse()
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-transform",
+               "X-Accel-Buffering": "no"}
+    response = await make_response(events(), headers)
+    OWN
+    return response
+"""
+
+
+@pytest.mark.parametrize(
+    ("app", "own", "expected"),
+    [
+        ("app = Quart(__name__)", "pass", ["error"]),
+        ("", "pass", ["warning"]),
+        ("app = Quart(__name__)", "response.timeout = None", []),
+        ("", "response.timeout = 600", ["warning"]),
+        ("", "response.timeout = limit()", []),
+        ("", "response.other = 1", ["warning"]),
+        ('app = Quart("a"); app.config["RESPONSE_TIMEOUT"] = None', "pass", []),
+        ('app = Quart("a"); app.config["RESPONSE_TIMEOUT"] = 30', "pass", ["error"]),
+        ('app = Quart("a"); app.config["RESPONSE_TIMEOUT"] = 30', "response.timeout = None", []),
+        ('app = Quart("a"); app.config["BODY_TIMEOUT"] = 30', "pass", ["error"]),
+        ("app = Quart('a'); app.config.update(RESPONSE_TIMEOUT=7200)", "pass", []),
+    ],
+)
+def test_quart_limits_the_duration_of_a_response(app: str, own: str, expected: list[str]) -> None:
+    text = QUART_STREAM.replace("APP", app).replace("OWN", own)
+    found = lint_program("python-app", "a.py", text).diagnostics
+    assert [one.severity for one in found if one.rule.code == "PYA403"] == expected
+    assert codes(text.replace("quart", "flask").replace("Quart", "Flask")) == []

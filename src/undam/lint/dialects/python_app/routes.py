@@ -321,6 +321,8 @@ def headers_of(program: PythonProgram, call: ast.Call) -> ast.expr | None:
     found = keyword(call, "headers")
     if isinstance(around, ast.Tuple) and is_returned(program, call):
         found = around.elts[-1]
+    if found is None and last_name(program.called(call)) == "make_response" and call.args[1:]:
+        found = call.args[-1]
     if isinstance(found, ast.Name):
         return program.value_of(found.id, call) or found
     return found

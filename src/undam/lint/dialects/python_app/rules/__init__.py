@@ -45,6 +45,8 @@ def find(program: PythonProgram, route: StreamingRoute, settings: Settings) -> I
         yield from limits.find(program, nodes, settings)
     for generator in route.generators:
         yield from limits.find_heartbeats(program, generator)
+    if route.framework == "Quart":
+        yield from limits.find_response_timeout(program, route)
 
 
 def find_in_readers(

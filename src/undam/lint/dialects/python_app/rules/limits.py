@@ -1,4 +1,4 @@
-"""Rules PYA401 and PYA402: read timeouts of clients, and heartbeats that are never sent."""
+"""Rules PYA401 to PYA403: read timeouts, heartbeats that are never sent, and Quart's limit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from undam.lint.dialects.python_app.parser import (
     keyword,
     last_name,
     number_of,
+    text_of,
 )
+from undam.lint.dialects.python_app.routes import StreamingRoute
 from undam.lint.dialects.python_app.rules.framing import pieces
 from undam.lint.dialects.python_app.rules.relays import add_argument
+from undam.lint.limits import total_limit_severity
 from undam.lint.settings import Settings
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
@@ -78,9 +81,44 @@ HEARTBEAT = ConfigRule(
     source="measured on loopback with uvicorn 0.54.0",
 )
 
-RULES = (READ_TIMEOUT, HEARTBEAT)
+QUART = ConfigRule(
+    code="PYA403",
+    slug="quart-response-timeout",
+    severity=Severity.ERROR,
+    message="Quart cuts each response after {limit:g} s{default}; heartbeats do not help",
+    safety=Safety.NONE,
+    what="""
+        Quart limits the time in which a whole response is sent, streams included. The limit is the
+        response's `timeout`, or else the setting `RESPONSE_TIMEOUT`, which is 60 s by default.
+    """,
+    why="A longer answer is cut off while tokens are still arriving; heartbeats do not help.",
+    detection="""
+        A streaming response of Quart does not set `timeout`, and the file does not set
+        `RESPONSE_TIMEOUT`. If the file does not create the application, the severity is lower,
+        because the setting may be in another file. A limit from one minute to one hour is a
+        warning.
+    """,
+    measured="""
+        Quart 0.22.0 with Hypercorn 0.18.0 and `RESPONSE_TIMEOUT` 2: a stream with an event every
+        0.1 s was truncated after 2.0 s.
+    """,
+    fix="""
+        Turn the limit off for the stream.
+
+            response = await make_response(events(), headers)
+            response.timeout = None
+            return response
+    """,
+    source=(
+        "measured on loopback with Quart 0.22.0; quart.palletsprojects.com, Streaming response and "
+        "Server Sent Events"
+    ),
+)
+
+RULES = (READ_TIMEOUT, HEARTBEAT, QUART)
 
 _HTTPX_DEFAULT_S = 5.0
+_QUART_DEFAULT_S = 60.0
 _CLIENTS = frozenset({"httpx.AsyncClient()", "httpx.Client()"})
 _MAX_NAMES = 4
 _ENDS = (ast.While, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -215,3 +253,39 @@ def _waits_for_item(program: PythonProgram, node: ast.AST) -> bool:
         elif isinstance(one, ast.For | ast.AsyncFor):
             return compares
     return False
+
+
+def find_response_timeout(program: PythonProgram, route: StreamingRoute) -> Iterator[Diagnostic]:
+    """Find streaming responses that Quart cuts after a certain time."""
+    values = _response_timeouts(program, route)
+    limit = number_of(values[-1]) if values else _QUART_DEFAULT_S
+    severity = None if limit is None else total_limit_severity(limit)
+    if severity is None:
+        return
+    creates_app = any(program.called(one) == "quart.Quart" for one in program.calls)
+    if not values and not creates_app:
+        severity = Severity.WARNING
+    span = program.span(values[-1] if values else route.call.func)
+    default = "" if values else " (the default)"
+    yield diagnostic_at(
+        QUART, program.source, span, severity=severity, limit=limit, default=default
+    )
+
+
+def _response_timeouts(program: PythonProgram, route: StreamingRoute) -> list[ast.expr]:
+    """Return the values of `RESPONSE_TIMEOUT` in a program, then those of a response's timeout."""
+    handler = route.handler or program.tree
+    configured, own = [], []
+    for node in program.nodes:
+        if isinstance(node, ast.Call):
+            found = keyword(node, "RESPONSE_TIMEOUT")
+            configured += [] if found is None else [found]
+        elif isinstance(node, ast.Assign):
+            target = node.targets[0]
+            key = target.slice if isinstance(target, ast.Subscript) else None
+            if text_of(key) == "RESPONSE_TIMEOUT":
+                configured.append(node.value)
+            is_own = isinstance(target, ast.Attribute) and target.attr == "timeout"
+            if is_own and program.scope_of(node) is handler:
+                own.append(node.value)
+    return [*configured, *own]
