@@ -108,6 +108,28 @@ def test_blocks_of_a_buffer_are_still_found(form: str) -> None:
     assert (hop.shape.verdict, hop.shape.release_bytes) == (Verdict.BATCHED, 250)
 
 
+def _text(writes: list[Write]) -> Hop:
+    head = Head(200, "1.1", (("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked")))
+    return analyze_hop([read_exchange(exchange(writes, head=head, api="plain"))])
+
+
+@pytest.mark.parametrize("size", [512, 1000, 1500, 10_000])
+def test_blocks_of_text_may_have_any_size(size: int) -> None:
+    rng = random.Random(2)
+    words = [f" {'word' * rng.randint(1, 3)}" for _ in range(9000)]
+    writes = [Write(300 + 5.0 * index, word.encode()) for index, word in enumerate(words)]
+    assert _text(merged(writes)).shape.verdict is Verdict.STREAMING
+    held = _text(block_buffer(size)(writes, writes[-1].at_ms))
+    assert (held.shape.verdict, held.shape.release_bytes) == (Verdict.BATCHED, size)
+
+
+@pytest.mark.parametrize("width", [20, 80, 120])
+def test_lines_of_text_with_a_fixed_width_are_no_blocks(width: int) -> None:
+    line = b"a short line of text with several words".ljust(width - 1)[: width - 1] + b"\n"
+    writes = [Write(300 + 100.0 * index, line) for index in range(60)]
+    assert not _text(writes).shape.held
+
+
 WHOLE = " ".join(f"word{index}" for index in range(120))
 
 

@@ -12,6 +12,7 @@ FEW_EVENTS = 5
 """Bursts of at most five whole events prove no hold: most speculative decoders emit them."""
 
 _SMALLEST_BUFFER = 1024
+_SMALLEST_TEXT_BLOCK = 500
 
 FEW_BURSTS = 3
 """Minimum pauses that show a rule; a model or a lost segment causes one or two."""
@@ -85,6 +86,17 @@ def is_buffer_size(size: int | None) -> bool:
     TCP segments and windows do not, so one such block that ends inside an event is enough.
     """
     return size is not None and size >= _SMALLEST_BUFFER and size & (size - 1) == 0
+
+
+def are_blocks_of_text(held: Sequence[Burst]) -> bool:
+    """Return whether the bursts of a text are blocks of one size.
+
+    Words differ in length, so bursts of one size, which need not be a power of two, are those of a
+    buffer. Short lines may have a fixed width.
+    """
+    sizes = [burst.size_bytes for burst in held[1:]]
+    same = len(sizes) >= FEW_BURSTS and min(sizes) == max(sizes) >= _SMALLEST_TEXT_BLOCK
+    return same or are_equal_blocks(held)
 
 
 def are_equal_blocks(held: Sequence[Burst]) -> bool:

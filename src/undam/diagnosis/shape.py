@@ -14,6 +14,7 @@ from enum import StrEnum
 from undam.diagnosis.blocks import (
     FEW_BURSTS,
     FEW_EVENTS,
+    are_blocks_of_text,
     are_cut,
     are_equal_blocks,
     block_of,
@@ -204,7 +205,7 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
             f"which a server or a buffer may write; use --hop with the server's URL, or --beacon",
             **evidence,
         )
-    by_size = reading.framing is Framing.TEXT and are_equal_blocks(held)
+    by_size = reading.framing is Framing.TEXT and are_blocks_of_text(held)
     trip_ns, coded = round_trip_ns(reading.exchange), _is_coded(reading)
     if by_size or are_cut(bursts, trip_ns, compressed=coded):
         block = block_of(held, compressed=_is_coded(reading))
