@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from undam.asgi.response.source import check_source
+from undam.asgi.response.threaded_iterator import close_iterator
 from undam.errors import UsageError
 
 # As under ASGI, the queue is long enough to avoid two thread switches per item for a fast source,
@@ -101,15 +102,16 @@ class SourceThread:
 
     def _iterate(self) -> None:
         iterator: Iterator[Any] | None = None
+        items: Iterable[Any] | None = None
         try:
-            iterator = iter(_opened(self._source))
+            items = _opened(self._source)
+            iterator = iter(items)
             for item in iterator:
                 self._queue.put(item)
                 if self._closed:
                     break
         finally:
-            with contextlib.suppress(Exception):
-                _close(iterator)
+            close_iterator(iterator, items)
 
 
 def check_plain(source: object) -> None:

@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from openai.types.chat import ChatCompletionChunk
 
 from support.asgi_calls import Call, run
+from support.eventually import eventually
 from undam.asgi import (
     Comment,
     Event,
@@ -322,3 +323,42 @@ def test_each_replayed_event_has_an_id_of_the_store() -> None:
     assert _replayed({"event": "e", "data": "a", "id": "7"}) == [("1", "a")]
     assert _replayed(Raw(b"data: a\nid\n\ndata: b\nid: 9\n\n")) == [("1", "a"), ("2", "b")]
     assert _replayed(ReconnectHint(id="7"), "id: 5\nid: 6") == [("1", "id: 5\nid: 6")]
+
+
+class _BlockingStream:
+    """Iterable with ``close``, as the blocking streams of SDKs are."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[str]:
+        yield "a"
+        yield "b"
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class _SdkStream(_BlockingStream):
+    response = "response"
+
+
+@pytest.mark.parametrize(("kind", "closed"), [(_SdkStream, 1), (_BlockingStream, 0)])
+def test_a_blocking_stream_of_an_sdk_is_closed(kind: type[_BlockingStream], closed: int) -> None:
+    """Other iterables may be used again, so they are not closed."""
+
+    async def leaving(stream: _BlockingStream) -> None:
+        call = Call()
+        task = call.start(EventStream(stream))
+        await call.until(lambda: b"data: a" in call.body)
+        call.disconnected.set()
+        await task
+        await call.until(lambda: stream.closed == closed)
+
+    stream = kind()
+    run(leaving(stream))
+    assert stream.closed == closed
+    stream = kind()
+    body = event_stream(stream).body
+    assert b"data: b" in b"".join(body)
+    eventually(lambda: stream.closed == closed)

@@ -106,8 +106,7 @@ class ThreadedIterator:
         except BaseException as error:  # raised again in the event loop
             end = _safe_in_coroutine(error)
         finally:
-            with contextlib.suppress(Exception):
-                _close(iterator)
+            close_iterator(iterator, self._items)
             self._put(_End(end))
 
     def _put(self, item: object) -> None:
@@ -120,6 +119,18 @@ class ThreadedIterator:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def close_iterator(iterator: object, items: object) -> None:
+    """Close an iterator over ``items``. Exceptions are suppressed, because the stream has ended.
+
+    A blocking stream of openai or anthropic closes its response only if it is closed itself.
+    """
+    with contextlib.suppress(Exception):
+        _close(iterator)
+    if iterator is not items and hasattr(items, "response"):
+        with contextlib.suppress(Exception):
+            _close(items)
 
 
 def _close(items: object) -> None:
