@@ -314,3 +314,32 @@ def test_the_attempts_are_recorded_in_order() -> None:
             ]  # fmt: skip
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "events", "reason"),
+    [
+        ("/v1/chat/completions", (event("a"), b"data: [DONE]\n\n"), "complete"),
+        ("/v1/chat/completions", (event("a"), event("b")), "client-left"),
+        ("/v1/messages", (event("a"), b'data: {"type":"message_stop"}\n\n'), "complete"),
+        ("/v1/other", (event("a"), b"data: [DONE]\n\n"), "client-left"),
+    ],
+)
+def test_a_client_that_disconnects_after_the_end_marker_has_not_cancelled(
+    path: str, events: tuple[bytes, ...], reason: str
+) -> None:
+    async def handler(call: UpstreamCall) -> None:
+        call.writer.write(STREAM_HEAD)
+        for one in events:
+            call.writer.write(chunk(one))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(30)
+
+    async def main() -> None:
+        upstream = await LoopUpstream(handler).start()
+        async with loop_gateway(upstream) as running:
+            await running.send(json_request(path, stream=True), until=events[-1].rstrip())
+            await eventually_async(lambda: bool(running.records))
+            assert running.records[0].end_reason == reason
+
+    asyncio.run(main())

@@ -197,8 +197,9 @@ class ResponseRelay:
     # Methods that the client connection calls.
 
     def client_left(self) -> None:
-        """End the request because the client has closed its connection."""
-        self._end(EndReason.CLIENT_LEFT, keep=False)
+        """End the request because the client has disconnected, perhaps after the end marker."""
+        complete = self._decided and self._ends_properly(otherwise=False)
+        self._end(EndReason.COMPLETE if complete else EndReason.CLIENT_LEFT, keep=False)
 
     def client_paused(self, paused: bool) -> None:
         """Pause the upstream while the client's write buffer is full, or resume it."""
@@ -379,11 +380,11 @@ class ResponseRelay:
             self._fast_path.framer = framer
             attempt.connection.fast_path = self._fast_path
 
-    def _ends_properly(self) -> bool:
-        """Return whether the upstream's response is complete according to its API."""
+    def _ends_properly(self, *, otherwise: bool = True) -> bool:
+        """Return whether a stream contains the end marker of its API; else return ``otherwise``."""
         info = self._context.info
         if self._writer.framer is None or not (info.streams and info.api.announces_end):
-            return True
+            return otherwise
         return has_announced_end(info.api, self._fast_path.tail)
 
     def _report_gaps(self) -> None:
