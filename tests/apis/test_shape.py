@@ -399,11 +399,12 @@ STREAMS: dict[str, Stream] = {
     "a delta with only names": Stream(
         "openai-chat",
         [
+            chat({"role": "assistant", "context": {"citations": [{"content": "c"}]}}),
             chat({"role": "assistant", "name": "bot", "content": "", "model": "m",
                   "reasoning_details": [{"type": "reasoning.text", "format": "unknown"}]}),
             chat({"content": "a"}, "stop"),
         ],
-        1, "a",
+        2, "a",
     ),
     "parts of the AI SDK 4": Stream(
         "vercel-ui",

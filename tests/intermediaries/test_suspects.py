@@ -320,6 +320,29 @@ def test_a_comment_of_openrouter_is_recognised() -> None:
     assert recognise(head(), body=b": OPENROUTER PROCESSING\n\n") == ("openrouter",)
 
 
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [
+        ("text/event-stream", False),
+        ("text/event-stream; charset=utf-8", False),
+        ("text/plain", True),
+    ],
+)
+def test_a_fix_of_two_headers_is_carried_only_if_both_are(kind: str, listed: bool) -> None:
+    seen = Head(
+        200,
+        "1.1",
+        (
+            ("Content-Type", kind),
+            CHUNKED,
+            server("cloudflare"),
+            ("Cache-Control", "no-cache, no-transform"),
+        ),
+    )
+    found = rank_suspects(HoldEvidence(head=seen, release="end", signed=("cloudflare",)))
+    assert ("cloudflare" in [one.name for one in found]) is listed
+
+
 def test_the_server_itself_is_not_suspected_if_it_is_undams() -> None:
     assert "application" not in names(server("undam-sim"))
     assert "application" not in names(server_flushes=True)

@@ -52,7 +52,10 @@ def _responses_request(model: str, prompt: str, max_tokens: int | None) -> Mappi
 _DONE = Meaning(Kind.DONE, ends=True)
 
 # A delta with only these keys is not content.
-_NOT_CONTENT = {"role", "index", "id", "type", "name", "model", "status", "tool_call_id"}
+_NOT_CONTENT = {
+    "role", "index", "id", "type", "name", "model", "status", "tool_call_id",
+    "context", "citations", "annotations",
+}  # fmt: skip
 
 
 def _choices(payload: Mapping[str, object]) -> tuple[str, str, bool]:

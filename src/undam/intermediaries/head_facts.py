@@ -102,7 +102,7 @@ def facts_of(head: Head | None) -> HeadFacts:
 
 _HEADER_LINE = re.compile(
     r"""(?ix)(?:^|["'(\s])
-    (cache-control|x-accel-buffering|incremental|x-no-compression)
+    (content-type|cache-control|x-accel-buffering|incremental|x-no-compression)
     ["']?\s{0,3}[:,]\s{0,3}["']?
     ([^"';\n]{1,80})"""
 )
@@ -117,5 +117,6 @@ def carries(head: Head | None, fix: str) -> bool:
 
 
 def _has_tokens(head: Head, name: str, value: str) -> bool:
-    present = {part.strip().lower() for line in head.all(name) for part in line.split(",")}
+    parts = (part.partition(";")[0] for line in head.all(name) for part in line.split(","))
+    present = {part.strip().lower() for part in parts}
     return {part.strip().lower() for part in value.split(",")} <= present
