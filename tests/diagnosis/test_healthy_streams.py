@@ -181,6 +181,16 @@ def test_late_client_does_not_accuse() -> None:
     assert singles.shape.verdict is Verdict.STREAMING
 
 
+@pytest.mark.parametrize(("together", "verdict"), [(10, Verdict.STREAMING), (60, Verdict.UNKNOWN)])
+def test_a_few_late_reads_leave_the_verdict(together: int, verdict: Verdict) -> None:
+    sent = answer(even_schedule(25, 100))
+    late = sent[40 : 40 + together]
+    reads = [*sent[:40], Write(late[-1].at_ms, b"".join(w.data for w in late))]
+    assert (
+        _hop(exchange([*reads, *sent[40 + together :]], late_ns=150 * MS)).shape.verdict is verdict
+    )
+
+
 def test_pause_after_the_only_burst_is_unknown() -> None:
     silent = _hop(exchange([Write(900, _at_once(30))], ended_ms=1900))
     assert silent.shape.verdict is Verdict.UNKNOWN

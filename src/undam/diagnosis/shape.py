@@ -46,6 +46,8 @@ MIN_EVENTS = 8
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
 
+# Events arrive one by one if less than this part of them shares a burst with others.
+_SINGLY = 0.5
 # Minimum number of bursts for a rhythm, not counting the burst that the end of the response
 # releases.
 _FEW_HELD = 4
@@ -160,9 +162,13 @@ def _together(reading: Reading) -> int:
 
 
 def _client_was_late(bursts: Sequence[Burst]) -> bool:
-    """Return whether most bursts may be due to late reads by undam."""
+    """Return whether most bursts may be due to late reads by undam.
+
+    A few late reads do not matter: if most events arrived one by one, nothing holds them.
+    """
     many = [burst for burst in bursts if burst.events > 1]
-    if not many:
+    together = sum(burst.events for burst in many)
+    if not together or together < _SINGLY * sum(burst.events for burst in bursts):
         return False
     return median([burst.late_ns for burst in many]) > typical_pause_ns(bursts) / 4
 
@@ -214,7 +220,7 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
     # Parallel answers (parameter `n` of the API) produce one event each at every step.
     rhythm = rhythm_of(reading, bursts)
-    singly = together < 0.5 * sum(counts) or typical < 2 * reading.choices
+    singly = together < _SINGLY * sum(counts) or typical < 2 * reading.choices
     if singly and not (rhythm.is_reported and together):
         return Shape(Verdict.STREAMING, evidence=evidence)
     evidence["every_ms"] = round(rhythm.period_ns / 1e6, 1)
