@@ -463,3 +463,22 @@ def test_a_function_with_many_calls_is_searched_once(monkeypatch: pytest.MonkeyP
     text = f"function f() {{\n{lines}}}\nnew TextDecoder();\n"
     assert codes(text) == []
     assert len(searched) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("30", ["JSA402"]),
+        ("299", ["JSA402"]),
+        ("300", []),
+        ("800", []),
+        ("LIMIT", []),
+        ("0", []),
+    ],
+)
+def test_a_streaming_route_has_a_maximum_duration(value: str, expected: list[str]) -> None:
+    text = f"export const maxDuration = {value};\nlet other, maxDurations = 1;\n"
+    stream = "export async function POST() { return r.toDataStreamResponse(); }"
+    assert codes(text + stream, "app/api/chat/route.ts") == expected
+    plain = "export async function POST() { return Response.json({}); }"
+    assert codes(text + plain, "app/api/users/route.ts") == []

@@ -39,4 +39,5 @@ def find(
     yield from protocol.find(script, routes)
     yield from protocol.find_connections(script)
     yield from limits.find(script, routes, settings)
+    yield from limits.find_durations(script, routes)
     yield from framing.find(script)

@@ -1,4 +1,4 @@
-"""Rule JSA401: idle timeouts."""
+"""Rules JSA401 and JSA402: idle timeouts, and limits on the duration of a function."""
 
 from __future__ import annotations
 
@@ -44,9 +44,37 @@ PROXY_TIMEOUT = ConfigRule(
     ),
 )
 
-RULES = (PROXY_TIMEOUT,)
+DURATION = ConfigRule(
+    code="JSA402",
+    slug="route-max-duration",
+    severity=Severity.WARNING,
+    message="on Vercel, maxDuration cuts {path} after {limit:g} s; heartbeats do not help",
+    safety=Safety.UNSAFE,
+    what="""
+        `maxDuration` of a Next.js route limits how long its function may run. Vercel counts the
+        whole stream; a server of your own ignores the value.
+    """,
+    why="A longer answer is cut off while tokens are still arriving; heartbeats do not help.",
+    detection="""
+        A Next.js route sends a stream and sets `maxDuration` below 300 s, which is Vercel's default
+        and is permitted in every plan.
+    """,
+    measured="No, because Vercel cannot be run locally; the rule relies on documentation.",
+    fix="""
+        Remove the limit, or raise it to the maximum of your plan.
+
+            export const maxDuration = 300;
+    """,
+    source=(
+        "nextjs.org, route segment config, maxDuration (2026-04-15); vercel.com, "
+        "functions/configuring-functions/duration (2026-08-24); accessed 2026-11"
+    ),
+)
+
+RULES = (PROXY_TIMEOUT, DURATION)
 
 _NEW_MS = "3_600_000"
+_VERCEL_DEFAULT_S = 300
 
 
 def find(
@@ -82,6 +110,24 @@ def find(
             default="" if value is not None else " (its default)",
         )  # fmt: skip
         yield from for_route(route.assessed, [found])
+
+
+def find_durations(script: JavaScriptProgram, routes: list[ScriptRoute]) -> Iterator[Diagnostic]:
+    """Find Next.js routes whose function may run for a shorter time than a stream may last."""
+    streams = [one for one in routes if one.use is RouteUse.RESPONSE]
+    for node in script.of_type("variable_declarator"):
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        if name is None or value is None or script.text(name) != "maxDuration":
+            continue
+        text = script.text(value)
+        limit = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+        for route in streams if 0 < limit < _VERCEL_DEFAULT_S else ():
+            edit = Edit(script.start(value), script.end(value), str(_VERCEL_DEFAULT_S))
+            found = diagnostic_at(
+                DURATION, script.source, script.span(value), edit,
+                path=route.assessed.name, limit=limit,
+            )  # fmt: skip
+            yield from for_route(route.assessed, [found])
 
 
 def _key(pair: Node) -> Node:
