@@ -482,3 +482,21 @@ def test_a_streaming_route_has_a_maximum_duration(value: str, expected: list[str
     assert codes(text + stream, "app/api/chat/route.ts") == expected
     plain = "export async function POST() { return Response.json({}); }"
     assert codes(text + plain, "app/api/users/route.ts") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1000 * 60", ["JSA401"]),
+        ("10*60*1000", []),
+        ("60 * MS", []),
+        ("1*1*1*1*1*1*1", []),
+    ],
+)
+def test_a_timeout_may_be_a_product(value: str, expected: list[str]) -> None:
+    rewrite = "{ source: '/v1/chat/completions', destination: 'http://vllm:8000/v1/chat' }"
+    text = (
+        f"module.exports = {{ compress: false, experimental: {{ proxyTimeout: {value} }},"
+        f" async rewrites() {{ return [{rewrite}] }} }}"
+    )
+    assert codes(text, heartbeat_s=None) == expected

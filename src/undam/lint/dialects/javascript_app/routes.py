@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ _TIMER = re.compile(
     r"setInterval\([^;]{0,80}?(?:write|enqueue|send)\([^;]{0,40}?[\"'`]:[^;]{0,80};?[\s}]{0,9}, *"
     r"(\d[\d_]{0,15})\b"
 )
+# Authors write a time as a product, such as `10 * 60 * 1000`.
+_MAX_FACTORS = 5
 _INTEGER = re.compile(r"\d[\d_]{0,15}")
 _GROUP = re.compile(r"/\([^)]*\)")
 _PARAMETER = re.compile(r"/?(?::\w+[*+?]?|\(\.\*\)|\*\w*)$")
@@ -257,8 +260,10 @@ def rewrite_limit(script: JavaScriptProgram, config: Node) -> float | None:
     value = option(script, option(script, config, "experimental"), "proxyTimeout")
     if value is None:
         return _REWRITE_LIMIT_S
-    text = script.text(value)
-    return int(text.replace("_", "")) / 1000 if _INTEGER.fullmatch(text) else None
+    factors = [one.strip() for one in script.text(value).split("*", _MAX_FACTORS)]
+    if not all(_INTEGER.fullmatch(one) for one in factors):
+        return None
+    return math.prod(int(one.replace("_", "")) for one in factors) / 1000
 
 
 def _in_rewrites(script: JavaScriptProgram, node: Node) -> bool:
