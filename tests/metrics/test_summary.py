@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
+from operator import attrgetter
 from types import FrameType
 from typing import Any
 
@@ -304,11 +305,17 @@ def test_the_sample_sets_every_field() -> None:
 
 
 @pytest.mark.seconds
-@pytest.mark.parametrize("name", [one.name for one in fields(Aggregate)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(one.name for one in fields(Aggregate)),
+        *(f"pattern.{one.name}" for one in fields(BurstPattern)),
+    ],
+)
 def test_merging_changes_every_field(name: str) -> None:
-    merged, full = Summary(), summarize(MIXED)
+    merged, full, value = Summary(), summarize(MIXED), attrgetter(name)
     merged.merge(pickle.loads(pickle.dumps(full)))
-    assert pickle.dumps(getattr(merged, name)) != pickle.dumps(getattr(Summary(), name))
+    assert pickle.dumps(value(merged)) != pickle.dumps(value(Summary()))
 
 
 @pytest.mark.parametrize("kind", ["timeout", "reset"])
