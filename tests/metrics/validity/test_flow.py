@@ -158,12 +158,13 @@ def test_requests_that_start_together_have_no_drift_and_no_rate() -> None:
 
 def test_requested_load_is_read_from_the_conditions() -> None:
     about = {
-        "concurrency": None, "arrivals": "poisson", "prompts": 7, "unique_prompts": True,
-        "prefix_share": 0.5, "has_history": True,
+        "concurrency": None, "arrivals": "poisson", "prompts": 7,
+        "concurrency_limit": 4, "unique_prompts": True, "prefix_share": 0.5, "has_history": True,
     }  # fmt: skip
     assert requested_load(about) == RequestedLoad(
-        is_open=True, prompts=7, unique_prompts=True, prefix_share=0.5, has_history=True
-    )
+        is_open=True, max_concurrency=4, prompts=7, unique_prompts=True, prefix_share=0.5,
+        has_history=True,
+    )  # fmt: skip
     assert requested_load({"concurrency": "4", "prompts": -1, "prefix_share": "x"}) == (
         RequestedLoad()
     )

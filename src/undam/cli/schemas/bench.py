@@ -45,6 +45,7 @@ _CONDITIONS: dict[str, Form] = {
     "workers?": "integer",
     "concurrency?": "integer|null",
     "rate?": "number|null",
+    "concurrency_limit?": "integer|null: --max-concurrency",
     "arrivals?": "string|null",
     "seed?": "integer|null",
 }
@@ -86,6 +87,7 @@ _METRICS: dict[str, Form] = {
     },
     "itl_ms": {
         **_TIMES,
+        "timed_out?": "integer: requests with content that ended by a time limit",
         "bounded": "integer: gaps of events that shared a read",
         "bounded_ms_p99": "number|null",
         "lowest": _TIMES,
@@ -253,6 +255,7 @@ _STEPS: dict[str, Form] = {
     "interval?": ["number|null"],
     "confirmed?": "boolean",
     "stopped_by?": "'client'|null",
+    "interrupted?": "boolean: whether the search was interrupted",
 }
 
 BENCH = NamedForm(

@@ -40,7 +40,7 @@ def requested_load(about: Mapping[str, object]) -> RequestedLoad:
     return RequestedLoad(
         concurrency=_positive(about.get("concurrency")),
         is_open=about.get("arrivals") is not None,
-        max_concurrency=_positive(about.get("max_concurrency")),
+        max_concurrency=_positive(about.get("concurrency_limit")),
         prompts=_positive(about.get("prompts")) or 0,
         unique_prompts=about.get("unique_prompts") is True,
         prefix_share=float(share) if type(share) in {int, float} else 0.0,  # type: ignore[arg-type]

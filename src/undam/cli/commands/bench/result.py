@@ -70,7 +70,7 @@ class BenchResult:
 
     @property
     def local_limit(self) -> str | None:
-        """Limit of this machine because of which requests failed, or ``None``."""
+        """Limit of this machine that made requests fail, or ``None``."""
         if not self.summary.failure_kinds[Outcome.ERROR, LOCAL_LIMIT]:
             return None
         return self.summary.failure_messages[LOCAL_LIMIT][1]

@@ -313,7 +313,7 @@ def load_about(load: Load, workers: int) -> Mapping[str, object]:
         "workers": workers,
         "concurrency": load.concurrency,
         "rate": load.rate,
-        "max_concurrency": load.max_concurrency,
+        "concurrency_limit": load.max_concurrency,
         "arrivals": load.arrivals if load.is_open else None,
         "seed": load.seed,
     }
