@@ -63,6 +63,9 @@ _DIRECTIVE = re.compile(
     r"\bproxy_pass[ \t]+[\w${/]|\breverse_proxy[ \t]+[\w{$]|\b(?:default|use)_backend[ \t]+[\w{$]"
     r"|\bproxyPass[ \t]*=|nginx\.ingress\.kubernetes\.io[/\\~]"
 )
+# Programs often contain directives in messages and tests.
+_PROGRAM_NAME = re.compile(r"\.(?:py|[cm]?[jt]sx?)$")
+_ANNOTATION = re.compile(r"nginx\.ingress\.kubernetes\.io[/\\~]")
 _SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
 # A resource's kind is near the beginning, possibly after a license.
 _HEAD_BYTES = 4000
@@ -111,7 +114,8 @@ def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
         return "test of a program that streams" if _STREAMING_PROGRAM.search(raw) else None
     is_yaml = PurePosixPath(name).suffix in {".yaml", ".yml", ".json", ".tpl"}
     kind_of_yaml = _kind_of_yaml(name, text) if is_yaml else None
-    if kind_of_yaml is None and _DIRECTIVE.search(text) is not None:
+    directive = _ANNOTATION if _PROGRAM_NAME.search(name) else _DIRECTIVE
+    if kind_of_yaml is None and directive.search(text) is not None:
         return "text with directives of a proxy"
     return kind_of_yaml
 

@@ -64,6 +64,8 @@ _GENERIC = re.compile(
     r"|host|docker|python|node|fastapi|uvicorn|gunicorn|flask|django|starlette|express|asgi|wsgi"
     r"|instance|primary|secondary|blue|green|one|two|tcp|unix|sock|run|tmp|var|[a-z]?\d*|ξ+)"
 )
+# Words in the names of serverless functions, such as `openai-relay-function`.
+_FUNCTION_WORD = re.compile(r"functions?|fn|lambda|relay|url|stack|handler|bridge|router|balance")
 _ADDRESS = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:.]*\]")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
 _PORT = re.compile(r":(\d{2,5})(?![\d:])")
@@ -183,10 +185,10 @@ def _hosted(host: str) -> ServiceProfile | None:
 
 
 def _has_only_the_name(host: str) -> bool:
-    """Return whether everything in a host except the name of a profile is generic."""
-    first = host.partition(".")[0]
-    rest = _NAMES.sub("-", first)
-    return all(not part or _GENERIC.fullmatch(part) for part in _SEPARATORS.split(rest))
+    """Return whether every word of a host besides the name is generic or suggests a model."""
+    rest = _SEPARATORS.split(_NAMES.sub("-", host.partition(".")[0]))
+    hints = (_GENERIC, _HINT_WORD, _WEAK_WORD, _ENGINE_WORD, _FUNCTION_WORD)
+    return all(not part or any(one.fullmatch(part) for one in hints) for part in rest)
 
 
 def _is_neutral(host: str) -> bool:
