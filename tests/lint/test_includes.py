@@ -125,3 +125,10 @@ def test_includes_may_lead_to_other_named_folders() -> None:
     assert diagnostics("../app/nginx.conf") == []
     found = {(code, Path(path).resolve()) for code, path in diagnostics("../app", "../shared")}
     assert ("NGX101", Path("../shared/a.conf").resolve()) in found
+
+
+def test_a_file_of_the_distribution_that_is_not_opened_is_not_listed() -> None:
+    write("../mime.types", "types {}\n")
+    Path("mime.types").symlink_to("../mime.types")
+    write("nginx.conf", f"events {{}}\nhttp {{ include mime.types;\n{SERVER} }}\n")
+    assert lint_paths("nginx.conf").unread == ()
