@@ -153,3 +153,14 @@ def test_services_beside_the_configuration_are_evidence(
     found = assess_route("/", (f"http://{upstream}",), hints)
     assert found.outcome is outcome
     assert (evidence in found.evidence) is bool(evidence)
+
+
+def test_a_service_that_is_built_from_a_streaming_program_may_stream() -> None:
+    compose = "services:\n  web: {build: .}\n"
+    program = "def answer():\n    return StreamingResponse(f(), media_type='text/event-stream')\n"
+    for files, outcome in (
+        ([("c.yaml", compose)], RouteOutcome.UNKNOWN),
+        ([("c.yaml", compose), ("app.py", program)], RouteOutcome.MAYBE),
+    ):
+        hints = RouteHints(neighbours=neighbours_from(files))
+        assert assess_route("/", ("http://web:8000",), hints).outcome is outcome

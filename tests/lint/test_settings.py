@@ -7,6 +7,7 @@ import re
 import pytest
 
 from undam.errors import UsageError
+from undam.lint.evidence.neighbours import neighbours_from
 from undam.lint.routes import RouteHints
 from undam.lint.settings import Settings, read_settings
 
@@ -54,3 +55,18 @@ def test_settings_are_read_from_a_table() -> None:
 def test_an_invalid_setting_is_reported(table: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"undam.toml: {message}")):
         read_settings(table, where="undam.toml")
+
+
+def test_the_engine_behind_a_route_decides_about_its_heartbeats() -> None:
+    compose = """\
+services:
+  vllm: {image: vllm/vllm-openai, command: --sse-ping-interval 20}
+  tgi: {image: "ghcr.io/huggingface/text-generation-inference:3"}
+  ui: {image: ghcr.io/open-webui/open-webui}
+"""
+    settings = Settings(neighbours=neighbours_from([("c.yaml", compose)]))
+    assert settings.silence_for(["http://ui:8080"]) == settings.silence
+    assert settings.silence_for(["http://vllm:8000"]).heartbeat_s == 20
+    assert settings.silence_for(["http://vllm:8000", "http://tgi"]).heartbeat_s == 20
+    stated = Settings(heartbeat_s=5.0, neighbours=settings.neighbours)
+    assert stated.silence_for(["http://vllm:8000"]) == stated.silence

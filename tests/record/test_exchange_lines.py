@@ -337,3 +337,10 @@ def test_record_with_one_random_field_is_analyzed_or_rejected(data: st.DataObjec
     else:
         for one in read:
             diagnose(one)
+
+
+def test_the_size_on_the_wire_is_optional() -> None:
+    arrivals = (Arrival(1, b"a"), Arrival(2, b"b", 0, 7))
+    original = replace(exchange(answer(even_schedule(25, 1))), arrivals=arrivals)
+    lines = [json.loads(one) for one in _lines(original)]
+    assert [one.get("wire_bytes") for one in lines if one["kind"] == "arrival"] == [None, 7]

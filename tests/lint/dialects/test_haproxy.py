@@ -10,6 +10,7 @@ from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Source, recognise_dialect
+from undam.lint.dialect import IncludeOpener
 from undam.lint.dialects.haproxy.parser import read_config, seconds_of
 from undam.rules import Severity
 
@@ -343,3 +344,37 @@ def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(HAPROXY.dialect, text) == []
+
+
+# defaults in other files
+
+OTHER_FILE = "frontend f\n  bind :80\n  default_backend vllm\nbackend vllm\n" + SERVER
+
+
+def _open_files(**texts: str) -> IncludeOpener:
+    """Return an opener for these files. A name with an asterisk matches all of them."""
+    sources = [Source(name.replace("__", "."), text) for name, text in texts.items()]
+    return lambda pattern: [one for one in sources if pattern in ("*.cfg", one.path)]
+
+
+def test_the_nearest_defaults_of_an_earlier_file_apply() -> None:
+    files = _open_files(
+        a__cfg="defaults\n  mode tcp\n",
+        b__cfg=MODE + "  timeout server 30s\n  retries 3\n",
+        c__cfg="frontend\n",
+        f=OTHER_FILE,
+        z__cfg="defaults\n  mode tcp\n",
+    )
+    found = [one.rule.code for one in HAPROXY.lint(OTHER_FILE, files, heartbeat_s=20).diagnostics]
+    assert found == ["HAP101", "HAP401"]
+
+
+def test_without_any_defaults_the_mode_is_reported_as_unread() -> None:
+    result = HAPROXY.lint(OTHER_FILE, _open_files(z__cfg="listen g\n  mode tcp\n"))
+    assert [one.what for one in result.unread] == [
+        "the defaults of frontend f: without them, its mode is tcp"
+    ]
+    stated = OTHER_FILE.replace("  bind", "  mode http\n  bind").replace(
+        SERVER, f"  mode http\n{SERVER}"
+    )
+    assert HAPROXY.lint(stated).unread == ()

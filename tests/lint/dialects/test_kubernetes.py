@@ -654,3 +654,32 @@ def test_a_rendered_manifest_is_recognised_and_has_no_findings(name: str) -> Non
         dialect.render(RenderRequest(upstream="https://x"))
     with pytest.raises(UsageError, match="path"):
         dialect.render(RenderRequest(upstream="http://x", path="/ x"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "codes"),
+    [
+        ("", ["KIN404 warning"]),
+        ("timeout_ms: 10000", ["KIN403 error"]),
+        ("timeout_ms: 0", []),
+        ("timeout_ms: 0, idle_timeout_ms: 60000", []),
+        ("timeout_ms: 0, idle_timeout_ms: 20000", ["KIN401 warning"]),
+    ],
+)
+def test_limits_of_a_mapping(limits: str, codes: list[str]) -> None:
+    text = f"""\
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {{name: m}}
+spec: {{prefix: /v1/, service: "vllm:8000"{", " * bool(limits)}{limits}}}
+"""
+    assert reported("kubernetes-ingress", text) == codes
+
+
+def test_the_chart_beside_its_values_is_evidence() -> None:
+    key = "nginx.ingress.kubernetes.io/proxy-buffering"
+    text = "spec:\n  chart: {{spec: {{chart: {0}}}}}\n  values:\n    ingress:\n      annotations:\n"
+    for chart, codes in (("charts/ollama", ["ING101 warning"]), ("nextcloud", [])):
+        values = text.format(chart) + f'        {key}: "on"\n'
+        found = [one for one in reported("ingress-nginx", values) if "info" not in one]
+        assert found == codes

@@ -409,3 +409,26 @@ def test_a_placeholder_of_an_included_file_is_in_the_scope_that_includes_it() ->
     result = lint_source(NGINX, Source("f.conf", text), with_heartbeats(), lambda _: [part])
     assert [one.edits for one in result.diagnostics] == [()]
     assert [(one.path, one.line) for one in result.unread] == [("part.j2", 1)]
+
+
+def test_a_read_timeout_of_zero_ends_the_stream_at_once() -> None:
+    text = (
+        f"server {{ location /v1/ {{ {UP} {OFF} proxy_http_version 1.1; proxy_read_timeout 0; }} }}"
+    )
+    result = lint_source(NGINX, Source("f.conf", text), with_heartbeats())
+    (route,) = result.routes
+    assert route.hop is not None
+    assert route.hop.idle_limit_s == 0.001
+    assert [one.rule.code for one in result.diagnostics] == ["NGX401"]
+
+
+def test_a_value_that_a_template_fills_in_is_reported_as_unread() -> None:
+    text = "server { location /v1/ { proxy_pass ${OLLAMA_URL}; proxy_buffering ${BUFFERING}; } }"
+    result = lint_source(NGINX, template_source("f.conf.template", text), with_heartbeats())
+    assert [one.what.partition(":")[0] for one in result.unread] == ["the value of proxy_buffering"]
+    assert [one.assessment.outcome for one in result.routes] == [RouteOutcome.STREAMS]
+
+
+def test_an_empty_server_in_an_upstream_is_ignored() -> None:
+    text = f"upstream a {{ server; }} server {{ location / {{ proxy_pass http://a; {OFF} }} }}"
+    assert codes(text) == []

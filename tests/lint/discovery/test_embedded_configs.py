@@ -35,6 +35,12 @@ def found(text: str, use: FileUse, name: str) -> list[tuple[str, str]]:
         ("map.yaml", "a: |\n  text\n", []),
         ("map.yaml", "a: proxy_pass\n", []),
         ("site.conf", f"# a: |\n{indented(NGINX)}", []),
+        (
+            "run.yaml",
+            f"run: |\n  cat > a.conf <<EOF\n{indented(NGINX)}  EOF\n",
+            [("nginx", "server {")],
+        ),
+        ("main.tf", f"a = <<-EOT\n{indented(NGINX)}  EOT\n", [("nginx", "server {")]),
     ],
 )
 def test_block_scalars_of_yaml(name: str, text: str, expected: list[tuple[str, str]]) -> None:

@@ -65,3 +65,11 @@ services:
     assert [one.name for one in found.apps] == ["UI", "ollama"]
     assert found.services["db"].profile is None
     assert found.heartbeat_s == 5
+
+
+def test_a_name_and_a_tag_of_different_mappings_are_not_joined() -> None:
+    joined = "image:\n  repository: nginx\n  # the tag\n  tag: 1.27.1\n"
+    apart = "image:\n  repository: nginx\nother:\n  tag: 1.27.1\n"
+    nested = "image:\n  repository: nginx\n  more:\n    tag: 1.27.1\n"
+    found = [[str(version) for _, version in versions_in(one)] for one in (joined, apart, nested)]
+    assert found == [["1.27.1"], [], []]
