@@ -108,7 +108,7 @@ def test_a_capture_without_streams_is_unknown(tmp_path: Path) -> None:
     path = tmp_path / "none.pcap"
     path.write_bytes(pcap([]))
     result = run_undam("tap", "-r", str(path))
-    assert result.out.startswith("UNKNOWN  the capture contains no stream")
+    assert result.out.startswith("UNKNOWN  no packet was captured; check the ports")
     assert result.code == 0
 
 

@@ -179,7 +179,7 @@ def _replies(client: Http2Connection) -> list[Frame]:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a frame of 4740180 bytes"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the server uses HTTP/1 here, not HTTP/2"),
         (encode_frame(PING, 0, 0, b"too short"), "PING frame has 9 bytes"),
         (encode_frame(PING, 0, 1, bytes(8)), "PING frame on stream 1"),
         (encode_frame(GOAWAY, 0, 0, b"short"), "GOAWAY frame has 5 bytes"),

@@ -18,6 +18,7 @@ from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.template import TemplateSet
 from undam.loadtest.protocol import MAX_EVENTS
 from undam.sse import Comment, LineParser, Parser
+from undam.work_budget import MAX_ITEMS
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -171,12 +172,17 @@ def test_member_names_are_never_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    "block",
-    [b":\n", b"data\n\n", b": x\n\n", b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'],
+    ("block", "limit"),
+    [
+        (b":\n", MAX_ITEMS),
+        (b"data\n\n", MAX_ITEMS),
+        (b": x\n\n", MAX_ITEMS),
+        (b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', MAX_EVENTS),
+    ],
 )
-def test_events_and_comments_are_limited(block: bytes) -> None:
+def test_events_and_comments_are_limited(block: bytes, limit: int) -> None:
     read = api_named("openai-chat").read
     counter = EventCounter(Framing.SSE, read, TemplateSet(read))
-    with pytest.raises(RemoteProtocolError, match=f"more than {MAX_EVENTS} events and comments"):
+    with pytest.raises(RemoteProtocolError, match=f"more than {limit} events and comments"):
         counter.receive_data(block * 300_000)
-    assert counter.contents + counter.heartbeats < 2 * MAX_EVENTS
+    assert counter.contents + counter.heartbeats < 2 * limit

@@ -14,6 +14,7 @@ from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 from undam.loadtest.protocol import MAX_EVENTS
 from undam.sse import Comment, Event, LineParser, Parser
+from undam.work_budget import MAX_ITEMS
 
 # A chat chunk has about 0.2 KB, but one with a tool call or an image can have several MB.
 MAX_EVENT_BYTES = 4 << 20
@@ -59,6 +60,7 @@ class EventCounter:
         self.malformed: str | None = None
         self.content = ContentCheck()
         self._items = 0
+        self._parsed = 0
         self._read = read
         self._templates = templates
         self._next: EventTemplate | None = None
@@ -87,13 +89,15 @@ class EventCounter:
 
         Raises:
             RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``, or there are more than
-                ``MAX_EVENTS`` events and comments.
+                ``MAX_EVENTS`` events and comments, or ``MAX_ITEMS`` that match no template.
         """
         before = self.contents
         for begin in range(0, len(data), _PIECE_BYTES):
             self._receive(data[begin : begin + _PIECE_BYTES])
-            if self._items > MAX_EVENTS:
-                raise RemoteProtocolError(f"there are more than {MAX_EVENTS} events and comments")
+            # Parsing an event takes thirty times as long as matching it with a template.
+            for count, limit in ((self._items, MAX_EVENTS), (self._parsed, MAX_ITEMS)):
+                if count > limit:
+                    raise RemoteProtocolError(f"there are more than {limit} events and comments")
         return self.contents - before
 
     def _receive(self, data: bytes) -> None:
@@ -192,6 +196,7 @@ class EventCounter:
             block = data[at:end]
             items = parser.receive_data(block)
             self._items += len(items)
+            self._parsed += len(items)
             for item in items:
                 if isinstance(item, Comment):
                     self.heartbeats += 1
@@ -206,6 +211,7 @@ class EventCounter:
 
     def _note_all(self, items: Sequence[Event | Comment]) -> None:
         self._items += len(items)
+        self._parsed += len(items)
         for item in items:
             if isinstance(item, Comment):
                 self.heartbeats += 1
