@@ -1,4 +1,4 @@
-"""Calling ASGI applications without a server, as a client that can disconnect."""
+"""Helpers that call ASGI applications without a server, as a client that can disconnect."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def together_ns(times_ns: Sequence[int]) -> int:
 
 
 def find_bursts(reading: Reading) -> list[Burst]:
-    """Return the bursts of a stream, from its first content on; heartbeats alone do not count."""
+    """Return a stream's bursts, starting at its first content, without bursts of heartbeats."""
     contents = reading.contents
     if not contents:
         return []

@@ -37,7 +37,7 @@ _SHRUNK = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A follow-up of a check, and its result.
+    """Follow-up experiment to a check, with its result.
 
     Args:
         name: one of the constants of this module.

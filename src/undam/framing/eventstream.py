@@ -59,7 +59,7 @@ class EventStreamDecoder(BufferedDecoder):
         return at + total if len(self._held) - at >= total else None
 
     def _event(self, message: bytes, number: int) -> Event:
-        """Return the event from a whole message.
+        """Return the event parsed from a complete message.
 
         Raises:
             RemoteProtocolError: its checksum is wrong, or its headers are malformed.

@@ -24,7 +24,7 @@ class Aspect(StrEnum):
     COMPRESSION = "compression"
     """Compression of streams, and the delay that it causes."""
     CUTS_IDLE = "cuts-idle"
-    """A limit on silence; heartbeats prevent the cut."""
+    """An idle timeout; heartbeats prevent the cut."""
     CUTS_TOTAL = "cuts-total"
     """A limit on the whole response; heartbeats do not help."""
     BROKEN_ORIGIN = "broken-origin"

@@ -1,4 +1,4 @@
-"""Habits of intermediaries: how each one holds a stream, and at which limits it cuts a stream.
+"""Known behavior of intermediaries: how each one holds a stream, and the limits that end one.
 
 A habit makes an intermediary a suspect. Whether it stays one depends on the response head; see
 ``suspects.py``.

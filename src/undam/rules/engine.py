@@ -125,15 +125,15 @@ RULES = (
         """,
         why="""
             An agent writes files and long commands as tool arguments, so the reader receives
-            nothing for as long as the model writes. Limits on silence cut the stream: one reader
-            gave up after 300 s, shortly before 85 744 characters arrived.
+            nothing for as long as the model writes. Idle timeouts cut the stream: one reader
+            gave up after 300 s, shortly before 85,744 characters arrived.
         """,
         detection="""
             At least 200 characters of tool arguments arrived within 5 ms, at least a second after
             the content before them. Nine of ten characters of all tool arguments arrived in this
             way. Short arguments, which engines may send whole, are not reported. A stream that is
             held as a whole is reported by another finding. If heartbeats arrived meanwhile, the
-            severity is info, because no limit on silence cuts the stream.
+            severity is info, because no idle timeout cuts the stream.
         """,
         causes="""
             An engine's tool parser that waits for the end of a call, such as some parsers of vLLM;

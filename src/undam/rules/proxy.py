@@ -262,9 +262,8 @@ RULES = (
         slug="close-delimited",
         severity=Severity.INFO,
         message=(
-            "the body ends when the connection is closed ({http_version}, no chunks): an nginx "
-            "closer to the client falls back to blocks of 4 KB, and a cut looks like a complete "
-            "response"
+            "the body ends with the connection ({http_version}, not chunked): an nginx closer to "
+            "the client sends it in blocks of 4 KB, and a truncated response looks complete"
         ),
         what="The response lacks both chunks and a Content-Length; closing the connection ends it.",
         why="""

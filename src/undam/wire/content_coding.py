@@ -55,8 +55,8 @@ class _Zlib:
         self.unfinished = False
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        # For each gzip member, the rest of the data is copied, so many small members in one long
-        # read would take quadratic time.
+        # The remaining data is copied for each gzip member. Without this limit, many small members
+        # in one long read would take quadratic time.
         for at in range(0, len(data), _INPUT_BYTES):
             yield from self._pieces(data[at : at + _INPUT_BYTES])
 

@@ -8,8 +8,8 @@ from undam.diagnosis.reading import Reading, TimedEvent
 from undam.record import Ending
 from undam.rules import Finding, finding
 
-# Common total limits in seconds: Envoy's route timeout (15), gunicorn's sync worker (30), one
-# minute, Cloudflare, Tyk (120), and cloud services. Shorter limits would match by chance.
+# Common total limits in seconds, such as those of Envoy's route timeout (15), gunicorn's sync
+# worker (30), Tyk (120) and cloud services. Shorter limits would match by chance.
 _KNOWN_TOTALS_S = (5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
 # Tolerance for clocks and network delay; a larger one would match by chance. Only Envoy cuts up to
 # a second late (measured), and Envoy is recognised by its fingerprint.

@@ -97,7 +97,7 @@ def find_whole_arguments(hop: Hop) -> list[Finding]:
         return []
     largest = max(whole, key=lambda burst: burst.silence_ns)
     others = len(hop.reading.contents) - sum(burst.events for burst in bursts)
-    # With heartbeats, no limit on silence cuts the stream.
+    # With heartbeats, no idle timeout cuts the stream.
     longest_ns = (largest.heartbeats + 1) * _HEARTBEAT_NS
     is_alive = largest.heartbeats > 0 and largest.silence_ns <= longest_ns
     return [

@@ -61,7 +61,7 @@ class RequestBody:
 
     @property
     def ended(self) -> bool:
-        """True if the body is complete and, when it is streamed, completely taken."""
+        """True if the body is complete and, when it is streamed, fully sent."""
         return self.complete and not (self.passed_on and (self._pieces or self._chunked))
 
     def add(self, piece: bytes, now: float, *, complete: bool) -> None:

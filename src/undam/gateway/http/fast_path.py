@@ -116,7 +116,7 @@ class FastPath:
         return self._previous + self._last
 
     def forward(self, data: bytes) -> bool:
-        """Write ``data`` to the client if it is whole chunks that end with an event.
+        """Write ``data`` to the client if it consists of complete chunks and ends with an event.
 
         This runs once per token. The common case therefore consists of two slice comparisons and
         avoids unnecessary function calls.

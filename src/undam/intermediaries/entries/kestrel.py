@@ -18,7 +18,7 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "There is no limit on silence. MinResponseDataRate (240 bytes/s after a "
+                "There is no idle timeout. MinResponseDataRate (240 bytes/s after a "
                 "grace period of 5 s) applies to each write and aborts the connection of "
                 "a stalled reader."
             ),

@@ -45,7 +45,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            "There is no limit on silence: a stream survives 75 s.",
+            "There is no idle timeout: a stream survives 75 s.",
             evidence=_RUN,
         ),
         Limit(

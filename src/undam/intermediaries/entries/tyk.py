@@ -30,7 +30,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            ("The timeout for the head of the origin is 30 s; no limit on silence was found."),
+            ("The timeout for the head of the origin is 30 s; no idle timeout was found."),
             evidence=_DOCS,
         ),
         Limit(

@@ -21,7 +21,7 @@ def with_facts(
 
     Args:
         compressing, buffering: codes of the rules about programs that compress or hold a stream.
-        idle_limit_s: the limit on silence, if the program sets one.
+        idle_limit_s: the idle timeout, if the program sets one.
     """
     assert route.hop is not None
     codes = {one.rule.code for one in diagnostics if one.route == route}

@@ -66,7 +66,7 @@ class ProgramTraits:
             found: the diagnostics of the route.
             version: the version of the program; ``None`` if it is not known.
             upstreams: the servers behind the route, if its ``upstream`` is not all of them.
-            idle, total: limits on silence and on the whole response.
+            idle, total: idle timeout, and limit on the whole response.
         """
         if not route.assessment.is_considered:
             return route

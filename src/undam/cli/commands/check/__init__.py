@@ -123,8 +123,9 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
     other URL is fetched as given, or with the request from --curl or --data.
 
     The API key comes from -H, OPENAI_API_KEY or ANTHROPIC_API_KEY, and is never printed. It is sent
-    only to the origin of URL. A key from the environment is also sent to hops of its provider. Use
-    --hop-header, --hop-model, --hop-data and --hop-curl to give a hop its own request.
+    only to the origin of URL. A key from the environment is also sent to hops that belong to the
+    key's provider. Use --hop-header, --hop-model, --hop-data and --hop-curl to give a hop its own
+    request.
 
     Exit codes: 0 without errors and warnings, 1 with errors or warnings, 2 if the check could not
     run.

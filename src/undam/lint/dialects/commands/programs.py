@@ -97,7 +97,7 @@ _NO_START = frozenset({
     "chown", "touch", "find", "tar", "curl", "wget", "git", "test", "[", "[[", "export", "set",
     "unset", "alias", "source", ".", "man", "ps", "for", "case", "useradd", "adduser", "usermod",
 })  # fmt: skip
-# Words of the shell, and launchers, which another command follows.
+# Shell keywords and launchers that are followed by another command.
 _PREFIXES = frozenset({
     "if", "then", "else", "elif", "while", "until", "do", "!", "{", "exec", "time", "sudo", "env",
     "nohup",

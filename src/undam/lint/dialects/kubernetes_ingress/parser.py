@@ -26,7 +26,7 @@ class IngressController:
         total_keys: annotations that limit the whole response.
         buffering_keys: annotations that turn response buffering on or off.
         bare_unit_s: unit of a limit that is a bare number, in seconds.
-        idle_s: limit on silence without an annotation; ``None`` if there is none.
+        idle_s: idle timeout without an annotation; ``None`` if there is none.
         total_s: limit on the whole response without an annotation; ``None`` if there is none.
         raised: value of the usual annotation that is longer than any stream.
     """

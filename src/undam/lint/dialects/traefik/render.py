@@ -10,7 +10,7 @@ from undam.lint.dialect import RenderRequest
 def render(request: RenderRequest) -> str:
     """Return a configuration with one router. It proxies the path and returns 404 for others.
 
-    Traefik has no limit on silence, so ``idle_s`` has no effect.
+    Traefik has no idle timeout, so ``idle_s`` has no effect.
     """
     return f"""\
 # Traefik in front of a streaming server. Save as traefik.yaml and start in the same folder:

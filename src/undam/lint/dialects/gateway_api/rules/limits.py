@@ -458,7 +458,7 @@ def find_in_policy(
 def _is_overridden(limit: PolicyLimit, policy: Resource, rules: Sequence[GatewayRouteRule]) -> bool:
     """Return whether every streaming rule overrides the policy limit with its own timeout.
 
-    A request timeout of a rule also sets the limit on silence of its route in Envoy Gateway.
+    A request timeout of a rule also sets the idle timeout of its route in Envoy Gateway.
     """
     replaces = {"requestTimeout"} if policy.kind == _BTP else {"streamIdleTimeout"}
     if limit.path[-1] not in replaces or policy.kind not in {_BTP, _CTP}:

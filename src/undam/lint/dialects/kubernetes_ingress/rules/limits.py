@@ -54,7 +54,7 @@ IDLE = ConfigRule(
         interval is an error, and a higher limit is a warning.
     """,
     fix="""
-        Raise the limit on silence, or send heartbeats more often. An automatic fix is offered if
+        Raise the idle timeout, or send heartbeats more often. An automatic fix is offered if
         all paths of the resource serve streams.
 
             haproxy.router.openshift.io/timeout: 1h
@@ -74,11 +74,11 @@ IDLE_DEFAULT = ConfigRule(
     """,
     why=_WHY_IDLE,
     detection="""
-        Neither a streaming route of an ingress controller nor its Service sets a limit on silence.
+        Neither a streaming route of an ingress controller nor its Service sets an idle timeout.
         A ConfigMap, or the parameters of the ingress class, may set a different default.
     """,
     fix="""
-        Set a limit on silence for the route. An automatic fix is offered if the resource has
+        Set an idle timeout for the route. An automatic fix is offered if the resource has
         annotations.
 
             alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=3600

@@ -25,7 +25,7 @@ HELD_BY_GUARDRAIL = ConfigRule(
     why="""
         The client receives nothing while the model generates, and then the whole answer in one
         piece. Proxies in front of LiteLLM receive nothing until the answer is complete, so their
-        limits on silence may cut the stream.
+        idle timeouts may cut the stream.
     """,
     detection="""
         A post_call guardrail sets `streaming_buffer_until_moderated: true`, or a Bedrock post_call
