@@ -38,7 +38,7 @@ SEGMENT_BYTES = 16 << 10
 """Size of the data to pass to `JsonScanner.feed` at once. Such a segment takes about 15 µs, and
 at most about a millisecond if it consists of brackets only."""
 
-# A complete body of at most this size is read with `json`, which takes a sixth of the time.
+# A complete body of at most this size is read with `json`, which takes a third of the time.
 _SMALL_BODY_BYTES = 8 << 10
 # A value is skipped in segments that double in size. The segment that contains the end of the value
 # is halved until it has at most this size, and is then scanned token by token.

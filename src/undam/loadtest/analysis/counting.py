@@ -94,7 +94,7 @@ class EventCounter:
         before = self.contents
         for begin in range(0, len(data), _PIECE_BYTES):
             self._receive(data[begin : begin + _PIECE_BYTES])
-            # Parsing an event takes thirty times as long as matching it with a template.
+            # Parsing an event takes ten to thirty times as long as matching it with a template.
             for count, limit in ((self._items, MAX_EVENTS), (self._parsed, MAX_ITEMS)):
                 if count > limit:
                     raise RemoteProtocolError(f"there are more than {limit} events and comments")

@@ -133,7 +133,7 @@ def read_config(source: Source) -> HaproxyConfig:
 def with_outer_defaults(
     config: HaproxyConfig, source: Source, open_include: IncludeOpener
 ) -> HaproxyConfig:
-    """Return a configuration without defaults with those of the files that HAProxy reads before it.
+    """Return the configuration with the defaults of an earlier file, if it has none of its own.
 
     HAProxy reads the files of a folder in alphabetical order, and a `defaults` section also holds
     for the files after its own. Such a line is located at the section that inherits it.
